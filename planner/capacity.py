@@ -1,0 +1,31 @@
+"""Capacity: what one replica of each service bears on each machine, with headroom, needs and excuses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from planner import columns
+from planner.latency import LatencyModel
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Sized services.
+
+    ``frame``: one row for each service, machine and deployment (``capacity`` in the dictionary); rows that
+    cannot serve have ``usable_rps`` 0 and an ``excuse``.  ``headroom``: the ledger by cause
+    (``capacity.headroom``).  ``needs``: storage and network quantities with drivers (``capacity.needs``).
+    ``models``: the latency model by (service, provider, region, instance_type, deployment), servable rows only.
+    """
+
+    frame: pd.DataFrame
+    headroom: pd.DataFrame
+    needs: pd.DataFrame
+    models: Mapping[tuple[str, str, str, str, str], LatencyModel] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Check every frame at the door."""
+        object.__setattr__(self, "frame", columns.check("capacity", self.frame))
+        object.__setattr__(self, "headroom", columns.check("capacity.headroom", self.headroom))
+        object.__setattr__(self, "needs", columns.check("capacity.needs", self.needs))

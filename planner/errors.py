@@ -1,0 +1,81 @@
+"""Every error the planner raises on purpose: what went wrong, where, what was got, what to do.
+
+All derive from :class:`PlannerError`, so a caller needs one ``except``. ``exit_code`` is what the
+command line returns: 2 wrong input, 3 no plan satisfies the scenario, 1 the solver itself failed.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class PlannerError(Exception):
+    """An error a user can cause and mend.
+
+    Parameters: ``what`` happened; ``where`` (file, row, field path); ``got`` the offending value;
+    ``remedy`` what to do about it.  ``str(error)`` is one readable paragraph, never a traceback.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: object = "", got: Any = None, remedy: str = "") -> None:
+        self.what, self.where, self.got, self.remedy = what, str(where), got, remedy
+        super().__init__(self._text())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.__dict__)
+
+    def _text(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.got is not None:
+            shown = repr(self.got)
+            text += f" (got {shown if len(shown) <= 120 else shown[:117] + '...'})"
+        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+
+def _rebuild(kind: type[PlannerError], state: dict[str, Any]) -> PlannerError:
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    Exception.__init__(error, error._text())
+    return error
+
+
+class ScenarioError(PlannerError):
+    """The scenario file or an override is wrong; ``problems`` lists every fault found, not the first."""
+
+    def __init__(self, problems: Iterable[str] | str, *, where: object = "") -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("; ".join(self.problems), where=where)
+
+    def _text(self) -> str:
+        head = f"{self.where}: " if self.where else ""
+        if len(self.problems) == 1:
+            return head + self.problems[0]
+        return f"{head}{len(self.problems)} problems\n" + "\n".join(f"  - {p}" for p in self.problems)
+
+
+class TrafficError(PlannerError):
+    """A traffic history cannot be read, or cannot be read without guessing."""
+
+
+class CatalogError(PlannerError):
+    """A price, region, type or snapshot is missing, stale beyond use, or absurd."""
+
+
+class InfeasiblePlan(PlannerError):
+    """No configuration satisfies the scenario; ``relaxations`` name the constraints to relax.
+
+    ``relaxations`` is a tuple of plain sentences, the smallest sufficient one first.
+    """
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, relaxations: Iterable[str] = (), where: object = "") -> None:
+        self.relaxations = tuple(relaxations)
+        remedy = "To make it possible: " + "; or ".join(self.relaxations) if self.relaxations else ""
+        super().__init__(what, where=where, remedy=remedy)
+
+
+class SolverError(PlannerError):
+    """The solver stopped without a proven answer, or its answer failed the certificate check."""
+
+    exit_code = 1

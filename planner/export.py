@@ -1,0 +1,1 @@
+"""Writes a plan for finance: CSV that equals the screen."""

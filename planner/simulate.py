@@ -1,0 +1,1 @@
+"""Would it have held? Replays a plan on load paths it was not optimized on."""

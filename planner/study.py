@@ -1,0 +1,1 @@
+"""The composition: one scenario and catalog in, one study out."""

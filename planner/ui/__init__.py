@@ -1,0 +1,1 @@
+"""The pages of the browser app and their charts; the only importer of streamlit."""

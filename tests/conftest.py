@@ -1,0 +1,26 @@
+"""Options and fixtures shared by all tests."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reference", default=str(ROOT.parent / "shared" / "reference"),
+                     help="folder with tables of known answers (optimiser, queueing, gpuperf, ...)")
+
+
+@pytest.fixture(scope="session")
+def reference(request: pytest.FixtureRequest):
+    """Path of a subfolder of the reference folder; skips the test, with the reason, where it is absent."""
+    root = Path(request.config.getoption("--reference"))
+
+    def find(name: str) -> Path:
+        folder = root / name
+        if not folder.is_dir():
+            pytest.skip(f"no folder {name} in the reference folder given by --reference")
+        return folder
+
+    return find
