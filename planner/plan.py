@@ -41,6 +41,7 @@ class Plan:
     scenario_name: str
     objective_usd: float
     schedule: pd.DataFrame
+    coverage: pd.DataFrame
     commitments: pd.DataFrame
     cost: pd.DataFrame
     prices: pd.DataFrame
@@ -52,5 +53,5 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""
-        for name in ("schedule", "commitments", "cost", "prices", "bindings", "excuses"):
+        for name in ("schedule", "coverage", "commitments", "cost", "prices", "bindings", "excuses"):
             object.__setattr__(self, name, columns.check(f"plan.{name}", getattr(self, name)))
