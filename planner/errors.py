@@ -29,7 +29,8 @@ class PlannerError(Exception):
         if self.got is not None:
             shown = repr(self.got)
             text += f" (got {shown if len(shown) <= 120 else shown[:117] + '...'})"
-        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+        sentences = [text, self.remedy] if self.remedy else [text]
+        return " ".join(s if s.endswith((".", "!", "?")) else s + "." for s in sentences)
 
 
 def _rebuild(kind: type[PlannerError], state: dict[str, Any]) -> PlannerError:

@@ -396,8 +396,9 @@ class _Loader(yaml.SafeLoader):
 
 def _parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
     """The parsed value and the line of each dotted path."""
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None, {}
@@ -408,7 +409,8 @@ def _parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ScenarioError(f"is not valid YAML: {str(error).splitlines()[0]}. Mend the YAML", where=where) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
