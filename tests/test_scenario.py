@@ -68,7 +68,7 @@ def test_bundled_scenarios_read_round_trip_and_have_owners(path):
 
 
 def test_all_faults_of_a_file_are_reported_at_once_with_path_value_and_line():
-    text = (TEXT.replace("ttft_p95_s", "ttft_p95").replace("0.6}", "0.6}").replace("growth_share_per_year: 0.6", "growth_share_per_year: -2")
+    text = (TEXT.replace("ttft_p95_s", "ttft_p95").replace("growth_share_per_year: 0.6", "growth_share_per_year: -2")
             .replace("Europe/Berlin", "Europe/Berln").replace("seed: 7", "seed: -1") + "limitz: {}\n")
     message = faults(text)
     assert "5 problems" in message
@@ -126,7 +126,8 @@ def test_one_override_mechanism_for_code_and_text():
     assert s.limits.max_spot_share == 0.3, "the original stays as it was"
 
 
-@pytest.mark.parametrize("text", ["limits.max_spot_shar=0", "nonsense", "=3", "services.chat.events.7.multiplier=2", "seed=a b: c", "a.b.c=1"])
+@pytest.mark.parametrize("text", ["limits.max_spot_shar=0", "nonsense", "=3", "services.chat.events.7.multiplier=2", "seed=a b: c",
+                                  "a.b.c=1"])
 def test_wrong_overrides_are_refused(text):
     with pytest.raises(ScenarioError) as caught:
         Scenario.from_yaml(TEXT).override([text])
