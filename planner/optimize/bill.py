@@ -1,0 +1,223 @@
+"""The bill of a schedule: every charge with its owner, priced three ways, by arithmetic that knows nothing of the linear program.
+
+*List* [USD] is quantity × public price before discounts and commitments; *effective* spreads what was prepaid over
+the hours it pays for; *billed* is the cash of that period.  Over the whole term of one commitment with yearly fee A:
+Σ effective of its used and unused rows = Σ billed of its purchase and fee rows (FOCUS 1.2).  A horizon shorter than the
+term carries the share of its hours only: effective A·hours/term, billed the full prepayment.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.errors import CatalogError, SolverError
+from planner.load import Load
+from planner.optimize.grid import TINY, Floats, Grid, price_factor
+from planner.optimize.ledger import Ledger, Price
+from planner.optimize.metered import add_metered
+from planner.scenario import Scenario
+
+
+def bill(
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    schedule: pd.DataFrame,
+    coverage: pd.DataFrame,
+    commitments: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every charge of a schedule (``plan.cost``) and every unit price used (``plan.prices``).
+
+    ``commitments`` states what is paid after any negotiated discount: ``upfront_usd`` [USD] and ``hourly_usd``
+    [USD/h] of the whole row; a commitment signed before the horizon has its prepayment behind it.  Compute is charged by the
+    hour, storage and network by the calendar month of the scenario's time zone.  Requests are the mean of the load's paths.
+
+    Raises :class:`CatalogError` naming a price that is missing, :class:`SolverError` if coverage exceeds what runs or what was bought.
+    """
+    grid = Grid.of(load, schedule, coverage, catalog, capacity, scenario.time_zone)
+    ledger = Ledger(scenario)
+    prices = _Rates(catalog)
+    for p in range(len(grid.pools)):
+        _charge_compute(ledger, grid, prices, scenario, p)
+    for row in commitments.to_dict("records"):
+        _charge_commitment(ledger, grid, prices, {str(k): v for k, v in row.items()})
+    add_metered(ledger, scenario, load, capacity, catalog, grid)
+    return ledger.cost(), ledger.prices()
+
+
+class _Rates:
+    """Unit prices of machines by (provider, region, instance_type) and purchase option; what is missing is an error, never 0."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._frames = {
+            option: part.set_index(["provider", "region", "instance_type"])
+            for option, part in catalog.rates.groupby("purchase_option", observed=True)
+        }
+        self._commitments = catalog.commitments
+
+    def rate(self, provider: str, region: str, instance_type: str, option: str) -> Price:
+        """The price of an instance-hour [USD/h]."""
+        frame, key = self._frames.get(option), (provider, region, instance_type)
+        if frame is None or key not in frame.index:
+            raise CatalogError(
+                f"no {option} price for {instance_type}",
+                where=f"{provider} {region}",
+                remedy="Choose another region or type, or fetch the prices again with: planner catalog fetch",
+            )
+        found = frame.loc[[key]]
+        usd = found["rate_usd_per_h"].to_numpy(np.float64)
+        if len(np.unique(usd)) != 1 or not np.isfinite(usd[0]) or usd[0] < 0:
+            raise CatalogError(
+                f"the {option} price of {instance_type} is not one number",
+                where=f"{provider} {region}",
+                got=usd.tolist(),
+                remedy="Mend the rows of the snapshot's rates.csv",
+            )
+        row = found.iloc[0]
+        return Price(float(usd[0]), str(row["basis"]), str(row["source"]), str(row["as_of"]))
+
+    def has(self, provider: str, region: str, instance_type: str, option: str) -> bool:
+        """Whether the catalog prices this machine in this way."""
+        frame = self._frames.get(option)
+        return frame is not None and (provider, region, instance_type) in frame.index
+
+    def committed(self, name: str, pool: Mapping[str, str], family: str, on_demand_usd: float) -> Price:
+        """Effective price of an instance-hour under a commitment: its own rate, or the discounted on-demand price."""
+        c = self._commitments
+        rows = c[(c["commitment"] == name) & (c["provider"] == pool["provider"]) & (c["region"].isin([pool["region"], "", "global"]))]
+        for scope in (pool["resource"], family):  # the narrowest scope that fits wins
+            narrow = rows[(rows["scope"] == scope)]
+            if len(narrow):
+                rows = narrow
+                break
+        if not len(rows):
+            raise CatalogError(
+                f"no terms of the commitment {name} for {pool['resource']}",
+                where=f"{pool['provider']} {pool['region']}",
+                remedy="Mend the rows of the snapshot's commitments.csv",
+            )
+        row = rows.iloc[0]
+        usd = float(row["rate_usd_per_h"])
+        usd = on_demand_usd * (1.0 - float(row["discount_share"])) if np.isnan(usd) else usd
+        if not np.isfinite(usd):
+            raise CatalogError(f"the commitment {name} has neither rate nor discount", where=f"{pool['provider']} {pool['region']}")
+        return Price(usd, str(row["basis"]), str(row["source"]), str(row["as_of"]))
+
+
+def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenario, p: int) -> None:
+    """On-demand and spot hours of one pool; their list price is the on-demand price where one exists."""
+    text = grid.pool(p)
+    where = (text["provider"], text["region"], text["resource"])
+    factor = price_factor(scenario, text["provider"], grid.pools.iloc[p]["family"], text["service"])
+    for option in sorted(grid.instances):
+        count = grid.uncovered(p) if option == "on_demand" else grid.instances[option][p]
+        hours = np.flatnonzero(count > TINY * 1e-3)
+        if not len(hours):
+            continue
+        price = rates.rate(*where, option)
+        public = rates.rate(*where, "on_demand") if rates.has(*where, "on_demand") else price
+        words = {**text, "purchase_option": option, "basis": price.basis}
+        quantity = count[hours] * grid.weight_h[hours]
+        paid = quantity * price.usd * factor
+        ledger.add(words, grid.ts[hours], quantity, public.usd, effective_usd=paid, billed_usd=paid)
+        ledger.price(words, price)
+
+
+def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[str, object]) -> None:
+    """Used, unused, prepayment and fee rows of one commitment.
+
+    The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers by the share of the
+    commitment each takes: instances/quantity for Usage, instances × committed rate/quantity for Spend [USD/h].
+    """
+    name, provider, region = str(row["commitment"]), str(row["provider"]), str(row["region"])
+    start, end = pd.Timestamp(str(row["start"])), pd.Timestamp(str(row["end"]))
+    bought, hourly, upfront = float(str(row["quantity"])), float(str(row["hourly_usd"])), float(str(row["upfront_usd"]))
+    amortized = hourly + upfront / ((end - start) / pd.Timedelta(hours=1))
+    in_force = np.asarray((grid.ts >= start) & (grid.ts < end))
+    share = np.zeros((len(grid.pools), len(grid.ts)))
+    paid = amortized * grid.weight_h * in_force
+    for key, covered in grid.coverage.items():
+        if key[0] != provider or key[2] != name or (key[1] not in (region, "", "global") and region not in ("", "global")):
+            continue
+        for p in np.flatnonzero((covered > 0).any(axis=1)):
+            share[p] += _charge_used(ledger, grid, rates, int(p), covered[p], name, str(row["unit"]), bought, paid)
+    used = share.sum(axis=0)
+    if (used > 1 + 1e-4).any() or (used[~in_force] > TINY).any():
+        raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(used.max()))
+    _charge_unused(ledger, grid, row, paid, share, upfront if start >= grid.ts[0] else 0.0, hourly * grid.weight_h * in_force)
+
+
+def _charge_used(
+    ledger: Ledger, grid: Grid, rates: _Rates, p: int, covered: Floats, name: str, unit: str, bought: float, paid: Floats
+) -> Floats:
+    """Rows of one pool under a commitment; returns the share of the commitment it takes, hour by hour."""
+    text = grid.pool(p)
+    public = rates.rate(text["provider"], text["region"], text["resource"], "on_demand")
+    price = rates.committed(name, text, grid.pools.iloc[p]["family"], public.usd)
+    each = {"instance": 1.0, "USD/h": price.usd, "vCPU": float(grid.pools.iloc[p]["vcpus"])}.get(unit)
+    if each is None:
+        raise SolverError(f"the commitment {name} is counted in an unknown unit", got=unit)
+    hours = np.flatnonzero(covered > 0)
+    share = covered * each / bought
+    words = {**text, "purchase_option": "committed", "commitment": name, "basis": price.basis}
+    ledger.add(
+        words,
+        grid.ts[hours],
+        covered[hours] * grid.weight_h[hours],
+        public.usd,
+        effective_usd=share[hours] * paid[hours],
+        billed_usd=np.zeros(len(hours)),
+    )
+    ledger.price(words, price)
+    return share
+
+
+def _charge_unused(ledger: Ledger, grid: Grid, row: Mapping[str, object], paid: Floats, share: Floats, upfront: float, fee: Floats) -> None:
+    """Unused, prepayment and fee rows, split over services by their use of the commitment; nobody's if nobody uses it."""
+    services = grid.pools["service"].to_numpy()
+    use = {str(s): float((share[services == s] * grid.weight_h).sum()) for s in sorted(set(services))}
+    whole = sum(use.values())
+    parts = {s: u / whole for s, u in use.items() if u > 0} if whole > 0 else {"": 1.0}
+    text = {
+        "provider": str(row["provider"]),
+        "region": str(row["region"]),
+        "resource": str(row["scope"]),
+        "commitment": str(row["commitment"]),
+        "purchase_option": "committed",
+        "basis": "composed",
+    }
+    idle = np.maximum(0.0, 1.0 - share.sum(axis=0)) * (paid > 0)
+    hours, zero = np.flatnonzero(idle > 1e-12), np.zeros
+    months, monthly = grid.months, grid.months.total(fee)
+    for service, part in parts.items():
+        words = {**text, "service": service}
+        ledger.add(
+            {**words, "charge": "commitment_unused", "unit": "commitment_hour"},
+            grid.ts[hours],
+            part * idle[hours] * grid.weight_h[hours],
+            0.0,
+            effective_usd=part * idle[hours] * paid[hours],
+            billed_usd=zero(len(hours)),
+        )
+        if upfront:
+            ledger.add(
+                {**words, "charge": "commitment_purchase", "unit": "commitment"},
+                pd.DatetimeIndex([max(pd.Timestamp(str(row["start"])), grid.ts[0])]),
+                np.array([part]),
+                0.0,
+                effective_usd=zero(1),
+                billed_usd=np.array([part * upfront]),
+            )
+        paying = np.flatnonzero(monthly > 0)
+        ledger.add(
+            {**words, "charge": "commitment_fee", "unit": "commitment_hour"},
+            months.start[paying],
+            part * months.total(grid.weight_h * (fee > 0))[paying],
+            0.0,
+            effective_usd=zero(len(paying)),
+            billed_usd=part * monthly[paying],
+        )

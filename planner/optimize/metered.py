@@ -1,0 +1,203 @@
+"""Charges by the calendar month: storage and network, their price tiers filled once over all services of an account.
+
+A need is a quantity for each unit of its driver (month, request, instance_hour, replica_hour; ``capacity.needs``).  Requests are split
+over regions as the running capacity is; stored data lies where requests are served; what is bought by the
+hour for the service itself (load balancer, address) stands in every region where it runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.errors import CatalogError
+from planner.load import Load
+from planner.optimize.grid import Floats, Grid, price_factor
+from planner.optimize.ledger import Ledger, Price
+from planner.scenario import Scenario
+
+GIB_IN_GB = 2**30 / 1e9
+
+
+@dataclass(frozen=True)
+class _Tiers:
+    """Price tiers of one resource in one region: [lower, upper) at a price; an account's free allowance comes off first."""
+
+    lower: Floats
+    upper: Floats
+    usd: Floats
+    unit: str
+    scope: str
+    free: float
+    source: tuple[Price, ...]
+
+    def cost(self, quantity: Floats) -> Floats:
+        """Price [USD] of quantities that fill the tiers from the bottom."""
+        billable = np.maximum(0.0, quantity - self.free)[..., None]
+        filled = np.clip(np.minimum(billable, self.upper) - self.lower, 0.0, None)
+        out: Floats = (filled * self.usd).sum(axis=-1)
+        return out
+
+
+@dataclass(frozen=True)
+class _Use:
+    """What one service uses of one resource in one region, by month, in the unit of its price."""
+
+    need: Mapping[str, object]
+    provider: str
+    region: str
+    quantity: Floats
+    tiers: _Tiers
+    volume: float  # units of one volume, where each volume has tiers of its own
+
+
+def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, grid: Grid) -> None:
+    """Add every storage and network charge. Raises :class:`CatalogError` naming a price that is missing."""
+    uses = [
+        use
+        for need in capacity.needs.to_dict("records")
+        for use in _uses({str(k): v for k, v in need.items()}, scenario, load, catalog, grid)
+    ]
+    accounts: dict[tuple[str, str, str], Floats] = {}
+    for use in uses:
+        known = accounts.get(_account(use))
+        accounts[_account(use)] = use.quantity if known is None else known + use.quantity
+    starts = pd.DatetimeIndex(np.maximum(grid.months.start.asi8, load.ts[:1].as_unit("us").asi8).view("datetime64[us]")).tz_localize("UTC")
+    for use in uses:
+        _charge(ledger, scenario, use, accounts[_account(use)], starts)
+
+
+def _account(use: _Use) -> tuple[str, str, str]:
+    """What fills one set of tiers together: an account, or a region of it."""
+    return use.provider, "" if use.tiers.scope.startswith("account") else use.region, str(use.need["resource"])
+
+
+def _charge(ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, starts: pd.DatetimeIndex) -> None:
+    months = np.flatnonzero(use.quantity > 0)
+    if not len(months):
+        return
+    quantity = use.quantity[months]
+    if use.tiers.scope.startswith("volume") and use.volume > 0:
+        unit_usd = np.full(len(months), float(use.tiers.cost(np.array(use.volume))) / use.volume)
+    else:
+        unit_usd = use.tiers.cost(filled[months]) / filled[months]
+    service = str(use.need["service"])
+    words = {
+        "service": service,
+        "provider": use.provider,
+        "region": use.region,
+        "resource": str(use.need["resource"]),
+        "charge": str(use.need["charge"]),
+        "purchase_option": "on_demand",
+        "unit": use.tiers.unit,
+        "basis": str(use.need["basis"]),
+    }
+    paid = quantity * unit_usd * price_factor(scenario, use.provider, service=service)
+    ledger.add(words, starts[months], quantity, unit_usd, effective_usd=paid, billed_usd=paid)
+    ledger.price(words, *use.tiers.source)
+
+
+def _uses(need: Mapping[str, object], scenario: Scenario, load: Load, catalog: Catalog, grid: Grid) -> list[_Use]:
+    """The regions in which a service has this need, and how much of it by month."""
+    service, driver = str(need["service"]), str(need["driver"])
+    shares = _region_shares(service, grid)
+    amount, growth = float(str(need["needs_quantity"])), float(str(need["growth_per_month"]))
+    level = amount + growth * _age_months(len(grid.months.start), scenario, service, str(need["charge"]))
+    out = []
+    for (provider, region), share in shares.items():
+        if not level.any():
+            continue
+        tiers = _tiers(catalog, provider, region, need)
+        hours = _driver_hours(driver, service, provider, region, share, tiers, grid)
+        if hours is None:
+            requests = grid.months.total(
+                load.services[service].arrival_rate_rps.mean(axis=0, dtype=np.float64) * 3600.0 * grid.weight_h * share
+            )
+            quantity = requests * level
+        elif tiers.unit.endswith("-month") or (driver == "month" and tiers.unit != "hour"):
+            quantity = hours / grid.months.hours * level
+        else:
+            quantity = hours * level
+        if tiers.unit.startswith("GB") and str(need["unit"]).startswith("GiB"):
+            quantity = quantity * GIB_IN_GB
+        out.append(_Use(need, provider, region, quantity, tiers, amount))
+    return out
+
+
+def _driver_hours(driver: str, service: str, provider: str, region: str, share: Floats, tiers: _Tiers, grid: Grid) -> Floats | None:
+    """Hours by month that a driver counts (instance-hours, replica-hours, hours of the month); ``None`` for requests."""
+    here = ((grid.pools["service"] == service) & (grid.pools["provider"] == provider) & (grid.pools["region"] == region)).to_numpy()
+    if driver == "request":
+        return None
+    if driver == "instance_hour":
+        total = sum((a[here].sum(axis=0) for a in grid.instances.values()), np.zeros(len(grid.weight_h)))
+    elif driver == "replica_hour":
+        total = grid.replicas[here].sum(axis=0)
+    elif driver in ("month", "hour"):
+        # a balancer or an address cannot be split over regions, stored data is
+        total = np.ones(len(grid.weight_h)) if tiers.unit == "hour" else share
+    else:
+        raise CatalogError("a need has an unknown driver", where=f"capacity.needs of {service}", got=driver)
+    return grid.months.total(total * grid.weight_h)
+
+
+def _region_shares(service: str, grid: Grid) -> dict[tuple[str, str], Floats]:
+    """Share of the service's requests that each region serves, hour by hour; its mean share where nothing runs."""
+    mine = np.flatnonzero((grid.pools["service"] == service).to_numpy())
+    usable = np.nan_to_num(grid.pools["usable_rps"].to_numpy(np.float64)[mine])
+    bears = grid.replicas[mine] * np.where(usable > 0, usable, 1.0)[:, None]
+    whole = bears.sum(axis=0)
+    if not whole.any():
+        return {}
+    mean = (bears * grid.weight_h).sum(axis=1) / (whole * grid.weight_h).sum()
+    share = np.where(whole > 0, bears / np.where(whole > 0, whole, 1.0), mean[:, None])
+    out: dict[tuple[str, str], Floats] = {}
+    for k, p in enumerate(mine):
+        key = (str(grid.pools.iloc[p]["provider"]), str(grid.pools.iloc[p]["region"]))
+        out[key] = out[key] + share[k] if key in out else share[k]
+    return out
+
+
+def _age_months(months: int, scenario: Scenario, service: str, charge: str) -> Floats:
+    """Months of growth behind the average stock of each month; data older than the retention is gone."""
+    age = np.arange(0.5, months)
+    kept = scenario.services[service].storage.object_retention_months
+    if kept is not None and charge == "object_storage":
+        age = np.minimum(age, kept)
+    return age
+
+
+def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, object]) -> _Tiers:
+    resource, charge = str(need["resource"]), str(need["charge"])
+    storage, network = catalog.storage, catalog.network
+    rows = pd.concat([storage[storage["storage_class"] == resource], network[network["kind"] == resource]], ignore_index=True)
+    rows = rows[(rows["provider"] == provider) & (rows["region"] == region)]
+    if not len(rows):
+        raise CatalogError(
+            f"no price of {resource} for {charge} of {need['service']}",
+            where=f"{provider} {region}",
+            remedy="Choose another region, set this need of the service to 0, or add the price to the snapshot",
+        )
+    usd, upper = rows["price_usd"].to_numpy(np.float64), rows["tier_upper"].to_numpy(np.float64)
+    if not np.isfinite(usd).all() or (usd < 0).any():
+        raise CatalogError(f"the price of {resource} is not a number ≥ 0", where=f"{provider} {region}", got=usd.tolist())
+    scope = rows["tier_scope"].to_numpy(str)
+    # a free allowance of the whole account stands beside the tiers of a region
+    gift = (
+        np.asarray([s.startswith("account") for s in scope]) & (usd == 0) & np.isfinite(upper)
+        if len(set(scope)) > 1
+        else np.zeros(len(rows), dtype=bool)
+    )
+    paid = rows[~gift].sort_values("tier_lower")
+    return _Tiers(
+        paid["tier_lower"].to_numpy(np.float64),
+        paid["tier_upper"].to_numpy(np.float64),
+        paid["price_usd"].to_numpy(np.float64),
+        str(paid["price_unit"].iloc[0]),
+        str(paid["tier_scope"].iloc[0]),
+        float(upper[gift].max(initial=0.0)),
+        tuple(Price(float(r["price_usd"]), str(r["basis"]), str(r["source"]), str(r["as_of"])) for r in paid.to_dict("records")),
+    )
