@@ -3,9 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from planner import columns
+from planner.errors import PlannerError
+
+_MONEY = ["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]
+_BRIDGE = ["service", "charge", "resource", "purchase_option", "provider", "region"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Plan:
     """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd`` = ``objective_usd``.
 
     ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path under the same
-    commitments; its P10/P50/P90 are the range.  ``notes`` are sentences for the reader.
+    commitments; its P10/P50/P90 are the range.  ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.
     """
 
     scenario_name: str
@@ -50,8 +55,128 @@ class Plan:
     certificate: Certificate
     paths_usd: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""
         for name in ("schedule", "coverage", "commitments", "cost", "prices", "bindings", "excuses"):
             object.__setattr__(self, name, columns.check(f"plan.{name}", getattr(self, name)))
+
+    @property
+    def total_usd(self) -> float:
+        """Effective (amortized) cost of the horizon [USD]: Σ of the cost rows."""
+        return float(self.cost["effective_cost_usd"].sum())
+
+    @property
+    def months(self) -> float:
+        """Calendar months the schedule stands for: Σ over its hours of weight / true hours of that month."""
+        hours = self.schedule.drop_duplicates("ts")
+        if hours.empty:
+            return float("nan")
+        start = hours["ts"].dt.tz_convert(self.time_zone).dt.tz_localize(None).dt.to_period("M")
+        true_h = {m: (_midnight(m + 1, self.time_zone) - _midnight(m, self.time_zone)) / pd.Timedelta(hours=1) for m in start.unique()}
+        return float((hours["weight_h"] / start.map(true_h).astype("float64")).sum())
+
+    def summary(self) -> dict[str, float]:
+        """The figures of the first screen, all from the same rows.
+
+        ``total_usd`` (effective), ``list_usd``, ``billed_usd`` [USD]; ``monthly_mean_usd`` [USD/month]; ``saving_usd`` and
+        ``effective_savings_rate`` against list; ``p10_usd p50_usd p90_usd`` of the bill over the sample paths (NaN without paths);
+        ``on_demand_share spot_share committed_share`` of compute; ``unowned_usd``: money nobody answers for; ``gap_share`` to the bound.
+        """
+        list_usd, total, billed = (float(self.cost[c].sum()) for c in _MONEY)
+        paths = np.asarray(self.paths_usd, dtype=np.float64)
+        low, mid, high = np.quantile(paths, [0.1, 0.5, 0.9]) if len(paths) else (np.nan,) * 3
+        compute = self.cost[self.cost["charge"].isin(["compute", "commitment_unused"])]
+        shares = compute.groupby("purchase_option", observed=True)["effective_cost_usd"].sum() / (
+            compute["effective_cost_usd"].sum() or np.nan
+        )
+        figures = {
+            "total_usd": total,
+            "monthly_mean_usd": total / self.months,
+            "list_usd": list_usd,
+            "billed_usd": billed,
+            "saving_usd": list_usd - total,
+            "effective_savings_rate": 1 - total / list_usd if list_usd else 0.0,
+            "p10_usd": float(low),
+            "p50_usd": float(mid),
+            "p90_usd": float(high),
+        }
+        figures |= {f"{option}_share": float(shares.get(option, 0.0)) for option in ("on_demand", "spot", "committed")}
+        figures |= {
+            "unowned_usd": float(self.cost.loc[self.cost["owner"] == "", "effective_cost_usd"].sum()),
+            "lower_bound_usd": self.certificate.lower_bound_usd,
+            "gap_share": self.certificate.gap_share,
+        }
+        return figures
+
+    def monthly(self) -> pd.DataFrame:
+        """List, effective and billed cost by calendar month and charge (``plan.months``); sums to the cost rows."""
+        month = self.cost["ts"].dt.tz_convert(self.time_zone).dt.strftime("%Y-%m").astype("str").rename("month")
+        found = self.cost.groupby([month, "charge"], observed=True)[_MONEY].sum().reset_index()
+        return columns.check("plan.months", found)
+
+    def by_owner(self) -> pd.DataFrame:
+        """Cost by owner, cost center and service, dearest first (``plan.owners``); an empty owner is money nobody answers for."""
+        found = self.cost.groupby(["owner", "cost_center", "service"], observed=True)[_MONEY].sum().reset_index()
+        return columns.check("plan.owners", found.sort_values("effective_cost_usd", ascending=False, ignore_index=True))
+
+    def machines(self) -> pd.DataFrame:
+        """Fewest, mean and most machines of each pool over the horizon (``plan.machines``)."""
+        keys = ["service", "provider", "region", "instance_type", "purchase_option"]
+        hours = self.schedule.drop_duplicates("ts")["weight_h"]
+        by_hour = self.schedule.groupby([*keys, "ts"], observed=True)[["instances", "weight_h"]].agg(
+            {"instances": "sum", "weight_h": "first"}
+        )
+        by_hour["instance_hours"] = by_hour["instances"] * by_hour["weight_h"]
+        pool = by_hour.groupby(keys, observed=True)
+        found = pool["instances"].agg(min_instances="min", max_instances="max")
+        found.loc[pool.size() < len(hours), "min_instances"] = 0.0
+        found["mean_instances"] = pool["instance_hours"].sum() / hours.sum()
+        return columns.check("plan.machines", found.reset_index())
+
+    def usd_per_1k_requests(self, requests: Mapping[str, float]) -> dict[str, float]:
+        """Effective cost of a thousand served requests by service [USD]; ``requests``: mean over the horizon (idle hours are paid)."""
+        return self._unit_cost(requests, 1e3)
+
+    def usd_per_1m_tokens(self, tokens: Mapping[str, float]) -> dict[str, float]:
+        """Effective cost of a million tokens by service [USD]; ``tokens``: input and output over the horizon, the caller's choice."""
+        return self._unit_cost(tokens, 1e6)
+
+    def _unit_cost(self, volume: Mapping[str, float], each: float) -> dict[str, float]:
+        cost = self.cost.groupby("service", observed=True)["effective_cost_usd"].sum()
+        unknown = sorted(set(volume) - set(cost.index))
+        if unknown:
+            raise PlannerError("no charge of this service in the plan", got=unknown, remedy=f"Services: {', '.join(cost.index)}")
+        return {s: float(cost[s]) / v * each if v > 0 else float("nan") for s, v in volume.items()}
+
+    def compare(self, other: "Plan") -> pd.DataFrame:
+        """The bridge from this plan's cost to the other's (``plan.bridge``); its differences add up exactly.
+
+        For a charge in both plans with quantities q, Q and effective unit prices p, P: ``volume`` (Q − q)·p and ``price`` (P − p)·Q;
+        charges of one plan only are ``added`` or ``removed``.
+        """
+        mine, theirs = (plan.cost.groupby(_BRIDGE, observed=True)[["quantity", "effective_cost_usd"]].sum() for plan in (self, other))
+        both = mine.add_suffix("_0").join(theirs.add_suffix("_1"), how="outer")
+        q0, c0, q1, c1 = (both[f"{c}_{k}"].to_numpy(np.float64) for k in (0, 1) for c in ("quantity", "effective_cost_usd"))
+        p0 = np.divide(c0, q0, out=np.zeros_like(c0), where=q0 != 0)
+        kept = ~np.isnan(c0) & ~np.isnan(c1)
+        causes = {
+            "volume": np.where(kept, (q1 - q0) * p0, 0.0),
+            "price": np.where(kept, c1 - q1 * p0, 0.0),
+            "added": np.where(np.isnan(c0), c1, 0.0),
+            "removed": np.where(np.isnan(c1), -c0, 0.0),
+        }
+        keys = both.index.to_frame(index=False)
+        rows = pd.concat([keys.assign(cause=cause, difference_usd=d) for cause, d in causes.items()], ignore_index=True)
+        rows = (
+            rows.groupby(["service", "charge", "resource", "purchase_option", "cause"], observed=True)["difference_usd"].sum().reset_index()
+        )
+        rows = rows[rows["difference_usd"] != 0].astype({"cause": "str"})
+        order = rows["difference_usd"].abs().sort_values(ascending=False, kind="stable").index
+        return columns.check("plan.bridge", rows.loc[order].reset_index(drop=True))
+
+
+def _midnight(month: pd.Period, time_zone: str) -> pd.Timestamp:
+    """First instant of a month in a time zone."""
+    return month.start_time.tz_localize(time_zone, nonexistent="shift_forward", ambiguous=True)
