@@ -1,5 +1,7 @@
 """What can be bought: machines, their prices, commitments, storage and network, by provider and region."""
 
-from planner.catalog.snapshot import Catalog
+from planner.catalog.providers import PROVIDERS, Provider
+from planner.catalog.snapshot import ASSUMED_INTERRUPTIONS_PER_H, GLOBAL, Catalog
+from planner.catalog.tiers import Tier, tier_cost
 
-__all__ = ["Catalog"]
+__all__ = ["ASSUMED_INTERRUPTIONS_PER_H", "GLOBAL", "PROVIDERS", "Catalog", "Provider", "Tier", "tier_cost"]

@@ -1,0 +1,231 @@
+import math
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.catalog import PROVIDERS, Catalog, Tier, tier_cost
+from planner.catalog.checks import BASIS, WEAK, first_day
+from planner.data import data_path
+from planner.errors import CatalogError
+
+CLOUDS = {"aws": {"us-east-1", "us-west-2", "eu-west-1"}, "gcp": {"us-central1", "us-east4", "europe-west1", "europe-west4"},
+          "azure": {"eastus", "eastus2", "westeurope"}}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return Catalog.read("aws", "gcp", "azure")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A snapshot folder that a test may spoil."""
+    shutil.copytree(data_path("catalog", "azure"), tmp_path / "azure")
+    return tmp_path
+
+
+def edit(folder: Path, name: str, change) -> None:
+    path = folder / "azure" / f"{name}.csv"
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    change(table).to_csv(path, index=False)
+
+
+def test_covers_the_promised_regions(catalog):
+    for provider, regions in CLOUDS.items():
+        assert set(catalog.instances.loc[catalog.instances["provider"] == provider, "region"]) == regions
+
+
+@pytest.mark.parametrize(("provider", "region", "instance_type", "option", "usd"), [
+    ("aws", "us-east-1", "m6a.xlarge", "on_demand", 0.1728),       # price list, July 2026
+    ("aws", "eu-west-1", "m6a.xlarge", "on_demand", 0.1926),       # price list, 2024
+    ("aws", "us-east-1", "p5.48xlarge", "on_demand", 55.04),       # after the cut of June 2025
+    ("gcp", "us-central1", "a2-highgpu-1g", "on_demand", 3.673385),  # 12 cores + 85 GiB + one A100
+    ("azure", "eastus", "Standard_D4ds_v5", "on_demand", 0.226),
+])
+def test_known_prices(catalog, provider, region, instance_type, option, usd):
+    assert catalog.price(instance_type, region, option, provider=provider) == pytest.approx(usd, rel=1e-6)
+
+
+def test_every_row_names_its_source_date_and_basis(catalog):
+    for name in ("rates", "commitments", "storage", "network"):
+        table = getattr(catalog, name)
+        assert (table["source"] != "").all()
+        assert (table["as_of"] != "").all()
+        assert set(table["basis"]) <= set(BASIS)
+    assert (catalog.instances["source"] != "").all()
+
+
+def test_units_are_binary(catalog):
+    row = catalog.instances.set_index(["region", "instance_type"]).loc[("us-east-1", "p5.48xlarge")]
+    assert row["network_gib_per_s"] == pytest.approx(3200e9 / 8 / 2**30, rel=1e-5)
+    assert row["local_disk_gib"] == pytest.approx(30400e9 / 2**30, rel=1e-5)
+
+
+def test_shared_cores_and_bursts_sustain_a_part(catalog):
+    shape = catalog.instances.set_index(["region", "instance_type"])
+    assert tuple(shape.loc[("us-central1", "e2-micro"), ["vcpus", "baseline_share"]]) == (2, 0.125)
+    assert shape.loc[("us-east-1", "t3.large"), "baseline_share"] == 0.30
+    assert shape.loc[("eastus", "Standard_B2s_v2"), "baseline_share"] == 0.40
+    assert shape.loc[("us-east-1", "m6a.large"), "baseline_share"] == 1
+    assert shape.loc[("us-east-1", "c8g.large"), "threads_per_core"] == 1
+
+
+def test_a_band_becomes_a_hazard(catalog):
+    spot = catalog.rates[catalog.rates["purchase_option"] == "spot"].set_index(["region", "instance_type"])
+    rate = spot.loc[("us-east-1", "t3.micro")]
+    assert 1 - math.exp(-rate["interruptions_per_h"] * 730) == pytest.approx(0.05, rel=1e-4)
+    assert spot.loc[spot["basis"] == "modeled", "as_of"].eq("2025-06").all()
+    assert spot["interruptions_per_h"].isna().any()  # the open band ">20 %" and GCP stay unknown
+
+
+def test_inferred_prices_only_when_asked():
+    plain, asked = Catalog.read("aws"), Catalog.read("aws", inferred=True)
+    assert not set(plain.rates["basis"]) & WEAK
+    assert not set(plain.commitments["basis"]) & WEAK
+    new = asked.rates[asked.rates["basis"] == "inferred"]
+    assert len(new) == len(asked.rates) - len(plain.rates) > 500
+    first = new.iloc[0]
+    with pytest.raises(CatalogError, match="no price of it is known"):
+        plain.price(first["instance_type"], first["region"])
+    assert asked.price(first["instance_type"], first["region"]) == first["rate_usd_per_h"]
+
+
+def test_commitments_are_rates_or_discounts(catalog):
+    offers = catalog.commitments
+    assert set(offers["category"]) == {"Usage", "Spend"}
+    assert (offers["rate_usd_per_h"].notna() == (offers["category"] == "Usage")).all()
+    flexible = offers[offers["plan_kind"].str.startswith("Flexible")]
+    assert set(flexible["region"]) == {"global"}
+    general = flexible[flexible["scope"].str.contains(r"\bn2\b")].set_index("term_months")
+    assert general["discount_share"].to_dict() == {12: 0.28, 36: 0.46}
+    # a resource CUD of 1 year is about 37 % below on demand
+    row = offers[offers["commitment"] == "gcp/us-central1/n2-standard-4/resource_cud/1y/none"].iloc[0]
+    assert row["rate_usd_per_h"] / catalog.price("n2-standard-4", "us-central1") == pytest.approx(0.63, abs=0.002)
+
+
+def test_global_offers_stay_when_regions_are_chosen():
+    chosen = Catalog.read("gcp", regions=["us-east4"])
+    assert set(chosen.instances["region"]) == {"us-east4"}
+    assert set(chosen.commitments["region"]) == {"us-east4", "global"}
+
+
+def test_reads_all_providers_by_default():
+    assert set(Catalog.read().instances["provider"]) == {p for p in PROVIDERS if data_path("catalog").joinpath(p).is_dir()}
+
+
+@pytest.mark.parametrize(("ask", "words"), [
+    (lambda c: Catalog.read("awz"), "Did you mean aws"),
+    (lambda c: Catalog.read("aws", regions=["us-east1"]), "Did you mean us-east-1"),
+    (lambda c: Catalog.read("aws", "gcp", regions=["us-east-1"]), "none of the regions belongs to gcp"),
+    (lambda c: Catalog.read("aws", regions="us-east-1"), "list of names"),
+    (lambda c: c.price("m6a.xlage", "us-east-1"), "Did you mean m6a.xlarge"),
+    (lambda c: c.price("m6a.xlarge", "us-est-1"), "Did you mean us-east-1"),
+    (lambda c: c.price("m6a.xlarge", "us-east-1", "reserved"), "Known are on_demand, spot"),
+    (lambda c: c.price("p5e.48xlarge", "us-east-1"), "Did you mean p5en.48xlarge"),
+    (lambda c: c.tiers("egres", "us-east-1", provider="aws"), "Did you mean egress"),
+])
+def test_unknown_names_end_in_the_nearest(catalog, ask, words):
+    with pytest.raises(CatalogError, match=words):
+        ask(catalog)
+
+
+def _set(column, value):
+    def change(table):
+        table.loc[0, column] = value
+        return table
+    return change
+
+
+@pytest.mark.parametrize(("name", "change", "words"), [
+    ("rates", _set("rate_usd_per_h", "0"), "above zero"),
+    ("rates", _set("rate_usd_per_h", "-1"), "above zero"),
+    ("rates", _set("rate_usd_per_h", ""), "above zero"),
+    ("rates", _set("rate_usd_per_h", "1e9"), "no machine costs"),
+    ("rates", _set("rate_usd_per_h", "cheap"), "cannot be read"),
+    ("rates", _set("purchase_option", "free"), "on_demand or spot"),
+    ("rates", _set("source", "999"), "unknown source id"),
+    ("rates", _set("instance_type", "Standard_Nowhere"), "without a shape"),
+    ("rates", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+    ("rates", lambda t: t.assign(rate_usd_per_h=t["rate_usd_per_h"].where(t["purchase_option"] == "on_demand", "99")), "above on demand"),
+    ("rates", lambda t: t.drop(columns="as_of"), "lacks columns"),
+    ("instances", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+    ("commitments", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+    ("commitments", _set("term_months", "13"), "no such term"),
+    ("network", _set("price_usd", "-0.1"), "negative"),
+    ("storage", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+])
+def test_a_spoiled_snapshot_is_refused(copy, name, change, words):
+    edit(copy, name, change)
+    with pytest.raises(CatalogError, match=words) as caught:
+        Catalog.read("azure", folder=copy)
+    assert ".csv" in caught.value.where
+
+
+def test_a_missing_file_is_refused(copy):
+    (copy / "azure" / "storage.csv").unlink()
+    with pytest.raises(CatalogError, match="lacks this file"):
+        Catalog.read("azure", folder=copy)
+
+
+def test_binary_rubbish_is_refused(copy):
+    (copy / "azure" / "rates.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(CatalogError, match=r"rates\.csv"):
+        Catalog.read("azure", folder=copy)
+
+
+def test_select_cuts_every_frame(catalog):
+    part = catalog.select(providers=["aws"], regions=["us-east-1"], accelerators=["L4"], current_generation=True)
+    assert set(part.instances["accelerator"]) == {"L4"}
+    assert set(part.rates["instance_type"]) <= set(part.instances["instance_type"])
+    assert set(part.network["region"]) == {"us-east-1"}
+    assert len(catalog.select(arch="arm64").instances) < len(catalog.instances)
+
+
+def test_age_is_counted_from_the_median_price(catalog):
+    gcp = catalog.select(providers=["gcp"])
+    assert gcp.as_of == "2026-07-30"
+    assert gcp.age_days(date(2026, 8, 29)) == 30
+    ages = catalog.ages(date(2026, 8, 29))
+    assert ages.set_index(["provider", "region", "purchase_option"]).loc[("gcp", "us-central1", "on_demand"), "age_days"] == 30
+    assert (ages["oldest"] <= ages["newest"]).all()
+
+
+@pytest.mark.parametrize(("text", "day"), [("2026-07-20", date(2026, 7, 20)), ("2026-09", date(2026, 9, 1)), ("2026", date(2026, 1, 1)),
+                                           ("2025-11..2026-06", date(2025, 11, 1)), ("unknown", None)])
+def test_dates_of_facts(text, day):
+    assert first_day(text) == day
+
+
+def test_egress_is_free_first_then_falls(catalog):
+    tiers = catalog.tiers("egress", "us-east-1", provider="aws")
+    assert tier_cost(tiers, 100) == 0
+    assert tier_cost(tiers, 1100) == pytest.approx(90)
+    assert tier_cost(tiers, 20480) == pytest.approx(10140 * 0.09 + 10240 * 0.085)
+
+
+def test_tier_cost_refuses_what_it_cannot_price():
+    tiers = (Tier(0, 10, 1.0), Tier(10, 20, 0.5))
+    with pytest.raises(CatalogError, match="beyond"):
+        tier_cost(tiers, 21)
+    with pytest.raises(CatalogError, match="negative"):
+        tier_cost(tiers, -1)
+    with pytest.raises(CatalogError, match="negative"):
+        tier_cost(tiers, math.nan)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0, 10)), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1))
+def test_tier_cost_adds_up(steps, part, other):
+    edges = [0.0]
+    for width, _ in steps:
+        edges.append(edges[-1] + width)
+    tiers = tuple(Tier(lo, hi, price) for lo, hi, (_, price) in zip(edges, edges[1:], steps, strict=False))
+    small, large = sorted((part * edges[-1], other * edges[-1]))
+    low, high = tier_cost(tiers, small), tier_cost(tiers, large)
+    assert low <= high + 1e-9
+    assert high - low <= max(t.price_usd for t in tiers) * (large - small) + 1e-6
+    assert tier_cost(tiers, edges[-1]) == pytest.approx(sum(w * p for w, p in steps), rel=1e-9, abs=1e-9)
