@@ -87,8 +87,8 @@ class Catalog:
         return joined.select(regions=regions)
 
     def select(self, *, providers: Iterable[str] | None = None, regions: Iterable[str] | None = None,
-               instance_types: Iterable[str] | None = None, families: Iterable[str] | None = None, accelerators: Iterable[str] | None = None,
-               arch: str | None = None, current_generation: bool | None = None) -> Catalog:
+               instance_types: Iterable[str] | None = None, families: Iterable[str] | None = None,
+               accelerators: Iterable[str] | None = None, arch: str | None = None, current_generation: bool | None = None) -> Catalog:
         """The part with these providers, regions and machines; all other frames follow the regions."""
         tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced")}
         for column, wanted in (("provider", providers), ("region", regions)):
