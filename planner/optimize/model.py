@@ -1,0 +1,243 @@
+"""The formulation, in PuLP; the names below are the names of rows in the code, the .lp files, the logs and the app.
+
+Sets: workloads w, types i, zones z (one nameless zone where a workload has none), commitment pools g, products b,
+states k (hours of scenarios) of weight ω_k [h]. First stage: N_b ≥ 0 units of product b at fee
+F_b = upfront_b · W/term_b + hourly_b · W, W the horizon. In each state, for each w, z, i: on demand o, covered m_g by
+pool g, spot q (instances); u_w load left unserved; f_wi load sent; v_g credited units.
+
+    min Σ_b F_b N_b + Σ_k ω_k [Σ od·o + sp·q + disk·(o + Σ_g m_g + q) + Σ e·f + Σ_w pen_w·u_w − Σ_g credit_g·v_g]
+
+    serve[w,k]           Σ_zi c_wi (o + Σ_g m_g) + y_wi q + u ≥ L_wk
+    pool[g,k]            Σ a_gi m_g ≤ E_g + Σ_{b in g} N_b
+    credit_used[g,k]     v_g ≤ Σ a_gi (o + Σ m)
+    credit[g,k]          v_g ≤ E_g + Σ_{b in g} N_b
+    spot_share[w,k]      Σ y_wi q ≤ σ_w L_wk
+    spot_max[i,k]        Σ_wz q ≤ depth_i
+    type_share[w,i,k]    all capacity of w on i ≤ φ_w L_wk
+    zones[w,z,k]         capacity of w outside zone z + u ≥ ρ_w L_wk
+    min_instances[w,k]   Σ r_wi (o + Σ m + q) ≥ minimum;  min_per_zone[w,z,k] the same in each zone
+    max_instances[w,k]   Σ r_wi (o + Σ m + q) ≤ maximum
+    carry[w,i,k]         f_wi ≤ capacity of w on i
+    flow[w,k]            Σ_i f_wi + u ≥ raw load (where traffic is priced)
+    limit[l,k]           instances (or vCPUs) of the named types and options ≤ maximum (quotas)
+    product_min[b], product_max[b]   bounds on N_b
+    upfront_budget       Σ_b upfront_b N_b ≤ budget
+    total_budget         all spending but the shortage cost ≤ budget
+    whole[w,z,i,k]       o + Σ m = a whole number (whole instances only)
+
+Everything is time-separable but N and the two budgets. A dual is money for each unit of the right-hand side.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pulp
+
+from planner.optimize.problem import Limit, Problem, States, Workload
+
+CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "zones", "min_instances", "min_per_zone",
+               "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget", "whole")
+
+Row = tuple[str, str, int]  # constraint, subject, state (−1: not of one state)
+Terms = list[tuple[Any, float]]
+
+
+@dataclass
+class Hour:
+    """Variables of one state: keys (workload, type, zone), with the pool first for ``covered``."""
+
+    on_demand: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    covered: dict[tuple[str, str, str, str], Any] = field(default_factory=dict)
+    spot: dict[tuple[str, str, str], Any] = field(default_factory=dict)
+    flow: dict[tuple[str, str], Any] = field(default_factory=dict)
+    shortage: dict[str, Any] = field(default_factory=dict)
+    credit: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Model:
+    """A PuLP problem with handles: ``bought`` {product: units}, ``hours`` by state, ``rows`` in the order of the matrix."""
+
+    lp: Any
+    bought: dict[str, tuple[Any, float]]
+    hours: list[Hour]
+    rows: list[Row]
+    spend: Terms
+    shortage: Terms
+
+
+def build(problem: Problem, states: States | None = None, *, without: Iterable[tuple[str, str]] = ()) -> Model:
+    """The model of all states (default: equal hours merged), leaving out the (constraint, subject) pairs in ``without``."""
+    return _Builder(problem, problem.states if states is None else states, frozenset(without)).model()
+
+
+class _Builder:
+    def __init__(self, problem: Problem, states: States, without: frozenset[tuple[str, str]]) -> None:
+        self.p, self.states, self.without = problem, states, without
+        self.lp = pulp.LpProblem("plan", pulp.LpMinimize)
+        self.rows: list[Row] = []
+        self.spend: Terms = []
+        self.shortage: Terms = []
+        self.type_at = {t.name: j for j, t in enumerate(problem.types)}
+        bought = {b.pool for b in problem.products}
+        self.pools = [g for g in problem.pools if g.existing > 0 or g.name in bought]
+        self.covering: dict[str, list[str]] = defaultdict(list)
+        for g in self.pools:
+            if g.credit_usd is None:
+                for kind in g.units:
+                    self.covering[kind].append(g.name)
+        self.units = {g.name: g.units for g in self.pools}
+
+    def model(self) -> Model:
+        self.bought = self._first_stage()
+        hours = [self._hour(k) for k in range(len(self.states))]
+        if self.p.total_budget_usd is not None:
+            self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
+        self.lp.setObjective(pulp.LpAffineExpression(self.spend + self.shortage))
+        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage)
+
+    def _variable(self, *name: object, whole: bool = False) -> Any:
+        text = "_".join(str(n) for n in name if n != "")
+        return self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous)
+
+    def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
+        if (constraint, subject) in self.without:
+            return
+        sums: dict[Any, float] = defaultdict(float)
+        for variable, factor in terms:
+            sums[variable] += factor
+        name = "_".join(x for x in (constraint, subject, "" if k < 0 else str(k)) if x)
+        sign = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[sense]
+        self.lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(sums), sign, name, float(bound)))
+        self.rows.append((constraint, subject, k))
+
+    def _first_stage(self) -> dict[str, tuple[Any, float]]:
+        bought = {}
+        for b in self.p.products:
+            step = b.step if self.p.whole_commitments else 1.0
+            n = self._variable("buy", b.name, whole=self.p.whole_commitments)
+            bought[b.name] = (n, step)
+            self.spend.append((n, self.p.fee_usd(b) * step))
+            if b.minimum > 0:
+                self._row([(n, step)], ">=", b.minimum, "product_min", b.name, -1)
+            if b.maximum is not None:
+                self._row([(n, step)], "<=", b.maximum, "product_max", b.name, -1)
+        if self.p.upfront_budget_usd is not None and self.p.products:
+            cash = [(bought[b.name][0], b.upfront_usd * bought[b.name][1]) for b in self.p.products]
+            self._row(cash, "<=", self.p.upfront_budget_usd, "upfront_budget", "", -1)
+        return bought
+
+    def _hour(self, k: int) -> Hour:
+        hour = Hour()
+        for j, w in enumerate(self.p.workloads):
+            self._instances(hour, w, k)
+            self._serve(hour, w, k, float(self.states.load[k, j]), float(self.states.raw[k, j]))
+        self._spot_max(hour, k)
+        self._pool_rows(hour, k)
+        for limit in self.p.limits:
+            terms = list(self._limited(hour, limit))
+            if terms:
+                self._row(terms, "<=", limit.maximum, "limit", limit.name, k)
+        return hour
+
+    def _instances(self, hour: Hour, w: Workload, k: int) -> None:
+        weight, whole = float(self.states.weight_h[k]), self.p.whole_instances
+        for zone, kind in _places(w):
+            at = self.type_at[kind]
+            disk = self.p.types[at].instance_usd_per_h + w.instance_usd_per_h.get(kind, 0.0)
+            od, spot = float(self.states.on_demand[k, at]), float(self.states.spot[k, at])
+            pools, running = self.covering.get(kind, ()), []
+            if not np.isnan(od):
+                o = hour.on_demand[w.name, kind, zone] = self._variable("on_demand", w.name, kind, zone, k, whole=whole and not pools)
+                self.spend.append((o, weight * (od + disk)))
+                running.append((o, 1.0))
+            for g in pools:
+                m = hour.covered[g, w.name, kind, zone] = self._variable("covered", g, w.name, kind, zone, k)
+                self.spend.append((m, weight * disk))
+                running.append((m, 1.0))
+            if whole and pools:
+                x = self._variable("running", w.name, kind, zone, k, whole=True)
+                self._row([*running, (x, -1.0)], "==", 0.0, "whole", f"{w.name}_{kind}_{zone}", k)
+            if not np.isnan(spot) and w.spot_capacity_of(kind) > 0:
+                q = hour.spot[w.name, kind, zone] = self._variable("spot", w.name, kind, zone, k, whole=whole)
+                self.spend.append((q, weight * (spot + disk)))
+
+    def _serve(self, hour: Hour, w: Workload, k: int, load: float, raw: float) -> None:
+        name, weight = w.name, float(self.states.weight_h[k])
+        steady = [(v, w.capacity[key[1]], key[1], key[2]) for key, v in hour.on_demand.items() if key[0] == name]
+        steady += [(v, w.capacity[key[2]], key[2], key[3]) for key, v in hour.covered.items() if key[1] == name]
+        spot = [(v, w.spot_capacity_of(key[1]), key[1], key[2]) for key, v in hour.spot.items() if key[0] == name]
+        every, short = steady + spot, []
+        if w.shortage_usd is not None:
+            u = hour.shortage[name] = self._variable("shortage", name, k)
+            self.shortage.append((u, weight * w.shortage_usd))
+            short.append((u, 1.0))
+        self._row([(v, c) for v, c, _, _ in every] + short, ">=", load, "serve", name, k)
+        if w.spot_share is not None and spot:
+            self._row([(v, c) for v, c, _, _ in spot], "<=", w.spot_share * load, "spot_share", name, k)
+        if w.type_share is not None:
+            for kind in dict.fromkeys(i for _, _, i, _ in every):
+                self._row([(v, c) for v, c, i, _ in every if i == kind], "<=", w.type_share * load, "type_share", f"{name}_{kind}", k)
+        for zone in w.zones:
+            self._row([(v, c) for v, c, _, z in every if z != zone] + short, ">=", w.zone_loss_share * load, "zones", f"{name}_{zone}", k)
+            if w.min_per_zone > 0:
+                self._row([(v, w.replicas.get(i, 1.0)) for v, _, i, z in every if z == zone], ">=", w.min_per_zone, "min_per_zone",
+                          f"{name}_{zone}", k)
+        counted = [(v, w.replicas.get(i, 1.0)) for v, _, i, _ in every]
+        if w.min_replicas > 0:
+            self._row(counted, ">=", w.min_replicas, "min_instances", name, k)
+        if w.max_replicas is not None:
+            self._row(counted, "<=", w.max_replicas, "max_instances", name, k)
+        if w.serve_cost:
+            self._flows(hour, w, k, every, short, raw)
+
+    def _flows(self, hour: Hour, w: Workload, k: int, every: list[tuple[Any, float, str, str]], short: Terms, raw: float) -> None:
+        flows: Terms = []
+        for kind in dict.fromkeys(i for _, _, i, _ in every):
+            f = hour.flow[w.name, kind] = self._variable("flow", w.name, kind, k)
+            self.spend.append((f, float(self.states.weight_h[k]) * w.serve_cost.get(kind, 0.0)))
+            self._row([(f, 1.0)] + [(v, -c) for v, c, i, _ in every if i == kind], "<=", 0.0, "carry", f"{w.name}_{kind}", k)
+            flows.append((f, 1.0))
+        self._row(flows + short, ">=", raw, "flow", w.name, k)
+
+    def _spot_max(self, hour: Hour, k: int) -> None:
+        for t in self.p.types:
+            if t.spot_max is not None:
+                terms = [(v, 1.0) for key, v in hour.spot.items() if key[1] == t.name]
+                if terms:
+                    self._row(terms, "<=", t.spot_max, "spot_max", t.name, k)
+
+    def _pool_rows(self, hour: Hour, k: int) -> None:
+        for g in self.pools:
+            bought = [(self.bought[b.name][0], -self.bought[b.name][1]) for b in self.p.products if b.pool == g.name]
+            if g.credit_usd is None:
+                used = [(v, g.units[key[2]]) for key, v in hour.covered.items() if key[0] == g.name]
+                if used:
+                    self._row(used + bought, "<=", g.existing, "pool", g.name, k)
+                continue
+            running = [(v, -g.units[key[1]]) for key, v in hour.on_demand.items() if key[1] in g.units]
+            running += [(v, -g.units[key[2]]) for key, v in hour.covered.items() if key[2] in g.units]
+            v = hour.credit[g.name] = self._variable("credit", g.name, k)
+            self.spend.append((v, -float(self.states.weight_h[k]) * g.credit_usd))
+            self._row([(v, 1.0), *running], "<=", 0.0, "credit_used", g.name, k)
+            self._row([(v, 1.0), *bought], "<=", g.existing, "credit", g.name, k)
+
+    def _limited(self, hour: Hour, limit: Limit) -> Iterator[tuple[Any, float]]:
+        for option in limit.options:
+            of_option: dict[str, dict[Any, Any]] = {"on_demand": hour.on_demand, "committed": hour.covered, "spot": hour.spot}
+            for key, v in of_option[option].items():
+                name, kind, zone = key[-3:]
+                wanted = (limit.types is None or kind in limit.types) and (limit.workloads is None or name in limit.workloads)
+                if wanted and (limit.zone is None or zone == limit.zone):
+                    yield v, self.p.types[self.type_at[kind]].vcpus if limit.vcpus else 1.0
+
+
+def _places(w: Workload) -> Iterator[tuple[str, str]]:
+    """Zone and type of each place where instances of a workload can stand."""
+    for zone, kinds in (w.zones or {"": tuple(w.capacity)}).items():
+        for kind in kinds:
+            if w.capacity.get(kind, 0.0) > 0:
+                yield zone, kind

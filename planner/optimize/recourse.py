@@ -1,0 +1,203 @@
+"""Whole instances for a given set of commitments: what to run at each load, as a step function built once and looked up.
+
+A *mix* is a whole number of each offer. Its *reach* is the largest load it serves under every rule; more machines never
+reach less, so the cheapest mix for a load is a step function of the load, and a year of hours on all sample paths
+costs one table look-up each. Reach of a mix with capacities s_i left after losing ``zones_lost`` of ``zones`` zones
+(n instances spread evenly leave n − lost·ceil(n/zones) in the worst case):
+
+    min( Σ s_i,  Σ_{not spot} s_i / (1 − spot_share),  max{L: Σ_types min(s_i, type_share·L) ≥ L} )
+
+A single service with at most two types in a mix (or two and spot) is covered exactly; ``menu`` states its generator.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.optimize.problem import Floats
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One way to run a service: ``unit`` instances of ``kind`` carry ``replicas`` replicas and serve ``capacity`` (per unit).
+
+    ``usd_per_h``: price of a unit (all its instances, disks included); ``disk_usd_per_h`` the part no commitment covers.
+    """
+
+    kind: str
+    deployment: str
+    spot: bool
+    unit: int
+    replicas: int
+    capacity: float
+    usd_per_h: float
+    disk_usd_per_h: float = 0.0
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a mix must satisfy whatever the load."""
+
+    spot_share: float = 0.0
+    type_share: float | None = None
+    zones: int = 1
+    zones_lost: int = 0
+    min_replicas: int = 0
+    max_replicas: int | None = None
+    quota: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Commitment units free to this service: ``units`` {type: units an instance-hour uses}, ``amount`` in force."""
+
+    name: str
+    units: tuple[tuple[str, float], ...]
+    amount: float
+
+
+@dataclass(frozen=True)
+class Menu:
+    """Mixes of one service: ``counts`` (mixes, offers) units, ``reach`` (mixes,) load each serves."""
+
+    offers: tuple[Offer, ...]
+    counts: Ints
+    reach: Floats
+
+    def price(self, covers: Sequence[Cover]) -> Floats:
+        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order, dearest hours saved first."""
+        price = np.array([o.usd_per_h for o in self.offers])
+        cost: Floats = self.counts @ price
+        left = self.counts.astype(np.float64) * np.array([0.0 if o.spot else o.unit for o in self.offers])
+        for cover in covers:
+            units, room = dict(cover.units), np.full(len(cost), cover.amount)
+            for j in self._savings(units):
+                offer = self.offers[j]
+                used = np.minimum(left[:, j], room / units[offer.kind])
+                left[:, j] -= used
+                room -= used * units[offer.kind]
+                cost -= used * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
+        return cost
+
+    def _savings(self, units: dict[str, float]) -> list[int]:
+        able = [j for j, o in enumerate(self.offers) if not o.spot and o.kind in units]
+        return sorted(able, key=lambda j: units[self.offers[j].kind] * self.offers[j].unit
+                      / max(1e-12, self.offers[j].usd_per_h - self.offers[j].disk_usd_per_h))
+
+    def steps(self, covers: Sequence[Cover]) -> "Steps":
+        """The cheapest mix by load."""
+        cost = self.price(covers)
+        order = np.lexsort((cost, -self.reach))
+        best = np.minimum.accumulate(cost[order])
+        keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])
+        rows = order[keep][::-1]
+        return Steps(self.reach[rows], cost[rows], rows)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Cheapest mixes in order of ``reach``; ``cost`` [USD/h] rises with it; ``mix`` is the row of the menu."""
+
+    reach: Floats
+    cost: Floats
+    mix: NDArray[np.intp]
+
+    def at(self, load: Floats) -> NDArray[np.intp]:
+        """Step for each load: the first that reaches it; the last where none does (see :meth:`short`)."""
+        tolerant = load * (1 - 1e-12)
+        return np.minimum(np.searchsorted(self.reach, tolerant), len(self.reach) - 1)
+
+    def short(self, load: Floats) -> NDArray[np.bool_]:
+        """True where no mix reaches the load."""
+        found: NDArray[np.bool_] = load * (1 - 1e-12) > self.reach[-1]
+        return found
+
+
+def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
+    """Largest load each mix serves under the rules; −1 where a mix breaks a rule whatever the load."""
+    lost = np.minimum(counts, rules.zones_lost * -(-counts // rules.zones))
+    each = (counts - lost) * np.array([o.capacity for o in offers])
+    found = each.sum(axis=1)
+    spot = np.array([o.spot for o in offers])
+    if spot.any() and rules.spot_share < 1:
+        found = np.minimum(found, each[:, ~spot].sum(axis=1) / (1.0 - rules.spot_share))
+    if rules.type_share is not None:
+        found = np.minimum(found, _shared(offers, each, rules.type_share))
+    replicas = counts * np.array([o.replicas for o in offers])
+    broken = replicas[:, ~spot].sum(axis=1) < rules.min_replicas
+    if rules.max_replicas is not None:
+        broken |= replicas.sum(axis=1) > rules.max_replicas
+    for kind, maximum in rules.quota:
+        of_kind = np.array([o.unit if o.kind == kind else 0 for o in offers])
+        broken |= counts @ of_kind > maximum
+    return np.where(broken, -1.0, found)
+
+
+def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
+    """Largest L with Σ_types min(capacity, share·L) ≥ L."""
+    kinds = sorted({o.kind for o in offers})
+    by_kind = np.stack([each[:, [o.kind == k for o in offers]].sum(axis=1) for k in kinds], axis=1)
+    tail = by_kind.sum(axis=1)[:, None] - np.cumsum(-np.sort(-by_kind, axis=1), axis=1)
+    found = np.full(len(each), np.inf)
+    for capped in range(1, by_kind.shape[1] + 1):
+        if capped * share < 1 - 1e-12:
+            found = np.minimum(found, tail[:, capped - 1] / (1.0 - capped * share))
+    return found
+
+
+def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = 250_000) -> Menu:
+    """All mixes worth considering up to load ``top``: every count of each offer alone and of each pair (thinned when wide).
+
+    Above ``widest`` mixes a pair keeps at most 24 of its second offer beside any number of the first, and the
+    spot counts near the largest allowed share.
+    """
+    need = top * rules.zones / (rules.zones - rules.zones_lost)
+    most = [_most(o, need, rules) for o in offers]
+    blocks = [_block(len(offers), {j: np.arange(most[j] + 1)}) for j in range(len(offers))]
+    for i in range(len(offers)):
+        for j in range(len(offers)):
+            if i < j and (most[i] + 1) * (most[j] + 1) <= widest:
+                blocks.append(_grid(offers, (i, j), (np.arange(most[i] + 1), np.arange(most[j] + 1)), need))
+            elif i != j and (most[i] + 1) * (most[j] + 1) > widest:
+                blocks.append(_thin(offers, i, j, most, rules, need))
+    counts = np.concatenate(blocks)
+    reached = reach(offers, counts, rules)
+    kept = (reached >= 0) & (counts.sum(axis=1) > 0 if rules.min_replicas else True)
+    return Menu(tuple(offers), counts[kept], reached[kept])
+
+
+def _most(offer: Offer, need: float, rules: Rules) -> int:
+    quota = dict(rules.quota).get(offer.kind)
+    by_load = int(np.ceil(need / offer.capacity)) + rules.zones
+    most = max(by_load, -(-rules.min_replicas // offer.replicas))
+    if rules.max_replicas is not None:
+        most = min(most, rules.max_replicas // offer.replicas)
+    return most if quota is None else min(most, quota // offer.unit)
+
+
+def _block(width: int, columns: dict[int, Ints]) -> Ints:
+    counts = np.zeros((len(next(iter(columns.values()))), width), dtype=np.int64)
+    for j, values in columns.items():
+        counts[:, j] = values
+    return counts
+
+
+def _grid(offers: Sequence[Offer], pair: tuple[int, int], ranges: tuple[Ints, Ints], need: float) -> Ints:
+    first, second = (a.ravel() for a in np.meshgrid(*ranges, indexing="ij"))
+    spare = max(offers[pair[0]].capacity, offers[pair[1]].capacity)
+    fits = first * offers[pair[0]].capacity + second * offers[pair[1]].capacity <= need * 1.2 + 3 * spare
+    return _block(len(offers), {pair[0]: first[fits], pair[1]: second[fits]})
+
+
+def _thin(offers: Sequence[Offer], i: int, j: int, most: list[int], rules: Rules, need: float) -> Ints:
+    """Any number of offer i beside few of offer j, or beside spot near its largest share."""
+    if not offers[j].spot or offers[i].spot:
+        return _grid(offers, (i, j), (np.arange(most[i] + 1), np.arange(min(most[j], 24) + 1)), need)
+    first = np.arange(most[i] + 1)
+    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * first * offers[i].capacity / offers[j].capacity).astype(np.int64)
+    near = [np.clip(full + d, 0, most[j]) for d in range(-12, 4)]
+    return _block(len(offers), {i: np.tile(first, len(near)), j: np.concatenate(near)})
