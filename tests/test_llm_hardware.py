@@ -34,7 +34,8 @@ def test_peaks_are_dense_and_ordered():
     assert len(accelerators()) >= 25
     h100, t4, l4 = accelerator("H100-SXM"), accelerator("T4"), accelerator("L4")
     assert (h100.flops("bf16"), h100.flops("fp8")) == (989e12, 1979e12)
-    assert math.isnan(h100.flops("fp4"))
+    assert h100.flops("fp4") == h100.flops("bf16")
+    assert math.isnan(t4.flops("fp8"))
     assert math.isnan(t4.bf16)
     assert t4.flops("bf16") == 65e12
     assert l4.memory_bandwidth_gib_per_s == pytest.approx(300e9 / 2**30, rel=1e-3)

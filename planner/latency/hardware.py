@@ -14,8 +14,9 @@ from planner.data import data_path
 from planner.errors import PlannerError
 
 GIB = 2.0**30
-# bytes a weight of each precision takes, and the matrix-unit peak it runs at (weight-only formats compute in 16 bit)
-PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "int8": "int8", "fp4": "fp4", "w4a16": "bf16"}
+# the matrix-unit peak a weight precision runs at (int4 is weight-only: it computes in 16 bit)
+PRECISIONS = {"fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "int8": "int8", "fp4": "fp4", "mxfp4": "fp4", "int4": "bf16"}
+_WEIGHT_ONLY = {"Ampere", "Ada", "Hopper", "Blackwell", "Blackwell Ultra"}
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,15 @@ class Accelerator:
     aliases: tuple[str, ...]
 
     def flops(self, precision: str) -> float:
-        """Dense peak [FLOP/s] at ``fp16 bf16 fp8 int8 fp4 w4a16``; NaN where the chip lacks it or it is not known.
+        """Dense peak [FLOP/s] at which weights of ``precision`` are multiplied; NaN where unsupported or not known.
 
-        Chips without bf16 (Turing, Volta) run bf16 models in fp16 at the same width.
+        Chips without bf16 (Turing, Volta) run bf16 models in fp16; NVIDIA chips from Ampere on hold weights in a
+        format their matrix units lack and compute in 16 bit.
         """
         peak = float(getattr(self, PRECISIONS[precision]))
-        return self.fp16 if math.isnan(peak) and PRECISIONS[precision] == "bf16" else peak
+        if math.isnan(peak) and (PRECISIONS[precision] == "bf16" or self.architecture in _WEIGHT_ONLY):
+            return self.fp16 if math.isnan(self.bf16) else self.bf16
+        return peak
 
 
 def _key(name: str) -> str:

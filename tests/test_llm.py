@@ -1,0 +1,133 @@
+"""Language models on accelerator machines: memory, placement, excuses and the laws of latency."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from planner.latency import Arrivals, Excuse, Machine
+from planner.latency.llm import LlmService
+from planner.latency.llm_models import architecture, architectures, memory
+from planner.scenario import Objective
+from planner.tokens import TokenMix
+
+GOAL = Objective(ttft_p95_s=0.8, tpot_p95_s=0.05)
+CHAT = Arrivals(1.0, TokenMix.of([400.0, 1500.0], [300.0, 100.0], [0.7, 0.3]))
+
+
+def machine(accelerator: str, count: float = 1.0, memory_gib: float = math.nan) -> Machine:
+    return Machine("aws", "us-east-1", "t", "t", "x86_64", 8, 64, accelerator=accelerator, accelerators=count,
+                   accelerator_memory_gib=memory_gib)
+
+
+def replicas(accelerator: str, count: float = 1.0, weights: str = "llama-3.1-8b", arrivals: Arrivals = CHAT, **parameters):
+    found = LlmService(weights=weights, **parameters).deployments(machine(accelerator, count), arrivals)
+    assert not isinstance(found, Excuse), found
+    return {d.label: d for d in found}
+
+
+# what vLLM 0.11 reported on an H100 with 79.18 GiB (llm-d-planner, empirical memory results, Apache-2.0)
+@pytest.mark.parametrize(("weights", "precision", "tp", "weights_gib", "kv_cache_gib"), [
+    ("gpt-oss-20b", "mxfp4", 1, 13.47, 50.28), ("llama-3.3-70b", "fp8", 2, 33.88, 32.00), ("llama-3.1-8b", "bf16", 1, 14.99, 51.38)])
+def test_memory_matches_what_a_server_reports(weights, precision, tp, weights_gib, kv_cache_gib):
+    budget = memory(architecture(weights), precision, 79.18, tensor_parallel=tp)
+    assert budget.weights_gib == pytest.approx(weights_gib, rel=0.03)
+    assert budget.kv_cache_gib == pytest.approx(kv_cache_gib, rel=0.03)
+
+
+def test_kv_bytes_of_known_models():
+    assert float(architecture("llama-3.1-8b").kv_bytes(1, "bf16")) == 131072
+    assert float(architecture("deepseek-r1").kv_bytes(1, "bf16")) == 70272
+    long, short = architecture("gpt-oss-20b").kv_bytes([10_000.0, 100.0], "bf16")
+    assert short == 2 * 24 * 8 * 64 * 2 * 100
+    assert long == 2 * 8 * 64 * 2 * (12 * 10_000 + 12 * 128)
+
+
+def test_the_table_holds_every_fact():
+    assert len(architectures()) >= 25
+    for name, a in architectures().items():
+        assert a.full_attention_layers + a.window_layers <= a.layers, name
+        assert a.params_active <= a.params_total, name
+        assert (a.experts > 0) == (a.expert_param_share > 0), name
+
+
+def test_an_8b_model_is_placed_on_all_common_accelerators_in_their_order():
+    rates = {a: replicas(a)["bf16 tp1"].model.goodput_rps(Objective(ttft_p95_s=2.0, tpot_p95_s=0.12)).arrival_rate_rps
+             for a in ("L4", "A10G", "L40S", "A100-SXM-80GB", "H100-SXM-80GB")}
+    assert list(rates) == sorted(rates, key=rates.__getitem__)
+    assert rates["L4"] > 0.1
+    assert 5 < rates["H100-SXM-80GB"] / rates["A10G"] < 60
+
+
+def test_replicas_share_a_machine():
+    found = replicas("A100-SXM-80GB", 8)
+    assert {k: d.instances_per_replica for k, d in found.items()} == {"bf16 tp1": 0.125, "bf16 tp2": 0.25, "bf16 tp4": 0.5, "bf16 tp8": 1.0}
+    assert found["bf16 tp4"].model.goodput_rps(GOAL).arrival_rate_rps > found["bf16 tp2"].model.goodput_rps(GOAL).arrival_rate_rps
+
+
+@pytest.mark.parametrize(("accelerator", "count", "weights", "precision", "reason", "gap"), [
+    ("", 0, "llama-3.1-8b", "bf16", "no accelerator", ""), ("T4", 1, "llama-3.1-8b", "bf16", "does not fit", "GiB missing"),
+    ("H100-SXM-80GB", 1, "llama-3.1-70b", "bf16", "does not fit", "GiB missing"), ("M60", 1, "llama-3.1-8b", "bf16", "speed", "bandwidth"),
+    ("T4", 1, "llama-3.1-8b", "fp8", "does not multiply fp8", "precision"), ("Nothing9000", 1, "llama-3.1-8b", "bf16", "is not in", "row")])
+def test_a_machine_that_cannot_serve_says_why(accelerator, count, weights, precision, reason, gap):
+    excuse = LlmService(weights=weights, precision=precision).deployments(machine(accelerator, count), CHAT)
+    assert isinstance(excuse, Excuse)
+    assert reason in excuse.reason
+    assert gap in excuse.gap
+
+
+def test_a_wrong_model_is_refused_with_the_nearest_name():
+    with pytest.raises(ValidationError, match=r"llama-3\.1-8b"):
+        LlmService(weights="llama-3.1-8bb")
+    with pytest.raises(ValidationError, match="extra"):
+        LlmService(weights="llama-3.1-8b", tp=4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ttft=st.floats(0.2, 3.0), tpot=st.floats(0.012, 0.2), q=st.sampled_from(["p50", "p90", "p99"]),
+       accelerator=st.sampled_from(["L40S", "H100-SXM-80GB"]), scv=st.sampled_from([1.0, 4.0]))
+def test_goodput_and_latency_are_inverse(ttft, tpot, q, accelerator, scv):
+    """Laws 27 and 28: every bound holds at the goodput, and the binding one breaks a little above it."""
+    model = replicas(accelerator, arrivals=Arrivals(scv, CHAT.tokens))["bf16 tp1"].model
+    objective = Objective(**{f"ttft_{q}_s": ttft, f"tpot_{q}_s": tpot})
+    found = model.goodput_rps(objective)
+    rate = found.arrival_rate_rps
+    for _, metric, quantile, limit in objective.bounds():
+        if rate:
+            assert float(model.latency_s(rate, 1, quantile, metric)) <= limit * 1.001
+    over = max(rate * 1.01, 1e-3)
+    assert found.binding_objective == "saturation" or any(
+        float(model.latency_s(over, 1, quantile, metric)) > limit * 0.999 for _, metric, quantile, limit in objective.bounds())
+
+
+@settings(max_examples=20, deadline=None)
+@given(metric=st.sampled_from(["ttft", "tpot", "latency"]), quantile=st.floats(0.3, 0.99), hit=st.floats(0.0, 0.8))
+def test_latency_grows_with_the_rate_and_falls_with_replicas(metric, quantile, hit):
+    model = replicas("A100-SXM-80GB", prefix_cache_hit_share=hit)["bf16 tp1"].model
+    rates = np.linspace(0.01, 60.0, 80)
+    one, two = model.latency_s(rates, 1, quantile, metric), model.latency_s(rates, 2, quantile, metric)
+    assert (np.diff(one[np.isfinite(one)]) >= -1e-6 * one[0]).all()
+    assert (two <= one * (1 + 1e-9)).all()
+    assert np.isinf(one[-1])
+
+
+def test_one_token_answers_have_no_decode():
+    model = replicas("L4", arrivals=Arrivals(1.0, TokenMix.of(512, 1)))["bf16 tp1"].model
+    assert float(model.latency_s(0.1, 1, 0.9, "latency")) == pytest.approx(float(model.latency_s(0.1, 1, 0.9, "ttft")), rel=1e-6)
+    assert model.goodput_rps(Objective(ttft_p95_s=1.0)).arrival_rate_rps > 1.0
+
+
+def test_hundreds_of_deployments_are_rated_in_a_second():
+    machines = [machine(a, n) for a in ("L40S", "A100-SXM-80GB", "H100-SXM-80GB", "H200-SXM-141GB", "B200-SXM-180GB") for n in (1, 2, 4, 8)]
+    service = LlmService(weights="llama-3.1-8b", precision=("bf16", "fp8"))
+    start = time.perf_counter()
+    found = [d for m in machines for d in service.deployments(m, CHAT)]
+    rated = [d.model.goodput_rps(GOAL).arrival_rate_rps for d in found]
+    spent = time.perf_counter() - start
+    assert len(rated) == 100
+    assert min(rated) > 0
+    print(f"{len(rated)} LLM deployments rated in {spent:.2f} s")
