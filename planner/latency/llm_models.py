@@ -126,7 +126,8 @@ def _row(r: dict[str, str]) -> Architecture:
         int(r[c]) for c in ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocabulary"))
     return Architecture(
         r["weights"], layers, hidden, heads, kv_heads, head_dim, vocabulary, r["tied_embeddings"] == "1",
-        float(r["params_total_b"]) * 1e9, float(r["params_active_b"]) * 1e9, int(r["experts"]), int(r["experts_per_token"]), float(r["expert_param_share"]), int(r["mla_kv_dim"]),
+        float(r["params_total_b"]) * 1e9, float(r["params_active_b"]) * 1e9, int(r["experts"]),
+        int(r["experts_per_token"]), float(r["expert_param_share"]), int(r["mla_kv_dim"]),
         int(r["full_attention_layers"]), int(r["window_layers"]), int(r["window_tokens"]), r["native_precision"],
         int(r["max_context_tokens"]), tuple(filter(None, r["aliases"].split("|"))))
 
