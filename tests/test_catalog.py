@@ -60,6 +60,13 @@ def test_every_row_names_its_source_date_and_basis(catalog):
     assert (catalog.instances["source"] != "").all()
 
 
+def test_accelerators_carry_canonical_names(catalog):
+    canonical = set(pd.read_csv(data_path("hardware", "accelerators.csv"))["accelerator"])
+    assert set(catalog.instances["accelerator"]) - {""} <= canonical
+    row = catalog.instances.set_index(["region", "instance_type"]).loc[("us-east-1", "p4de.24xlarge")]
+    assert (row["accelerator"], row["accelerators"]) == ("A100-SXM-80GB", 8)
+
+
 def test_units_are_binary(catalog):
     row = catalog.instances.set_index(["region", "instance_type"]).loc[("us-east-1", "p5.48xlarge")]
     assert row["network_gib_per_s"] == pytest.approx(3200e9 / 8 / 2**30, rel=1e-5)
@@ -205,7 +212,9 @@ def test_egress_is_free_first_then_falls(catalog):
     tiers = catalog.tiers("egress", "us-east-1", provider="aws")
     assert tier_cost(tiers, 100) == 0
     assert tier_cost(tiers, 1100) == pytest.approx(90)
-    assert tier_cost(tiers, 20480) == pytest.approx(10140 * 0.09 + 10240 * 0.085)
+    assert tier_cost(tiers, 20580) == pytest.approx(10240 * 0.09 + 10240 * 0.085)  # 100 GiB are given, then 1 TB is 1024 GiB
+    assert tier_cost(catalog.tiers("egress", "eastus", provider="azure"), 10100) == pytest.approx(870)
+    assert tier_cost(catalog.tiers("egress_standard", "us-central1", provider="gcp"), 300) == pytest.approx(8.5)
 
 
 def test_tier_cost_refuses_what_it_cannot_price():

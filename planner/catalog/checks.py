@@ -70,8 +70,9 @@ def check_tiers(file: Path, table: pd.DataFrame, column: str) -> None:
     """Raise :class:`CatalogError` for a negative price, or tiers of one price that overlap or leave a gap."""
     _refuse(file, table, ~(table["price_usd"] >= 0), "a price must not be negative or missing", "price_usd")
     _refuse(file, table, ~(table["tier_upper"] > table["tier_lower"]), "a tier must end above its start", "tier_upper")
-    ordered = table.sort_values(["region", column, "tier_lower"])
-    same = (ordered[["region", column]] == ordered[["region", column]].shift()).all(axis=1)
+    key = ["region", column, "tier_scope"]  # an account's free allowance stands beside the tiers of a region
+    ordered = table.sort_values([*key, "tier_lower"])
+    same = (ordered[key] == ordered[key].shift()).all(axis=1)
     joined = (ordered["tier_lower"] == ordered["tier_upper"].shift()) | (ordered["tier_lower"] == 0)
     _refuse(file, ordered, same & ~joined, "tiers must join without gap or overlap", "tier_lower")
     _refuse(file, ordered, same & (ordered["tier_lower"] == 0), "this price stands twice", "tier_lower")
