@@ -1,5 +1,8 @@
 """What arrives: traffic histories in, sample paths of the future out."""
 
+from planner.load.forecast import forecast
+from planner.load.formats import TRAFFIC_FORMATS
 from planner.load.paths import Load, ServiceLoad
+from planner.load.traffic import Traffic, read_histories, read_traffic
 
-__all__ = ["Load", "ServiceLoad"]
+__all__ = ["TRAFFIC_FORMATS", "Load", "ServiceLoad", "Traffic", "forecast", "read_histories", "read_traffic"]

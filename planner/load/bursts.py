@@ -1,0 +1,101 @@
+"""What hides inside the hour: bursts, the spread of arrivals, and how long requests are.
+
+Hourly means hide bursts: over public histories the largest minute of a busy web hour is 1.6 times the hour's mean
+(median; 1.9 in one hour of twenty), so what the native resolution shows is kept beside the hourly grid.
+"""
+
+import numpy as np
+
+from planner.load.formats.base import Floats, Requests
+from planner.load.quality import Quality
+from planner.tokens import TokenMix
+
+ASSUMED_BURST = 1.5
+MEASURABLE_INTERVAL_S = 300
+# coefficients of variation and log-correlation of token lengths where only means are known:
+# Azure LLM inference trace 2023, conversation part (Patel et al., Splitwise, ISCA 2024), rounded
+ASSUMED_CV_INPUT, ASSUMED_CV_OUTPUT, ASSUMED_CORRELATION = 1.0, 0.8, 0.1
+MIX_POINTS = 1024
+
+
+def burst_factor(rate: Floats, interval_s: int, quality: Quality) -> tuple[float, str]:
+    """Median over the busiest tenth of hours of (largest bucket / mean of its hour), and its basis.
+
+    Measured where buckets are at most 5 minutes; :data:`ASSUMED_BURST` otherwise.
+    """
+    if interval_s <= MEASURABLE_INTERVAL_S and 3600 % interval_s == 0:
+        per_hour = 3600 // interval_s
+        whole = rate[: len(rate) // per_hour * per_hour].reshape(-1, per_hour)
+        whole = whole[np.isfinite(whole).all(axis=1) & (np.nan_to_num(whole).sum(axis=1) > 0)]
+        if len(whole) >= 10:
+            mean = whole.mean(axis=1)
+            busy = whole[mean >= np.quantile(mean, 0.9)]
+            ratio = busy.max(axis=1) / busy.mean(axis=1)
+            quality.add("noted", len(busy), f"largest {interval_s} s bucket over the mean of its busy hour: median {np.median(ratio):.2f}, "
+                                            f"95 % {np.quantile(ratio, 0.95):.2f}")
+            return float(max(1.0, np.median(ratio))), "measured"
+    quality.add("assumed", 0,
+                f"the history is too coarse to show bursts within the hour: busiest moments are taken "
+                f"as {ASSUMED_BURST:g} times the hourly mean")
+    return ASSUMED_BURST, "assumed"
+
+
+def arrival_scv(requests: Requests | None, quality: Quality) -> tuple[float, str]:
+    """Squared coefficient of variation of the gaps between requests, each relative to its minute; 1 (Poisson) if unknown."""
+    if requests is None or len(requests.at_s) < 200:
+        quality.add("assumed", 0, "arrivals within the hour are taken as Poisson (squared coefficient of variation 1): no request log")
+        return 1.0, "assumed"
+    gaps = np.diff(requests.at_s)
+    minute = ((requests.at_s[1:] - requests.at_s[0]) // 60).astype(np.int64)
+    count = np.bincount(minute)
+    mean = np.bincount(minute, weights=gaps) / np.maximum(count, 1)
+    use = (count[minute] >= 20) & (mean[minute] > 0)
+    if use.sum() < 100:
+        use = np.ones(len(gaps), dtype=bool)
+        mean = np.full(len(mean), gaps.mean())
+    if not gaps.any():
+        return 1.0, "assumed"
+    relative = gaps[use] / mean[minute][use]
+    return float(relative.var() / relative.mean() ** 2), "measured"
+
+
+def token_mix(requests: Requests | None, rate: Floats, mean_in: Floats | None, mean_out: Floats | None,
+              quality: Quality) -> TokenMix | None:
+    """Joint token lengths: from single requests if there are any, else spread around the request-weighted means."""
+    if requests is not None and requests.input_tokens is not None and requests.output_tokens is not None:
+        return measured_mix(requests.input_tokens, requests.output_tokens, quality)
+    if mean_in is None or mean_out is None:
+        return None
+    ok = np.isfinite(mean_in) & np.isfinite(mean_out) & (np.nan_to_num(rate) > 0)
+    if not ok.any():
+        return None
+    weight = rate[ok] / rate[ok].sum()
+    quality.add("assumed", 0,
+                f"only mean token lengths are known: they are spread with coefficients of variation {ASSUMED_CV_INPUT:g} (input) "
+                              f"and {ASSUMED_CV_OUTPUT:g} (output) as in public chat traces")
+    return spread_mix(float(weight @ mean_in[ok]), float(max(1.0, weight @ mean_out[ok])))
+
+
+def measured_mix(input_tokens: Floats, output_tokens: Floats, quality: Quality) -> TokenMix:
+    """At most :data:`MIX_POINTS` points of the joint distribution: every k-th request in order of total length."""
+    empty = output_tokens < 1
+    if empty.any():
+        quality.add("repaired", int(empty.sum()), "requests without output tokens were counted as one token")
+    out = np.maximum(output_tokens, 1.0)
+    if len(out) <= MIX_POINTS:
+        return TokenMix.of(input_tokens, out, basis="measured")
+    order = np.argsort(input_tokens + out, kind="stable")
+    groups = np.array_split(order, MIX_POINTS)
+    chosen = np.array([g[len(g) // 2] for g in groups])
+    return TokenMix.of(input_tokens[chosen], out[chosen], [float(len(g)) for g in groups], basis="measured")
+
+
+def spread_mix(mean_input: float, mean_output: float) -> TokenMix:
+    """A lognormal pair of lengths with the given means [tokens], as a 12 × 12 grid of equal probability cells."""
+    from scipy.special import ndtri
+    cell = ndtri((np.arange(12) + 0.5) / 12)
+    sd_in, sd_out = np.sqrt(np.log1p(ASSUMED_CV_INPUT**2)), np.sqrt(np.log1p(ASSUMED_CV_OUTPUT**2))
+    a, b = (m.ravel() for m in np.meshgrid(cell, cell, indexing="ij"))
+    z = ASSUMED_CORRELATION * a + np.sqrt(1 - ASSUMED_CORRELATION**2) * b
+    x, y = np.exp(sd_in * a), np.exp(sd_out * z)
+    return TokenMix.of(mean_input * x / x.mean(), np.maximum(1.0, mean_output * y / y.mean()), basis="assumed")

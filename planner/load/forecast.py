@@ -1,0 +1,96 @@
+"""From histories to load paths on the scenario's calendar: shape × growth × events, with what is not known as spread."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.errors import TrafficError
+from planner.load import growth
+from planner.load.outlook import fit
+from planner.load.paths import Load, ServiceLoad
+from planner.load.traffic import Traffic
+from planner.scenario import Scenario, Service
+
+MIN_HOURS = 24
+STALE_H = 366 * 24  # a history that ends longer ago than this says nothing about the level since
+Floats = NDArray[np.float64]
+
+
+def forecast(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario, *, paths: int = 200, seed: int | None = None) -> Load:
+    """Sample paths of every service's load on the scenario's hours.
+
+    ``paths`` equally likely futures; path k of all services happens together.  Rate of an hour [requests/s] = history's
+    shape in the users' wall clock × residuals drawn in blocks × (1 + growth)^years × events.  ``seed`` defaults to the
+    scenario's; the same seed gives the same bytes.  Beyond the history growth is the user's, not a trend of the data.
+    Raises :class:`TrafficError` if a service has no history or less than a day of it.
+    """
+    if paths < 1:
+        raise TrafficError("at least one path is needed", got=paths)
+    histories = _by_service(traffic, scenario)
+    ts = pd.date_range(scenario.start_utc, periods=scenario.horizon_h, freq="h", unit="us")
+    root = scenario.seed if seed is None else seed
+    notes: list[str] = []
+    services = {}
+    for name, service in scenario.services.items():
+        rng = np.random.default_rng([root, zlib.crc32(name.encode())])
+        services[name] = _service(name, service, histories[name], scenario, ts, paths, rng, root, notes)
+    return Load(ts, np.ones(len(ts)), services, tuple(notes))
+
+
+def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) -> Mapping[str, Traffic]:
+    if isinstance(traffic, Traffic):
+        if len(scenario.services) > 1:
+            raise TrafficError("one history was given for several services", where=scenario.name, got=list(scenario.services),
+                               remedy="Give a mapping of service name to history, as read_histories(scenario) returns")
+        return {next(iter(scenario.services)): traffic}
+    missing = [n for n in scenario.services if n not in traffic]
+    if missing:
+        raise TrafficError("these services have no traffic history", where=scenario.name, got=missing, remedy="Read one for each service")
+    return traffic
+
+
+def _service(name: str, service: Service, traffic: Traffic, scenario: Scenario, ts: pd.DatetimeIndex, paths: int,
+             rng: np.random.Generator, root: int, notes: list[str]) -> ServiceLoad:
+    history = traffic.hourly()
+    seen = int(history.notna().sum())
+    if seen < MIN_HOURS:
+        raise TrafficError(f"the history holds {seen} observed hours; {MIN_HOURS} are the least a daily shape needs",
+                           where=f"{name}: {traffic.source}",
+                           remedy="Export at least three days, better eight weeks")
+    zone = traffic.user_time_zone or scenario.time_zone
+    notes += [f"{name}: {line}" for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"]]
+    outlook = fit(history, zone, traffic.holidays)
+    notes += [f"{name}: {line}" for line in outlook.notes]
+    anchor = _anchor(name, traffic, ts[0], notes)
+    base = outlook.median(ts)
+    noisy = outlook.sample(ts, paths, np.random.default_rng([root, 1]))
+    factor = growth.growth_factor(service.growth_share_per_year, ts, anchor, paths, rng)
+    multiplier, added = growth.event_effects(service.events, ts, scenario.time_zone, paths, rng)
+    rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)
+    share = _range_share(base, noisy, factor, multiplier, added)
+    return ServiceLoad(rate, traffic.burst_factor, traffic.burst_basis, traffic.arrival_scv, traffic.arrival_basis, traffic.tokens, share)
+
+
+def _anchor(name: str, traffic: Traffic, start: pd.Timestamp, notes: list[str]) -> pd.Timestamp:
+    """From when growth counts: the end of the history, or the start of the plan if the history is stale."""
+    age_h = (start - traffic.end).total_seconds() / 3600
+    if age_h <= STALE_H:
+        return traffic.end
+    notes.append(f"{name}: the history ends {traffic.end:%Y-%m-%d}, {age_h / 8766:.1f} years before the plan starts: its level is taken "
+                 "as the level at the start (growth counts from there), its seasons are aligned by the users' wall-clock hour of the week")
+    return start
+
+
+def _range_share(base: Floats, noisy: Floats, factor: Floats, multiplier: Floats, added: Floats) -> dict[str, float]:
+    """Shares of the variance of the horizon's volume when only one source varies at a time."""
+    growth_mid, event_mid, added_mid = np.median(factor, axis=0), np.median(multiplier, axis=0), np.median(added, axis=0)
+    volumes = {"noise": noisy @ (growth_mid * event_mid), "growth": factor @ (base * event_mid),
+               "events": multiplier @ (base * growth_mid) + (added - added_mid).sum(axis=1)}
+    variance = {k: float(v.var()) for k, v in volumes.items()}
+    total = sum(variance.values())
+    return {k: v / total if total > 0 else 0.0 for k, v in variance.items()}

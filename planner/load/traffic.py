@@ -1,0 +1,181 @@
+"""Reads any traffic history into one form: a regular UTC grid of rates with a mask and a quality report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from planner.errors import TrafficError
+from planner.load import bursts
+from planner.load.formats import TRAFFIC_FORMATS, Raw, TrafficFormat
+from planner.load.formats.base import Floats
+from planner.load.grid import Grid, regular
+from planner.load.quality import Quality
+from planner.scenario import Scenario, TrafficSource
+from planner.tokens import TokenMix
+
+HOUR_S = 3600
+MIN_COVERAGE = 0.5  # an hour counts as observed if at least this share of it was
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """A history of one service.
+
+    ``arrival_rate_rps`` [requests/s] (n,) mean over each bucket of ``interval_s`` seconds from ``start`` (UTC), NaN where
+    nothing was observed; ``input_tokens``/``output_tokens`` [tokens] (n,) means of each bucket, or ``None``.
+    ``burst_factor`` ≥ 1 and ``arrival_scv`` with their basis (measured or assumed) as in :class:`planner.load.ServiceLoad`.
+    ``user_time_zone``: the clock users live by; ``holidays``: their country code.  ``quality``: every assumption and repair.
+    """
+
+    source: str
+    start: pd.Timestamp
+    interval_s: int
+    arrival_rate_rps: Floats = field(repr=False)
+    input_tokens: Floats | None = field(default=None, repr=False)
+    output_tokens: Floats | None = field(default=None, repr=False)
+    tokens: TokenMix | None = field(default=None, repr=False)
+    burst_factor: float = 1.0
+    burst_basis: str = "assumed"
+    arrival_scv: float = 1.0
+    arrival_basis: str = "assumed"
+    user_time_zone: str | None = None
+    holidays: str | None = None
+    quality: pd.DataFrame = field(default_factory=lambda: Quality("").frame(), repr=False)
+
+    @property
+    def ts(self) -> pd.DatetimeIndex:
+        """Start of each bucket, UTC, shape (n,)."""
+        return pd.date_range(self.start, periods=len(self.arrival_rate_rps), freq=pd.Timedelta(seconds=self.interval_s), unit="us")
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """First instant after the history, UTC."""
+        return self.start + pd.Timedelta(seconds=self.interval_s * len(self.arrival_rate_rps))
+
+    @property
+    def observed_share(self) -> float:
+        """Share of the buckets between start and end that were observed."""
+        return float(np.isfinite(self.arrival_rate_rps).mean())
+
+    @property
+    def mean_rps(self) -> float:
+        """Mean observed rate [requests/s]."""
+        return float(np.nanmean(self.arrival_rate_rps))
+
+    def hourly(self) -> pd.Series[float]:
+        """Mean rate of each clock hour [requests/s] on a regular UTC index; NaN where less than half of it was observed.
+
+        A history coarser than an hour is laid flat over its hours.  Incomplete first and last hours are left out.
+        """
+        if self.interval_s > HOUR_S:
+            return self._spread()
+        hour = (self.ts.asi8 // (HOUR_S * 1_000_000)).astype(np.int64)
+        slot = hour - hour[0]
+        seen = np.isfinite(self.arrival_rate_rps)
+        size = int(slot[-1]) + 1
+        count = np.bincount(slot[seen], minlength=size)
+        total = np.bincount(slot[seen], weights=self.arrival_rate_rps[seen], minlength=size)
+        full = HOUR_S / self.interval_s
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(count >= MIN_COVERAGE * full, total / count, np.nan)
+        index = pd.DatetimeIndex(pd.to_datetime(hour[0] * HOUR_S, unit="s", utc=True) + pd.to_timedelta(np.arange(size),
+            unit="h")).as_unit("us")
+        found = pd.Series(mean, index=index, name="arrival_rate_rps")
+        edge = np.bincount(slot, minlength=size) < np.floor(full)
+        keep = slice(int(edge[0] and size > 1), size - int(edge[-1] and size > 1))
+        return found.iloc[keep]
+
+    def _spread(self) -> pd.Series[float]:
+        hours = max(1, round(self.interval_s / HOUR_S))
+        index = pd.date_range(self.start.floor("h"), periods=hours * len(self.arrival_rate_rps), freq="h", unit="us")
+        return pd.Series(np.repeat(self.arrival_rate_rps, hours), index=index, name="arrival_rate_rps")
+
+
+def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | None = None) -> Traffic:
+    """Read a traffic history: CSV, TSV, Parquet, or any format of ``TRAFFIC_FORMATS``.
+
+    ``source``: a file name, or a :class:`TrafficSource` that also says how to read it; a relative file is looked
+    for in ``folder``.  Buckets may be 1 s to 1 day; stamps without zone need ``time_zone``; a count column becomes a
+    rate.  Raises :class:`TrafficError` with file, row, column and remedy wherever reading would need a guess.
+    """
+    spec = source if isinstance(source, TrafficSource) else TrafficSource(file=str(source))
+    path = _existing(Path(folder or "") / spec.file)
+    quality = Quality(str(path))
+    raw = _format_of(path, spec).read(path, spec, quality)
+    grid = _trim(regular(raw, spec.gaps, str(path), quality), raw.complete, quality)
+    if not np.isfinite(grid.rate_rps).any():
+        raise TrafficError("no bucket of the history holds a value", where=path, remedy="Export the history again")
+    return _assemble(path, spec, raw, grid, quality)
+
+
+def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
+    """The history of each service of a scenario, files looked for as :meth:`Scenario.traffic_file` does."""
+    found = {}
+    for name, service in scenario.services.items():
+        path = scenario.traffic_file(name)
+        found[name] = read_traffic(service.traffic.model_copy(update={"file": str(path.resolve())}))
+    return found
+
+
+def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Quality) -> Traffic:
+    burst, burst_basis = bursts.burst_factor(grid.rate_rps, grid.interval_s, quality)
+    scv, scv_basis = bursts.arrival_scv(raw.requests, quality)
+    tokens = bursts.token_mix(raw.requests, grid.rate_rps, grid.input_tokens, grid.output_tokens, quality)
+    start = pd.Timestamp(grid.start_us, unit="us", tz="UTC")
+    if spec.user_time_zone is None and spec.time_zone is None:
+        quality.add("noted", 0, "no user_time_zone is stated: daily patterns will follow the scenario's time zone")
+    return Traffic(str(path), start, grid.interval_s, grid.rate_rps, grid.input_tokens, grid.output_tokens, tokens, burst, burst_basis,
+                   scv, scv_basis,
+                   spec.user_time_zone or spec.time_zone, spec.holidays, quality.frame())
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise TrafficError("this is a folder, not a file", where=path, remedy="Give the path of one traffic file")
+    if not path.is_file():
+        raise TrafficError("there is no such file", where=path,
+                           remedy="Check the path; it is relative to the working folder or the scenario file")
+    if path.stat().st_size == 0:
+        raise TrafficError("the file is empty", where=path, remedy="Export the history again")
+    return path
+
+
+def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
+    if spec.format is not None:
+        if spec.format not in TRAFFIC_FORMATS:
+            raise TrafficError("there is no such traffic format", where=path, got=spec.format,
+                               remedy=f"Known: {', '.join(TRAFFIC_FORMATS)}")
+        return TRAFFIC_FORMATS[spec.format]
+    with path.open("rb") as file:
+        head = file.read(4096)
+    for form in TRAFFIC_FORMATS.values():
+        if form.sniff(path, head):
+            return form
+    raise TrafficError("the format of the file cannot be told", where=path, remedy=f"State traffic.format: {', '.join(TRAFFIC_FORMATS)}")
+
+
+def _trim(grid: Grid, complete: bool, quality: Quality) -> Grid:
+    """Drop a first or last bucket that was only partly counted: far below what its neighbors and its like ever were."""
+    rate = grid.rate_rps
+    day = 86_400 // grid.interval_s if grid.interval_s <= 86_400 else 1
+    first = int(complete or _partial(rate, rate[1:2], rate[day::day]))
+    last = int(complete or _partial(rate[::-1], rate[-2:-1], rate[::-1][day::day]))
+    if len(rate) <= 2 or not (first or last):
+        return grid
+    quality.add("dropped", first + last, "first or last buckets that were only partly counted" if not complete
+                else "the first and last buckets of the log, which it covers only in part")
+    keep = slice(first, len(rate) - last)
+    tokens = [None if t is None else t[keep] for t in (grid.input_tokens, grid.output_tokens)]
+    return Grid(grid.start_us + first * grid.interval_s * 1_000_000, grid.interval_s, rate[keep], tokens[0], tokens[1])
+
+
+def _partial(rate: Floats, neighbor: Floats, alike: Floats) -> bool:
+    alike = alike[np.isfinite(alike)][:28]
+    if len(alike) < 3 or not np.isfinite(rate[0]) or not np.isfinite(neighbor).all():
+        return False
+    return bool(rate[0] < 0.5 * alike.min() and rate[0] < 0.5 * neighbor[0])
