@@ -1,9 +1,15 @@
 """How one replica behaves: latency at a load, and the load an objective allows."""
 
 from planner.latency.llm import LlmService
+from planner.latency.measured import Measured
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
+from planner.latency.queueing import Queue
 
 # name in the scenario file -> the class of its parameters (a frozen pydantic model that is a ServiceModel)
-LATENCY_MODELS: dict[str, type] = {"llm": LlmService}
+LATENCY_MODELS: dict[str, type] = {
+    "llm": LlmService,
+    "measured": Measured,
+    "queue": Queue,
+}
 
 __all__ = ["LATENCY_MODELS", "Arrivals", "Deployment", "Excuse", "Goodput", "LatencyModel", "Machine", "ServiceModel"]
