@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated, Self
 
 import numpy as np
@@ -41,7 +42,7 @@ class Point(BaseModel):
         values = [v for v in self.percentiles() if v is not None]
         if not values:
             raise ValueError("needs at least one latency percentile, such as latency_p95_s")
-        if any(a > b for a, b in zip(values, values[1:], strict=False)):
+        if any(a > b for a, b in pairwise(values)):
             raise ValueError("latency percentiles must not fall from p50 to p99")
         return self
 
@@ -85,7 +86,7 @@ class MeasuredLatency:
         if metric != "latency":
             raise ScenarioError(f"objective: the measured model answers latency, not {metric}. Give latency_p…_s bounds")
         rate = np.asarray(arrival_rate_rps, dtype=np.float64) / replicas
-        rates, latency = _series(self.points, quantile)
+        rates = _series(self.points, quantile)[0]
         if not len(rates):
             return np.full(rate.shape, np.inf)
         inside = np.exp(_curve(self.points, quantile)(np.log(np.clip(rate, rates[0], rates[-1]))))
@@ -165,7 +166,7 @@ class Measured(BaseModel):
                 raise ValueError(f"{name} needs at least one point, and no rate twice")
         return self
 
-    def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
+    def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:  # noqa: ARG002
         """The measured replica on this machine, or the excuse that nobody measured it."""
         key = machine.instance_type if machine.instance_type in self.machines else machine.accelerator
         if key not in self.machines:

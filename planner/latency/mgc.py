@@ -50,11 +50,13 @@ def _least_residual_quantile(law: ServiceLaw, servers: int, q: float) -> float:
 def _preserving(limited_mean: Array, h: float) -> Array:
     """Lattice masses with the exact mean, from E[min(X, t)] at the lattice points."""
     inner = (2 * limited_mean[1:-1] - limited_mean[:-2] - limited_mean[2:]) / h
-    return np.maximum(np.concatenate([[1 - limited_mean[1] / h], inner]), 0.0)
+    masses: Array = np.maximum(np.concatenate([[1 - limited_mean[1] / h], inner]), 0.0)
+    return masses
 
 
 def _rounded(tail_at_halves: Array) -> Array:
-    return np.maximum(np.concatenate([[1 - tail_at_halves[1]], tail_at_halves[1:-1] - tail_at_halves[2:]]), 0.0)
+    masses: Array = np.maximum(np.concatenate([[1 - tail_at_halves[1]], tail_at_halves[1:-1] - tail_at_halves[2:]]), 0.0)
+    return masses
 
 
 def mean_wait(law: ServiceLaw, servers: int, utilization: float) -> float:
@@ -102,7 +104,7 @@ def _condensed(t: Array, mass: Array) -> tuple[Array, Array]:
 
 
 def _response_quantile(law: ServiceLaw, t: Array, mass: Array, q: float) -> float:
-    low, high = law.quantile(q), law.quantile(q) + t[-1]
+    low, high = law.quantile(q), law.quantile(q) + float(t[-1])
     f_low, f_high = float(mass @ law.tail(low - t)) - (1 - q), float(mass @ law.tail(high - t)) - (1 - q)
     if f_low <= 0:
         return low

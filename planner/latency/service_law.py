@@ -61,7 +61,8 @@ class ServiceLaw:
             s = math.sqrt(math.log1p(self.scv))
             with np.errstate(divide="ignore"):
                 z = np.log(x) / s + s / 2 - order * s
-            return np.asarray(ndtr(z)) * (1 + self.scv) ** (order * (order - 1) / 2)
+            part: Array = ndtr(z) * (1 + self.scv) ** (order * (order - 1) / 2)
+            return part
         if self.kind == "hyperexponential":
             p, r1, r2 = self.branches
             return np.asarray(p * _exponential_part(order, r1, x) + (1 - p) * _exponential_part(order, r2, x))

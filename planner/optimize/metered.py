@@ -108,7 +108,7 @@ def _uses(need: Mapping[str, object], scenario: Scenario, load: Load, catalog: C
     level = amount + growth * _age_months(len(grid.months.start), scenario, service, str(need["charge"]))
     out = []
     for (provider, region), share in shares.items():
-        if not level.any():
+        if not level.any() or need["provider"] not in ("", provider):
             continue
         tiers = _tiers(catalog, provider, region, need)
         hours = _driver_hours(driver, service, provider, region, share, tiers, grid)

@@ -1,4 +1,4 @@
-"""Capacity: what one replica of each service bears on each machine, with headroom, needs and excuses."""
+"""The answer of sizing: frames with declared columns, and the models behind them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,9 @@ class Capacity:
     """Sized services.
 
     ``frame``: one row for each service, machine and deployment (``capacity`` in the dictionary); rows that
-    cannot serve have ``usable_rps`` 0 and an ``excuse``.  ``headroom``: the ledger by cause
-    (``capacity.headroom``).  ``needs``: storage and network quantities with drivers (``capacity.needs``).
+    cannot serve have ``usable_rps`` 0 and an ``excuse``.  ``headroom``: the ledger of each servable row by cause
+    (``capacity.headroom``); the shares of all causes but ``failure`` and ``interruption`` add up to 1 − usable_rps ·
+    utilization/goodput_rps.  ``needs``: storage and network quantities with drivers (``capacity.needs``).
     ``models``: the latency model by (service, provider, region, instance_type, deployment), servable rows only.
     """
 

@@ -1,0 +1,68 @@
+"""What is kept free of a replica's goodput, cause by cause, and what a spot instance is worth.
+
+The causes that act on ``usable_rps`` multiply: usable = goodput · Π factor.  The ledger states each as a share
+of the rate at which the replica would be always busy, so shares add up.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.load import ServiceLoad
+from planner.scenario import Service
+
+# planning on this quantile of the model error breaks a latency limit in about one choice in ten
+MODEL_QUANTILE_Z = 1.2815515655446004
+BAND_Z = 1.6448536269514722
+# node, driver, image and weights of an accelerator service; node and image of a CPU service [s]
+START_UP_S = {True: 420.0, False: 120.0}
+# half of all spot instances taken back within a month, where no rate is published
+ASSUMED_INTERRUPTIONS_PER_H = -math.log(1 - 0.5) / 730
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One cause: goodput is multiplied by ``factor`` (0 to 1]."""
+
+    cause: str
+    factor: float
+    basis: str
+
+
+def model_error_factor(error_share: float) -> float:
+    """(1 + e)^(−z90/z95): the 10 % quantile of lognormal goodput whose 90 % band reaches up by ``error_share`` e."""
+    return float((1 + error_share) ** (-MODEL_QUANTILE_Z / BAND_Z))
+
+
+def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
+    """Time until a new replica serves [s] and its basis."""
+    given = service.autoscaling.scale_up_delay_s
+    return (START_UP_S[accelerated], "assumed") if given is None else (given, "measured")
+
+
+def ramp_per_hour(load: ServiceLoad) -> float:
+    """How much the load grows within an hour, as a ratio ≥ 1: the 95 % quantile over busy hours of the mean path."""
+    mean: NDArray[np.float64] = load.arrival_rate_rps.mean(axis=0, dtype=np.float64)
+    before, after = mean[:-1], mean[1:]
+    busy = (after >= np.median(mean)) & (before > 0)
+    return max(1.0, float(np.quantile(after[busy] / before[busy], 0.95))) if busy.any() else 1.0
+
+
+def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerated: bool) -> list[Factor]:
+    """Factors that do not depend on the machine: retries, bursts within the hour, growth while a replica starts."""
+    delay_s, basis = start_up_s(service, accelerated)
+    factors = []
+    if service.retry_share:
+        factors.append(Factor("retries", 1 - service.retry_share, "measured"))
+    factors.append(Factor("burst", 1 / max(load.burst_factor, 1.0), load.burst_basis))
+    # what one hour's ramp adds during the delay; replicas for an hour are ordered at its start at the latest
+    factors.append(Factor("scale_up_lag", float(ramp ** -min(delay_s / 3600, 1.0)), basis))
+    return factors
+
+
+def spot_yield(interruptions_per_h: float, recovery_s: float) -> float:
+    """Share of time a spot instance serves, 1/(1 + hazard · recovery); an unknown hazard takes the assumed one."""
+    hazard = ASSUMED_INTERRUPTIONS_PER_H if math.isnan(interruptions_per_h) else interruptions_per_h
+    return 1 / (1 + hazard * recovery_s / 3600)

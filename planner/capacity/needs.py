@@ -1,0 +1,74 @@
+"""Storage and network needs of each service as rows: charge, resource, quantity and what it is proportional to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from planner import columns
+from planner.catalog import Catalog
+from planner.errors import CatalogError
+from planner.scenario import Scenario, Service
+
+# the class a plain disk or bucket gets where the scenario names none, best first
+_BLOCK = ("block/gp3", "block/pd-balanced", "block/standard-ssd")
+_OBJECT = ("object/standard", "object/hot-lrs")
+
+
+def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
+    """All needs (``capacity.needs``), by service and provider; amounts a request causes include its retries."""
+    rows = [{"service": name, "provider": provider, "growth_per_month": 0.0, **row}
+            for name, service in scenario.services.items() for provider in scenario.providers
+            for row in (*_storage(service, catalog, provider), *_network(service, scenario.limits.zones))]
+    return pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs"))) if rows else columns.empty("capacity.needs")
+
+
+def _row(charge: str, resource: str, driver: str, quantity: float, unit: str, basis: str, **more: Any) -> dict[str, Any]:
+    return {"charge": charge, "resource": resource, "driver": driver, "needs_quantity": float(quantity), "unit": unit,
+            "basis": basis, **more}
+
+
+def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
+    s = service.storage
+    if s.block_gib:
+        block = _class(catalog, provider, _BLOCK)
+        yield _row("block_storage", block, "instance_hour", s.block_gib, "GiB", "measured")
+        known = set(catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"])
+        for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
+            if amount and f"{block}/{part}" in known:  # other providers sell both with the capacity
+                yield _row("block_storage", f"{block}/{part}", "instance_hour", amount, unit, "measured")
+    if s.object_gib or s.object_growth_gib_per_month:
+        yield _row("object_storage", _class(catalog, provider, _OBJECT), "month", s.object_gib, "GiB", "measured",
+                   growth_per_month=float(s.object_growth_gib_per_month))
+    if s.log_gib_per_request:
+        yield _row("logs", "logs_gib", "request", s.log_gib_per_request / (1 - service.retry_share), "GiB", "measured")
+
+
+def _network(service: Service, zones: int) -> Iterator[dict[str, Any]]:
+    n = service.network
+    tries = 1 / (1 - service.retry_share)
+    given = n.model_fields_set
+    if n.egress_gib_per_request:
+        yield _row("egress", "egress", "request", n.egress_gib_per_request * tries, "GiB", "measured")
+    if n.internal_gib_per_request and n.cross_zone_share:
+        yield _row("cross_zone", "cross_zone", "request", n.internal_gib_per_request * n.cross_zone_share * tries, "GiB", "measured")
+    if n.nat_gib_per_request:
+        yield _row("nat", "nat_gib", "request", n.nat_gib_per_request * tries, "GiB", "measured")
+        yield _row("nat", "nat_hour", "hour", zones, "hour", "assumed")  # one gateway a zone
+    if n.load_balancer:
+        yield _row("load_balancer", "load_balancer_hour", "hour", 1, "hour", "measured" if "load_balancer" in given else "assumed")
+    if n.public_ipv4:
+        yield _row("public_ipv4", "public_ipv4", "hour", n.public_ipv4, "hour", "measured" if "public_ipv4" in given else "assumed")
+
+
+def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:
+    """The usual class of a provider, or its only other one of that role. Raises :class:`CatalogError`."""
+    known = catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"].unique()
+    for name in wanted:
+        if name in known:
+            return name
+    role = wanted[0].partition("/")[0]
+    rest = sorted(c for c in known if c.startswith(f"{role}/") and c.count("/") == 1)
+    if not rest:
+        raise CatalogError(f"no price of {role} storage", where=provider, remedy="Set this storage to 0, or add the price to the snapshot")
+    return str(rest[0])

@@ -1,0 +1,254 @@
+"""Sizing: every service on every machine of the catalog, to what one replica may be loaded with, or an excuse."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from planner import columns
+from planner.capacity.headroom import Factor, model_error_factor, ramp_per_hour, service_factors, spot_yield, start_up_s
+from planner.capacity.needs import needs_frame
+from planner.capacity.result import Capacity
+from planner.catalog import Catalog
+from planner.errors import CatalogError, ScenarioError
+from planner.latency import LATENCY_MODELS, Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
+from planner.load import Load
+from planner.scenario import Scenario, Service
+
+_SHAPE = ["family", "arch", "vcpus", "memory_gib", "threads_per_core", "baseline_share", "accelerator", "accelerators",
+          "accelerator_memory_gib", "network_gib_per_s"]
+
+
+class _Offer(NamedTuple):
+    """A machine in a region, what keeps it from being considered at all, and its spot hazard."""
+
+    machine: Machine
+    excuse: Excuse | None
+    interruptions_per_h: float
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """One way to run a replica on a machine shape, sized without regard to region."""
+
+    deployment: Deployment
+    goodput: Goodput
+    error_share: float
+    excuse: Excuse | None
+
+
+def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
+    """Size every service of ``scenario`` on every machine of ``catalog`` in its providers and regions.
+
+    usable_rps [original requests/s, one replica] = goodput · Π factors (retries, burst, scale_up_lag, model_error), or
+    ``autoscaling.target_utilization`` of the saturated rate where given.  goodput is that of a pool of one replica, so a pool
+    of more bears no less a replica.  Machines that cannot serve keep a row with usable_rps 0, an excuse and its gap.
+    Raises :class:`ScenarioError` for wrong latency parameters or a metric the model does not answer,
+    :class:`CatalogError` for a region without machines.
+    """
+    offers = list(_offers(scenario, catalog))
+    sheet = _Sheet([], [], {})
+    for name in scenario.services:
+        if name not in load.services:
+            raise ScenarioError(f"services.{name}: there is no load for it. Forecast the same scenario", where=scenario.name)
+        _size_service(scenario, name, load, offers, sheet)
+    head = ["service", "provider", "region", "instance_type", "deployment"]
+    order = [*head, "instances_per_replica", "goodput_rps", "binding_objective", "utilization", "headroom_share", "usable_rps",
+             "spot_yield", "basis", "error_share", "excuse", "gap"]
+    frame = _frame("capacity", sheet.rows, order)
+    headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
+    return Capacity(frame, headroom, needs_frame(scenario, catalog), sheet.models)
+
+
+def service_model(scenario: Scenario, name: str) -> ServiceModel:
+    """The checked latency parameters of one service. Raises :class:`ScenarioError` with ``services.NAME.latency.KEY``."""
+    spec = scenario.services[name].latency
+    if spec.model not in LATENCY_MODELS:
+        known = ", ".join(sorted(LATENCY_MODELS))
+        raise ScenarioError(f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})", where=scenario.name)
+    try:
+        model: ServiceModel = LATENCY_MODELS[spec.model](**spec.parameters)
+    except ValidationError as error:
+        problems = []
+        for fault in error.errors():
+            path = ".".join(str(p) for p in (f"services.{name}.latency", *fault["loc"]))
+            message = "is not a known key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+            problems.append(f"{path}: {message}" + ("" if fault["type"] == "missing" else f" (got {fault['input']!r})"))
+        raise ScenarioError(problems, where=scenario.name) from None
+    except ScenarioError as error:
+        raise ScenarioError([f"services.{name}.latency: {p}" for p in error.problems], where=scenario.name) from None
+    return model
+
+
+@dataclass
+class _Sheet:
+    """What sizing has written so far."""
+
+    rows: list[tuple[Any, ...]]
+    ledger: list[tuple[Any, ...]]
+    models: dict[tuple[str, str, str, str, str], LatencyModel]
+
+    def refuse(self, key: tuple[str, str, str, str], label: str, instances: float, excuse: Excuse) -> None:
+        """A row that cannot serve."""
+        unknown = math.nan
+        self.rows.append((*key, label, instances, 0.0, "", unknown, unknown, 0.0, unknown, "modeled", unknown, excuse.reason, excuse.gap))
+
+    def accept(self, key: tuple[str, str, str, str], sized: _Sized, kept: Sequence[Factor], failure: float, worth: float) -> None:
+        """A row that serves, its ledger and its model."""
+        goodput, model, label = sized.goodput, sized.deployment.model, sized.deployment.label
+        share = 1 - math.prod(f.factor for f in kept)
+        usable = goodput.arrival_rate_rps * (1 - share)
+        self.rows.append((*key, label, sized.deployment.instances_per_replica, goodput.arrival_rate_rps, goodput.binding_objective,
+                          goodput.utilization, share, usable, worth, model.basis, sized.error_share, "", ""))
+        self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, kept, failure, worth))
+        self.models[*key, label] = model
+
+
+def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
+    service, mine = scenario.services[name], load.services[name]
+    model, arrivals = service_model(scenario, name), Arrivals(mine.arrival_scv, mine.tokens)
+    ramp = ramp_per_hour(mine)
+    common = {accelerated: service_factors(service, mine, ramp, accelerated) for accelerated in (False, True)}
+    recovery_s = {accelerated: start_up_s(service, accelerated)[0] for accelerated in (False, True)}
+    failure = scenario.limits.zones_lost / scenario.limits.zones
+    known: dict[Machine, Sequence[_Sized] | Excuse] = {}
+    goodputs: dict[Any, Goodput] = {}
+    for machine, barred, hazard in offers:
+        key = (name, machine.provider, machine.region, machine.instance_type)
+        shape = replace(machine, region="")
+        if barred is None and shape not in known:
+            known[shape] = _size_machine(name, service, model, shape, arrivals, goodputs)
+        found = known[shape] if barred is None else barred
+        if isinstance(found, Excuse):
+            sheet.refuse(key, "", math.nan, found)
+            continue
+        accelerated = bool(machine.accelerator)
+        for sized in found:
+            if sized.excuse is not None:
+                sheet.refuse(key, sized.deployment.label, sized.deployment.instances_per_replica, sized.excuse)
+            else:
+                worth = spot_yield(hazard, recovery_s[accelerated])
+                sheet.accept(key, sized, _factors(service, sized, common[accelerated]), failure, worth)
+
+
+def _factors(service: Service, sized: _Sized, common: Sequence[Factor]) -> list[Factor]:
+    """Every cause that acts on usable_rps; a target utilization of the user replaces all but the retries."""
+    target = service.autoscaling.target_utilization
+    if target is None:
+        return [*common, Factor("model_error", model_error_factor(sized.error_share), sized.deployment.model.basis)]
+    reached = min(target / sized.goodput.utilization, 1.0)
+    return [*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured")]
+
+
+def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: float) -> Iterator[tuple[str, float, str]]:
+    """Additive shares of the saturated rate: queueing first, then each factor of what is left, then zones and spot."""
+    left = min(utilization, 1.0)
+    yield "queueing", 1 - left, "modeled"
+    for f in kept:
+        yield f.cause, left * (1 - f.factor), f.basis
+        left *= f.factor
+    yield "failure", left * failure, "assumed"
+    yield "interruption", left * (1 - worth), "assumed"
+
+
+def _size_machine(name: str, service: Service, model: ServiceModel, machine: Machine, arrivals: Arrivals,
+                  goodputs: dict[Any, Goodput]) -> Sequence[_Sized] | Excuse:
+    found = model.deployments(machine, arrivals)
+    if isinstance(found, Excuse):
+        return found
+    return [_size_deployment(name, service, d, machine, goodputs) for d in found]
+
+
+def _size_deployment(name: str, service: Service, deployment: Deployment, machine: Machine, goodputs: dict[Any, Goodput]) -> _Sized:
+    model = deployment.model
+    key = _identity(model)
+    if key not in goodputs:
+        try:
+            goodputs[key] = model.goodput_rps(service.objective)
+        except ScenarioError as error:
+            raise ScenarioError([f"services.{name}.{p}" for p in error.problems]) from None
+    goodput = _within_network(goodputs[key], service, machine, deployment)
+    excuse = None if goodput.arrival_rate_rps > 0 else _out_of_reach(service, model)
+    return _Sized(deployment, goodput, model.error_share, excuse)
+
+
+def _identity(model: LatencyModel) -> Any:
+    try:
+        hash(model)
+    except TypeError:
+        return id(model)
+    return model
+
+
+def _within_network(goodput: Goodput, service: Service, machine: Machine, deployment: Deployment) -> Goodput:
+    """No more than the machine's sustained network carries; an unknown bandwidth bounds nothing."""
+    n = service.network
+    gib = n.egress_gib_per_request + n.internal_gib_per_request + n.nat_gib_per_request
+    if not gib or math.isnan(machine.network_gib_per_s):
+        return goodput
+    ceiling = machine.network_gib_per_s * deployment.instances_per_replica / gib
+    if ceiling >= goodput.arrival_rate_rps:
+        return goodput
+    return Goodput(ceiling, "network", goodput.utilization * ceiling / goodput.arrival_rate_rps)
+
+
+def _out_of_reach(service: Service, model: LatencyModel) -> Excuse:
+    """The bound that is furthest out of reach on an idle replica."""
+    worst, text = 0.0, "no load meets every objective"
+    for bound, metric, quantile, limit_s in service.objective.bounds():
+        floor = float(model.latency_s(1e-9, 1, quantile, metric))
+        if floor / limit_s > worst:
+            worst, text = floor / limit_s, f"{bound}: {floor:.4g} s without any load, {limit_s:g} s wanted"
+    return Excuse("latency target out of reach", text)
+
+
+def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
+    """Machines of the scenario's providers and regions, with the scenario's own reasons against some of them."""
+    shapes = catalog.instances
+    shapes = shapes[shapes["provider"].isin(scenario.providers) & shapes["region"].isin(scenario.regions)]
+    for column, wanted in (("provider", scenario.providers), ("region", scenario.regions)):
+        lost = sorted(set(wanted) - set(shapes[column]))
+        if lost:
+            raise CatalogError(f"the catalog has no machine of this {column}", where=scenario.name, got=", ".join(lost),
+                               remedy=f"Read a catalog that covers it, or take it out of {column}s")
+    unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]))
+    if unknown:
+        raise ScenarioError(f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name)
+    priced, hazards = _prices(catalog)
+    fields = ["provider", "region", "instance_type", *_SHAPE]
+    for row, current in zip(shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True):
+        key = (row[0], row[1], row[2])
+        yield _Offer(Machine(*row), _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
+
+
+def _prices(catalog: Catalog) -> tuple[set[tuple[str, str, str]], Mapping[tuple[str, str, str], float]]:
+    rates = catalog.rates
+    keys = list(zip(rates["provider"], rates["region"], rates["instance_type"], strict=True))
+    spot = (rates["purchase_option"] == "spot").tolist()
+    hazard = rates["interruptions_per_h"].to_numpy(np.float64)
+    return set(keys), {k: float(h) for k, s, h in zip(keys, spot, hazard, strict=True) if s}
+
+
+def _barred(scenario: Scenario, instance_type: str, current: bool, priced: bool) -> Excuse | None:
+    limits = scenario.limits
+    if limits.instance_types and instance_type not in limits.instance_types:
+        return Excuse("not among limits.instance_types", "add it there")
+    if not current and not limits.previous_generation and not limits.instance_types:
+        return Excuse("previous generation", "set limits.previous_generation: true")
+    if limits.quota.get(instance_type) == 0:
+        return Excuse("quota is 0", "at least 1 is needed")
+    if not priced:
+        return Excuse("no price known in this region", "one on-demand or spot price is needed")
+    return None
+
+
+def _frame(name: str, rows: list[tuple[Any, ...]], order: list[str]) -> pd.DataFrame:
+    if not rows:
+        return columns.empty(name)
+    table = pd.DataFrame(rows, columns=order)
+    kinds = {c: ("str" if columns.dictionary()[c].dtype == "str" else "float64") for c in order}
+    return table.astype(kinds)
