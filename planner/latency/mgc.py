@@ -9,41 +9,104 @@ Times here are in units of the mean service time.
 
 import math
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from planner.latency.erlang import erlang_c, mdc_mean_wait_s, mmc_mean_wait_s
 from planner.latency.service_law import ServiceLaw
 
 Array = NDArray[np.float64]
 
-_POINTS = 4096
-_CONDENSED = 256
+
+class Law(Protocol):
+    """What the reduction asks of a service law of mean 1, exact or tabulated."""
+
+    @property
+    def scv(self) -> float:
+        """Variance of S."""
+
+    def tail(self, t: ArrayLike) -> Array:
+        """P(S > t)."""
+
+    def limited_mean(self, t: ArrayLike) -> Array:
+        """E[min(S, t)]."""
+
+    def residual_cdf(self, t: ArrayLike) -> Array:
+        """P(S_e ≤ t)."""
+
+    def residual_limited_mean(self, t: ArrayLike) -> Array:
+        """E[min(S_e, t)]."""
+
+    def quantile(self, q: float) -> float:
+        """The q quantile of S."""
+
+    def residual_quantile(self, q: float) -> float:
+        """The q quantile of S_e."""
 
 
-def wait_lattice(law: ServiceLaw, servers: int, utilization: float, arrival_scv: float = 1.0) -> tuple[Array, Array]:
+class TabulatedLaw:
+    """A law read from 3,000 points between 1e-4 and far in the tail: ten times faster, within 1e-4."""
+
+    def __init__(self, law: ServiceLaw) -> None:
+        far = law.residual_quantile(1 - 1e-7)
+        self._scv = law.scv
+        self._t = np.concatenate([[0.0], np.geomspace(1e-4, 2 * far, 3000)])
+        self._tail, self._residual, self._limited = law.tail(self._t), law.residual_cdf(self._t), law.residual_limited_mean(self._t)
+
+    @property
+    def scv(self) -> float:
+        """Variance of S."""
+        return self._scv
+
+    def tail(self, t: ArrayLike) -> Array:
+        """P(S > t)."""
+        return np.interp(np.asarray(t, dtype=np.float64), self._t, self._tail)
+
+    def limited_mean(self, t: ArrayLike) -> Array:
+        """E[min(S, t)], which is the residual's cdf since the mean is 1."""
+        return self.residual_cdf(t)
+
+    def residual_cdf(self, t: ArrayLike) -> Array:
+        """P(S_e ≤ t)."""
+        return np.interp(np.asarray(t, dtype=np.float64), self._t, self._residual)
+
+    def residual_limited_mean(self, t: ArrayLike) -> Array:
+        """E[min(S_e, t)]."""
+        return np.interp(np.asarray(t, dtype=np.float64), self._t, self._limited)
+
+    def quantile(self, q: float) -> float:
+        """The q quantile of S."""
+        return float(np.interp(q, 1 - self._tail, self._t))
+
+    def residual_quantile(self, q: float) -> float:
+        """The q quantile of S_e."""
+        return float(np.interp(q, self._residual, self._t))
+
+
+def wait_lattice(law: Law, servers: int, utilization: float, arrival_scv: float = 1.0, points: int = 4096) -> tuple[Array, Array]:
     """The law of the wait on a lattice: (times, masses), the first time 0; masses sum to 1.
 
-    Solved as Ŷ(1−ρ)/(1−ρŜ_e) by a tilted FFT of 4,096 points, whose aliasing stays below 1e-8.
+    Solved as Ŷ(1−ρ)/(1−ρŜ_e) by a tilted FFT, whose aliasing stays below 1e-8.
     """
     stretch = (arrival_scv + law.scv) / (1 + law.scv)
     mean = (1 + law.scv) / (2 * servers * (1 - utilization))
     reach = max(law.residual_quantile(0.9999) / servers, _least_residual_quantile(law, servers, 0.9999)) + 18 * mean
-    h = reach / _POINTS
-    t = np.arange(_POINTS + 1) * h
+    h = reach / points
+    t = np.arange(points + 1) * h
     step = _preserving(law.residual_limited_mean(t * servers) / servers, h)
-    first = _rounded((1 - law.residual_cdf(np.maximum(np.arange(_POINTS + 1) - 0.5, 0.0) * h)) ** servers)
-    tilt = np.exp(-np.arange(_POINTS) * (18.0 / _POINTS))
+    first = _rounded((1 - law.residual_cdf(np.maximum(np.arange(points + 1) - 0.5, 0.0) * h)) ** servers)
+    tilt = np.exp(-np.arange(points) * (18.0 / points))
     s_hat = np.fft.rfft(step * tilt)
     y_hat = np.fft.rfft(first * tilt)
-    waiting = np.maximum(np.fft.irfft(y_hat * (1 - utilization) / (1 - utilization * s_hat), _POINTS) / tilt, 0.0)
+    waiting = np.maximum(np.fft.irfft(y_hat * (1 - utilization) / (1 - utilization * s_hat), points) / tilt, 0.0)
     waiting /= max(waiting.sum(), 1e-300)
     c = float(erlang_c(utilization * servers, servers))
     return np.concatenate([[0.0], t[:-1] * stretch]), np.concatenate([[1 - c], c * waiting])
 
 
-def _least_residual_quantile(law: ServiceLaw, servers: int, q: float) -> float:
+def _least_residual_quantile(law: Law, servers: int, q: float) -> float:
     return law.residual_quantile(-math.expm1(math.log1p(-q) / servers))
 
 
@@ -83,50 +146,47 @@ def wait_quantile(law: ServiceLaw, servers: int, utilization: float, quantile: f
     return float(np.interp(quantile, total[1:], t[1:] + 0.5 * (t[2] - t[1])))
 
 
-def response_quantiles(law: ServiceLaw, servers: int, utilization: float, quantiles: tuple[float, ...],
-                       arrival_scv: float = 1.0) -> list[float]:
+def response_quantiles(law: Law, servers: int, utilization: float, quantiles: tuple[float, ...],
+                       arrival_scv: float = 1.0, points: int = 4096) -> list[float]:
     """Quantiles of wait + service in units of the mean service; ``inf`` where ρ ≥ 1."""
     if utilization >= 1:
         return [math.inf] * len(quantiles)
-    t, mass = _condensed(*wait_lattice(law, servers, utilization, arrival_scv))
-    if law.kind == "deterministic":
+    t, mass = wait_lattice(law, servers, utilization, arrival_scv, points)
+    if law.scv == 0:
         total = np.cumsum(mass)
         return [1.0 + float(np.interp(q, total, t)) for q in quantiles]
-    return [_response_quantile(law, t, mass, q) for q in quantiles]
+    total, at = _response_cdf(law, t, mass, points)
+    return [float(np.interp(q, total, at)) for q in quantiles]
 
 
-def _condensed(t: Array, mass: Array) -> tuple[Array, Array]:
-    """Fewer lattice points with the same mean: the atom at 0 kept apart, the rest in groups."""
-    size = (len(t) - 1) // _CONDENSED
-    group, moment = mass[1:].reshape(-1, size).sum(1), (mass[1:] * t[1:]).reshape(-1, size).sum(1)
-    kept = group > 1e-12
-    return np.concatenate([[0.0], moment[kept] / group[kept]]), np.concatenate([mass[:1], group[kept]])
+def _response_cdf(law: Law, t: Array, mass: Array, points: int) -> tuple[Array, Array]:
+    """P(W + S ≤ t): what does not wait exactly, the rest by convolution on a lattice that reaches past both."""
+    h = (float(t[-1]) + 1.05 * law.quantile(0.9999)) / points
+    place = t[1:] / h
+    cell = place.astype(np.int64)
+    part = place - cell
+    waiting = np.bincount(cell, mass[1:] * (1 - part), points + 1) + np.bincount(cell + 1, mass[1:] * part, points + 1)
+    service = _preserving(law.limited_mean(np.arange(points + 2) * h), h)
+    both = np.fft.irfft(np.fft.rfft(waiting, 2 * points) * np.fft.rfft(service[: points + 1], 2 * points), 2 * points)[:points]
+    at = (np.arange(points) + 0.5) * h
+    total: Array = np.maximum.accumulate(mass[0] * (1 - law.tail(at)) + np.cumsum(both))
+    return np.concatenate([[0.0], total]), np.concatenate([[0.0], at])
 
 
-def _response_quantile(law: ServiceLaw, t: Array, mass: Array, q: float) -> float:
-    low, high = law.quantile(q), law.quantile(q) + float(t[-1])
-    f_low, f_high = float(mass @ law.tail(low - t)) - (1 - q), float(mass @ law.tail(high - t)) - (1 - q)
-    if f_low <= 0:
-        return low
-    for _ in range(60):
-        # Illinois: false position with halving of the value that stays
-        x = (low * f_high - high * f_low) / (f_high - f_low) if f_high != f_low else 0.5 * (low + high)
-        value = float(mass @ law.tail(x - t)) - (1 - q)
-        if abs(value) < 1e-9 * (1 - q) or high - low < 1e-9 * high:
-            return x
-        if value > 0:
-            low, f_low, f_high = x, value, 0.5 * f_high
-        else:
-            high, f_high, f_low = x, value, 0.5 * f_low
-    return x
+_TABLE_POINTS = 1024
+
+ODDS = np.concatenate([[0.0], np.geomspace(0.05, 500.0, 20)])  # ρ/(1 − ρ) at the nodes of a table
 
 
-ODDS = np.concatenate([[0.0], np.geomspace(0.05, 500.0, 30)])  # ρ/(1 − ρ) at the nodes of a table
+@lru_cache(maxsize=256)
+def _tabulated(law: ServiceLaw) -> TabulatedLaw:
+    return TabulatedLaw(law)
 
 
 @lru_cache(maxsize=4096)
 def response_table(law: ServiceLaw, servers: int, quantiles: tuple[float, ...], arrival_scv: float = 1.0) -> Array:
     """Response quantiles at the nodes ``ODDS``: array (quantiles, nodes), each row not falling."""
     rows = [[law.quantile(q) for q in quantiles]]
-    rows += [response_quantiles(law, servers, odds / (1 + odds), quantiles, arrival_scv) for odds in ODDS[1:]]
+    quick = law if law.scv == 0 else _tabulated(law)
+    rows += [response_quantiles(quick, servers, odds / (1 + odds), quantiles, arrival_scv, _TABLE_POINTS) for odds in ODDS[1:]]
     return np.maximum.accumulate(np.asarray(rows), axis=0).T

@@ -35,7 +35,9 @@ _SYSTEM_MEMORY_GIB = 0.5
 class QueueLatency:
     """A pool of replicas of ``servers`` workers each, G/G/c inside a replica, under a balancer.
 
-    ``service_time_s`` mean of one request on one free worker of this machine [s]; ``law`` its shape;
+    ``service_time_s`` mean of one request alone on the machine [s]; ``law`` its shape;
+    ``slowdown`` how much longer a request takes when all workers are busy (hyper-threads share a core), growing
+    with the busy share: S(ρ) = S(1 + slowdown·ρ), so ρ = a/(1 − slowdown·a) with a = λS/c;
     ``arrival_scv`` of the gaps between requests at the pool (1 = Poisson); ``input_error_share`` how far the
     user's service time may be off on this machine, as half a 90 % band.
 
@@ -47,6 +49,7 @@ class QueueLatency:
     servers: int
     service_time_s: float
     law: ServiceLaw
+    slowdown: float = 0.0
     arrival_scv: float = 1.0
     balancer: Balancer = "random"
     input_error_share: float = 0.1
@@ -85,9 +88,12 @@ class QueueLatency:
         """Quantile of the response time [s]; ``inf`` at ρ ≥ 1. Raises :class:`ScenarioError` for ``ttft`` or ``tpot``."""
         _only_latency(metric)
         servers, rate, scv = self._queue(np.asarray(arrival_rate_rps, dtype=np.float64), replicas)
+        alone = rate * self.service_time_s / servers
+        rho = np.where(alone * (1 + self.slowdown) < 1, alone / np.maximum(1 - self.slowdown * alone, 1e-9), 1.0)
+        service_s = self.service_time_s * (1 + self.slowdown * rho)
         if self.law.kind == "exponential" and scv == 1:
-            return mmc_response_quantile_s(rate, 1 / self.service_time_s, servers, quantile)
-        return self.service_time_s * _from_table(self.law, servers, scv, quantile, rate * self.service_time_s / servers)
+            return np.asarray(service_s * mmc_response_quantile_s(rho * servers, 1.0, servers, quantile))
+        return np.asarray(service_s * _from_table(self.law, servers, scv, quantile, rho))
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
         """Largest pool rate with every bound met; 0 where the service alone misses one."""
@@ -95,8 +101,8 @@ class QueueLatency:
         for name, metric, quantile, limit_s in objective.bounds():
             _only_latency(metric)
             servers, _, scv = self._queue(np.zeros(1), replicas)
-            rho = _largest_utilization(self.law, servers, scv, quantile, limit_s / self.service_time_s)
-            rate = rho * servers / self.service_time_s * (1 if self.balancer == "central" else replicas)
+            rho = _largest_utilization(self.law, servers, scv, quantile, limit_s / self.service_time_s, self.slowdown)
+            rate = rho * servers / (self.service_time_s * (1 + self.slowdown * rho)) * (1 if self.balancer == "central" else replicas)
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, rho)
         return best
@@ -139,20 +145,25 @@ def _spline(law: ServiceLaw, servers: int, scv: float, quantile: float) -> Calla
 
 
 @lru_cache(maxsize=65536)
-def _largest_utilization(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float) -> float:
-    """Largest ρ whose response quantile is within ``limit`` mean services; 0 if the service alone misses it."""
+def _largest_utilization(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, slowdown: float) -> float:
+    """Largest ρ whose response quantile is within ``limit`` idle services; 0 if the service alone misses it."""
     if law.quantile(quantile) > limit:
         return 0.0
     low, high = 0.0, 1.0
     exact = law.kind == "exponential" and scv == 1
+    meets = _meets_exactly if exact else _meets_in_table
     for _ in range(44):
         middle = 0.5 * (low + high)
-        if exact:
-            meets = float(mmc_response_tail(limit, middle * servers, 1.0, servers)) <= 1 - quantile
-        else:
-            meets = float(_from_table(law, servers, scv, quantile, np.asarray(middle))) <= limit
-        low, high = (middle, high) if meets else (low, middle)
+        low, high = (middle, high) if meets(law, servers, scv, quantile, limit / (1 + slowdown * middle), middle) else (low, middle)
     return low
+
+
+def _meets_exactly(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, utilization: float) -> bool:  # noqa: ARG001
+    return float(mmc_response_tail(limit, utilization * servers, 1.0, servers)) <= 1 - quantile
+
+
+def _meets_in_table(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, utilization: float) -> bool:
+    return float(_from_table(law, servers, scv, quantile, np.asarray(utilization))) <= limit
 
 
 class Queue(BaseModel):
@@ -194,8 +205,8 @@ class Queue(BaseModel):
         if isinstance(servers, Excuse):
             return servers
         law = ServiceLaw.of(self.service_scv, self.service_law)
-        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), law, arrivals.scv, self.balancer,
-                             self.error_share)
+        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), law, self.slowdown(machine), arrivals.scv,
+                             self.balancer, self.error_share)
         return (Deployment(1.0, "", model),)
 
     def workers(self, machine: Machine) -> int | Excuse:
@@ -211,17 +222,17 @@ class Queue(BaseModel):
         return min(by_cpu, by_memory)
 
     def worker_speed(self, machine: Machine) -> float:
-        """Speed of one worker when all are busy: speed × baseline_share × (1 + (threads − 1)·threads_share)/threads.
+        """Speed of one worker of the idle machine: its ``speed`` × the share of its vCPUs it sustains."""
+        speed = next((self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0)
+        return speed * machine.baseline_share
 
-        So a machine never serves more than its cores do, and latency under load is not understated; a lone
-        request on an idle machine is faster than this.
-        """
+    def slowdown(self, machine: Machine) -> float:
+        """How much longer a request takes with all threads busy: threads/(1 + (threads − 1)·threads_share) − 1."""
         threads = machine.threads_per_core
         if math.isnan(threads):
             # arm64 servers have one thread a core; x86_64 is taken to have two unless the catalog knows better
             threads = 1.0 if machine.arch == "arm64" else 2.0
-        speed = next((self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0)
-        return speed * machine.baseline_share * (1 + (threads - 1) * self.threads_share) / threads
+        return threads / (1 + (threads - 1) * self.threads_share) - 1
 
     def _misfit(self, machine: Machine) -> Excuse | None:
         if machine.arch not in self.archs:

@@ -70,6 +70,10 @@ class ServiceLaw:
         full = (1.0, 1.0, 1 + self.scv)[order]
         return np.asarray(full * gammainc(k + order, k * x))
 
+    def limited_mean(self, t: ArrayLike) -> Array:
+        """E[min(S, t)], which is the residual's cdf since the mean is 1."""
+        return self.residual_cdf(t)
+
     def residual_cdf(self, t: ArrayLike) -> Array:
         """P(S_e ≤ t) of the equilibrium residual, ∫₀ᵗ P(S > u) du."""
         x = np.maximum(np.asarray(t, dtype=np.float64), 0.0)
@@ -95,6 +99,8 @@ class ServiceLaw:
 
     def residual_quantile(self, q: float) -> float:
         """The q quantile of S_e."""
+        if self.kind == "deterministic":
+            return q
         return _solve(lambda t: q - float(self.residual_cdf(t)), 1e4 * (1 + self.scv))
 
 

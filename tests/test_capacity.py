@@ -1,0 +1,190 @@
+"""Sizing services on machines: goodput, the headroom ledger, needs and excuses."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from hand import catalog, load, scenario
+
+from planner import columns
+from planner.capacity import Capacity, service_model, size
+from planner.catalog import Catalog
+from planner.errors import CatalogError, ScenarioError
+from planner.load import Load
+
+STEADY = np.full(48, 50.0)
+QUEUE = {"services.web.latency": {"model": "queue", "service_time_s": 0.05}}
+STORAGE = [{"storage_class": "block/gp3", "price_usd": 0.08, "price_unit": "GiB-month", "tier_lower": 0.0, "tier_upper": math.inf},
+           {"storage_class": "block/gp3/iops", "price_usd": 0.005, "price_unit": "IOPS-month", "tier_lower": 0.0, "tier_upper": math.inf},
+           {"storage_class": "object/standard", "price_usd": 0.02, "price_unit": "GiB-month", "tier_lower": 0.0, "tier_upper": math.inf}]
+
+
+def sized(*, burst=1.0, rates=STEADY, offer=None, **changes) -> Capacity:
+    s = scenario(**{**QUEUE, **{k.replace("__", "."): v for k, v in changes.items()}})
+    return size(s, offer or catalog(storage=STORAGE), load(s, {"web": rates}, burst_factor=burst))
+
+
+def row(capacity: Capacity, instance_type="big"):
+    (found,) = capacity.frame[capacity.frame["instance_type"] == instance_type].to_dict("records")
+    return found
+
+
+def test_every_machine_has_a_row_that_serves_or_says_why_not():
+    c = sized()
+    assert list(c.frame["instance_type"]) == ["m", "big"]
+    for r in c.frame.to_dict("records"):
+        assert (r["usable_rps"] > 0) == (r["excuse"] == "")
+        assert (r["service"], r["provider"], r["region"], r["instance_type"], r["deployment"]) in c.models or r["excuse"]
+
+
+def test_usable_is_goodput_less_its_headroom_and_the_model_agrees():
+    c = sized(burst=1.3, services__web__retry_share=0.1)
+    r = row(c)
+    assert r["usable_rps"] == pytest.approx(r["goodput_rps"] * (1 - r["headroom_share"]))
+    assert r["usable_rps"] < r["goodput_rps"] * 0.9 / 1.3
+    model = c.models["web", "aws", "us-east-1", "big", ""]
+    assert float(model.latency_s(r["goodput_rps"], 1, 0.99)) == pytest.approx(0.3, rel=1e-6)
+
+
+def test_ledger_adds_up():
+    c = sized(burst=1.3, rates=50 + 40 * np.sin(np.arange(48) / 24 * 2 * np.pi), services__web__retry_share=0.1, limits__zones=3,
+              limits__zones_lost=1)
+    r = row(c)
+    ledger = c.headroom[c.headroom["instance_type"] == "big"].set_index("cause")["headroom_share"]
+    assert {"queueing", "retries", "burst", "scale_up_lag", "model_error", "failure", "interruption"} == set(ledger.index)
+    beside = ["failure", "interruption"]
+    assert float(ledger.drop(beside).sum()) == pytest.approx(1 - r["usable_rps"] * r["utilization"] / r["goodput_rps"])
+    assert (ledger > 0).all()
+    assert ledger["failure"] == pytest.approx(r["usable_rps"] * r["utilization"] / r["goodput_rps"] / 3)
+
+
+@pytest.mark.parametrize("more", [{"burst": 1.5}, {"services__web__retry_share": 0.2},
+                                  {"services__web__objective": {"latency_p99_s": 0.27}}])
+def test_every_cause_lowers_usable_rps(more):
+    assert row(sized(**more))["usable_rps"] < row(sized())["usable_rps"]
+
+
+def test_a_steeper_ramp_or_a_longer_start_up_keeps_more_free():
+    ramp = np.concatenate([np.full(24, 10.0), np.geomspace(10, 200, 24)])
+    short, long = (row(sized(rates=ramp, services__web__autoscaling__scale_up_delay_s=s))["headroom_share"] for s in (60, 1800))
+    assert row(sized())["headroom_share"] < short < long
+
+
+def test_a_target_utilization_replaces_the_planners_headroom():
+    r = row(sized(burst=3.0, services__web__autoscaling__target_utilization=0.3))
+    assert r["usable_rps"] == pytest.approx(0.3 * r["goodput_rps"] / r["utilization"])
+
+
+def test_target_out_of_reach_says_by_how_much():
+    r = row(sized(services__web__objective={"latency_p99_s": 0.2}))
+    assert r["usable_rps"] == 0
+    assert r["excuse"] == "latency target out of reach"
+    assert "without any load, 0.2 s wanted" in r["gap"]
+
+
+def test_network_ceiling_of_the_machine():
+    offer = catalog()
+    slow = offer.instances.assign(network_gib_per_s=[0.001, 1e9])
+    c = sized(offer=Catalog(slow, offer.rates, offer.commitments, offer.storage, offer.network),
+              services__web__network={"egress_gib_per_request": 0.0005})
+    assert row(c, "m")["goodput_rps"] == pytest.approx(2.0)
+    assert row(c, "m")["binding_objective"] == "network"
+    assert row(c)["binding_objective"] == "latency_p99_s"
+
+
+@pytest.mark.parametrize(("limits", "reason"), [
+    ({"limits__instance_types": ["m"]}, "not among limits.instance_types"),
+    ({"limits__quota": {"big": 0}}, "quota is 0"),
+])
+def test_the_scenario_can_bar_machines(limits, reason):
+    r = row(sized(**limits))
+    assert r["excuse"] == reason
+    assert r["gap"]
+
+
+def test_previous_generation_and_missing_price_are_excused():
+    offer = catalog(rates={("m", "on_demand"): 1.0})
+    old = offer.instances.assign(current_generation=[False, True])
+    offer = Catalog(old, offer.rates, offer.commitments, offer.storage, offer.network)
+    assert row(sized(offer=offer), "m")["excuse"] == "previous generation"
+    assert row(sized(offer=offer), "big")["excuse"] == "no price known in this region"
+    assert row(sized(offer=offer, limits__previous_generation=True), "m")["usable_rps"] > 0
+
+
+def test_spot_is_worth_less_the_more_it_is_interrupted():
+    offer = catalog()
+    rates = offer.rates.copy()
+    rates.loc[rates["purchase_option"] == "spot", "interruptions_per_h"] = 0.5
+    often = Catalog(offer.instances, rates, offer.commitments, offer.storage, offer.network)
+    slow = {"services__web__autoscaling__scale_up_delay_s": 3600}
+    assert row(sized(offer=often, **slow), "m")["spot_yield"] == pytest.approx(1 / 1.5)
+    assert 0.99 < row(sized(**slow), "m")["spot_yield"] < 1  # unknown: an assumed hazard, never zero
+
+
+def test_needs_have_charge_resource_driver_and_basis():
+    c = sized(services__web__storage={"block_gib": 100, "block_iops": 4000, "object_gib": 10, "object_growth_gib_per_month": 2},
+              services__web__network={"egress_gib_per_request": 0.001, "internal_gib_per_request": 0.01, "cross_zone_share": 0.5,
+                                      "nat_gib_per_request": 0.002}, services__web__retry_share=0.2)
+    needs = c.needs.set_index("resource")
+    assert needs.loc["block/gp3", "driver"] == "instance_hour"
+    assert needs.loc["block/gp3/iops", "needs_quantity"] == 4000
+    assert needs.loc["object/standard", "growth_per_month"] == 2
+    assert needs.loc["egress", "needs_quantity"] == pytest.approx(0.001 / 0.8)  # retries cause traffic too
+    assert needs.loc["cross_zone", "needs_quantity"] == pytest.approx(0.005 / 0.8)
+    assert needs.loc["nat_hour", "driver"] == "hour"
+    assert needs.loc["public_ipv4", "basis"] == "assumed"
+    assert set(needs["provider"]) == {"aws"}
+
+
+def test_storage_without_a_price_is_an_error_not_a_zero():
+    with pytest.raises(CatalogError, match="no price of block storage"):
+        sized(offer=catalog(), services__web__storage={"block_gib": 100})
+
+
+@pytest.mark.parametrize(("latency", "message"), [
+    ({"model": "qeue"}, r"services\.web\.latency\.model: no such model; known are llm, measured, queue"),
+    ({"model": "queue"}, r"services\.web\.latency\.service_time_s"),
+    ({"model": "queue", "service_time_s": -1}, r"services\.web\.latency\.service_time_s.*got -1"),
+    ({"model": "queue", "service_time_s": 1, "cores": 3}, r"services\.web\.latency\.cores: is not a known key"),
+])
+def test_wrong_latency_parameters_name_their_path(latency, message):
+    with pytest.raises(ScenarioError, match=message):
+        service_model(scenario(**{"services.web.latency": latency}), "web")
+
+
+def test_a_metric_the_model_does_not_answer_is_the_scenarios_fault():
+    with pytest.raises(ScenarioError, match=r"services\.web\.objective"):
+        sized(services__web__objective={"ttft_p95_s": 0.3})
+
+
+def test_a_region_without_machines_is_an_error():
+    with pytest.raises(CatalogError, match="eu-west-1"):
+        sized(regions=["us-east-1", "eu-west-1"])
+
+
+def test_pickles_and_matches_the_dictionary():
+    c = pickle.loads(pickle.dumps(sized()))
+    assert list(c.frame.columns) == list(columns.columns_of("capacity"))
+    assert float(c.models["web", "aws", "us-east-1", "big", ""].latency_s(1.0, 1, 0.99)) > 0
+
+
+def test_sizes_the_bundled_catalog():
+    """Every machine of a real region gets an answer; bigger machines of a family bear more."""
+    s = scenario(**QUEUE)
+    offers = Catalog.read("aws", regions=["us-east-1"])
+    c = size(s, offers, load(s, {"web": STEADY}))
+    assert len(c.frame) == len(offers.instances)
+    m7i = [row(c, f"m7i.{k}")["usable_rps"] for k in ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge")]
+    assert m7i == sorted(m7i)
+    assert m7i[0] > 0
+    per_vcpu = [u / v for u, v in zip(m7i, (2, 4, 8, 16, 32), strict=True)]
+    assert per_vcpu == sorted(per_vcpu)  # larger pools of workers wait less at the same use
+
+
+def test_load_must_hold_every_service():
+    s = scenario(**QUEUE)
+    other = load(s, {"other": STEADY})
+    assert isinstance(other, Load)
+    with pytest.raises(ScenarioError, match="no load"):
+        size(s, catalog(), other)
