@@ -29,8 +29,8 @@ _SINGLE_BATCH = 2.0
 _MEASURED_ERROR, _INTERPOLATED_ERROR, _ASSUMED_ERROR = 0.10, 0.35, 0.20
 _UTILIZATIONS = np.array([0.001, 0.01, 0.03, 0.07, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.72, 0.78, 0.83, 0.87, 0.9, 0.925, 0.95])
 _OVERHANG = 160
-_MOMENTS = (np.arange(12) + 0.5) / 12.0
-_PLACES = (np.arange(7) + 0.5) / 7.0
+_MOMENTS: Array = (np.arange(12, dtype=np.float64) + 0.5) / 12.0
+_PLACES: Array = (np.arange(7, dtype=np.float64) + 0.5) / 7.0
 
 
 class Record(NamedTuple):
