@@ -91,7 +91,7 @@ def capacity(services=("web",), *, usable=100.0, needs=(), models=None) -> Capac
     return Capacity(
         frame("capacity", rows),
         frame("capacity.headroom", []),
-        frame("capacity.needs", [{"basis": "assumed", "growth_per_month": 0.0, **n} for n in needs]),
+        frame("capacity.needs", [{"basis": "assumed", "provider": "aws", "growth_per_month": 0.0, **n} for n in needs]),
         models or {},
     )
 

@@ -34,9 +34,9 @@ class _Tiers:
     free: float
     source: tuple[Price, ...]
 
-    def cost(self, quantity: Floats) -> Floats:
-        """Price [USD] of quantities that fill the tiers from the bottom."""
-        billable = np.maximum(0.0, quantity - self.free)[..., None]
+    def cost(self, quantity: Floats, given: Floats | float = 0.0) -> Floats:
+        """Price [USD] of quantities that fill the tiers from the bottom after ``given`` free units."""
+        billable = np.maximum(0.0, quantity - given)[..., None]
         filled = np.clip(np.minimum(billable, self.upper) - self.lower, 0.0, None)
         out: Floats = (filled * self.usd).sum(axis=-1)
         return out
@@ -61,29 +61,35 @@ def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capaci
         for need in capacity.needs.to_dict("records")
         for use in _uses({str(k): v for k, v in need.items()}, scenario, load, catalog, grid)
     ]
-    accounts: dict[tuple[str, str, str], Floats] = {}
+    filled: dict[tuple[str, str, str], Floats] = {}
     for use in uses:
-        known = accounts.get(_account(use))
-        accounts[_account(use)] = use.quantity if known is None else known + use.quantity
+        for key in {_scope(use), _account(use)}:
+            filled[key] = filled[key] + use.quantity if key in filled else use.quantity
     starts = pd.DatetimeIndex(np.maximum(grid.months.start.asi8, load.ts[:1].as_unit("us").asi8).view("datetime64[us]")).tz_localize("UTC")
     for use in uses:
-        _charge(ledger, scenario, use, accounts[_account(use)], starts)
+        _charge(ledger, scenario, use, filled[_scope(use)], filled[_account(use)], starts)
 
 
 def _account(use: _Use) -> tuple[str, str, str]:
+    """All use of a resource in one provider's account."""
+    return use.provider, "", str(use.need["resource"])
+
+
+def _scope(use: _Use) -> tuple[str, str, str]:
     """What fills one set of tiers together: an account, or a region of it."""
-    return use.provider, "" if use.tiers.scope.startswith("account") else use.region, str(use.need["resource"])
+    return _account(use) if use.tiers.scope == "account" else (use.provider, use.region, str(use.need["resource"]))
 
 
-def _charge(ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, starts: pd.DatetimeIndex) -> None:
+def _charge(ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, account: Floats, starts: pd.DatetimeIndex) -> None:
     months = np.flatnonzero(use.quantity > 0)
     if not len(months):
         return
     quantity = use.quantity[months]
-    if use.tiers.scope.startswith("volume") and use.volume > 0:
+    if use.tiers.scope == "volume" and use.volume > 0:
         unit_usd = np.full(len(months), float(use.tiers.cost(np.array(use.volume))) / use.volume)
     else:
-        unit_usd = use.tiers.cost(filled[months]) / filled[months]
+        together, everywhere = filled[months], account[months]
+        unit_usd = use.tiers.cost(together, use.tiers.free * together / everywhere) / together
     service = str(use.need["service"])
     words = {
         "service": service,
@@ -181,13 +187,13 @@ def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, obje
             where=f"{provider} {region}",
             remedy="Choose another region, set this need of the service to 0, or add the price to the snapshot",
         )
-    usd, upper = rows["price_usd"].to_numpy(np.float64), rows["tier_upper"].to_numpy(np.float64)
+    usd, lower, upper = (rows[c].to_numpy(np.float64) for c in ("price_usd", "tier_lower", "tier_upper"))
     if not np.isfinite(usd).all() or (usd < 0).any():
         raise CatalogError(f"the price of {resource} is not a number ≥ 0", where=f"{provider} {region}", got=usd.tolist())
     scope = rows["tier_scope"].to_numpy(str)
     # a free allowance of the whole account stands beside the tiers of a region
     gift = (
-        np.asarray([s.startswith("account") for s in scope]) & (usd == 0) & np.isfinite(upper)
+        np.asarray([s == "account" for s in scope]) & (usd == 0) & np.isfinite(upper)
         if len(set(scope)) > 1
         else np.zeros(len(rows), dtype=bool)
     )
@@ -198,6 +204,6 @@ def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, obje
         paid["price_usd"].to_numpy(np.float64),
         str(paid["price_unit"].iloc[0]),
         str(paid["tier_scope"].iloc[0]),
-        float(upper[gift].max(initial=0.0)),
+        float((upper - lower)[gift].sum()),
         tuple(Price(float(r["price_usd"]), str(r["basis"]), str(r["source"]), str(r["as_of"])) for r in paid.to_dict("records")),
     )
