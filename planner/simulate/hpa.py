@@ -80,7 +80,7 @@ def _from_pods(
     *,
     cpu: bool,
 ) -> tuple[int, int]:
-    """Replicas by a rule on all pods: unready count 0 scaling out, missing 0 scaling out and ``assumed`` scaling in; a reversal is dropped."""
+    """Replicas by a rule on all pods: unready count 0 scaling out, missing 0 scaling out, ``assumed`` scaling in; no reversal."""
     ready, unready, missing = _sorted_out(pods, cpu)
     usage = dict(ready)
     if not usage:
