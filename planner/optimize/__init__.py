@@ -1,1 +1,16 @@
 """The linear program: the cheapest configuration that serves the load; the only importer of PuLP."""
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.load import Load
+from planner.plan import Plan
+from planner.scenario import Scenario
+
+__all__ = ["optimize"]
+
+
+def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Plan:
+    """The cheapest plan that serves the load within every objective; see :func:`planner.optimize.run.optimize`."""
+    from planner.optimize.run import optimize as run
+
+    return run(scenario, load, capacity, catalog)

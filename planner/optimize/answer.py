@@ -1,0 +1,152 @@
+"""The plan's frames: schedule, coverage, commitments, bindings and excuses, and the checks no plan leaves without."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planner import columns
+from planner.capacity import Capacity
+from planner.errors import SolverError
+from planner.load import Load
+from planner.optimize.build import fill
+from planner.optimize.commit import Signed
+from planner.optimize.market import Candidate, Market
+from planner.optimize.problem import Floats
+from planner.optimize.recourse import Ints, Menu
+from planner.scenario import Scenario
+
+LATENCY_SLACK = 1e-3  # a model solved by bisection meets its own bound to this share
+
+
+def running_of(market: Market, menus: Mapping[str, Menu], chosen: Mapping[str, Ints]) -> dict[tuple[str, str], Floats]:
+    """On-demand instances by (service, kind), one value an hour; ``chosen`` {service: (hours, offers) units}."""
+    out: dict[tuple[str, str], Floats] = {}
+    for service, counts in chosen.items():
+        for j, offer in enumerate(menus[service].offers):
+            if not offer.spot and counts[:, j].any():
+                out[service, offer.kind] = counts[:, j].astype(np.float64) * offer.unit
+    return out
+
+
+def schedule_frame(load: Load, market: Market, menus: Mapping[str, Menu], chosen: Mapping[str, Ints],
+                   planned: Mapping[str, Floats]) -> pd.DataFrame:
+    """``plan.schedule``: a service's planned load is split over its machines by the capacity they run."""
+    parts = []
+    for service, counts in chosen.items():
+        offers = menus[service].offers
+        capacity = counts * np.array([o.capacity for o in offers])
+        whole = capacity.sum(axis=1)
+        known = {c.kind: c for c in market.candidates[service]}
+        for j, offer in enumerate(offers):
+            on, c = np.flatnonzero(counts[:, j]), known[offer.kind]
+            if len(on):
+                parts.append(pd.DataFrame({
+                    "ts": load.ts[on], "provider": c.provider, "region": c.region, "instance_type": c.instance_type,
+                    "purchase_option": "spot" if offer.spot else "on_demand", "service": service, "weight_h": load.weight_h[on],
+                    "arrival_rate_rps": planned[service][on] * capacity[on, j] / whole[on], "deployment": c.deployment,
+                    "replicas": counts[on, j] * offer.replicas, "instances": (counts[on, j] * offer.unit).astype(np.float64)}))
+    if not parts:
+        return columns.empty("plan.schedule")
+    frame = pd.concat(parts, ignore_index=True)
+    return columns.check("plan.schedule", frame.sort_values(["ts", "service", "provider", "region", "instance_type", "purchase_option"],
+                                                            ignore_index=True))
+
+
+def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Signed,
+                    running: Mapping[tuple[str, str], Floats]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``plan.coverage`` and ``plan.commitments``."""
+    covered = fill(market, signed.held, running)
+    known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
+    parts, used = [], dict.fromkeys(signed.held, np.zeros(load.hours))
+    for (index, service, kind), instances in covered.items():
+        term, c, on = market.terms[index], known[service, kind], np.flatnonzero(instances > 1e-9)
+        used[index] = used[index] + instances * term.units[kind]
+        if len(on):
+            parts.append(pd.DataFrame({
+                "ts": load.ts[on], "provider": c.provider, "region": c.region, "instance_type": c.instance_type, "service": service,
+                "deployment": c.deployment, "instances": instances[on], "commitment": term.commitment}))
+    coverage = columns.empty("plan.coverage")
+    if parts:
+        frame = pd.concat(parts, ignore_index=True)
+        coverage = columns.check("plan.coverage", frame.sort_values(["ts", "service", "commitment"], ignore_index=True))
+    rows = [_commitment(scenario, market, signed, i, float((u * load.weight_h).sum() / load.weight_h.sum())) for i, u in used.items()]
+    if not rows:
+        return coverage, columns.empty("plan.commitments")
+    signed_frame = pd.DataFrame(rows)
+    for c in ("start", "end"):
+        signed_frame[c] = pd.to_datetime(signed_frame[c], utc=True).astype("datetime64[us, UTC]")
+    return coverage, columns.check("plan.commitments", signed_frame)
+
+
+def _commitment(scenario: Scenario, market: Market, signed: Signed, index: int, mean_units: float) -> dict[str, Any]:
+    term, quantity = market.terms[index], signed.held[index]
+    start = pd.Timestamp(scenario.start_utc)
+    end = start + pd.DateOffset(months=term.term_months)
+    hours = (end - start) / pd.Timedelta(hours=1)
+    prices = {c.kind: c.on_demand for found in market.candidates.values() for c in found}
+    ratio = max(prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan)))
+    return {
+        "provider": term.provider, "region": term.region, "commitment": term.commitment, "category": term.category,
+        "plan_kind": term.plan_kind, "scope": term.scope, "term_months": term.term_months, "payment": term.payment, "quantity": quantity,
+        "unit": term.unit, "start": start, "end": end, "upfront_usd": quantity * term.usd_per_h * term.upfront_share * hours,
+        "hourly_usd": quantity * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, mean_units / quantity),
+        "break_even_utilization": term.usd_per_h / ratio}
+
+
+def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, float]) -> pd.DataFrame:
+    """Every offer not used, with how far it is from being chosen; ``charged`` {service: cheapest USD/h for each request/s in use}."""
+    place = ["service", "provider", "region", "instance_type"]
+    table = market.table[market.table["excuse"] == ""]
+    used = set(schedule[place].itertuples(index=False, name=None))
+    keep = [key not in used for key in table[place].itertuples(index=False, name=None)]
+    table = table[keep]
+    if table.empty:
+        return _sorted_excuses([market.excuses])
+    price = (table["on_demand"].fillna(table["spot"]) + table["disk"]) / table["per_instance"]
+    best = table["service"].map(charged)
+    reason, gap = [], []
+    for own, other in zip(price, best, strict=True):
+        share = own / other - 1.0 if other > 0 else np.nan
+        reason.append("dearer for each request served" if not share < 0 else "its whole instances or limits make another mix cheaper")
+        gap.append(f"{own * 1e3 / 3.6e3:.4g} USD per 1,000 requests at full use against {other * 1e3 / 3.6e3:.4g}"
+                   + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else ""))
+    unused = table[place].assign(reason=pd.Series(reason, index=table.index, dtype="str"), gap=pd.Series(gap, index=table.index, dtype="str"))
+    return _sorted_excuses([market.excuses, unused])
+
+
+def _sorted_excuses(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    parts = [p for p in parts if len(p)]
+    if not parts:
+        return columns.empty("plan.excuses")
+    frame = pd.concat(parts, ignore_index=True).sort_values(["service", "provider", "region", "instance_type"], ignore_index=True)
+    return columns.check("plan.excuses", frame.fillna({"gap": ""}).astype("str"))
+
+
+def verify_latency(scenario: Scenario, capacity: Capacity, schedule: pd.DataFrame) -> float:
+    """Largest latency over its bound in any hour, as a share; raises :class:`SolverError` when a plan misses its own model."""
+    worst = 0.0
+    pool = ["service", "provider", "region", "instance_type", "deployment"]
+    frame = schedule.assign(each=schedule["arrival_rate_rps"])
+    for key, part in frame.groupby(pool, observed=True):
+        model = capacity.models.get(tuple(key))  # type: ignore[call-overload]
+        if model is None:
+            raise SolverError("the plan uses a machine that capacity did not size", where=", ".join(map(str, key)))
+        for replicas, rows in part.groupby("replicas"):
+            rate = np.array([rows["each"].max()])
+            for name, metric, quantile, limit in scenario.services[str(key[0])].objective.bounds():
+                found = float(model.latency_s(rate, int(replicas), quantile, metric)[0])
+                worst = max(worst, found / limit)
+                if not found <= limit * (1 + LATENCY_SLACK):
+                    raise SolverError(f"{replicas} replicas of {key[3]} at {rate[0]:.4g} requests/s miss {name}",
+                                      where=f"services.{key[0]}", got=found)
+    return worst
+
+
+def candidate_prices(candidates: tuple[Candidate, ...], schedule: pd.DataFrame, service: str) -> float:
+    """Lowest on-demand price for each request/s [USD/h per requests/s] among the machines a service uses."""
+    used = set(schedule.loc[schedule["service"] == service, ["provider", "region", "instance_type"]].itertuples(index=False, name=None))
+    prices = [(c.on_demand if np.isfinite(c.on_demand) else c.spot) * c.unit / c.capacity + c.unit * c.disk_usd_per_h / c.capacity
+              for c in candidates if (c.provider, c.region, c.instance_type) in used]
+    return min(prices, default=np.nan)

@@ -1,0 +1,105 @@
+"""From a market and load to the optimizer's problem, and from commitments to what they cover hour by hour."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from planner.optimize.market import Candidate, Market, Term
+from planner.optimize.problem import OPTIONS, Floats, Limit, Pool, Problem, Product, Type, Workload
+from planner.optimize.recourse import Offer, Rules
+from planner.scenario import Scenario
+
+
+def zone_factor(rules: Rules) -> float:
+    """Capacity over load so that the zones left after a loss still serve all of it: zones / (zones − lost)."""
+    return rules.zones / (rules.zones - rules.zones_lost)
+
+
+def offers_of(candidates: Sequence[Candidate], rules: Rules) -> list[Offer]:
+    """The candidates of one service as whole units, on demand and (where allowed) spot."""
+    found = []
+    for c in candidates:
+        replicas = c.replicas if rules.max_replicas is None else max(1, min(c.replicas, rules.max_replicas))
+        capacity, disk = c.capacity * replicas / c.replicas, c.unit * c.disk_usd_per_h
+        if np.isfinite(c.on_demand):
+            found.append(Offer(c.kind, c.deployment, False, c.unit, replicas, capacity, c.unit * c.on_demand + disk, disk))
+        if np.isfinite(c.spot) and rules.spot_share > 0 and c.spot_yield > 0:
+            found.append(Offer(c.kind, c.deployment, True, c.unit, replicas, capacity * c.spot_yield, c.unit * c.spot + disk, disk))
+    return found
+
+
+def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], weight_h: Floats, *,
+               held: Mapping[str, float] | None = None) -> Problem:
+    """The linear problem of the short-listed market; ``loads`` {service: (scenarios, hours)} equally likely.
+
+    ``held`` {commitment: units} fixes the commitments (their fees are then not in the cost); ``None`` lets the problem buy.
+    """
+    paths = len(next(iter(loads.values())))
+    workloads = tuple(_workload(market, s, loads[s]) for s in market.candidates)
+    pools: dict[str, Pool] = {}
+    for t in market.terms:
+        before = pools.get(t.pool, Pool(t.pool, t.units))
+        pools[t.pool] = replace(before, existing=before.existing + (0.0 if held is None else held.get(t.commitment, 0.0)))
+    products = () if held is not None else tuple(_product(t) for t in market.terms)
+    return Problem(workloads, tuple(_types(market)), weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
+                   np.full(paths, 1.0 / paths), None if held is not None else scenario.limits.upfront_budget_usd)
+
+
+def _workload(market: Market, service: str, load: Floats) -> Workload:
+    rules, found = market.rules[service], market.candidates[service]
+    spot = {c.kind: c.capacity * c.spot_yield / c.unit for c in found if rules.spot_share > 0}
+    return Workload(
+        service, load, {c.kind: c.capacity / c.unit for c in found}, spot or {c.kind: 0.0 for c in found}, zone_factor(rules) - 1.0,
+        spot_share=rules.spot_share if spot else None, type_share=rules.type_share, min_replicas=rules.min_replicas,
+        max_replicas=rules.max_replicas, replicas={c.kind: c.replicas / c.unit for c in found},
+        instance_usd_per_h={c.kind: c.disk_usd_per_h for c in found})
+
+
+def _types(market: Market) -> list[Type]:
+    kinds = {c.kind: c for found in market.candidates.values() for c in found}
+    return [Type(k, c.on_demand if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus)
+            for k, c in kinds.items()]
+
+
+def _product(t: Term) -> Product:
+    term_h = t.term_months * 730.0  # only the upfront cash depends on it; the amortized price does not
+    return Product(t.commitment + "@" + t.region, t.pool, t.usd_per_h * t.upfront_share * term_h, t.usd_per_h * (1.0 - t.upfront_share), term_h)
+
+
+def _quotas(scenario: Scenario, market: Market) -> list[Limit]:
+    kinds: dict[str, list[str]] = {}
+    for found in market.candidates.values():
+        for c in found:
+            kinds.setdefault(c.instance_type, []).append(c.kind)
+    return [Limit(f"quota.{name}", float(count), tuple(dict.fromkeys(kinds[name])), OPTIONS)
+            for name, count in scenario.limits.quota.items() if name in kinds]
+
+
+def fill(market: Market, held: Mapping[int, float], running: Mapping[tuple[str, str], Floats]) -> dict[tuple[int, str, str], Floats]:
+    """What each commitment covers, in billing order: instances by (term, service, kind), arrays like ``running``.
+
+    Usage commitments apply first, then plans by discount; within a plan the highest saving goes first (AWS, "How
+    Savings Plans apply to your usage", 2024). ``held`` {term index: units}.
+    """
+    left = {key: count.astype(np.float64).copy() for key, count in running.items()}
+    prices = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
+    covered = {}
+    for index in billing_order(market, held):
+        term = market.terms[index]
+        room: Floats | float = held[index]
+        able = [key for key in left if key[1] in term.units]
+        for key in sorted(able, key=lambda k: (term.units[k[1]] / prices[k], k)):
+            used = np.minimum(left[key], room / term.units[key[1]])
+            left[key] = left[key] - used
+            room = np.maximum(room - used * term.units[key[1]], 0.0)
+            covered[(index, *key)] = used
+    return covered
+
+
+def billing_order(market: Market, held: Mapping[int, float]) -> list[int]:
+    """Indices of the held terms in the order the bill applies them."""
+    def rank(index: int) -> tuple[bool, float, str]:
+        term = market.terms[index]
+        return term.category == "Spend", term.usd_per_h * min(term.units.values()), term.commitment
+    return sorted((i for i, amount in held.items() if amount > 0), key=rank)

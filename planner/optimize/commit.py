@@ -1,0 +1,149 @@
+"""Which commitments to sign: a linear program over all load paths at once, then whole units by exact valuation.
+
+The program sees every hour of every path through groups of like hours (a lower bound by Jensen's inequality); the
+valuation counts whole machines in every hour of every path. So a commitment is bought for the expected cost,
+not for the cost of an average or of a high quantile of the load.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.load import Load
+from planner.optimize.build import billing_order, offers_of, problem_of
+from planner.optimize.market import Market
+from planner.optimize.model import build
+from planner.optimize.problem import Floats, Problem
+from planner.optimize.recourse import Cover, Menu, menu
+from planner.optimize.reduce import aggregate, groups_of
+from planner.optimize.solve import Solution, solve
+from planner.scenario import Scenario
+
+GROUPS = 160
+
+
+@dataclass(frozen=True)
+class Signed:
+    """``held`` {term index: units}; menus by service; ``shares`` {(service, pool): part of the pool's use};
+
+    ``bound_usd`` a lower bound of the expected cost of compute and fees over the paths.
+    """
+
+    held: dict[int, float]
+    menus: dict[str, Menu]
+    shares: dict[tuple[str, str], float]
+    bound_usd: float
+
+    def covers(self, market: Market, service: str) -> list[Cover]:
+        """What a service may count on of each pool, in billing order."""
+        return covers_of(market, self.held, self.shares, service)
+
+
+def covers_of(market: Market, held: Mapping[int, float], shares: Mapping[tuple[str, str], float], service: str) -> list[Cover]:
+    """A service's part of each held commitment, in billing order."""
+    found = []
+    for index in billing_order(market, held):
+        term = market.terms[index]
+        part = shares.get((service, term.pool), 0.0)
+        if part > 0:
+            found.append(Cover(term.commitment, tuple(term.units.items()), held[index] * part))
+    return found
+
+
+def lower_bound(problem: Problem, groups: int = GROUPS) -> tuple[Solution, Mapping[str, float]]:
+    """Solve with like hours grouped: a proven lower bound, and the duals summed over hours by "constraint subject"."""
+    states = problem.states
+    if len(states) > groups:
+        states = aggregate(states, groups_of(states, groups))
+    model = build(problem, states)
+    found = solve(model.lp)
+    sums: dict[str, float] = {}
+    for (constraint, subject, _), dual in zip(model.rows, found.duals, strict=False):
+        sums[f"{constraint} {subject}"] = sums.get(f"{constraint} {subject}", 0.0) + float(dual)
+    return found, sums
+
+
+def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float]) -> Signed:
+    """Choose the commitments. ``tops``: the largest load of each service worth a menu entry."""
+    menus = {s: menu(offers_of(found, market.rules[s]), market.rules[s], tops[s]) for s, found in market.candidates.items()}
+    loads = {s: np.minimum(load.services[s].arrival_rate_rps.astype(np.float64), menus[s].reach.max()) for s in market.candidates}
+    if not market.terms:
+        return Signed({}, menus, {}, np.nan)
+    problem = problem_of(scenario, market, loads, load.weight_h)
+    states = aggregate(problem.states, groups_of(problem.states, GROUPS))
+    model = build(problem, states)
+    found = solve(model.lp)
+    if not found.optimal:
+        return Signed({}, menus, {}, np.nan)
+    index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms)}
+    amounts = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
+    shares = _shares(market, model.hours, states.weight_h, found)
+    held = {i: a for i, a in amounts.items() if a > 1e-9}
+    ordered = {s: _sorted(loads[s], load.weight_h) for s in loads}
+
+    def expected(trial: Mapping[int, float]) -> float:
+        fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * float(load.weight_h.sum())
+        return fees + sum(_expected(menus[s], covers_of(market, trial, shares, s), *ordered[s]) for s in menus)
+
+    def affordable(trial: Mapping[int, float]) -> bool:
+        budget = scenario.limits.upfront_budget_usd
+        return budget is None or sum(a * _cash(market, i) for i, a in trial.items()) <= budget * (1 + 1e-9)
+
+    return Signed(_whole(market, held, expected, affordable), menus, shares, found.bound)
+
+
+def _cash(market: Market, index: int) -> float:
+    term = market.terms[index]
+    return term.usd_per_h * term.upfront_share * term.term_months * 730.0
+
+
+def _sorted(load: Floats, weight_h: Floats) -> tuple[Floats, Floats]:
+    """All path hours by load, and the hours (a year has W of them, not W × paths) at or below each."""
+    flat = load.ravel()
+    order = np.argsort(flat)
+    hours = np.broadcast_to(weight_h / len(load), load.shape).ravel()[order]
+    return flat[order], np.concatenate([[0.0], np.cumsum(hours)])
+
+
+def _expected(mixes: Menu, covers: list[Cover], load: Floats, hours: Floats) -> float:
+    steps = mixes.steps(covers)
+    below = hours[np.searchsorted(load, steps.reach * (1 + 1e-12), side="right")]
+    below[-1] = hours[-1]  # beyond the last mix the fleet stays at its largest
+    return float(steps.cost @ np.diff(np.concatenate([[0.0], below])))
+
+
+def _shares(market: Market, hours: list[object], weight_h: Floats, found: Solution) -> dict[tuple[str, str], float]:
+    """Part of each pool's use that falls to each service in the linear program."""
+    use: dict[tuple[str, str], float] = {}
+    units = {t.pool: t.units for t in market.terms}
+    for k, hour in enumerate(hours):
+        for (pool, service, kind, _), v in hour.covered.items():  # type: ignore[attr-defined]
+            amount = found.values.get(v.name, 0.0) * units[pool][kind] * weight_h[k]
+            use[service, pool] = use.get((service, pool), 0.0) + float(amount)
+    total: dict[str, float] = {}
+    for (_, pool), amount in use.items():
+        total[pool] = total.get(pool, 0.0) + amount
+    return {key: amount / total[key[1]] for key, amount in use.items() if total[key[1]] > 0}
+
+
+def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[int, float]], float],
+           affordable: Callable[[Mapping[int, float]], bool]) -> dict[int, float]:
+    """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down."""
+    step = {i: 1.0 if market.terms[i].category == "Usage" else max(0.001, round(a / 50.0, 3)) for i, a in held.items()}
+    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
+    value, moved, tries = expected(best), True, 0
+    while moved and tries < 120:
+        moved = False
+        for i in best:
+            for move in (step[i], -step[i]):
+                while tries < 120:
+                    trial = {**best, i: round(best[i] + move, 9)}
+                    if trial[i] < 0 or not affordable(trial):
+                        break
+                    tries += 1
+                    cost = expected(trial)
+                    if cost >= value - 1e-9 * abs(value):
+                        break
+                    best, value, moved = trial, cost, True
+    return {i: a for i, a in best.items() if a > 0}

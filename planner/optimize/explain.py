@@ -1,0 +1,122 @@
+"""Why the answer is what it is: what binds and what it is worth, and what to relax when nothing fits."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from planner import columns
+from planner.errors import InfeasiblePlan
+from planner.load import Load
+from planner.optimize.build import offers_of, problem_of, zone_factor
+from planner.optimize.market import Market
+from planner.optimize.model import build
+from planner.optimize.problem import Floats, Problem, States
+from planner.optimize.recourse import Menu, Rules, menu
+from planner.optimize.solve import Solution, solve
+from planner.scenario import Scenario
+
+# what one more unit of each constraint's right-hand side means, for a reader who has not seen the formulation
+SENTENCES = {
+    "serve": "one more request/s of {subject} in every hour changes the cost by {usd} USD over the horizon",
+    "pool": "one more unit of the commitment pool {subject} changes the cost by {usd} USD over the horizon",
+    "credit_used": "one more running unit that earns the credit of {subject} changes the cost by {usd} USD over the horizon",
+    "credit": "one more unit of the resource commitment {subject} changes the cost by {usd} USD over the horizon",
+    "spot_share": "one percentage point more spot for {subject} changes the cost by {usd} USD over the horizon",
+    "spot_max": "one more spot machine of {subject} on the market changes the cost by {usd} USD over the horizon",
+    "type_share": "one percentage point more on a single type for {subject} changes the cost by {usd} USD over the horizon",
+    "zones": "one more request/s to survive the loss of a zone for {subject} changes the cost by {usd} USD over the horizon",
+    "min_instances": "one more replica in the minimum of {subject} changes the cost by {usd} USD over the horizon",
+    "min_per_zone": "one more replica in the minimum of each zone for {subject} changes the cost by {usd} USD over the horizon",
+    "max_instances": "one more replica allowed for {subject} changes the cost by {usd} USD over the horizon",
+    "carry": "one more unit of capacity to carry traffic of {subject} changes the cost by {usd} USD over the horizon",
+    "flow": "one more request/s sent for {subject} in every hour changes the cost by {usd} USD over the horizon",
+    "limit": "one more machine allowed by {subject} changes the cost by {usd} USD over the horizon",
+    "product_min": "one more unit of {subject} that must be bought changes the cost by {usd} USD over the horizon",
+    "product_max": "one more unit of {subject} on sale changes the cost by {usd} USD over the horizon",
+    "upfront_budget": "one more USD of upfront budget changes the cost by {usd} USD over the horizon",
+    "total_budget": "one more USD of budget changes the cost (with the price of unserved load) by {usd} USD over the horizon",
+    "whole": "machines come whole for {subject}; one more part of a machine changes the cost by {usd} USD over the horizon",
+}
+
+
+def bindings(problem: Problem, states: States, load: Load) -> tuple[Solution, pd.DataFrame]:
+    """Solve the planned hours (like ones grouped) and say what each binding constraint is worth."""
+    model = build(problem, states)
+    found = solve(model.lp)
+    if not found.optimal:
+        return found, columns.empty("plan.bindings")
+    sums: dict[tuple[str, str], float] = {}
+    hardest: dict[tuple[str, str], tuple[float, int]] = {}
+    shares = {w.name: (j, w.spot_share or 0.0, w.type_share or 0.0) for j, w in enumerate(problem.workloads)}
+    for (constraint, subject, k), dual in zip(model.rows, found.duals, strict=True):
+        unit = 1.0
+        if constraint in ("spot_share", "type_share"):
+            unit = 0.01 * float(states.load[k, shares[_workload(problem, subject)][0]])
+        key = constraint, subject
+        sums[key] = sums.get(key, 0.0) + float(dual) * unit
+        strength = abs(float(dual)) / float(states.weight_h[k]) if k >= 0 else 0.0
+        hardest[key] = max(hardest.get(key, (-1.0, -1)), (strength, k))
+    whole = max(1e-6, abs(found.objective) * 1e-9)
+    rows = [(c, s, value, hardest[c, s][1]) for (c, s), value in sums.items() if abs(value) > whole]
+    if not rows:
+        return found, columns.empty("plan.bindings")
+    first = {int(k): h for h, k in reversed(list(enumerate(states.member[0])))}
+    frame = pd.DataFrame({
+        "ts": load.ts[[first.get(k, 0) for *_, k in rows]], "constraint": [r[0] for r in rows], "subject": [r[1] for r in rows],
+        "shadow_price_usd": [-r[2] for r in rows],
+        "sentence": [SENTENCES[c].format(subject=s, usd=f"{v:,.2f}") for c, s, v, _ in rows]})
+    order = frame["shadow_price_usd"].abs().sort_values(ascending=False).index
+    return found, columns.check("plan.bindings", frame.loc[order].reset_index(drop=True))
+
+
+def _workload(problem: Problem, subject: str) -> str:
+    names = [w.name for w in problem.workloads if subject == w.name or subject.startswith(w.name + "_")]
+    return max(names, key=len)
+
+
+def too_small(scenario: Scenario, market: Market, service: str, mixes: Menu, planned: Floats, load: Load) -> InfeasiblePlan:
+    """What to relax when no allowed mix of machines reaches the planned load: each remedy is tried before it is named."""
+    hour = int(np.argmax(planned))
+    need, rules = float(planned[hour]), market.rules[service]
+    remedies = []
+    if rules.max_replicas is not None and (wanted := _smallest(market, service, replace(rules, max_replicas=None), need, "replicas")):
+        remedies.append(f"raise services.{service}.autoscaling.max_replicas from {rules.max_replicas} to {wanted}")
+    for name, count in rules.quota:
+        without = replace(rules, quota=tuple(q for q in rules.quota if q[0] != name))
+        if wanted := _smallest(market, service, without, need, name):
+            remedies.append(f"raise limits.quota.{name.rpartition('/')[2]} from {count} to {wanted}")
+    if rules.type_share is not None and _smallest(market, service, replace(rules, type_share=None), need, "replicas"):
+        remedies.append(f"raise limits.max_type_share above {rules.type_share:g}, or offer more machine types")
+    if rules.zones_lost and _smallest(market, service, replace(rules, zones_lost=0), need, "replicas"):
+        remedies.append(f"lower limits.zones_lost from {rules.zones_lost}")
+    if not remedies:
+        remedies = [f"raise limits.quota, services.{service}.autoscaling.max_replicas and limits.max_type_share together",
+                    "add providers, regions or machine types"]
+    best = float(mixes.reach.max()) if len(mixes.reach) else 0.0
+    return InfeasiblePlan(f"{service} needs {need:,.4g} requests/s at {load.ts[hour]:%Y-%m-%d %H:%M} UTC; the machines allowed serve at most "
+                          f"{best:,.4g}", where=f"services.{service}", relaxations=remedies)
+
+
+def _smallest(market: Market, service: str, rules: Rules, need: float, count: str) -> int:
+    """Fewest replicas (or instances of a type) in a mix that reaches the load; 0 if none does."""
+    offers = offers_of(market.candidates[service], rules)
+    mixes = menu(offers, rules, need)
+    able = mixes.counts[mixes.reach >= need * (1 - 1e-12)]
+    if not len(able):
+        return 0
+    per = [o.replicas if count == "replicas" else o.unit if o.kind == count else 0 for o in offers]
+    return int((able @ np.array(per)).min())
+
+
+def impossible(scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load) -> InfeasiblePlan:
+    """Services that fit alone but not together: the quota whose lifting makes the shared problem solvable."""
+    problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held={})
+    remedies = []
+    for limit in problem.limits:
+        if solve(build(problem, without=[("limit", limit.name)]).lp).optimal:
+            remedies.append(f"raise limits.{limit.name} above {limit.maximum:g}")
+    peak = max(planned.items(), key=lambda item: float(item[1].max() * zone_factor(market.rules[item[0]])))[0]
+    return InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
+                          relaxations=remedies or ["raise the quotas together", f"lower the load of {peak}"])

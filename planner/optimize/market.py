@@ -1,0 +1,298 @@
+"""What a scenario may buy: offers for each service and commitments, read from capacity and catalog, short-listed by price.
+
+Offers that no price of any option can make cheapest, for a long run or for the whole instances of a small fleet, are
+left off the short list; the reason stands in ``plan.excuses``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.errors import InfeasiblePlan
+from planner.load import Load
+from planner.optimize.grid import Months, price_factor
+from planner.optimize.problem import Floats
+from planner.optimize.recourse import Rules
+from planner.scenario import Scenario
+
+PLACE = ["provider", "region", "instance_type"]
+KEPT_BY_RATIO = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve ``capacity`` [requests/s].
+
+    Prices [USD/h] of one instance, NaN where not sold; ``spot_yield`` share of ``capacity`` a spot unit is worth;
+    ``disk_usd_per_h`` for each running instance.
+    """
+
+    service: str
+    kind: str
+    provider: str
+    region: str
+    instance_type: str
+    deployment: str
+    family: str
+    unit: int
+    replicas: int
+    capacity: float
+    on_demand: float
+    list_on_demand: float
+    spot: float
+    spot_yield: float
+    disk_usd_per_h: float
+    vcpus: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """A commitment on offer: one unit costs ``usd_per_h`` amortized; ``units`` {kind: units an instance-hour uses}."""
+
+    commitment: str
+    provider: str
+    region: str
+    category: str
+    plan_kind: str
+    scope: str
+    term_months: int
+    payment: str
+    pool: str
+    usd_per_h: float
+    upfront_share: float
+    units: dict[str, float]
+
+    @property
+    def unit(self) -> str:
+        """What one unit is: an instance, or a dollar of committed spending an hour."""
+        return "USD/h" if self.category == "Spend" else "instance"
+
+
+@dataclass(frozen=True)
+class Market:
+    """Short-listed candidates by service, the commitments that apply to them, the rules of each service, and all excuses."""
+
+    candidates: dict[str, tuple[Candidate, ...]]
+    terms: tuple[Term, ...]
+    rules: dict[str, Rules]
+    table: pd.DataFrame
+    excuses: pd.DataFrame
+
+
+def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
+    """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
+    table = _table(scenario, load, capacity, catalog)
+    terms = _terms(scenario, catalog, table)
+    candidates = {}
+    for service in scenario.services:
+        usable = table[(table["service"] == service) & (table["excuse"] == "")]
+        if usable.empty:
+            raise _nothing_serves(scenario, service, table)
+        picked = _shortlist(scenario, usable, terms, load.quantile(service, scenario.services[service].objective.load_quantile))
+        candidates[service] = tuple(_candidate(row) for row in picked.to_dict("records"))
+    kinds = {c.kind for found in candidates.values() for c in found}
+    kept = tuple(t for t in terms if kinds & set(t.units))
+    return Market(candidates, kept, {s: _rules(scenario, s) for s in scenario.services}, table, _excused(table))
+
+
+def _rules(scenario: Scenario, service: str) -> Rules:
+    limits, scaling = scenario.limits, scenario.services[service].autoscaling
+    return Rules(limits.max_spot_share, limits.max_type_share, limits.zones, limits.zones_lost, scaling.min_replicas, scaling.max_replicas)
+
+
+def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
+    """One row for each service and machine: its best deployment, prices after negotiated discounts, disk, excuse."""
+    frame = capacity.frame.reset_index(drop=True)
+    frame = frame.assign(per_instance=frame["usable_rps"] / frame["instances_per_replica"])
+    frame = frame.sort_values(["per_instance", "instances_per_replica"], ascending=[False, True], kind="stable")
+    frame = frame.drop_duplicates(["service", *PLACE])
+    shapes = catalog.instances.drop_duplicates(PLACE)[[*PLACE, "family", "vcpus", "current_generation"]]
+    frame = frame.merge(shapes, how="left", on=PLACE)
+    for option in ("on_demand", "spot"):
+        rates = catalog.rates[catalog.rates["purchase_option"] == option].drop_duplicates(PLACE)
+        frame = frame.merge(rates[[*PLACE, "rate_usd_per_h"]].rename(columns={"rate_usd_per_h": option}), how="left", on=PLACE)
+    key = frame[["service", "provider", "family"]].fillna("").astype("str")
+    factor = {k: price_factor(scenario, k[1], k[2], k[0]) for k in set(key.itertuples(index=False, name=None))}
+    frame["factor"] = [factor[k] for k in key.itertuples(index=False, name=None)]
+    frame["list_on_demand"] = frame["on_demand"]
+    frame["on_demand"], frame["spot"] = frame["on_demand"] * frame["factor"], frame["spot"] * frame["factor"]
+    frame["disk"] = _disk(scenario, load, capacity, catalog, frame)
+    special = {a.service for a in scenario.price_adjustments if a.service}
+    suffix = ["@" + s if s in special else "" for s in frame["service"]]
+    frame["kind"] = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"] + pd.Series(suffix, index=frame.index, dtype="str")
+    frame["excuse"] = _excuse(scenario, frame)
+    return frame.sort_values(["service", "kind"]).reset_index(drop=True)
+
+
+def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
+    """Why a machine is out before any price is compared; empty if it is in."""
+    limits = scenario.limits
+    excuse = frame["excuse"].fillna("").astype("str").copy()
+    unusable = (excuse == "") & ~(frame["usable_rps"] > 0)
+    excuse[unusable] = "serves nothing within the objectives"
+    unpriced = (excuse == "") & frame["on_demand"].isna() & (frame["spot"].isna() | (limits.max_spot_share == 0))
+    excuse[unpriced] = "no price is known"
+    excuse[(excuse == "") & frame["disk"].isna()] = "the price of its disk is not known"
+    if limits.instance_types:
+        excuse[(excuse == "") & ~frame["instance_type"].isin(limits.instance_types)] = "not among limits.instance_types"
+    elif not limits.previous_generation:
+        excuse[(excuse == "") & ~frame["current_generation"].fillna(True).astype(bool)] = "a previous generation (limits.previous_generation)"
+    none_allowed = frame["instance_type"].map(limits.quota).fillna(1) == 0
+    excuse[(excuse == "") & none_allowed] = "its quota is 0"
+    return excuse
+
+
+def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, frame: pd.DataFrame) -> Floats:
+    """Cost of what hangs on each running instance [USD/h], mean over the calendar of the horizon."""
+    months = Months.over(load.ts, scenario.time_zone)
+    per_hour = float((load.weight_h / months.hours[months.of]).sum() / load.weight_h.sum())
+    needs = capacity.needs[capacity.needs["driver"] == "instance_hour"]
+    prices: dict[tuple[str, str, str], tuple[float, str]] = {}
+    for frame_, name in ((catalog.storage, "storage_class"), (catalog.network, "kind")):
+        wanted = frame_[frame_[name].isin(set(needs["resource"]))].sort_values("tier_lower", ascending=False)
+        for row in wanted.to_dict("records"):
+            prices[str(row["provider"]), str(row["region"]), str(row[name])] = float(row["price_usd"]), str(row["price_unit"])
+    found = np.zeros(len(frame))
+    for need in needs.to_dict("records"):
+        mine = np.flatnonzero((frame["service"] == need["service"]).to_numpy())
+        for at in mine:
+            price, unit = prices.get((frame["provider"].iat[at], frame["region"].iat[at], str(need["resource"])), (np.nan, ""))
+            amount = float(need["needs_quantity"])
+            if amount:
+                found[at] += amount * price * (per_hour if unit.endswith("-month") else 1.0) * price_factor(
+                    scenario, frame["provider"].iat[at], service=str(need["service"]))
+    return found
+
+
+def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
+    """Commitments the limits allow, with the kinds they cover. A vendor's "up to" figure is no price and is left out."""
+    limits, rows = scenario.limits, catalog.commitments
+    rows = rows[(rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments) & (rows["basis"] != "vendor_maximum")]
+    priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
+    kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
+    by_type = {k: g for k, g in kinds.groupby("instance_type")}
+    found = []
+    for row in rows.to_dict("records"):
+        covered = _covered(row, kinds, by_type)
+        if covered is None or covered.empty:
+            continue
+        found += _term(scenario, row, covered)
+    return _undominated(found)
+
+
+def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[Any, pd.DataFrame]) -> pd.DataFrame | None:
+    scope_kind, scope = str(row["scope_kind"]), str(row["scope"])
+    near = by_type.get(scope) if scope_kind == "instance_type" else kinds
+    if near is None:
+        return None
+    near = near[near["provider"] == row["provider"]]
+    if row["region"] not in ("global", "", "any"):
+        near = near[near["region"] == row["region"]]
+    if scope_kind in ("family", "family_group"):
+        near = near[near["family"].isin(scope.split())]
+    return near
+
+
+def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame) -> list[Term]:
+    text = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
+    months, share = int(row["term_months"]), float(row["upfront_share"])
+    share = 0.0 if np.isnan(share) else share
+    if row["category"] == "Spend":
+        discount = float(row["discount_share"])
+        if not discount > 0:
+            return []
+        units = {str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)}
+        return [Term(**text, term_months=months, pool=text["commitment"], usd_per_h=1.0, upfront_share=share, units=units)]
+    rate, found = float(row["rate_usd_per_h"]), []
+    for place, part in covered.groupby(["provider", "region"]):
+        cheapest = float(part["on_demand"].max())
+        usd = rate * price_factor(scenario, str(place[0]), str(part["family"].iat[0]))
+        if rate > 0 and usd < cheapest and row["scope_kind"] == "instance_type":
+            pool = f"{place[0]}/{place[1]}/{row['scope']}"
+            found.append(Term(**{**text, "region": str(place[1])}, term_months=months, pool=pool, usd_per_h=usd, upfront_share=share,
+                              units={str(k): 1.0 for k in part["kind"]}))
+    return found
+
+
+def _undominated(terms: list[Term]) -> list[Term]:
+    """Without terms that another of the same pool and at most their length beats in price and cash upfront alike."""
+    by_pool: dict[str, list[Term]] = {}
+    for t in sorted(terms, key=lambda t: (t.usd_per_h, t.upfront_share * t.term_months, t.term_months, t.commitment)):
+        rivals = by_pool.setdefault(t.pool, [])
+        if not any(r.upfront_share * r.usd_per_h * r.term_months <= t.upfront_share * t.usd_per_h * t.term_months for r in rivals):
+            rivals.append(t)
+    return [t for found in by_pool.values() for t in found]
+
+
+def _shortlist(scenario: Scenario, usable: pd.DataFrame, terms: list[Term], planned: Floats) -> pd.DataFrame:
+    """Machines that can be cheapest: by price for capacity in each option, and by whole instances at typical loads."""
+    limits = scenario.limits
+    capacity = usable["per_instance"].to_numpy()
+    disk = usable["disk"].to_numpy()
+    committed = _best_committed(usable, terms)
+    prices = {"on_demand": usable["on_demand"].to_numpy() + disk, "committed": committed + disk}
+    if limits.max_spot_share > 0:
+        prices["spot"] = usable["spot"].to_numpy() + disk
+        prices["spot"] = prices["spot"] / np.clip(usable["spot_yield"].fillna(1.0).to_numpy(), 1e-9, 1.0)
+    wanted = KEPT_BY_RATIO if limits.max_type_share is None else KEPT_BY_RATIO + int(np.ceil(1.0 / limits.max_type_share))
+    free = ~usable["instance_type"].isin(limits.quota).to_numpy()
+    kept: dict[int, None] = {}
+    for price in prices.values():
+        _keep(kept, price / capacity, wanted, free)
+    factor = limits.zones / (limits.zones - limits.zones_lost)
+    for level in np.unique(np.quantile(planned, [0.05, 0.5, 0.95, 1.0])) * factor:
+        for option in ("on_demand", "committed"):
+            count = np.maximum(np.ceil(level / capacity - 1e-9), limits.zones if limits.zones_lost else 1)
+            _keep(kept, count * prices[option], 1, free)
+    return usable.iloc[sorted(kept)]
+
+
+def _keep(kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> None:
+    """The best ``wanted`` machines without a quota, and every machine with a quota that is better than the last of them."""
+    found = 0
+    for at in np.argsort(score, kind="stable"):
+        if not np.isfinite(score[at]) or found == wanted:
+            return
+        kept[int(at)] = None
+        found += bool(free[at])
+
+
+def _best_committed(usable: pd.DataFrame, terms: list[Term]) -> Floats:
+    best: dict[str, float] = {}
+    for t in terms:
+        for kind, units in t.units.items():
+            best[kind] = min(best.get(kind, np.inf), units * t.usd_per_h)
+    return np.array([best.get(k, np.nan) for k in usable["kind"]])
+
+
+def _candidate(row: dict[Any, Any]) -> Candidate:
+    each = float(row["instances_per_replica"])
+    unit, replicas = (1, int(1.0 / each + 1e-9)) if each <= 1 else (int(np.ceil(each - 1e-9)), 1)
+    spot_yield = float(row["spot_yield"])
+    return Candidate(
+        str(row["service"]), str(row["kind"]), str(row["provider"]), str(row["region"]), str(row["instance_type"]), str(row["deployment"]),
+        str(row["family"]), unit, replicas, float(row["usable_rps"]) * replicas, float(row["on_demand"]),
+        float(row["list_on_demand"]), float(row["spot"]), 1.0 if np.isnan(spot_yield) else spot_yield, float(row["disk"]),
+        float(row["vcpus"]))
+
+
+def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> InfeasiblePlan:
+    mine = table[table["service"] == service]
+    bounds = [f"{name} = {limit:g}" for name, _, _, limit in scenario.services[service].objective.bounds()]
+    if mine.empty:
+        return InfeasiblePlan("no machine is on offer", where=f"services.{service}",
+                              relaxations=[f"add providers or regions (now {', '.join(scenario.regions)})"])
+    counts = mine["excuse"].value_counts()
+    top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(mine)} machines)"
+    return InfeasiblePlan(f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
+                          where=f"services.{service}.objective",
+                          relaxations=[f"relax services.{service}.objective ({', '.join(bounds)})", "add providers, regions or machine types"])
+
+
+def _excused(table: pd.DataFrame) -> pd.DataFrame:
+    out = table[table["excuse"] != ""][["service", "provider", "region", "instance_type", "excuse", "gap"]]
+    return out.rename(columns={"excuse": "reason"}).reset_index(drop=True)

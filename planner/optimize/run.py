@@ -1,0 +1,148 @@
+"""``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its own latency model and bill."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.errors import InfeasiblePlan, SolverError
+from planner.load import Load
+from planner.optimize import answer, explain
+from planner.optimize.bill import bill
+from planner.optimize.build import problem_of
+from planner.optimize.commit import GROUPS, Signed, sign
+from planner.optimize.grid import Months
+from planner.optimize.market import Market, read_market
+from planner.optimize.problem import Floats
+from planner.optimize.recourse import Ints, Steps
+from planner.optimize.reduce import aggregate, groups_of
+from planner.plan import Certificate, Plan
+from planner.scenario import Scenario
+
+COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
+
+
+def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Plan:
+    """The cheapest plan that serves each hour's load quantile within every objective.
+
+    Commitments are chosen for the expected cost over all load paths; then each hour runs the cheapest whole machines
+    (``planner.optimize.recourse``). The certificate holds a lower bound of what any plan with these commitments costs for the
+    planned load (linear program over groups of like hours). ``paths_usd``: the bill if capacity follows each path.
+
+    Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
+    """
+    market = read_market(scenario, load, capacity, catalog)
+    planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
+    tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
+    signed = sign(scenario, load, market, tops)
+    steps = {s: signed.menus[s].steps(signed.covers(market, s)) for s in planned}
+    chosen = {s: _choose(scenario, load, market, signed, s, steps[s], planned[s]) for s in planned}
+    running = answer.running_of(market, signed.menus, chosen)
+    schedule = answer.schedule_frame(load, market, signed.menus, chosen, planned)
+    coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
+    cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
+    _within_budget(scenario, load, cost)
+    bound, bindings, checks = _bound(scenario, load, market, signed, planned)
+    checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
+    objective = float(cost["effective_cost_usd"].sum())
+    checks["bill"] = _cross_check(load, market, signed, chosen, cost)
+    other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
+    charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
+    return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, bindings,
+                answer.excuses_frame(market, schedule, charged),
+                Certificate("optimal", min(objective, bound + other), objective, "HiGHS through PuLP", checks),
+                paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed))
+
+
+def _choose(scenario: Scenario, load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
+    if not len(steps.reach) or steps.short(planned).any():
+        raise explain.too_small(scenario, market, service, signed.menus[service], planned, load)
+    return signed.menus[service].counts[steps.mix[steps.at(planned)]]
+
+
+def _bound(scenario: Scenario, load: Load, market: Market, signed: Signed, planned: Mapping[str, Floats]) -> tuple[
+        float, pd.DataFrame, dict[str, float]]:
+    """Lower bound of compute, disks and fees for the planned load under the signed commitments; what binds there."""
+    held = {market.terms[i].commitment: a for i, a in signed.held.items()}
+    problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held=held)
+    states = problem.states
+    if len(states) > GROUPS:
+        states = aggregate(states, groups_of(states, GROUPS))
+    found, bindings = explain.bindings(problem, states, load)
+    if not found.optimal:
+        raise explain.impossible(scenario, market, planned, load)
+    return found.bound + _fees(load, market, signed), bindings, dict(found.checks)
+
+
+def _fees(load: Load, market: Market, signed: Signed) -> float:
+    return sum(a * market.terms[i].usd_per_h for i, a in signed.held.items()) * float(load.weight_h.sum())
+
+
+def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
+    return sum(float(load.weight_h @ (counts @ np.array([o.disk_usd_per_h for o in signed.menus[s].offers])))
+               for s, counts in chosen.items())
+
+
+def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str, Ints], cost: pd.DataFrame) -> float:
+    """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above 1e-6."""
+    running = answer.running_of(market, signed.menus, chosen)
+    price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
+    own = _fees(load, market, signed) + sum(float(load.weight_h @ n) * price[key] for key, n in running.items())
+    for (_, service, kind), covered in answer.fill(market, signed.held, running).items():
+        own -= float(load.weight_h @ covered) * price[service, kind]
+    for s, counts in chosen.items():
+        spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
+        own += float(load.weight_h @ (counts @ spot))
+    billed = float(cost.loc[cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum())
+    difference = abs(own - billed) / max(1.0, abs(billed))
+    if difference > 1e-6:
+        raise SolverError("the optimizer and the bill disagree about the cost of compute", got=(own, billed))
+    return difference
+
+
+def _paths(load: Load, capacity: Capacity, market: Market, signed: Signed, steps: Mapping[str, Steps], cost: pd.DataFrame) -> tuple[
+        float, ...]:
+    """The bill of each path: whole machines follow it, request-driven charges with its volume, the rest as planned."""
+    total = np.full(load.paths, _fees(load, market, signed))
+    for s, table in steps.items():
+        rate = load.services[s].arrival_rate_rps
+        for k in range(load.paths):
+            total[k] += float(load.weight_h @ table.cost[table.at(rate[k].astype(np.float64))])
+    needs = capacity.needs
+    for (service, charge), part in cost[~cost["charge"].isin(COMPUTE)].groupby(["service", "charge"], observed=True):
+        drivers = set(needs.loc[(needs["service"] == service) & (needs["charge"] == charge), "driver"])
+        if drivers == {"instance_hour"}:
+            continue
+        usd = float(part["effective_cost_usd"].sum())
+        if drivers == {"request"} and (volume := load.volume(str(service))).mean() > 0:
+            total += usd * volume / volume.mean()
+        else:
+            total += usd
+    return tuple(float(x) for x in total)
+
+
+def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
+    budget = scenario.limits.budget_usd_per_month
+    if budget is None or cost.empty:
+        return
+    months = Months.over(load.ts, scenario.time_zone)
+    at = np.clip(np.searchsorted(months.start.asi8, cost["ts"].dt.as_unit("us").astype("int64").to_numpy(), side="right") - 1, 0, None)
+    spent = np.bincount(at, cost["effective_cost_usd"].to_numpy(), minlength=len(months.start))
+    worst = int(np.argmax(spent))
+    if spent[worst] > budget * (1 + 1e-9):
+        local = months.start[worst].tz_convert(scenario.time_zone)
+        raise InfeasiblePlan(f"the cheapest plan costs {spent[worst]:,.0f} USD in {local:%Y-%m}, above the budget of {budget:,.0f} USD a month",
+                             where="limits.budget_usd_per_month",
+                             relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(spent[worst]):,.0f}",
+                                          "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
+
+
+def _notes(load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
+    notes = [f"Commitments were chosen for the expected cost over {load.paths} load paths; the cost range values them on the same paths."]
+    if not market.terms:
+        notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
+    elif not signed.held:
+        notes.append("No commitment pays for itself under the uncertainty of the load.")
+    return tuple(notes)
