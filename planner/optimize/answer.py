@@ -20,7 +20,7 @@ from planner.scenario import Scenario
 LATENCY_SLACK = 1e-3  # a model solved by bisection meets its own bound to this share
 
 
-def running_of(market: Market, menus: Mapping[str, Menu], chosen: Mapping[str, Ints]) -> dict[tuple[str, str], Floats]:
+def running_of(menus: Mapping[str, Menu], chosen: Mapping[str, Ints]) -> dict[tuple[str, str], Floats]:
     """On-demand instances by (service, kind), one value an hour; ``chosen`` {service: (hours, offers) units}."""
     out: dict[tuple[str, str], Floats] = {}
     for service, counts in chosen.items():
@@ -75,8 +75,8 @@ def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Sign
     if not rows:
         return coverage, columns.empty("plan.commitments")
     signed_frame = pd.DataFrame(rows)
-    for c in ("start", "end"):
-        signed_frame[c] = pd.to_datetime(signed_frame[c], utc=True).astype("datetime64[us, UTC]")
+    for name in ("start", "end"):
+        signed_frame[name] = pd.to_datetime(signed_frame[name], utc=True).astype("datetime64[us, UTC]")
     return coverage, columns.check("plan.commitments", signed_frame)
 
 
@@ -112,7 +112,8 @@ def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, 
         reason.append("dearer for each request served" if not share < 0 else "its whole instances or limits make another mix cheaper")
         gap.append(f"{own * 1e3 / 3.6e3:.4g} USD per 1,000 requests at full use against {other * 1e3 / 3.6e3:.4g}"
                    + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else ""))
-    unused = table[place].assign(reason=pd.Series(reason, index=table.index, dtype="str"), gap=pd.Series(gap, index=table.index, dtype="str"))
+    text = {"reason": reason, "gap": gap}
+    unused = table[place].assign(**{name: pd.Series(words, index=table.index, dtype="str") for name, words in text.items()})
     return _sorted_excuses([market.excuses, unused])
 
 
@@ -128,20 +129,26 @@ def verify_latency(scenario: Scenario, capacity: Capacity, schedule: pd.DataFram
     """Largest latency over its bound in any hour, as a share; raises :class:`SolverError` when a plan misses its own model."""
     worst = 0.0
     pool = ["service", "provider", "region", "instance_type", "deployment"]
-    frame = schedule.assign(each=schedule["arrival_rate_rps"])
-    for key, part in frame.groupby(pool, observed=True):
-        model = capacity.models.get(tuple(key))  # type: ignore[call-overload]
+    for words, part in schedule.groupby(pool, observed=True):
+        key = _five(words)
+        model = capacity.models.get(key)
         if model is None:
-            raise SolverError("the plan uses a machine that capacity did not size", where=", ".join(map(str, key)))
-        for replicas, rows in part.groupby("replicas"):
-            rate = np.array([rows["each"].max()])
-            for name, metric, quantile, limit in scenario.services[str(key[0])].objective.bounds():
-                found = float(model.latency_s(rate, int(replicas), quantile, metric)[0])
+            raise SolverError("the plan uses a machine that capacity did not size", where=", ".join(key))
+        for replicas in sorted(set(part["replicas"].tolist())):
+            rows = part[part["replicas"] == replicas]
+            rate = np.array([rows["arrival_rate_rps"].max()])
+            for name, metric, quantile, limit in scenario.services[key[0]].objective.bounds():
+                found = float(model.latency_s(rate, replicas, quantile, metric)[0])
                 worst = max(worst, found / limit)
                 if not found <= limit * (1 + LATENCY_SLACK):
                     raise SolverError(f"{replicas} replicas of {key[3]} at {rate[0]:.4g} requests/s miss {name}",
                                       where=f"services.{key[0]}", got=found)
     return worst
+
+
+def _five(words: Any) -> tuple[str, str, str, str, str]:
+    service, provider, region, instance_type, deployment = map(str, words)
+    return service, provider, region, instance_type, deployment
 
 
 def candidate_prices(candidates: tuple[Candidate, ...], schedule: pd.DataFrame, service: str) -> float:

@@ -5,7 +5,7 @@ valuation counts whole machines in every hour of every path. So a commitment is 
 not for the cost of an average or of a high quantile of the load.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from planner.load import Load
 from planner.optimize.build import billing_order, offers_of, problem_of
 from planner.optimize.market import Market
-from planner.optimize.model import build
+from planner.optimize.model import Hour, build
 from planner.optimize.problem import Floats, Problem
 from planner.optimize.recourse import Cover, Menu, menu
 from planner.optimize.reduce import aggregate, groups_of
@@ -71,7 +71,7 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
     if not market.terms:
         return Signed({}, menus, {}, np.nan)
     problem = problem_of(scenario, market, loads, load.weight_h)
-    states = aggregate(problem.states, groups_of(problem.states, GROUPS))
+    states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
     model = build(problem, states)
     found = solve(model.lp)
     if not found.optimal:
@@ -113,12 +113,12 @@ def _expected(mixes: Menu, covers: list[Cover], load: Floats, hours: Floats) -> 
     return float(steps.cost @ np.diff(np.concatenate([[0.0], below])))
 
 
-def _shares(market: Market, hours: list[object], weight_h: Floats, found: Solution) -> dict[tuple[str, str], float]:
+def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solution) -> dict[tuple[str, str], float]:
     """Part of each pool's use that falls to each service in the linear program."""
     use: dict[tuple[str, str], float] = {}
     units = {t.pool: t.units for t in market.terms}
     for k, hour in enumerate(hours):
-        for (pool, service, kind, _), v in hour.covered.items():  # type: ignore[attr-defined]
+        for (pool, service, kind, _), v in hour.covered.items():
             amount = found.values.get(v.name, 0.0) * units[pool][kind] * weight_h[k]
             use[service, pool] = use.get((service, pool), 0.0) + float(amount)
     total: dict[str, float] = {}

@@ -76,47 +76,46 @@ def _workload(problem: Problem, subject: str) -> str:
     return max(names, key=len)
 
 
-def too_small(scenario: Scenario, market: Market, service: str, mixes: Menu, planned: Floats, load: Load) -> InfeasiblePlan:
+def too_small(market: Market, service: str, mixes: Menu, planned: Floats, load: Load) -> InfeasiblePlan:
     """What to relax when no allowed mix of machines reaches the planned load: each remedy is tried before it is named."""
     hour = int(np.argmax(planned))
     need, rules = float(planned[hour]), market.rules[service]
     remedies = []
-    if rules.max_replicas is not None and (wanted := _smallest(market, service, replace(rules, max_replicas=None), need, "replicas")):
+    if rules.max_replicas is not None and (wanted := _smallest(market, service, replace(rules, max_replicas=None), need)):
         remedies.append(f"raise services.{service}.autoscaling.max_replicas from {rules.max_replicas} to {wanted}")
-    for name, count in rules.quota:
+    for name, kinds, count in rules.quota:
         without = replace(rules, quota=tuple(q for q in rules.quota if q[0] != name))
-        if wanted := _smallest(market, service, without, need, name):
-            remedies.append(f"raise limits.quota.{name.rpartition('/')[2]} from {count} to {wanted}")
-    if rules.type_share is not None and _smallest(market, service, replace(rules, type_share=None), need, "replicas"):
+        if wanted := _smallest(market, service, without, need, kinds):
+            remedies.append(f"raise limits.quota.{name} from {count} to {wanted}")
+    if rules.type_share is not None and _smallest(market, service, replace(rules, type_share=None), need):
         remedies.append(f"raise limits.max_type_share above {rules.type_share:g}, or offer more machine types")
-    if rules.zones_lost and _smallest(market, service, replace(rules, zones_lost=0), need, "replicas"):
+    if rules.zones_lost and _smallest(market, service, replace(rules, zones_lost=0), need):
         remedies.append(f"lower limits.zones_lost from {rules.zones_lost}")
     if not remedies:
         remedies = [f"raise limits.quota, services.{service}.autoscaling.max_replicas and limits.max_type_share together",
                     "add providers, regions or machine types"]
     best = float(mixes.reach.max()) if len(mixes.reach) else 0.0
-    return InfeasiblePlan(f"{service} needs {need:,.4g} requests/s at {load.ts[hour]:%Y-%m-%d %H:%M} UTC; the machines allowed serve at most "
-                          f"{best:,.4g}", where=f"services.{service}", relaxations=remedies)
+    when = f"{load.ts[hour]:%Y-%m-%d %H:%M} UTC"
+    return InfeasiblePlan(f"{service} needs {need:,.4g} requests/s at {when}; the machines allowed serve at most {best:,.4g}",
+                          where=f"services.{service}", relaxations=remedies)
 
 
-def _smallest(market: Market, service: str, rules: Rules, need: float, count: str) -> int:
+def _smallest(market: Market, service: str, rules: Rules, need: float, kinds: tuple[str, ...] = ()) -> int:
     """Fewest replicas (or instances of a type) in a mix that reaches the load; 0 if none does."""
     offers = offers_of(market.candidates[service], rules)
     mixes = menu(offers, rules, need)
     able = mixes.counts[mixes.reach >= need * (1 - 1e-12)]
     if not len(able):
         return 0
-    per = [o.replicas if count == "replicas" else o.unit if o.kind == count else 0 for o in offers]
+    per = [o.replicas if not kinds else o.unit if o.kind in kinds else 0 for o in offers]
     return int((able @ np.array(per)).min())
 
 
 def impossible(scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load) -> InfeasiblePlan:
     """Services that fit alone but not together: the quota whose lifting makes the shared problem solvable."""
     problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held={})
-    remedies = []
-    for limit in problem.limits:
-        if solve(build(problem, without=[("limit", limit.name)]).lp).optimal:
-            remedies.append(f"raise limits.{limit.name} above {limit.maximum:g}")
+    remedies = [f"raise limits.{limit.name} above {limit.maximum:g}" for limit in problem.limits
+                if solve(build(problem, without=[("limit", limit.name)]).lp).optimal]
     peak = max(planned.items(), key=lambda item: float(item[1].max() * zone_factor(market.rules[item[0]])))[0]
     return InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
                           relaxations=remedies or ["raise the quotas together", f"lower the load of {peak}"])

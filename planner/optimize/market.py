@@ -4,7 +4,7 @@ Offers that no price of any option can make cheapest, for a long run or for the 
 left off the short list; the reason stands in ``plan.excuses``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,13 +95,16 @@ def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Cat
         picked = _shortlist(scenario, usable, terms, load.quantile(service, scenario.services[service].objective.load_quantile))
         candidates[service] = tuple(_candidate(row) for row in picked.to_dict("records"))
     kinds = {c.kind for found in candidates.values() for c in found}
-    kept = tuple(t for t in terms if kinds & set(t.units))
-    return Market(candidates, kept, {s: _rules(scenario, s) for s in scenario.services}, table, _excused(table))
+    narrowed = (replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in terms)
+    kept = tuple(t for t in narrowed if t.units)
+    return Market(candidates, kept, {s: _rules(scenario, s, found) for s, found in candidates.items()}, table, _excused(table))
 
 
-def _rules(scenario: Scenario, service: str) -> Rules:
+def _rules(scenario: Scenario, service: str, found: tuple[Candidate, ...]) -> Rules:
     limits, scaling = scenario.limits, scenario.services[service].autoscaling
-    return Rules(limits.max_spot_share, limits.max_type_share, limits.zones, limits.zones_lost, scaling.min_replicas, scaling.max_replicas)
+    kinds = {name: tuple(c.kind for c in found if c.instance_type == name) for name in limits.quota}
+    return Rules(limits.max_spot_share, limits.max_type_share, limits.zones, limits.zones_lost, scaling.min_replicas, scaling.max_replicas,
+                 tuple((name, kinds[name], count) for name, count in limits.quota.items() if kinds[name]))
 
 
 def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
@@ -123,7 +126,8 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog)
     frame["disk"] = _disk(scenario, load, capacity, catalog, frame)
     special = {a.service for a in scenario.price_adjustments if a.service}
     suffix = ["@" + s if s in special else "" for s in frame["service"]]
-    frame["kind"] = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"] + pd.Series(suffix, index=frame.index, dtype="str")
+    place = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"]
+    frame["kind"] = place + pd.Series(suffix, index=frame.index, dtype="str")
     frame["excuse"] = _excuse(scenario, frame)
     return frame.sort_values(["service", "kind"]).reset_index(drop=True)
 
@@ -140,7 +144,8 @@ def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
     if limits.instance_types:
         excuse[(excuse == "") & ~frame["instance_type"].isin(limits.instance_types)] = "not among limits.instance_types"
     elif not limits.previous_generation:
-        excuse[(excuse == "") & ~frame["current_generation"].fillna(True).astype(bool)] = "a previous generation (limits.previous_generation)"
+        old = ~frame["current_generation"].fillna(True).astype(bool)
+        excuse[(excuse == "") & old] = "a previous generation (limits.previous_generation)"
     none_allowed = frame["instance_type"].map(limits.quota).fillna(1) == 0
     excuse[(excuse == "") & none_allowed] = "its quota is 0"
     return excuse
@@ -156,45 +161,46 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
         wanted = frame_[frame_[name].isin(set(needs["resource"]))].sort_values("tier_lower", ascending=False)
         for row in wanted.to_dict("records"):
             prices[str(row["provider"]), str(row["region"]), str(row[name])] = float(row["price_usd"]), str(row["price_unit"])
-    found = np.zeros(len(frame))
+    found, places = np.zeros(len(frame)), list(zip(frame["provider"].astype(str), frame["region"].astype(str), strict=True))
     for need in needs.to_dict("records"):
-        mine = np.flatnonzero((frame["service"] == need["service"]).to_numpy())
-        for at in mine:
-            price, unit = prices.get((frame["provider"].iat[at], frame["region"].iat[at], str(need["resource"])), (np.nan, ""))
-            amount = float(need["needs_quantity"])
-            if amount:
-                found[at] += amount * price * (per_hour if unit.endswith("-month") else 1.0) * price_factor(
-                    scenario, frame["provider"].iat[at], service=str(need["service"]))
+        service, resource, amount = str(need["service"]), str(need["resource"]), float(need["needs_quantity"])
+        each = {}
+        for provider, region in set(places):
+            price, unit = prices.get((provider, region, resource), (np.nan, ""))
+            factor = price_factor(scenario, provider, service=service) * (per_hour if unit.endswith("-month") else 1.0)
+            each[provider, region] = amount * price * factor if amount and provider == need["provider"] else 0.0
+        mine = (frame["service"] == service).to_numpy()
+        found += np.where(mine, [each[place] for place in places], 0.0)
     return found
 
 
 def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
     """Commitments the limits allow, with the kinds they cover. A vendor's "up to" figure is no price and is left out."""
     limits, rows = scenario.limits, catalog.commitments
-    rows = rows[(rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments) & (rows["basis"] != "vendor_maximum")]
+    allowed = (rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments)
+    rows = rows[allowed & (rows["basis"] != "vendor_maximum")]
     priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
     kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
-    by_type = {k: g for k, g in kinds.groupby("instance_type")}
+    by_type = {str(k): g for k, g in kinds.groupby("instance_type")}
     found = []
+    known = set(by_type)
     for row in rows.to_dict("records"):
-        covered = _covered(row, kinds, by_type)
-        if covered is None or covered.empty:
+        if row["scope_kind"] == "instance_type" and row["scope"] not in known:
             continue
-        found += _term(scenario, row, covered)
+        covered = _covered(row, kinds, by_type)
+        if len(covered):
+            found += _term(scenario, row, covered)
     return _undominated(found)
 
 
-def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[Any, pd.DataFrame]) -> pd.DataFrame | None:
-    scope_kind, scope = str(row["scope_kind"]), str(row["scope"])
-    near = by_type.get(scope) if scope_kind == "instance_type" else kinds
-    if near is None:
-        return None
-    near = near[near["provider"] == row["provider"]]
+def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    near = by_type[str(row["scope"])] if row["scope_kind"] == "instance_type" else kinds
+    on = (near["provider"] == row["provider"]).to_numpy()
     if row["region"] not in ("global", "", "any"):
-        near = near[near["region"] == row["region"]]
-    if scope_kind in ("family", "family_group"):
-        near = near[near["family"].isin(scope.split())]
-    return near
+        on = on & (near["region"] == row["region"]).to_numpy()
+    if row["scope_kind"] in ("family", "family_group"):
+        on = on & near["family"].isin(str(row["scope"]).split()).to_numpy()
+    return pd.DataFrame(near.loc[on])
 
 
 def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame) -> list[Term]:
@@ -208,12 +214,13 @@ def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame) -> lis
         units = {str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)}
         return [Term(**text, term_months=months, pool=text["commitment"], usd_per_h=1.0, upfront_share=share, units=units)]
     rate, found = float(row["rate_usd_per_h"]), []
-    for place, part in covered.groupby(["provider", "region"]):
+    for place in sorted(set(zip(covered["provider"], covered["region"], strict=True))):
+        part = covered[(covered["provider"] == place[0]) & (covered["region"] == place[1])]
         cheapest = float(part["on_demand"].max())
-        usd = rate * price_factor(scenario, str(place[0]), str(part["family"].iat[0]))
+        usd = rate * price_factor(scenario, place[0], str(part["family"].iloc[0]))
         if rate > 0 and usd < cheapest and row["scope_kind"] == "instance_type":
             pool = f"{place[0]}/{place[1]}/{row['scope']}"
-            found.append(Term(**{**text, "region": str(place[1])}, term_months=months, pool=pool, usd_per_h=usd, upfront_share=share,
+            found.append(Term(**{**text, "region": place[1]}, term_months=months, pool=pool, usd_per_h=usd, upfront_share=share,
                               units={str(k): 1.0 for k in part["kind"]}))
     return found
 
@@ -290,7 +297,8 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
     top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(mine)} machines)"
     return InfeasiblePlan(f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
                           where=f"services.{service}.objective",
-                          relaxations=[f"relax services.{service}.objective ({', '.join(bounds)})", "add providers, regions or machine types"])
+                          relaxations=[f"relax services.{service}.objective ({', '.join(bounds)})",
+                                       "add providers, regions or machine types"])
 
 
 def _excused(table: pd.DataFrame) -> pd.DataFrame:

@@ -148,7 +148,8 @@ class _Builder:
         for zone, kind in _places(w):
             at = self.type_at[kind]
             disk = self.p.types[at].instance_usd_per_h + w.instance_usd_per_h.get(kind, 0.0)
-            od, spot = float(self.states.on_demand[k, at]), float(self.states.spot[k, at])
+            row = self.states.price[k]
+            od, spot = float(self.states.on_demand[row, at]), float(self.states.spot[row, at])
             pools, running = self.covering.get(kind, ()), []
             if not np.isnan(od):
                 o = hour.on_demand[w.name, kind, zone] = self._variable("on_demand", w.name, kind, zone, k, whole=whole and not pools)

@@ -122,14 +122,16 @@ class Limit:
 
 @dataclass(frozen=True)
 class States:
-    """Distinct hours: ``weight_h`` (k,) probability-weighted hours; loads (k, workloads); prices (k, types), NaN = not sold.
+    """Distinct hours: ``weight_h`` (k,) probability-weighted hours; effective and raw loads (k, workloads).
 
+    ``price`` (k,) is the row of the price tables ``on_demand`` and ``spot`` (rows, types) [USD/h], NaN = not sold.
     ``member`` (scenarios, hours) is the state of each original hour.
     """
 
     weight_h: Floats
     load: Floats
     raw: Floats
+    price: NDArray[np.intp]
     on_demand: Floats
     spot: Floats
     member: NDArray[np.intp]
@@ -195,18 +197,21 @@ class Problem:
         scenarios, hours = len(self.probability), len(self.weight_h)
         count = scenarios * hours
         load = np.stack([w.effective_load.reshape(count) for w in self.workloads], axis=1)
-        raw = np.stack([w.load.reshape(count) for w in self.workloads], axis=1)
-        on_demand = np.stack([np.tile(_by_hour(t.on_demand_usd_per_h, hours), scenarios) for t in self.types], axis=1)
-        spot = np.stack([np.tile(_by_hour(t.spot_usd_per_h, hours), scenarios) for t in self.types], axis=1)
+        priced = any(w.serve_cost for w in self.workloads)
+        raw = np.stack([w.load.reshape(count) for w in self.workloads], axis=1) if priced else load
+        prices = [np.stack([_by_hour(p, hours) for p in column], axis=1) for column in (
+            [t.on_demand_usd_per_h for t in self.types], [t.spot_usd_per_h for t in self.types])]
+        _, first, row = np.unique(np.nan_to_num(np.concatenate(prices, axis=1), nan=-1.0), axis=0, return_index=True, return_inverse=True)
+        price = np.tile(row.reshape(-1), scenarios)
         weight = (self.probability[:, None] * self.weight_h[None, :]).reshape(count)
+        every = States(weight, load, raw, price, prices[0][first], prices[1][first], np.arange(count).reshape(scenarios, hours))
         if not merge:
-            return States(weight, load, raw, on_demand, spot, np.arange(count).reshape(scenarios, hours))
-        key = np.concatenate([load, raw, on_demand, spot], axis=1)
-        key = key[:, (key != key[:1]).any(axis=0) & ~np.isnan(key).all(axis=0)]
-        _, first, member = np.unique(np.nan_to_num(key, nan=-1.0), axis=0, return_index=True, return_inverse=True)
+            return every
+        key = np.concatenate([load, raw, price[:, None]] if priced else [load, price[:, None]], axis=1)
+        _, first, member = np.unique(key, axis=0, return_index=True, return_inverse=True)
         member = member.reshape(-1)
         merged = np.bincount(member, weight, minlength=len(first)).astype(np.float64)
-        return States(merged, load[first], raw[first], on_demand[first], spot[first], member.reshape(scenarios, hours))
+        return States(merged, load[first], raw[first], price[first], every.on_demand, every.spot, member.reshape(scenarios, hours))
 
 
 def _by_hour(price: float | Floats | None, hours: int) -> Floats:

@@ -48,7 +48,7 @@ class Rules:
     zones_lost: int = 0
     min_replicas: int = 0
     max_replicas: int | None = None
-    quota: tuple[tuple[str, int], ...] = ()
+    quota: tuple[tuple[str, tuple[str, ...], int], ...] = ()  # name, kinds counted together, instances
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     broken = replicas[:, ~spot].sum(axis=1) < rules.min_replicas
     if rules.max_replicas is not None:
         broken |= replicas.sum(axis=1) > rules.max_replicas
-    for kind, maximum in rules.quota:
-        of_kind = np.array([o.unit if o.kind == kind else 0 for o in offers])
+    for _, kinds, maximum in rules.quota:
+        of_kind = np.array([o.unit if o.kind in kinds else 0 for o in offers])
         broken |= counts @ of_kind > maximum
     return np.where(broken, -1.0, found)
 
@@ -171,7 +171,7 @@ def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = 20_
 
 
 def _most(offer: Offer, need: float, rules: Rules) -> int:
-    quota = dict(rules.quota).get(offer.kind)
+    quota = min((count for _, kinds, count in rules.quota if offer.kind in kinds), default=None)
     by_load = int(np.ceil(need / offer.capacity)) + rules.zones
     most = max(by_load, -(-rules.min_replicas // offer.replicas))
     if rules.max_replicas is not None:

@@ -66,22 +66,14 @@ def aggregate(states: States, member: NDArray[np.intp]) -> States:
         sums = [np.bincount(member, states.weight_h * values[:, j], minlength=groups) for j in range(values.shape[1])]
         return np.stack(sums, axis=1) / weight[:, None]
 
-    return States(weight, mean(states.load), mean(states.raw), states.on_demand[first], states.spot[first], member[states.member])
-
-
-def price_classes(states: States) -> NDArray[np.intp]:
-    """Class of each state by its price vectors."""
-    prices = np.concatenate([states.on_demand, states.spot], axis=1)
-    varying = np.array([len(np.unique(np.nan_to_num(c, nan=-1.0))) > 1 for c in prices.T], dtype=bool)
-    if not varying.any():
-        return np.zeros(len(states), dtype=np.intp)
-    _, member = np.unique(np.nan_to_num(prices[:, varying], nan=-1.0), axis=0, return_inverse=True)
-    return np.asarray(member.reshape(-1), dtype=np.intp)
+    load = mean(states.load)
+    raw = load if states.raw is states.load else mean(states.raw)
+    return States(weight, load, raw, states.price[first], states.on_demand, states.spot, member[states.member])
 
 
 def groups_of(states: States, groups: int) -> NDArray[np.intp]:
     """Groups of states with one price vector each and near loads; about ``groups`` in all, shared out by weight."""
-    classes = price_classes(states)
+    classes = states.price
     count = int(classes.max()) + 1
     member, used = np.zeros(len(states), dtype=np.intp), 0
     for c in range(count):

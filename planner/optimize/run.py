@@ -11,7 +11,7 @@ from planner.errors import InfeasiblePlan, SolverError
 from planner.load import Load
 from planner.optimize import answer, explain
 from planner.optimize.bill import bill
-from planner.optimize.build import problem_of
+from planner.optimize.build import fill, problem_of
 from planner.optimize.commit import GROUPS, Signed, sign
 from planner.optimize.grid import Months
 from planner.optimize.market import Market, read_market
@@ -38,8 +38,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     signed = sign(scenario, load, market, tops)
     steps = {s: signed.menus[s].steps(signed.covers(market, s)) for s in planned}
-    chosen = {s: _choose(scenario, load, market, signed, s, steps[s], planned[s]) for s in planned}
-    running = answer.running_of(market, signed.menus, chosen)
+    chosen = {s: _choose(load, market, signed, s, steps[s], planned[s]) for s in planned}
+    running = answer.running_of(signed.menus, chosen)
     schedule = answer.schedule_frame(load, market, signed.menus, chosen, planned)
     coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
     cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
@@ -56,9 +56,9 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed))
 
 
-def _choose(scenario: Scenario, load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
+def _choose(load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
     if not len(steps.reach) or steps.short(planned).any():
-        raise explain.too_small(scenario, market, service, signed.menus[service], planned, load)
+        raise explain.too_small(market, service, signed.menus[service], planned, load)
     return signed.menus[service].counts[steps.mix[steps.at(planned)]]
 
 
@@ -87,10 +87,10 @@ def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
 
 def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str, Ints], cost: pd.DataFrame) -> float:
     """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above 1e-6."""
-    running = answer.running_of(market, signed.menus, chosen)
+    running = answer.running_of(signed.menus, chosen)
     price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
     own = _fees(load, market, signed) + sum(float(load.weight_h @ n) * price[key] for key, n in running.items())
-    for (_, service, kind), covered in answer.fill(market, signed.held, running).items():
+    for (_, service, kind), covered in fill(market, signed.held, running).items():
         own -= float(load.weight_h @ covered) * price[service, kind]
     for s, counts in chosen.items():
         spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
@@ -133,8 +133,8 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
     worst = int(np.argmax(spent))
     if spent[worst] > budget * (1 + 1e-9):
         local = months.start[worst].tz_convert(scenario.time_zone)
-        raise InfeasiblePlan(f"the cheapest plan costs {spent[worst]:,.0f} USD in {local:%Y-%m}, above the budget of {budget:,.0f} USD a month",
-                             where="limits.budget_usd_per_month",
+        costs = f"the cheapest plan costs {spent[worst]:,.0f} USD in {local:%Y-%m}"
+        raise InfeasiblePlan(f"{costs}, above the budget of {budget:,.0f} USD a month", where="limits.budget_usd_per_month",
                              relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(spent[worst]):,.0f}",
                                           "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
 

@@ -1,0 +1,169 @@
+"""Whole plans of a small market: enough machines in every hour, money that reconciles, limits kept, refusals that help."""
+
+import hand
+import numpy as np
+import pytest
+
+from planner.capacity import size
+from planner.errors import InfeasiblePlan
+from planner.optimize import optimize
+from planner.scenario import Scenario
+
+RESERVED = {"commitment": "m-1y", "category": "Usage", "plan_kind": "RI", "scope_kind": "instance_type", "scope": "m", "term_months": 12,
+            "payment": "none", "rate_usd_per_h": 0.6, "upfront_share": 0.0}
+SAVINGS = {"commitment": "plan-1y", "category": "Spend", "plan_kind": "SP", "scope_kind": "account", "scope": "all", "term_months": 12,
+           "payment": "none", "rate_usd_per_h": np.nan, "discount_share": 0.3, "upfront_share": 0.0, "region": "global"}
+DAY = np.tile(np.concatenate([np.full(16, 100.0), np.full(8, 900.0)]), 2)
+
+
+def scenario(**changes) -> Scenario:
+    return hand.scenario(**{"services.web.latency": {"model": "queue", "service_time_s": 0.01}, "services.web.network.load_balancer": False,
+                            "services.web.network.public_ipv4": 0, **changes})
+
+
+def plan_of(rates, *, commitments=(), storage=(), market=None, **changes):
+    s = scenario(**changes)
+    load = hand.load(s, dict.fromkeys(s.services, rates))
+    catalog = hand.catalog(rates=market, commitments=commitments, storage=storage)
+    capacity = size(s, catalog, load)
+    return optimize(s, load, capacity, catalog), capacity, s
+
+
+def usable(capacity, instance_type="m") -> float:
+    return float(capacity.frame.loc[capacity.frame["instance_type"] == instance_type, "usable_rps"].iloc[0])
+
+
+def hourly(plan, column="instances", **where):
+    rows = plan.schedule
+    for key, value in where.items():
+        rows = rows[rows[key] == value]
+    return rows.groupby("ts")[column].sum()
+
+
+def test_one_machine_type_is_the_load_divided_and_rounded_up():
+    plan, capacity, _ = plan_of(DAY, market={("m", "on_demand"): 1.0})
+    each = usable(capacity)
+    assert hourly(plan).to_numpy() == pytest.approx(np.maximum(1, np.ceil(DAY / each - 1e-9)))
+    assert plan.objective_usd == pytest.approx(np.maximum(1, np.ceil(DAY / each)).sum(), rel=1e-9)
+    assert plan.objective_usd == pytest.approx(plan.cost["effective_cost_usd"].sum(), rel=1e-12)
+    assert plan.certificate.lower_bound_usd <= plan.objective_usd * (1 + 1e-9)
+    assert len(plan.paths_usd) == 1
+    assert plan.paths_usd[0] == pytest.approx(plan.objective_usd, rel=1e-6)
+
+
+def test_the_base_is_reserved_and_the_peak_is_not():
+    plan, capacity, _ = plan_of(DAY, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
+    base = max(1, int(np.ceil(100.0 / usable(capacity))))
+    assert plan.commitments["quantity"].tolist() == [base]  # a third of the hours at the peak pays for no reservation at 60 %
+    count = np.maximum(1, np.ceil(DAY / usable(capacity)))
+    assert plan.objective_usd == pytest.approx(base * 0.6 * 48 + np.maximum(0, count - base).sum(), rel=1e-9)
+    assert plan.coverage["instances"].sum() == pytest.approx(np.minimum(count, base).sum())
+
+
+def test_hourly_planning_reserves_two_where_a_daily_average_reserves_more():
+    """2 machines at night and 10 for 8 h a day, at a committed price of 60 %: the mean of the day would reserve the mean."""
+    market = {("m", "on_demand"): 1.0}
+    _, capacity, _ = plan_of(DAY, market=market)
+    rates = usable(capacity) * np.where(DAY > 500, 9.5, 1.5)
+    hourly_plan, *_ = plan_of(rates, commitments=[RESERVED], market=market)
+    daily_plan, *_ = plan_of(np.full(48, rates.mean()), commitments=[RESERVED], market=market)
+    assert hourly_plan.commitments["quantity"].tolist() == [2]
+    assert daily_plan.commitments["quantity"].iloc[0] >= 3
+
+
+def test_a_savings_plan_covers_any_machine_at_its_discount():
+    flat = np.full(48, 500.0)
+    plain, *_ = plan_of(flat, market={("m", "on_demand"): 1.0})
+    saved, *_ = plan_of(flat, commitments=[SAVINGS], market={("m", "on_demand"): 1.0})
+    assert saved.objective_usd == pytest.approx(0.7 * plain.objective_usd, rel=1e-3)
+    assert saved.commitments["unit"].tolist() == ["USD/h"]
+
+
+def test_a_term_longer_than_allowed_is_not_signed():
+    plan, *_ = plan_of(DAY, commitments=[RESERVED], **{"limits.max_term_months": 0})
+    assert plan.commitments.empty
+    assert plan.coverage.empty
+
+
+def test_spot_serves_its_share_and_no_more():
+    market = {("m", "on_demand"): 1.0, ("m", "spot"): 0.4}
+    plan, capacity, _ = plan_of(DAY, market=market, **{"limits.max_spot_share": 0.5})
+    each = usable(capacity)
+    steady = hourly(plan, purchase_option="on_demand").reindex(plan.schedule["ts"].unique()).fillna(0).to_numpy()
+    assert (steady * each >= 0.5 * DAY - 1e-9).all()
+    assert (plan.schedule["purchase_option"] == "spot").any()
+    plain, *_ = plan_of(DAY, market=market)
+    assert plan.objective_usd < plain.objective_usd
+
+
+def test_after_a_zone_is_lost_the_rest_still_serves():
+    plan, capacity, _ = plan_of(DAY, market={("m", "on_demand"): 1.0}, **{"limits.zones": 3, "limits.zones_lost": 1})
+    count = hourly(plan).to_numpy()
+    assert ((count - np.ceil(count / 3)) * usable(capacity) >= DAY - 1e-9).all()
+    fewer = count - 1
+    assert ((fewer - np.ceil(fewer / 3)) * usable(capacity) < DAY).all()
+
+
+def test_no_type_serves_more_than_its_share():
+    market = {("m", "on_demand"): 1.0, ("big", "on_demand"): 4.4}
+    plan, capacity, _ = plan_of(np.full(48, 3000.0), market=market, **{"limits.max_type_share": 0.6})
+    for kind in ("m", "big"):
+        others = plan.schedule[plan.schedule["instance_type"] != kind]
+        served = others["replicas"] @ others["instance_type"].map({"m": usable(capacity), "big": usable(capacity, "big")})
+        assert served / 48 >= 0.4 * 3000 - 1e-6
+
+
+def test_disks_hang_on_instances_and_count_in_the_choice():
+    disk = [{"storage_class": "block/gp3", "tier_lower": 0.0, "tier_upper": np.inf, "price_usd": 0.1, "price_unit": "GiB-month",
+             "tier_scope": "volume"}]
+    plan, *_ = plan_of(DAY, storage=disk, **{"services.web.storage.block_gib": 100.0})
+    assert plan.cost.loc[plan.cost["charge"] == "block_storage", "effective_cost_usd"].sum() > 0
+    assert plan.objective_usd == pytest.approx(plan.cost["effective_cost_usd"].sum(), rel=1e-12)
+    assert 0 <= plan.certificate.gap_share < 0.5
+
+
+@pytest.mark.parametrize(("changes", "named"), [
+    ({"limits.quota": {"m": 1, "big": 0}}, "limits.quota.m"),
+    ({"services.web.autoscaling.max_replicas": 1, "limits.instance_types": ["m"]}, "max_replicas"),
+    ({"services.web.objective.latency_p99_s": 0.0001}, "objective"),
+    ({"limits.budget_usd_per_month": 1.0}, "budget_usd_per_month"),
+])
+def test_an_impossible_scenario_says_what_to_relax(changes, named):
+    with pytest.raises(InfeasiblePlan) as refused:
+        plan_of(DAY, **changes)
+    assert named in " ".join(refused.value.relaxations)
+
+
+def test_the_quota_named_is_enough():
+    with pytest.raises(InfeasiblePlan) as refused:
+        plan_of(DAY, **{"limits.quota": {"m": 1, "big": 0}})
+    wanted = int(refused.value.relaxations[0].rpartition(" ")[2])
+    plan, *_ = plan_of(DAY, **{"limits.quota": {"m": wanted, "big": 0}})
+    assert hourly(plan).max() == wanted
+    with pytest.raises(InfeasiblePlan):
+        plan_of(DAY, **{"limits.quota": {"m": wanted - 1, "big": 0}})
+
+
+def test_every_offer_is_used_or_excused():
+    plan, capacity, _ = plan_of(DAY)
+    used = set(plan.schedule["instance_type"])
+    assert used | set(plan.excuses["instance_type"]) == set(capacity.frame["instance_type"])
+    assert not used & set(plan.excuses["instance_type"])
+    assert (plan.excuses["reason"] != "").all()
+
+
+def test_a_negotiated_discount_lowers_the_bill_by_its_share():
+    market = {("m", "on_demand"): 1.0}
+    plain, *_ = plan_of(DAY, market=market)
+    cheap, *_ = plan_of(DAY, market=market, price_adjustments=[{"discount_share": 0.1, "service": "web"}])
+    assert cheap.objective_usd == pytest.approx(0.9 * plain.objective_usd, rel=1e-9)
+
+
+def test_demand_that_may_fall_lowers_the_purchase():
+    """Half the paths lose half their load: the reservation follows the expected cost, not the high quantile."""
+    flat = np.full((10, 48), 900.0)
+    falling = flat.copy()
+    falling[:5] *= 0.3
+    sure, *_ = plan_of(flat, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
+    unsure, *_ = plan_of(falling, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
+    assert unsure.commitments["quantity"].sum() < sure.commitments["quantity"].sum()
