@@ -21,6 +21,7 @@ from planner.optimize.solve import Solution, solve
 from planner.scenario import Scenario
 
 GROUPS = 160
+MOST_TRIALS = 200  # valuations of trial purchases
 
 
 @dataclass(frozen=True)
@@ -129,15 +130,16 @@ def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solu
 
 def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[int, float]], float],
            affordable: Callable[[Mapping[int, float]], bool]) -> dict[int, float]:
-    """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down."""
-    step = {i: 1.0 if market.terms[i].category == "Usage" else max(0.001, round(a / 50.0, 3)) for i, a in held.items()}
+    """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
+    spend = [i for i in held if market.terms[i].category == "Spend"]
+    step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else 1.0 for i, a in held.items()}
     best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
-    value, moved, tries = expected(best), True, 0
-    while moved and tries < 120:
+    value, tries, sweep = expected(best), 0, True
+    while sweep and tries < MOST_TRIALS:
         moved = False
         for i in best:
             for move in (step[i], -step[i]):
-                while tries < 120:
+                while tries < MOST_TRIALS:
                     trial = {**best, i: round(best[i] + move, 9)}
                     if trial[i] < 0 or not affordable(trial):
                         break
@@ -146,4 +148,7 @@ def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[i
                     if cost >= value - 1e-9 * abs(value):
                         break
                     best, value, moved = trial, cost, True
+        finer = {i: max(0.001, round(step[i] / 4.0, 3)) for i in spend if step[i] > 0.001}
+        sweep = moved or bool(finer)
+        step |= {} if moved else finer
     return {i: a for i, a in best.items() if a > 0}
