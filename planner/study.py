@@ -1,1 +1,105 @@
-"""The composition: one scenario and catalog in, one study out."""
+"""The composition: one scenario and catalog in, one study out; and the same over many variants."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from planner import columns
+from planner.capacity import Capacity, size
+from planner.catalog import Catalog
+from planner.errors import PlannerError
+from planner.load import Load, Traffic, forecast, read_histories
+from planner.optimize import optimize
+from planner.plan import Plan
+from planner.scenario import Scenario
+from planner.simulate import Replay, simulate
+
+UNSEEN = 0x5EED  # added to the scenario's seed: the replay's paths are not the plan's
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything one question led to, stage by stage."""
+
+    scenario: Scenario
+    catalog: Catalog
+    traffic: Mapping[str, Traffic]
+    load: Load
+    capacity: Capacity
+    plan: Plan
+    replay: Replay
+
+    @property
+    def requests(self) -> dict[str, float]:
+        """Requests over the horizon by service, mean of the load paths."""
+        return {name: float(self.load.volume(name).mean()) for name in self.load.services}
+
+    @property
+    def tokens(self) -> dict[str, float]:
+        """Input and output tokens over the horizon of the services that have them, mean of the load paths."""
+        return {
+            name: self.requests[name] * (s.tokens.mean_input_tokens + s.tokens.mean_output_tokens)
+            for name, s in self.load.services.items()
+            if s.tokens is not None
+        }
+
+
+def run(scenario: Scenario, catalog: Catalog | None = None, *, paths: int = 200, progress: Callable[[str], None] = lambda _: None) -> Study:
+    """Plan a scenario and replay the plan on ``paths`` unseen load paths.
+
+    ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions; ``progress`` is told
+    each stage.  Raises any :class:`PlannerError` of the stages.
+    """
+    catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
+    progress("reading traffic")
+    traffic = read_histories(scenario)
+    progress("forecasting load")
+    load = forecast(traffic, scenario, paths=paths)
+    progress("sizing replicas on every machine")
+    capacity = size(scenario, catalog, load)
+    progress("optimizing")
+    plan = optimize(scenario, load, capacity, catalog)
+    progress("replaying the plan on unseen load")
+    unseen = forecast(traffic, scenario, paths=paths, seed=(scenario.seed + UNSEEN) % 2**32)
+    return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity))
+
+
+def sweep(
+    scenario: Scenario,
+    variants: Mapping[str, Mapping[str, Any]],
+    catalog: Catalog | None = None,
+    *,
+    paths: int = 200,
+    executor: Executor | None = None,
+) -> pd.DataFrame:
+    """Plan each variant (name → dotted overrides, as :meth:`Scenario.replace` takes them); one row each (``sweep``).
+
+    A variant without a plan keeps its row, with NaN and the reason in ``error``.  ``executor``: any
+    :class:`concurrent.futures.Executor`; the answer does not depend on it.
+    """
+    scenarios = [scenario.replace(**overrides) for overrides in variants.values()]
+    one = partial(_figures, catalog=catalog, paths=paths)
+    rows = list(map(one, scenarios) if executor is None else executor.map(one, scenarios))
+    frame = pd.DataFrame(
+        [{"variant": name, **row} for name, row in zip(variants, rows, strict=True)], columns=list(columns.columns_of("sweep"))
+    )
+    return columns.check("sweep", frame.astype({"variant": "str", "error": "str"}))
+
+
+def _figures(scenario: Scenario, catalog: Catalog | None, paths: int) -> dict[str, Any]:
+    wanted = ("total_usd", "monthly_mean_usd", "p10_usd", "p50_usd", "p90_usd")
+    try:
+        study = run(scenario, catalog, paths=paths)
+    except PlannerError as error:
+        return {**dict.fromkeys((*wanted, "within_share", "load_multiplier"), float("nan")), "error": str(error)}
+    summary = study.plan.summary()
+    return {
+        **{k: summary[k] for k in wanted},
+        "within_share": study.replay.within_share(),
+        "load_multiplier": float(study.replay.breaks["load_multiplier"].min()),
+        "error": "",
+    }

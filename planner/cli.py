@@ -1,1 +1,0 @@
-"""The command line: each command is one public call and its output."""

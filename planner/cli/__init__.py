@@ -1,0 +1,163 @@
+"""The command line: each command is one public call and its output."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from planner import columns, export
+from planner.cli.answer import answer_text, forecast_text, replay_text, table
+from planner.data import data_path
+from planner.errors import PlannerError
+from planner.scenario import Scenario
+
+F = TypeVar("F", bound=Callable[..., object])
+DEMO = ("web", "chat", "embed", "demo")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit codes: 0 solved, 1 the solver failed, 2 wrong input, 3 no plan satisfies the scenario."""
+    try:
+        cli.main(args=arguments, prog_name="planner", standalone_mode=False)
+    except PlannerError as error:
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        _fail("stopped", 130)
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"planner: {text}", err=True)
+    sys.exit(code)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="infra-planner", message="%(version)s")
+def cli() -> None:
+    """What a service will cost, on which machines, how sure that is, and what breaks first."""
+
+
+def _scenario_options(command: F) -> F:
+    command = click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay.")(
+        command
+    )
+    command = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field: limits.max_spot_share=0.")(
+        command
+    )
+    return click.argument("scenario_file", metavar="SCENARIO.yaml", type=click.Path(dir_okay=False))(command)
+
+
+def _read(scenario_file: str, overrides: tuple[str, ...]) -> Scenario:
+    scenario = Scenario.read(scenario_file)
+    return scenario.override(overrides) if overrides else scenario
+
+
+class _Progress:
+    """Stages with their time on standard error."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.began = name, time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        click.echo(f"{self.name}: {stage} ({time.perf_counter() - self.began:.1f} s)", err=True)
+
+
+@cli.command()
+@_scenario_options
+@click.option("--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table as CSV to this folder.")
+@click.option("--excel", "excel_file", type=click.Path(dir_okay=False), help="Also write one workbook (extra xlsx).")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder: str | None, excel_file: str | None, as_json: bool) -> None:
+    """The cheapest configuration that meets every objective, its cost with a range, and what breaks first."""
+    from planner.study import run
+
+    scenario = _read(scenario_file, overrides)
+    study = run(scenario, paths=paths, progress=_Progress(scenario.name))
+    if csv_folder:
+        export.write_csv(study.plan, csv_folder, study.replay)
+    if excel_file:
+        export.to_excel(study.plan, excel_file, study.replay)
+    click.echo(export.to_json(study.plan, study.replay) if as_json else answer_text(study))
+
+
+@cli.command()
+@_scenario_options
+def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
+    """What will arrive: volume and peak of each service with their ranges, and where the ranges come from."""
+    from planner.load import forecast as make_load
+    from planner.load import read_histories
+
+    scenario = _read(scenario_file, overrides)
+    traffic = read_histories(scenario)
+    click.echo(forecast_text(scenario, traffic, make_load(traffic, scenario, paths=paths)))
+
+
+@cli.command()
+@_scenario_options
+def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
+    """Would the plan have held? Its replay on unseen load paths, hour by hour."""
+    from planner.study import run
+
+    scenario = _read(scenario_file, overrides)
+    click.echo(replay_text(run(scenario, paths=paths, progress=_Progress(scenario.name))))
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(file_okay=False), default="planner-demo")
+@click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay.")
+def demo(folder: str, paths: int) -> None:
+    """Plan the bundled scenarios and write their CSVs to FOLDER."""
+    from planner.study import run
+
+    began = time.perf_counter()
+    for name in DEMO:
+        scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
+        study = run(scenario, paths=paths, progress=_Progress(scenario.name))
+        export.write_csv(study.plan, Path(folder) / name, study.replay)
+        click.echo(answer_text(study) + "\n")
+    click.echo(f"{len(DEMO)} plans in {time.perf_counter() - began:.0f} s; their tables are in {folder}/")
+
+
+@cli.command(name="columns")
+@click.argument("frame", required=False)
+def columns_command(frame: str | None) -> None:
+    """The data dictionary: every column, its unit and meaning; of one FRAME such as plan.cost if given."""
+    names = columns.columns_of(frame) if frame else tuple(columns.dictionary())
+    rows = [columns.dictionary()[n] for n in names]
+    click.echo(table(["column", "unit", "type", "meaning"], [[c.name, c.unit, c.dtype, c.meaning] for c in rows]))
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option("--headless", is_flag=True, help="Do not open a browser.")
+def app(port: int, headless: bool) -> None:
+    """Start the browser app (extra app)."""
+    here = Path(__file__).resolve().parent.parent
+    page = next((p for p in (here / "_app.py", here.parent / "app.py") if p.is_file()), None)
+    try:
+        import streamlit  # noqa: F401
+    except ImportError:
+        raise PlannerError("the browser app needs Streamlit", remedy="pip install 'infra-planner[app]'") from None
+    if page is None:
+        raise PlannerError("app.py is missing", remedy="Reinstall the package, or run from a complete checkout")
+    os.execv(  # noqa: S606
+        sys.executable,
+        [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            str(page),
+            f"--server.port={port}",
+            f"--server.headless={str(headless).lower()}",
+            "--browser.gatherUsageStats=false",
+        ],
+    )

@@ -1,0 +1,281 @@
+"""The answer as plain text that a manager understands: aligned tables, money in dollars, reasons in sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from planner.load import Load, Traffic
+from planner.scenario import Scenario
+
+if TYPE_CHECKING:
+    from planner.study import Study
+
+MOST = 6
+
+
+def usd(amount: float, digits: int | None = None) -> str:
+    """Dollars as people read them: whole above 100, cents below, more digits for unit costs; unknown is said."""
+    if amount != amount:
+        return "unknown"
+    if digits is None:
+        digits = 0 if abs(amount) >= 100 else 2 if abs(amount) >= 0.1 or amount == 0 else 5
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.{digits}f}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share as per cent, rounded down near 100 so that what is missing is not hidden."""
+    if share != share:
+        return "unknown"
+    shown = np.floor(share * 10 ** (digits + 2)) / 10**digits if share > 0.99 else share * 100
+    return f"{shown:.{digits}f} %"
+
+
+def seconds(value: float) -> str:
+    """A latency in the unit that fits; infinite is said as overload."""
+    if not np.isfinite(value):
+        return "overloaded"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def number(value: float) -> str:
+    """A count with at most three significant digits after thousands."""
+    for size, letter in ((1e9, " bn"), (1e6, " m"), (1e4, " k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == ' k' else size):,.1f}{letter}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> str:
+    """Columns aligned: text left, figures (and their heads) right."""
+    cells = [list(map(str, head)), *[list(map(str, r)) for r in rows]]
+    wide = [max(len(r[k]) for r in cells) for k in range(len(head))]
+    right = [
+        bool(rows) and all(r[k][:1] in "-$0123456789" or r[k] in ("", "unknown", "overloaded") for r in map(list, rows))
+        for k in range(len(head))
+    ]
+    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, wide, right, strict=True)).rstrip() for row in cells]
+    return "\n".join(indent + line for line in lines)
+
+
+def answer_text(study: "Study") -> str:
+    """The whole answer: cost with its range, machines, commitments, latency, what breaks first, owners, months, reasons."""
+    parts = [
+        _head(study),
+        _cost(study),
+        _machines(study),
+        _commitments(study),
+        _latency(study),
+        _owners(study),
+        _months(study),
+        _reasons(study),
+    ]
+    return "\n\n".join(p for p in parts if p)
+
+
+def replay_text(study: "Study") -> str:
+    """The replay: share within each objective, what breaks first, and the worst hours."""
+    hours = study.replay.hours
+    worst = hours[hours["within_share"] < 1].sort_values("within_share", kind="stable").head(10)
+    rows = [
+        [
+            r["service"],
+            r["objective"],
+            f"{r['ts']:%Y-%m-%d %H:%M} UTC",
+            percent(r["within_share"]),
+            seconds(r["high_latency_s"]),
+            number(r["backlog_requests"]),
+        ]
+        for r in worst.to_dict("records")
+    ]
+    text = table(["service", "objective", "hour", "within", "p95 path", "waiting"], rows, "  ") if rows else "  none"
+    return "\n\n".join([_head(study), _latency(study), "Hours furthest outside\n" + text])
+
+
+def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load) -> str:
+    """Volume and peak by service with ranges, their causes, and what was repaired in the history."""
+    rows = []
+    for name, s in load.services.items():
+        volume, peak = (np.quantile(v, [0.1, 0.5, 0.9]) for v in (load.volume(name), load.peak(name)))
+        mean = float(s.arrival_rate_rps.mean())
+        rows.append(
+            [
+                name,
+                number(mean),
+                number(peak[1]),
+                f"{number(peak[0])} to {number(peak[2])}",
+                number(volume[1]),
+                f"{number(volume[0])} to {number(volume[2])}",
+                f"{s.burst_factor:.2f} ({s.burst_basis})",
+            ]
+        )
+    head = ["service", "mean req/s", "peak hour", "P10 to P90", "requests", "P10 to P90", "bursts"]
+    parts = [f"{scenario.name}: {load.hours:,} hours from {scenario.start}, {load.paths} paths", table(head, rows, "  ")]
+    causes = [
+        f"  {name}: " + ", ".join(f"{cause} {percent(v, 0)}" for cause, v in s.range_share.items())
+        for name, s in load.services.items()
+        if s.range_share
+    ]
+    repairs = [f"  {name}: {note}" for name, t in traffic.items() for note in _quality(t)]
+    parts += [
+        f"{title}\n" + "\n".join(lines)
+        for title, lines in (
+            ("Where the range of the volume comes from", causes),
+            ("What the histories are like", repairs),
+            ("Notes", [f"  {n}" for n in load.notes]),
+        )
+        if lines
+    ]
+    return "\n\n".join(parts)
+
+
+def _quality(traffic: Traffic) -> list[str]:
+    frame = traffic.quality
+    return [": ".join(str(v) for v in row if str(v)) for row in frame.itertuples(index=False, name=None)][:MOST]
+
+
+def _head(study: "Study") -> str:
+    s = study.scenario
+    end = pd.Timestamp(s.end_utc).tz_convert(s.time_zone)
+    return (
+        f"{s.name} ({s.state}): {s.start} to {end:%Y-%m-%d %H:%M} {s.time_zone}; prices of {study.catalog.as_of} "
+        f"({study.catalog.age_days()} days old)"
+    )
+
+
+def _cost(study: "Study") -> str:
+    f, plan = study.plan.summary(), study.plan
+    rows = [
+        ["amortized cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month"],
+        ["at list prices", usd(f["list_usd"]), f"{percent(f['effective_savings_rate'])} saved"],
+        ["paid in cash", usd(f["billed_usd"]), "prepayments in the month of signing"],
+        [
+            "range P10 to P90",
+            f"{usd(f['p10_usd'])} to {usd(f['p90_usd'])}",
+            f"median {usd(f['p50_usd'])}, if capacity follows each load path",
+        ],
+        ["cheapest possible", f"{usd(f['lower_bound_usd'])} or more", f"this plan is within {percent(f['gap_share'], 2)}"],
+    ]
+    units = [[f"{name}: 1,000 requests", usd(v), ""] for name, v in plan.usd_per_1k_requests(study.requests).items()]
+    units += [
+        [f"{name}: 1 million tokens", usd(v), "input and output together"] for name, v in plan.usd_per_1m_tokens(study.tokens).items()
+    ]
+    return "Cost\n" + table(["", "", ""], [*rows, *units], "  ").partition("\n")[2]
+
+
+def _machines(study: "Study") -> str:
+    m = study.plan.machines()
+    keys = ["service", "provider", "region", "purchase_option", "resource"]
+    compute = study.plan.cost[study.plan.cost["charge"] == "compute"]
+    paid = (
+        compute.assign(purchase_option=compute["purchase_option"].replace("committed", "on_demand"))
+        .groupby(keys)["effective_cost_usd"]
+        .sum()
+    )
+    busy = _utilization(study)
+    rows = []
+    for r in m.to_dict("records"):
+        key = (r["service"], r["provider"], r["region"], r["purchase_option"], r["instance_type"])
+        rows.append(
+            [
+                r["service"],
+                f"{r['provider']} {r['region']}",
+                r["instance_type"],
+                r["purchase_option"],
+                f"{r['min_instances']:.0f}",
+                f"{r['mean_instances']:.1f}",
+                f"{r['max_instances']:.0f}",
+                usd(float(paid.get(key, 0.0)) / study.plan.months),
+                busy.get(str(r["service"]), ""),
+            ]
+        )
+    head = ["service", "where", "machine", "launched as", "least", "mean", "most", "a month", "mean load / bearable"]
+    return "What runs\n" + table(head, rows, "  ")
+
+
+def _utilization(study: "Study") -> dict[str, str]:
+    """Mean load over what the running replicas may bear, by service."""
+    keys = ["service", "provider", "region", "instance_type", "deployment"]
+    schedule = study.plan.schedule.merge(study.capacity.frame[[*keys, "usable_rps"]], how="left", on=keys)
+    bears = (schedule["replicas"] * schedule["usable_rps"] * schedule["weight_h"]).groupby(schedule["service"]).sum()
+    return {str(s): percent(study.requests[str(s)] / 3600 / b, 0) for s, b in bears.items() if b > 0}
+
+
+def _commitments(study: "Study") -> str:
+    c = study.plan.commitments
+    if c.empty:
+        return (
+            f"Commitments\n  none within {study.scenario.limits.max_term_months} months' term pays off"
+            if study.scenario.limits.max_term_months
+            else ""
+        )
+    rows = [
+        [
+            r["commitment"],
+            f"{r['quantity']:,.2f} {r['unit']}",
+            f"{r['start']:%Y-%m-%d}",
+            f"{r['term_months']} months, {r['payment']} upfront",
+            usd(r["upfront_usd"]),
+            f"{usd(r['hourly_usd'], 3)}/h",
+            percent(r["commitment_utilization"]),
+            percent(r["break_even_utilization"]),
+        ]
+        for r in c.to_dict("records")
+    ]
+    return "Commitments\n" + table(["what", "quantity", "from", "terms", "upfront", "then", "used", "pays off above"], rows, "  ")
+
+
+def _latency(study: "Study") -> str:
+    rows = [
+        [
+            r["service"],
+            r["objective"],
+            seconds(r["limit_s"]),
+            seconds(r["typical_latency_s"]),
+            seconds(r["high_latency_s"]),
+            percent(r["within_share"], 2),
+            percent(r["within_low_share"], 2),
+        ]
+        for r in study.replay.objectives.to_dict("records")
+    ]
+    head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "on a bad path"]
+    breaks = [f"  {r['sentence']}" for r in study.replay.breaks.sort_values("load_multiplier").to_dict("records")]
+    return f"Latency on {study.replay.paths} unseen load paths\n" + table(head, rows, "  ") + "\n\nWhat breaks first\n" + "\n".join(breaks)
+
+
+def _owners(study: "Study") -> str:
+    frame = study.plan.by_owner()
+    total = frame["effective_cost_usd"].sum() or 1.0
+    rows = [
+        [
+            r["owner"] or "nobody",
+            r["cost_center"] or "none",
+            r["service"] or "shared",
+            usd(r["effective_cost_usd"]),
+            percent(r["effective_cost_usd"] / total),
+        ]
+        for r in frame.to_dict("records")
+    ]
+    text = "Who answers for it\n" + table(["owner", "cost center", "service", "cost", "share"], rows, "  ")
+    unowned = study.plan.summary()["unowned_usd"]
+    return text + (f"\n  {usd(unowned)} have no owner: name one under services.NAME.owner" if unowned > 0.005 else "")
+
+
+def _months(study: "Study") -> str:
+    by = study.plan.monthly().groupby("month")[["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]].sum()
+    rows = [[str(m), *(usd(float(v)) for v in row)] for m, row in zip(by.index, by.to_numpy(), strict=True)]
+    charges = study.plan.monthly().groupby("charge")["effective_cost_usd"].sum().sort_values(ascending=False)
+    split = ", ".join(f"{c} {usd(float(v))}" for c, v in charges.items() if v >= 0.005)
+    return "By month\n" + table(["month", "list", "amortized", "cash"], rows, "  ") + f"\n  by charge: {split}"
+
+
+def _reasons(study: "Study") -> str:
+    plan = study.plan
+    why = [f"  {s}" for s in plan.bindings["sentence"].drop_duplicates().head(MOST) if s]
+    counts = plan.excuses.groupby(["service", "reason"], observed=True).size().rename("count").reset_index()
+    counts = counts.sort_values("count", ascending=False, kind="stable").groupby("service").head(4)
+    out = [f"  {r['service']}: {r['count']} machines: {r['reason']}" for r in counts.to_dict("records")]
+    notes = [f"  {n}" for n in dict.fromkeys((*plan.notes, *study.load.notes, *study.replay.notes))]
+    titled = (("What binds", why), ("Why not the others", out), ("Notes", notes))
+    return "\n\n".join(f"{title}\n" + "\n".join(lines) for title, lines in titled if lines)
