@@ -1,7 +1,7 @@
 """Writes a plan for finance: CSV that equals the screen, safe to open in a spreadsheet, whole or not at all.
 
 Text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a line break) gets a leading
-apostrophe (OWASP, CSV injection); numbers are left as they are.  Times are ISO 8601 in UTC.
+apostrophe (OWASP, CSV injection), and a line break becomes a space; numbers are left as they are.  Times are ISO 8601 in UTC.
 """
 
 import json
@@ -24,7 +24,7 @@ def to_csv(frame: pd.DataFrame) -> str:
     safe = frame.copy()
     for name in safe.columns:
         if pd.api.types.is_string_dtype(safe[name]):
-            safe[name] = safe[name].str.replace(_FORMULA, r"'\1", regex=True)
+            safe[name] = safe[name].str.replace(_FORMULA, r"'\1", regex=True).str.replace(r"[\r\n]", " ", regex=True)
         elif isinstance(safe[name].dtype, pd.DatetimeTZDtype):
             safe[name] = safe[name].dt.tz_convert("UTC").dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     return safe.to_csv(index=False, lineterminator="\n")

@@ -43,14 +43,14 @@ def test_files_reconcile_with_the_plan(made, tmp_path):
 def test_formulas_are_neutralized_and_numbers_are_not(text):
     written = export.to_csv(pd.DataFrame({"owner": pd.Series([text, "plain"], dtype="str"), "value": [-1.5, 2.0]}))
     found = list(csv.reader(io.StringIO(written, newline="")))
-    assert found[1] == ["'" + text, "-1.5"]
+    assert found[1] == ["'" + text.replace("\r", " ").replace("\n", " "), "-1.5"]
     assert found[2] == ["plain", "2.0"]
 
 
 def test_figures_keep_every_digit():
     value = 0.1 + 0.2
     frame = pd.DataFrame({"value": [value, np.nan]})
-    back = pd.read_csv(io.StringIO(export.to_csv(frame)), float_precision="round_trip")
+    back = pd.read_csv(io.StringIO(export.to_csv(frame)))
     assert back["value"].iloc[0] == value
     assert np.isnan(back["value"].iloc[1])  # unknown stays unknown, never 0
 

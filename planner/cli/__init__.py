@@ -4,12 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from planner import columns, export
+from planner import __version__, columns, export
 from planner.cli.answer import answer_text, forecast_text, replay_text, table
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -19,19 +20,24 @@ F = TypeVar("F", bound=Callable[..., object])
 DEMO = ("web", "chat", "embed", "demo")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit codes: 0 solved, 1 the solver failed, 2 wrong input, 3 no plan satisfies the scenario."""
-    try:
-        cli.main(args=arguments, prog_name="planner", standalone_mode=False)
-    except PlannerError as error:
-        _fail(str(error), error.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except click.Abort:
-        _fail("stopped", 130)
-    except BrokenPipeError:  # the reader (head, less) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class _Planner(click.Group):
+    """The command group whose errors are one screen and an exit code: 0 solved, 1 solver failed, 2 wrong input, 3 no plan satisfies it."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run a command; every :class:`PlannerError` ends in its message, never in a traceback."""
+        options |= {"prog_name": "planner", "standalone_mode": False}
+        try:
+            super().main(*arguments, **options)
+        except PlannerError as error:
+            _fail(str(error), error.exit_code)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(2)
+        except click.Abort:
+            _fail("stopped", 130)
+        except BrokenPipeError:  # the reader (head, less) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
 
 
 def _fail(text: str, code: int) -> None:
@@ -39,9 +45,9 @@ def _fail(text: str, code: int) -> None:
     sys.exit(code)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="infra-planner", message="%(version)s")
-def cli() -> None:
+@click.group(cls=_Planner, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(version)s")
+def main() -> None:
     """What a service will cost, on which machines, how sure that is, and what breaks first."""
 
 
@@ -70,7 +76,7 @@ class _Progress:
         click.echo(f"{self.name}: {stage} ({time.perf_counter() - self.began:.1f} s)", err=True)
 
 
-@cli.command()
+@main.command()
 @_scenario_options
 @click.option("--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table as CSV to this folder.")
 @click.option("--excel", "excel_file", type=click.Path(dir_okay=False), help="Also write one workbook (extra xlsx).")
@@ -88,7 +94,7 @@ def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder:
     click.echo(export.to_json(study.plan, study.replay) if as_json else answer_text(study))
 
 
-@cli.command()
+@main.command()
 @_scenario_options
 def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
     """What will arrive: volume and peak of each service with their ranges, and where the ranges come from."""
@@ -100,7 +106,7 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None
     click.echo(forecast_text(scenario, traffic, make_load(traffic, scenario, paths=paths)))
 
 
-@cli.command()
+@main.command()
 @_scenario_options
 def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
     """Would the plan have held? Its replay on unseen load paths, hour by hour."""
@@ -110,7 +116,7 @@ def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None
     click.echo(replay_text(run(scenario, paths=paths, progress=_Progress(scenario.name))))
 
 
-@cli.command()
+@main.command()
 @click.argument("folder", type=click.Path(file_okay=False), default="planner-demo")
 @click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay.")
 def demo(folder: str, paths: int) -> None:
@@ -126,7 +132,7 @@ def demo(folder: str, paths: int) -> None:
     click.echo(f"{len(DEMO)} plans in {time.perf_counter() - began:.0f} s; their tables are in {folder}/")
 
 
-@cli.command(name="columns")
+@main.command(name="columns")
 @click.argument("frame", required=False)
 def columns_command(frame: str | None) -> None:
     """The data dictionary: every column, its unit and meaning; of one FRAME such as plan.cost if given."""
@@ -135,17 +141,15 @@ def columns_command(frame: str | None) -> None:
     click.echo(table(["column", "unit", "type", "meaning"], [[c.name, c.unit, c.dtype, c.meaning] for c in rows]))
 
 
-@cli.command()
+@main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def app(port: int, headless: bool) -> None:
     """Start the browser app (extra app)."""
     here = Path(__file__).resolve().parent.parent
     page = next((p for p in (here / "_app.py", here.parent / "app.py") if p.is_file()), None)
-    try:
-        import streamlit  # noqa: F401
-    except ImportError:
-        raise PlannerError("the browser app needs Streamlit", remedy="pip install 'infra-planner[app]'") from None
+    if find_spec("streamlit") is None:
+        raise PlannerError("the browser app needs Streamlit", remedy="pip install 'infra-planner[app]'")
     if page is None:
         raise PlannerError("app.py is missing", remedy="Reinstall the package, or run from a complete checkout")
     os.execv(  # noqa: S606

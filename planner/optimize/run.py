@@ -53,7 +53,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, bindings,
                 answer.excuses_frame(market, schedule, charged),
                 Certificate("optimal", min(objective, bound + other), objective, "HiGHS through PuLP", checks),
-                paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed))
+                paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed),
+                time_zone=scenario.time_zone)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
