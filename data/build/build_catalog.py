@@ -1,4 +1,4 @@
-"""Rebuild data/catalog from a folder of observed prices and shapes: ``python data/build/build_catalog.py FOLDER``.
+"""Rebuild data/catalog from a folder of observed prices and shapes: ``PYTHONPATH=. python data/build/build_catalog.py FOLDER``.
 
 The folder holds instances.csv, instances_inferred.csv, commitments.csv, storage.csv, network.csv and gpu_cloud_prices.csv.
 Units are converted here and nowhere else: Gbit/s (10^9 bit) to GiB/s, decimal GB of local disk to GiB.
@@ -16,6 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
+
+from planner.catalog import azure, gcp
+from planner.catalog.aws_answers import BASELINE_SHARE
+from planner.catalog.store import write_files
 
 OUT = Path(__file__).resolve().parents[1] / "catalog"
 REGIONS = {
@@ -91,41 +95,21 @@ BY_MEMORY = {
     ("V100", 32.0): "V100-SXM-32GB",
 }
 
-# share of each vCPU a burstable size earns: EC2 user guide (CPU credits), Azure documentation (B, Bsv2, Basv2, Bpsv2 series)
-_T3 = {"nano": 0.05, "micro": 0.10, "small": 0.20, "medium": 0.20, "large": 0.30, "xlarge": 0.40, "2xlarge": 0.40}
-BASELINE = {f"{family}.{size}": share for family in ("t3", "t3a", "t4g") for size, share in _T3.items()}
-BASELINE |= {
-    "t1.micro": 0.10,
-    "t2.nano": 0.05,
-    "t2.micro": 0.10,
-    "t2.small": 0.20,
-    "t2.medium": 0.20,
-    "t2.large": 0.30,
-    "t2.xlarge": 0.225,
-    "t2.2xlarge": 0.16875,
-    "Standard_B1ls": 0.05,
-    "Standard_B1s": 0.10,
-    "Standard_B1ms": 0.20,
-    "Standard_B2s": 0.20,
-    "Standard_B2ms": 0.30,
-    "Standard_B4ms": 0.225,
-    "Standard_B8ms": 0.16875,
-    "Standard_B12ms": 0.16875,
-    "Standard_B16ms": 0.16875,
-    "Standard_B20ms": 0.16875,
-}
-SHARED_CORE = {
-    "e2-micro": 2,
-    "e2-small": 2,
-    "e2-medium": 2,
-    "f1-micro": 1,
-    "g1-small": 1,
-}  # the guest's vCPUs; the source lists the billed part
 AZURE_PREVIOUS = re.compile(
     r"^(Basic_A|Standard_A\d+$|Standard_D\d+$|Standard_DS\d+(-\d)?$|Standard_DS?\d+(-\d)?_v2|Standard_F\d+s?$|Standard_GS?\d|"
     r"Standard_L\d+s$|Standard_NC\d+r?$|Standard_NC\d+r?s_v2|Standard_NV\d+$|Standard_ND\d+r?s$)"
 )
 SINGLE_THREAD = re.compile(r"^(t2d|t2a|h3|h4d|c4a|n4a|Standard_\w*p[a-z]*\d?_v\d)")
+
+
+# names in the list of GPU clouds
+CLOUD_GPUS = {
+    "B300": "B300-SXM-288GB", "B200": "B200-SXM-180GB", "H200": "H200-SXM-141GB", "H100 SXM": "H100-SXM-80GB", "H100 NVL": "H100-NVL-94GB",
+    "H100 PCIe": "H100-PCIe-80GB", "MI300X": "MI300X", "A100 SXM 80GB": "A100-SXM-80GB", "A100-80GB SXM": "A100-SXM-80GB",
+    "A100-80GB PCIe": "A100-PCIe-80GB", "A100 PCIe": "A100-PCIe-80GB", "A100-40GB": "A100-SXM-40GB", "L40S": "L40S",
+    "V100-16GB": "V100-SXM-16GB", "A6000": "RTX-A6000",
+}  # fmt: skip
+ACCELERATOR_FACTS = pd.read_csv(OUT.parent / "hardware" / "accelerators.csv")
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
@@ -155,15 +139,10 @@ def _accelerator(name: str, memory_gib: float) -> str:
     return "" if not name else BY_MEMORY.get((name, memory_gib)) or ACCELERATORS[name]
 
 
-def _baseline(name: str, vcpus: float) -> float:
-    if name in SHARED_CORE:
-        return vcpus / SHARED_CORE[name]
-    if name in BASELINE:
-        return BASELINE[name]
-    modern = re.match(r"Standard_B(\d+)(p|a)?(t|l)?s_v2", name)
-    if modern:
-        return 0.20 if modern[3] == "t" else 0.30 if modern[3] == "l" else 0.40
-    return 1.0
+def _baseline(provider: str, name: str, vcpus: float) -> float:
+    if name in gcp.SHARED_CORE:
+        return vcpus / gcp.SHARED_CORE[name]
+    return azure.baseline_share(name) if provider == "azure" else BASELINE_SHARE.get(name, 1.0)
 
 
 def instances(raw: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +151,8 @@ def instances(raw: pd.DataFrame) -> pd.DataFrame:
     vcpus, memory, count = _number(raw["vcpu"]), _number(raw["gpu_memory_gib"]), _number(raw["gpu_count"])
     # a slice of an accelerator shows its own share of the memory; GCP lists the whole card's
     memory = memory.where(~((count < 1) & (raw["gpu_model"] == "RTX PRO 6000")), memory * count)
+    # GCP's disks of "375 GB" are 375 GiB and billed so; AWS means decimal GB
+    disk = _number(raw["local_nvme_gb"]).mul(GIB_PER_GB).where(raw["provider"] != "gcp", _number(raw["local_nvme_gb"]))
     per_core = [
         threads.get(n, math.nan) if p == "aws" else 1.0 if a == "arm64" or SINGLE_THREAD.match(n) else 2.0 if p == "gcp" else math.nan
         for n, p, a in zip(names, raw["provider"], raw["arch"], strict=True)
@@ -183,15 +164,15 @@ def instances(raw: pd.DataFrame) -> pd.DataFrame:
             "instance_type": names,
             "family": raw["family"],
             "arch": raw["arch"],
-            "vcpus": [float(SHARED_CORE.get(n, v)) for n, v in zip(names, vcpus, strict=True)],
+            "vcpus": [float(gcp.SHARED_CORE.get(n, v)) for n, v in zip(names, vcpus, strict=True)],
             "threads_per_core": per_core,
-            "baseline_share": [_baseline(n, v) for n, v in zip(names, vcpus, strict=True)],
+            "baseline_share": [_baseline(p, n, v) for p, n, v in zip(raw["provider"], names, vcpus, strict=True)],
             "memory_gib": _number(raw["memory_gib"]),
             "accelerator": [_accelerator(n, m) for n, m in zip(raw["gpu_model"], _number(raw["gpu_memory_gib"]), strict=True)],
             "accelerators": count.fillna(0.0),
             "accelerator_memory_gib": memory.fillna(0.0),
             "network_gib_per_s": (_number(raw["network_gbps"]) / 8 * GIB_PER_GB).map(_short),
-            "local_disk_gib": (_number(raw["local_nvme_gb"]) * GIB_PER_GB).map(_short),
+            "local_disk_gib": disk.map(_short),
             "current_generation": [
                 c == "1" if c else not AZURE_PREVIOUS.match(n) for c, n in zip(raw["current_generation"], names, strict=True)
             ],
@@ -268,7 +249,8 @@ def commitments(raw: pd.DataFrame) -> pd.DataFrame:
     raw = raw.explode("payment", ignore_index=True)
     category = raw["plan_kind"].map(lambda k: KINDS[k][0])
     spend, anywhere = category == "Spend", raw["region"] == "any"
-    group = raw["scope"].map(lambda s: next((v for k, v in FLEXIBLE.items() if s.startswith(k)), s))
+    families = raw["scope"].map(lambda s: next((v for k, v in FLEXIBLE.items() if s.startswith(k)), s))
+    group = families.where(raw["scope_kind"] == "family_group", raw["scope"])
     region = raw["region"].where(~anywhere, "global")
     kind = raw["scope_kind"].replace({"cap": "account"})
     slug = [s.split(" ")[0] if k == "family_group" else s.replace(" ", "_") for s, k in zip(raw["scope"], kind, strict=True)]
@@ -395,17 +377,49 @@ def _allowance_apart(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([out, gift]).drop_duplicates(["provider", "region", "kind", "tier_scope", "tier_lower"])
 
 
-def write(name: str, provider: str, table: pd.DataFrame, sources: dict[str, int]) -> None:
-    """One CSV; ``source`` becomes a number of sources.csv."""
-    table = table[(table["provider"] == provider) & table["region"].isin([*REGIONS.get(provider, ()), "global"])].drop(columns="provider")
-    if table.empty:
-        return
-    table = table.assign(source=[sources.setdefault(s, len(sources) + 1) for s in table["source"]])
-    if "current_generation" in table:
-        table["current_generation"] = table["current_generation"].astype("int64")
-    folder = OUT / provider
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+def gpu_clouds(raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """GPU-hours of GPU clouds and marketplaces as machines of 1 and 8 GPUs; a node of 8 is priced at 8 GPU-hours.
+
+    The region is "global": the lists name no place, or a median over places.  Host memory and cores are not in the lists.
+    """
+    raw = raw[(raw["segment"] != "hyperscaler") & raw["gpu"].isin(list(CLOUD_GPUS))].copy()
+    raw["option"] = ["spot" if k.startswith("preemptible") else "on_demand" for k in raw["price_kind"]]
+    raw["older"] = raw["price_kind"].str.contains("older")
+    raw = raw.sort_values("older").drop_duplicates(["provider", "gpu", "option"])
+    raw = raw.merge(pd.DataFrame({"count": [1.0, 8.0]}), how="cross")
+    vendor = raw["provider"].str.lower().str.replace(r"[^a-z0-9]+", "-", regex=True)
+    memory = dict(zip(ACCELERATOR_FACTS["accelerator"], ACCELERATOR_FACTS["memory_gib"], strict=True))
+    slug = raw["gpu"].map(CLOUD_GPUS)
+    common = pd.DataFrame(
+        {
+            "provider": "gpu_cloud",
+            "region": "global",
+            "instance_type": [f"{v}/{int(n)}x-{g}" for v, n, g in zip(vendor, raw["count"], slug, strict=True)],
+            "source": raw["source"],
+            "as_of": raw["as_of"],
+        }
+    )
+    shapes = common.assign(
+        family=vendor,
+        arch="x86_64",
+        vcpus=math.nan,
+        threads_per_core=math.nan,
+        baseline_share=1.0,
+        memory_gib=math.nan,
+        accelerator=slug,
+        accelerators=raw["count"],
+        accelerator_memory_gib=slug.map(memory).astype("float64"),
+        network_gib_per_s=math.nan,
+        local_disk_gib=math.nan,
+        current_generation=True,
+    )
+    price = common.assign(
+        purchase_option=raw["option"],
+        rate_usd_per_h=(_number(raw["usd_per_gpu_hour"]) * raw["count"]).map(_short),
+        interruptions_per_h=[0.0 if o == "on_demand" else math.nan for o in raw["option"]],
+        basis=["observed" if n == 1 else "composed" for n in raw["count"]],
+    )
+    return {"instances": shapes.drop_duplicates("instance_type"), "rates": price}
 
 
 def main(folder: Path) -> None:
@@ -423,13 +437,11 @@ def main(folder: Path) -> None:
     extra = _read(Path(__file__).parent, "assumed_prices.csv")  # auxiliary prices no source covers; read with basis "assumed"
     frames["storage_assumed"] = extra[extra["frame"] == "storage"].rename(columns={"name": "storage_class"}).drop(columns="frame")
     frames["network_assumed"] = extra[extra["frame"] == "network"].rename(columns={"name": "kind"}).drop(columns="frame")
-    for provider in REGIONS:
-        sources: dict[str, int] = {}
-        for name, table in frames.items():
-            write(name, provider, table, sources)
-        pd.DataFrame({"id": list(sources.values()), "source": list(sources)}).to_csv(
-            OUT / provider / "sources.csv", index=False, lineterminator="\n"
-        )
+    for provider, regions in REGIONS.items():
+        here = {n: t[(t["provider"] == provider) & t["region"].isin([*regions, "global"])] for n, t in frames.items()}
+        write_files(OUT / provider, here)
+    clouds = gpu_clouds(_read(folder, "gpu_cloud_prices.csv"))
+    write_files(OUT / "gpu_cloud", {n: clouds.get(n, t.iloc[:0]) for n, t in frames.items()})
 
 
 if __name__ == "__main__":

@@ -85,5 +85,9 @@ def _refuse(file: Path, table: pd.DataFrame, bad: pd.Series[Any], what: str, col
     keys = ("provider", "region", "instance_type", "commitment", "storage_class", "kind", "purchase_option")
     named = [str(row[c]) for c in keys if c in table.columns]
     more = f" ({int(bad.sum())} such rows)" if bad.sum() > 1 else ""
-    raise CatalogError(f"{what}{more}", where=f"{file}, {' '.join(named)}", got=f"{column} = {row[column]}",
-                       remedy="Mend the row, or refresh the provider's snapshot")
+    raise CatalogError(
+        f"{what}{more}",
+        where=f"{file}, {' '.join(named)}",
+        got=f"{column} = {row[column]}",
+        remedy="Mend the row, or refresh the provider's snapshot",
+    )

@@ -20,8 +20,8 @@ import pandas as pd
 from planner import columns
 from planner.catalog.checks import WEAK, check_commitments, check_rates, check_tiers, first_day
 from planner.catalog.providers import PROVIDERS
+from planner.catalog.store import catalog_folder, current
 from planner.catalog.tiers import Tier
-from planner.data import data_path
 from planner.errors import CatalogError
 
 FRAMES = ("instances", "rates", "commitments", "storage", "network")
@@ -52,22 +52,23 @@ class Catalog:
             object.__setattr__(self, name, columns.check(f"catalog.{name}", getattr(self, name)))
 
     @classmethod
-    def read(cls, *providers: str, regions: Iterable[str] | None = None, folder: str | Path | None = None,
-             inferred: bool = False) -> Catalog:
+    def read(
+        cls, *providers: str, regions: Iterable[str] | None = None, folder: str | Path | None = None, inferred: bool = False
+    ) -> Catalog:
         """Read the snapshots of ``providers`` (all known ones if none is named), for ``regions`` or all they cover.
 
         ``inferred`` adds prices derived from other regions or sizes and offers from weak sources, labelled in ``basis``.
         Raises :class:`CatalogError` for an unknown provider or region, with the nearest names, for a provider that has
         none of the regions, and for a snapshot with a zero, negative, repeated or absurd price.
         """
-        root = Path(folder) if folder is not None else data_path("catalog")
+        root = catalog_folder(folder)
         if isinstance(regions, str):
             raise CatalogError("regions must be a list of names", got=regions, remedy=f"Give [{regions!r}]")
         names = providers or tuple(p for p in PROVIDERS if (root / p).is_dir())
         for name in names:
             if name not in PROVIDERS:
                 raise CatalogError("no such provider", where="catalog", got=name, remedy=nearest(name, PROVIDERS))
-        parts = [_read_provider(root / name, name, inferred) for name in dict.fromkeys(names)]
+        parts = [read_provider(root / name, name, inferred=inferred) for name in dict.fromkeys(names)]
         return cls._join(parts, None if regions is None else tuple(dict.fromkeys(regions)))
 
     @classmethod
@@ -81,14 +82,26 @@ class Catalog:
             if region not in known:
                 raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
         for provider, table in joined.instances.groupby("provider"):
-            if not set(table["region"]) & set(regions):
-                raise CatalogError(f"none of the regions belongs to {provider}", where="catalog", got=list(regions),
-                                   remedy=f"Add one of {', '.join(sorted(set(table['region'])))}, or leave the provider out")
+            if not set(table["region"]) & {*regions, GLOBAL}:
+                raise CatalogError(
+                    f"none of the regions belongs to {provider}",
+                    where="catalog",
+                    got=list(regions),
+                    remedy=f"Add one of {', '.join(sorted(set(table['region'])))}, or leave the provider out",
+                )
         return joined.select(regions=regions)
 
-    def select(self, *, providers: Iterable[str] | None = None, regions: Iterable[str] | None = None,
-               instance_types: Iterable[str] | None = None, families: Iterable[str] | None = None,
-               accelerators: Iterable[str] | None = None, arch: str | None = None, current_generation: bool | None = None) -> Catalog:
+    def select(
+        self,
+        *,
+        providers: Iterable[str] | None = None,
+        regions: Iterable[str] | None = None,
+        instance_types: Iterable[str] | None = None,
+        families: Iterable[str] | None = None,
+        accelerators: Iterable[str] | None = None,
+        arch: str | None = None,
+        current_generation: bool | None = None,
+    ) -> Catalog:
         """The part with these providers, regions and machines; all other frames follow the regions."""
         tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced")}
         for column, wanted in (("provider", providers), ("region", regions)):
@@ -127,14 +140,25 @@ class Catalog:
         if typed.empty:
             hidden = self.unpriced[(self.unpriced["region"] == region) & (self.unpriced["instance_type"] == instance_type)]
             if len(hidden):
-                raise CatalogError("this machine is listed there, but no price of it is known", where=region, got=instance_type,
-                                   remedy=f"Refresh the snapshot: planner catalog refresh {hidden['provider'].iloc[0]} --region {region}")
-            raise CatalogError("the catalog has no such machine there", where=region, got=instance_type,
-                               remedy=nearest(instance_type, here["instance_type"].unique()))
+                raise CatalogError(
+                    "this machine is listed there, but no price of it is known",
+                    where=region,
+                    got=instance_type,
+                    remedy=f"Refresh the snapshot: planner catalog refresh {hidden['provider'].iloc[0]} --region {region}",
+                )
+            raise CatalogError(
+                "the catalog has no such machine there",
+                where=region,
+                got=instance_type,
+                remedy=nearest(instance_type, here["instance_type"].unique()),
+            )
         row = typed[typed["purchase_option"] == purchase_option]
         if row.empty:
-            raise CatalogError(f"no {purchase_option} price is known", where=f"{region} {instance_type}",
-                               remedy=f"Known are {', '.join(sorted(typed['purchase_option']))}; refresh the snapshot to look again")
+            raise CatalogError(
+                f"no {purchase_option} price is known",
+                where=f"{region} {instance_type}",
+                remedy=f"Known are {', '.join(sorted(typed['purchase_option']))}; refresh the snapshot to look again",
+            )
         return row.iloc[0]
 
     def tiers(self, name: str, region: str, *, provider: str) -> tuple[Tier, ...]:
@@ -150,8 +174,9 @@ class Catalog:
             rows = here.loc[here[column] == name, list(_TIER)].sort_values("tier_lower")
             found += [Tier(*row) for row in rows.to_numpy(dtype=object).tolist()]
         if not found:
-            raise CatalogError("the catalog has no such storage or network price", where=f"{provider} {region}", got=name,
-                               remedy=nearest(name, known))
+            raise CatalogError(
+                "the catalog has no such storage or network price", where=f"{provider} {region}", got=name, remedy=nearest(name, known)
+            )
         return tuple(found)
 
     @property
@@ -187,14 +212,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"Known are {', '.join(pool[:12])}{' ...' if len(pool) > 12 else ''}"
 
 
-def _read_provider(folder: Path, provider: str, inferred: bool) -> Catalog:
-    if not folder.is_dir():
-        raise CatalogError("this provider has no snapshot", where=folder, remedy=f"Run planner catalog refresh {provider}")
-    sources = _table(folder / "sources.csv", {"id": "int64", "source": "str"}).set_index("id")["source"]
-    frames = {n: _frame(folder, n, provider, sources) for n in FRAMES}
+def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
+    """Read and check the snapshot of one provider that stands in ``home``. Raises :class:`CatalogError`."""
+    if not home.is_dir():
+        raise CatalogError("this provider has no snapshot", where=home, remedy=f"Run planner catalog refresh {provider}")
+    folder = current(home)
+    sources = read_sources(folder)
+    frames = {n: read_frame(folder, n, provider, sources) for n in FRAMES}
     for name, extra in (("rates", "rates_inferred"), ("storage", "storage_assumed"), ("network", "network_assumed")):
         if (name != "rates" or inferred) and (folder / f"{extra}.csv").exists():
-            frames[name] = pd.concat([frames[name], _frame(folder, name, provider, sources, extra)], ignore_index=True)
+            frames[name] = pd.concat([frames[name], read_frame(folder, name, provider, sources, extra)], ignore_index=True)
     check_rates(folder / "rates.csv", frames["rates"])
     check_commitments(folder / "commitments.csv", frames["commitments"])
     if not inferred:
@@ -204,13 +231,18 @@ def _read_provider(folder: Path, provider: str, inferred: bool) -> Catalog:
     shapes = frames["instances"]
     keys = pd.MultiIndex.from_frame(shapes[_KEY[1:]])
     if keys.has_duplicates:
-        raise CatalogError("this machine stands twice", where=folder / "instances.csv", got=keys[keys.duplicated()][0],
-                           remedy="Keep one row")
+        raise CatalogError(
+            "this machine stands twice", where=folder / "instances.csv", got=keys[keys.duplicated()][0], remedy="Keep one row"
+        )
     priced = keys.isin(pd.MultiIndex.from_frame(frames["rates"][_KEY[1:]]))
     strays = ~pd.MultiIndex.from_frame(frames["rates"][_KEY[1:]]).isin(keys)
     if strays.any():
-        raise CatalogError("a price without a shape", where=folder / "rates.csv", got=" ".join(frames["rates"].loc[strays, _KEY].iloc[0]),
-                           remedy="Add the machine to instances.csv")
+        raise CatalogError(
+            "a price without a shape",
+            where=folder / "rates.csv",
+            got=" ".join(frames["rates"].loc[strays, _KEY].iloc[0]),
+            remedy="Add the machine to instances.csv",
+        )
     frames["instances"] = shapes[priced].reset_index(drop=True)
     return Catalog(**frames, unpriced=shapes.loc[~priced, _KEY].reset_index(drop=True))
 
@@ -218,15 +250,25 @@ def _read_provider(folder: Path, provider: str, inferred: bool) -> Catalog:
 _DTYPES: Mapping[str, str] = {"str": "str", "float": "float64", "int": "int64", "bool": "int64"}
 
 
-def _frame(folder: Path, name: str, provider: str, sources: pd.Series, file: str = "") -> pd.DataFrame:
+def read_sources(folder: Path) -> pd.Series:
+    """Texts of ``sources.csv`` by id."""
+    return _table(folder / "sources.csv", {"id": "int64", "source": "str"}).set_index("id")["source"]
+
+
+def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file: str = "") -> pd.DataFrame:
+    """One file of a snapshot as the frame ``catalog.<name>``."""
     known = columns.dictionary()
     dtypes = {c: _DTYPES[known[c].dtype] for c in columns.columns_of(f"catalog.{name}") if c not in ("provider", "source")}
     path = folder / f"{file or name}.csv"
     table = _table(path, dtypes | {"source": "int64"})
     lost = ~table["source"].isin(sources.index)
     if lost.any():
-        raise CatalogError("unknown source id", where=f"{path}, row {int(lost.to_numpy().argmax()) + 2}",
-                           got=int(table.loc[lost, "source"].iloc[0]), remedy="Add it to sources.csv")
+        raise CatalogError(
+            "unknown source id",
+            where=f"{path}, row {int(lost.to_numpy().argmax()) + 2}",
+            got=int(table.loc[lost, "source"].iloc[0]),
+            remedy="Add it to sources.csv",
+        )
     table["source"] = table["source"].map(sources).astype("str")
     table.insert(0, "provider", pd.Series(provider, index=table.index, dtype="str"))
     for column in dtypes:

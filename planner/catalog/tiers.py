@@ -35,6 +35,7 @@ def tier_cost(tiers: Sequence[Tier], quantity: float) -> float:
     rest = max(0.0, quantity - sum(t.upper - t.lower for t in gifts))
     last = max(t.upper for t in paid)
     if rest > last * (1 + 1e-12):
-        raise CatalogError(f"no price is known beyond {last:g} {paid[-1].unit}", got=quantity,
-                           remedy="Spread the quantity, or refresh the snapshot")
+        raise CatalogError(
+            f"no price is known beyond {last:g} {paid[-1].unit}", got=quantity, remedy="Spread the quantity, or refresh the snapshot"
+        )
     return sum(t.price_usd * max(0.0, min(rest, t.upper) - t.lower) for t in paid)

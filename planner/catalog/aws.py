@@ -1,0 +1,300 @@
+"""AWS: shapes and spot prices from EC2, list prices and reserved terms from the Price List, Savings Plans rates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from planner.catalog.answers import Fetched, RawAnswers, within
+from planner.catalog.aws_answers import SOLD, VARIABLE_MAP, on_demand_usd, plan_rate, reserved, sells_plain_linux, shape, spot_usd, tiers
+from planner.catalog.aws_bulk import Term, offer_file, read_offers
+from planner.errors import CatalogError
+
+__all__ = ["PERMISSIONS", "VARIABLE_MAP", "fetch"]
+
+PERMISSIONS = (
+    "pricing:GetProducts",
+    "pricing:ListPriceLists",
+    "pricing:GetPriceListFileUrl",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeSpotPriceHistory",
+    "savingsplans:DescribeSavingsPlansOfferingRates",
+    "ec2:DescribeReservedInstances",
+    "savingsplans:DescribeSavingsPlans",
+    "servicequotas:ListServiceQuotas",
+)
+ATTEMPTS = 8
+PRICING_REGION = "us-east-1"  # the Price List answers in three regions only; the region asked about is a filter
+
+
+def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk: bool = False) -> Fetched:
+    """Everything :func:`planner.catalog.refresh` needs of ``regions``, asked of AWS; keys come from boto3's own chain.
+
+    ``bulk`` reads the whole offer file of a region (CSV, streamed) in place of the paged Price List: faster for many types.
+    Raises :class:`CatalogError` for a refusal, a connection cut at every attempt, and a malformed item.
+    """
+    del known  # EC2 tells shapes itself
+    out = Fetched()
+    with _asking():
+        for region in regions:
+            _fetch_region(region, raw, out, bulk)
+    return out
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        import boto3  # noqa: F401
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    except ImportError:
+        raise CatalogError("refreshing AWS prices needs boto3", where="aws", remedy="pip install 'infra-planner[aws]'") from None
+    try:
+        yield
+    except NoCredentialsError:
+        raise CatalogError(
+            "no AWS credentials were found",
+            where="aws",
+            remedy="Sign in as for the AWS CLI (environment, profile or role); data/catalog/README.md has the policy",
+        ) from None
+    except ClientError as error:
+        facts = error.response.get("Error", {})
+        raise CatalogError(
+            f"AWS refused {error.operation_name}: {facts.get('Code')}",
+            where="aws",
+            got=facts.get("Message"),
+            remedy="Check the policy in data/catalog/README.md, or try again later",
+        ) from None
+    except BotoCoreError as error:
+        raise CatalogError(f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again") from None
+
+
+def client(service: str, region: str) -> Any:
+    """A boto3 client that retries throttling and broken connections with growing waits."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        service,
+        region_name=region,
+        config=Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60),
+    )
+
+
+def _fetch_region(region: str, raw: RawAnswers, out: Fetched, bulk: bool) -> None:
+    stamp = {"region": region, "provider": "aws", "as_of": raw.as_of}
+    shapes = _shapes(region, raw)
+    for row in shapes.values():
+        out.add("instances", **row, **stamp, source="AWS describe_instance_types")
+    prices, terms = _bulk_prices(region, raw) if bulk else _listed_prices(region, raw)
+    unknown = sorted(set(prices) - set(shapes))
+    if unknown:
+        out.notes.append(f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}")
+    for name in sorted(set(prices) & set(shapes)):
+        out.add(
+            "rates",
+            **stamp,
+            instance_type=name,
+            purchase_option="on_demand",
+            rate_usd_per_h=prices[name],
+            interruptions_per_h=0.0,
+            basis="observed",
+            source="AWS Price List",
+        )
+    for name, kind, months, payment, usd, share in terms:
+        if name in shapes:
+            out.add(
+                "commitments",
+                **stamp,
+                commitment=f"aws/{region}/{name}/{kind}_ri/{months // 12}y/{payment}",
+                category="Usage",
+                plan_kind=f"{kind.capitalize()} RI",
+                scope_kind="instance_type",
+                scope=name,
+                term_months=months,
+                payment=payment,
+                rate_usd_per_h=usd,
+                upfront_share=share,
+                basis="observed",
+                source="AWS Price List",
+            )
+    for name, usd in sorted(_spot(region, raw).items()):
+        if name in shapes:
+            out.add(
+                "rates",
+                **stamp,
+                instance_type=name,
+                purchase_option="spot",
+                rate_usd_per_h=usd,
+                basis="zone_median",
+                source="AWS describe_spot_price_history, median over zones",
+            )
+    _plans(region, raw, out, prices, stamp)
+    _volumes_and_egress(region, raw, out, stamp)
+
+
+def _shapes(region: str, raw: RawAnswers) -> dict[str, dict[str, Any]]:
+    out = {}
+    for page in client("ec2", region).get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 100}):
+        for item in page["InstanceTypes"]:
+            raw.keep(f"{region}-shapes", item)
+            row = shape(item)
+            out[row["instance_type"]] = row
+    return out
+
+
+def _products(region: str, service: str, filters: Mapping[str, str], raw: RawAnswers, name: str) -> Iterator[dict[str, Any]]:
+    """Entries of the Price List; each comes as JSON in a string."""
+    terms = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in filters.items()]
+    pages = client("pricing", PRICING_REGION).get_paginator("get_products").paginate(ServiceCode=service, Filters=terms)
+    for page in pages:
+        for text in page["PriceList"]:
+            try:
+                entry = json.loads(text)
+            except ValueError:
+                raise CatalogError(
+                    "an entry of the Price List is not JSON",
+                    where=f"aws {region}",
+                    got=text,
+                    remedy="The provider's answer is malformed; try again later",
+                ) from None
+            raw.keep(f"{region}-{name}", entry)
+            yield entry
+
+
+def _listed_prices(region: str, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
+    prices: dict[str, float] = {}
+    terms: list[Term] = []
+    for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, raw, "prices"):
+        sku = str(within(entry, ("product", "sku"), "Price List"))
+        facts = within(entry, ("product", "attributes"), sku)
+        if not sells_plain_linux(facts) or facts.get("regionCode") != region:
+            continue
+        name, usd = str(within(facts, ("instanceType",), sku)), on_demand_usd(entry)
+        _take(prices, name, usd, sku)
+        terms += [(name, *term) for term in reserved(entry)]
+    return prices, terms
+
+
+def _take(prices: dict[str, float], name: str, usd: float | None, sku: str) -> None:
+    if usd is None or usd == 0:
+        return
+    if prices.setdefault(name, usd) != usd:
+        raise CatalogError("one machine has two on-demand prices", where=f"{sku} {name}", got=(prices[name], usd), remedy="Report the SKU")
+
+
+def _bulk_prices(region: str, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
+    prices: dict[str, float] = {}
+    with offer_file(client("pricing", PRICING_REGION), region) as lines:
+        offers = read_offers(lines, lambda row: raw.keep(f"{region}-prices", row))
+    for name, usd, sku in offers.on_demand:
+        _take(prices, name, usd, sku)
+    return prices, offers.reserved
+
+
+def _spot(region: str, raw: RawAnswers) -> dict[str, float]:
+    """Last price before now in each zone: the history lists changes only, so a start of now gives one a zone."""
+    pages = (
+        client("ec2", region)
+        .get_paginator("describe_spot_price_history")
+        .paginate(ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC), PaginationConfig={"PageSize": 1000})
+    )
+
+    def items() -> Iterator[Mapping[str, Any]]:
+        for page in pages:
+            for item in page["SpotPriceHistory"]:
+                raw.keep(f"{region}-spot", item)
+                yield item
+
+    return spot_usd(items())
+
+
+def _plans(region: str, raw: RawAnswers, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
+    """Savings Plans rates as discounts on the on-demand price. A global service without paginator: nextToken is followed by hand."""
+    ask: Callable[..., Any] = client("savingsplans", PRICING_REGION).describe_savings_plans_offering_rates
+    facts = {"region": region, "productDescription": "Linux/UNIX", "tenancy": "shared"}
+    given: dict[str, Any] = {
+        "savingsPlanTypes": ["Compute", "EC2Instance"],
+        "products": ["EC2"],
+        "maxResults": 1000,
+        "filters": [{"name": k, "values": [v]} for k, v in facts.items()],
+    }
+    seen: set[str] = set()
+    while True:
+        page = ask(**given)
+        for item in page.get("searchResults", []):
+            raw.keep(f"{region}-plans", item)
+            rate = plan_rate(item)
+            if rate is None or rate[0] not in prices or rate[4] >= prices[rate[0]]:
+                continue
+            name, plan, months, payment, usd = rate
+            title, slug = {"Compute": ("Compute Savings Plan", "compute_savings_plan")}.get(
+                plan, ("EC2 Instance Savings Plan", "instance_savings_plan")
+            )
+            key = f"aws/{region}/{name}/{slug}/{months // 12}y/{payment}"
+            if key in seen:
+                continue
+            seen.add(key)
+            out.add(
+                "commitments",
+                **stamp,
+                commitment=key,
+                category="Spend",
+                plan_kind=title,
+                scope_kind="instance_type",
+                scope=name,
+                term_months=months,
+                payment=payment,
+                discount_share=1 - usd / prices[name],
+                upfront_share=UPFRONT_SHARE[payment],
+                basis="observed",
+                source="AWS describe_savings_plans_offering_rates",
+            )
+        token = page.get("nextToken")
+        if not token:
+            return
+        if token == given.get("nextToken"):
+            raise CatalogError("AWS repeats a page of Savings Plans rates", where=f"aws {region}", remedy="Try again later")
+        given["nextToken"] = token
+
+
+UPFRONT_SHARE = {"none": 0.0, "partial": 0.5, "all": 1.0}  # a partial Savings Plan asks at least half
+_VOLUMES = ("gp3", "gp2", "io2", "st1")
+
+
+def _volumes_and_egress(region: str, raw: RawAnswers, out: Fetched, stamp: Mapping[str, Any]) -> None:
+    for volume in _VOLUMES:
+        for entry in _products(
+            region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage", "volumeApiName": volume}, raw, "volumes"
+        ):
+            for lower, upper, usd, unit in tiers(entry):
+                if unit == "GB-Mo" and usd > 0:
+                    out.add(
+                        "storage",
+                        **stamp,
+                        storage_class=f"block/{volume}",
+                        tier_lower=lower,
+                        tier_upper=upper,
+                        price_usd=usd,
+                        price_unit="GiB-month",
+                        tier_scope="volume",
+                        basis="observed",
+                        source="AWS Price List",
+                    )
+    away = {"fromRegionCode": region, "transferType": "AWS Outbound", "toLocation": "External"}
+    for entry in _products(region, "AWSDataTransfer", away, raw, "transfer"):
+        for lower, upper, usd, _ in tiers(entry):
+            out.add(
+                "network",
+                **stamp,
+                kind="egress",
+                tier_lower=lower,
+                tier_upper=upper,
+                price_usd=usd,
+                price_unit="GiB",
+                tier_scope="region",
+                basis="observed",
+                source="AWS Price List",
+            )

@@ -1,0 +1,199 @@
+"""Refreshing a snapshot from the provider's own API: fetch, merge, check, compare, and only then replace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from planner.catalog import snapshot
+from planner.catalog.answers import Fetched, RawAnswers
+from planner.catalog.providers import PROVIDERS, fetcher
+from planner.catalog.store import FILES, catalog_folder, current, new_generation, write_files
+from planner.errors import CatalogError
+
+ABSURD_RATIO = 5.0  # a price that moves by this factor between two refreshes is more likely an error than a decision
+ABSURD_LOSS = 0.2  # share of a region's prices that may vanish at once
+_PRICE = ["provider", "region", "instance_type", "purchase_option"]
+
+
+class Refreshed(NamedTuple):
+    """``moves`` of prices as :func:`diff` lists them, ``notes`` on what was left out, ``path`` in use (None if declined)."""
+
+    moves: pd.DataFrame
+    notes: tuple[str, ...]
+    path: Path | None
+
+
+def refresh(
+    provider: str,
+    regions: Iterable[str],
+    *,
+    folder: str | Path | None = None,
+    accept: bool = False,
+    confirm: Callable[[pd.DataFrame, tuple[str, ...]], bool] | None = None,
+    **options: Any,
+) -> Refreshed:
+    """Replace the snapshot of ``regions`` by what the provider's API says today; other regions stay as they are.
+
+    ``confirm(moves, notes)`` is asked before anything is replaced.  The raw answers stand in ``raw/`` of the new generation.
+    Raises :class:`CatalogError` where the API cannot be asked, answers nonsense, or prices move absurdly (zero, by a factor of
+    five, a fifth of a region gone, spot above on demand) and ``accept`` is not set; the old snapshot then stays in use.
+    """
+    if provider not in PROVIDERS:
+        raise CatalogError("no such provider", where="catalog", got=provider, remedy=snapshot.nearest(provider, PROVIDERS))
+    fetch, wanted = fetcher(provider), tuple(dict.fromkeys(regions))
+    if not wanted:
+        raise CatalogError("name at least one region", where="catalog refresh", remedy="Add --region NAME")
+    home = catalog_folder(folder) / provider
+    old = _tables(home, provider)
+    stamp = datetime.now(UTC)
+    try:
+        with new_generation(home, stamp.strftime("%Y-%m-%dT%H%M%S.%f")) as part:
+            with RawAnswers(part / "raw") as raw:
+                fetched = fetch(wanted, raw, old.get("instances"), **options)
+            _require(fetched, wanted, provider)
+            new, left_out = merge(old, fetched, wanted, provider, accept)
+            write_files(part, new)
+            snapshot.read_provider(part, provider, inferred=True)
+            moves, notes = diff(old.get("rates"), new["rates"]), (*fetched.notes, *left_out)
+            if not accept:
+                _refuse_absurd(moves, old.get("rates"), provider)
+            if confirm is not None and not confirm(moves, notes):
+                raise _DeclinedError(moves, notes)
+    except _DeclinedError as declined:
+        return Refreshed(declined.moves, declined.notes, None)
+    except OSError as error:
+        raise CatalogError(
+            f"the snapshot cannot be written: {error.strerror}",
+            where=home,
+            remedy="Give another folder with --folder or PLANNER_CATALOG; the old snapshot stays in use",
+        ) from None
+    return Refreshed(moves, notes, current(home))
+
+
+class _DeclinedError(Exception):
+    def __init__(self, moves: pd.DataFrame, notes: tuple[str, ...]) -> None:
+        super().__init__("declined")
+        self.moves, self.notes = moves, notes
+
+
+def _tables(home: Path, provider: str) -> dict[str, pd.DataFrame]:
+    """The files of the snapshot in use; none if there is none."""
+    if not home.is_dir() or not (current(home) / "sources.csv").exists():
+        return {}
+    place = current(home)
+    sources = snapshot.read_sources(place)
+    frames = {n: n.split("_")[0] for n in FILES}
+    return {n: snapshot.read_frame(place, frame, provider, sources, n) for n, frame in frames.items() if (place / f"{n}.csv").exists()}
+
+
+def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
+    priced = {r["region"] for r in fetched.rows.get("rates", [])}
+    for region in regions:
+        if region not in priced:
+            raise CatalogError(
+                f"{provider} answered without a single price", where=region, remedy="Check the region's name; the old snapshot stays in use"
+            )
+
+
+def merge(
+    old: dict[str, pd.DataFrame], fetched: Fetched, regions: Iterable[str], provider: str, accept: bool
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """The old tables with the fetched regions replaced, and what was left out because it cannot be a price.
+
+    Shapes and commitments of a region are replaced if any were fetched, rates always, storage and network kind by kind;
+    inferred and assumed prices give way to observed ones.
+    """
+    names, here, notes = ("instances", "rates", "commitments", "storage", "network"), set(regions), list[str]()
+    new = {n: fetched.frame(n).assign(provider=provider) for n in names}
+    new["rates"], notes = _plausible(_known_hazards(new["rates"], old.get("rates")), accept)
+    kept = {n: old.get(n, new[n].iloc[:0]) for n in names}
+    out = {}
+    for name in names:
+        key = {"storage": ["region", "storage_class"], "network": ["region", "kind"]}.get(name, ["region"])
+        gone = pd.MultiIndex.from_frame(kept[name][key]).isin(pd.MultiIndex.from_frame(new[name][key]))
+        gone |= kept[name]["region"].isin(here) & (name == "rates")
+        if name == "network":  # the allowance of the account is not in an API's tiers
+            gone &= (kept[name]["tier_scope"] != "account").to_numpy()
+        out[name] = pd.concat([kept[name][~gone], new[name]], ignore_index=True)
+    for name, frame, key in (
+        ("rates_inferred", "rates", _PRICE),
+        ("storage_assumed", "storage", ["region", "storage_class"]),
+        ("network_assumed", "network", ["region", "kind"]),
+    ):
+        if name in old:
+            known = pd.MultiIndex.from_frame(out[frame][key])
+            out[name] = old[name][~pd.MultiIndex.from_frame(old[name][key]).isin(known)]
+    return out, notes
+
+
+def _known_hazards(rates: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
+    """Interruption hazards come from no price API: keep the ones already known."""
+    if old is None or rates.empty:
+        return rates
+    known = old.dropna(subset="interruptions_per_h").set_index(_PRICE)["interruptions_per_h"]
+    before = known.reindex(pd.MultiIndex.from_frame(rates[_PRICE])).to_numpy()
+    return rates.assign(interruptions_per_h=rates["interruptions_per_h"].fillna(pd.Series(before, index=rates.index)))
+
+
+def _plausible(rates: pd.DataFrame, accept: bool) -> tuple[pd.DataFrame, list[str]]:
+    on_demand = rates[rates["purchase_option"] == "on_demand"].set_index(["region", "instance_type"])["rate_usd_per_h"]
+    if on_demand.index.has_duplicates:
+        twice = on_demand.index[on_demand.index.duplicated()][0]
+        raise CatalogError("one machine has two on-demand prices", where=" ".join(twice), remedy="Report it; the old snapshot stays in use")
+    limit = on_demand.reindex(pd.MultiIndex.from_frame(rates[["region", "instance_type"]])).to_numpy()
+    bad = ~(rates["rate_usd_per_h"] > 0) | ((rates["purchase_option"] == "spot") & (rates["rate_usd_per_h"] > limit * (1 + 1e-9)))
+    if bad.any() and not accept:
+        first = rates[bad].iloc[0]
+        raise CatalogError(
+            f"{int(bad.sum())} prices are zero or spot above on demand",
+            where=f"{first['region']} {first['instance_type']} {first['purchase_option']}",
+            got=float(first["rate_usd_per_h"]),
+            remedy="Accept the rest without them (--accept), or try later; the old snapshot stays in use",
+        )
+    return rates[~bad], [f"{int(bad.sum())} implausible prices are left out"] if bad.any() else []
+
+
+def diff(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
+    """Prices that were added, removed or moved between two ``rates`` frames, largest move first.
+
+    Columns: provider region instance_type purchase_option before_usd_per_h after_usd_per_h change_share kind.
+    """
+    old = after.iloc[:0] if before is None else before
+    both = old[[*_PRICE, "rate_usd_per_h"]].merge(after[[*_PRICE, "rate_usd_per_h"]], on=_PRICE, how="outer", suffixes=("_old", "_new"))
+    both = both.rename(columns={"rate_usd_per_h_old": "before_usd_per_h", "rate_usd_per_h_new": "after_usd_per_h"})
+    both["change_share"] = both["after_usd_per_h"] / both["before_usd_per_h"] - 1
+    both["kind"] = "moved"
+    both.loc[both["before_usd_per_h"].isna(), "kind"] = "added"
+    both.loc[both["after_usd_per_h"].isna(), "kind"] = "removed"
+    both = both[(both["kind"] != "moved") | (both["change_share"].abs() > 1e-9)]
+    return both.sort_values("change_share", key=lambda s: s.abs(), ascending=False, na_position="last", ignore_index=True)
+
+
+def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: str) -> None:
+    ratio = moves["after_usd_per_h"] / moves["before_usd_per_h"]
+    wild = moves[(ratio >= ABSURD_RATIO) | (ratio <= 1 / ABSURD_RATIO)]
+    if len(wild):
+        row = wild.iloc[0]
+        raise CatalogError(
+            f"{len(wild)} prices moved by a factor of {ABSURD_RATIO:g} or more",
+            where=f"{provider} {row['region']} {row['instance_type']} {row['purchase_option']}",
+            got=f"{row['before_usd_per_h']:g} to {row['after_usd_per_h']:g} USD/h",
+            remedy="Look at them, then accept them with --accept; the old snapshot stays in use",
+        )
+    if before is None:
+        return
+    gone = moves[(moves["kind"] == "removed") & (moves["purchase_option"] == "on_demand")].groupby("region").size()
+    had = before[before["purchase_option"] == "on_demand"].groupby("region").size()
+    for region in sorted({str(r) for r in gone.index}):
+        count = int(gone.loc[region])
+        if count > ABSURD_LOSS * int(had.loc[region]):
+            raise CatalogError(
+                f"{count} of {int(had.loc[region])} on-demand prices are gone",
+                where=f"{provider} {region}",
+                remedy="Look again later, or accept it with --accept; the old snapshot stays in use",
+            )
