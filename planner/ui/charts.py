@@ -1,0 +1,248 @@
+"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.ui.views` and returns an Altair chart.
+
+Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every common
+color blindness) and hold on light and dark ground; nothing is told by color alone: tooltips and the
+download behind each chart carry the numbers.
+"""
+
+import altair as alt
+import pandas as pd
+
+BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#3182BD", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"
+COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
+BAND, MIDDLE, PLANNED, CAPACITY = "Load, 8 of 10 futures", "Load, middle", "Load planned for", "Usable capacity"
+
+_LOAD_SCALE = alt.Scale(domain=[BAND, MIDDLE, PLANNED, CAPACITY], range=[SKY, BLUE, ORANGE, GREEN])
+_BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=4)
+_MONEY = "$,.0f"
+
+
+def history(rates: "pd.Series[float]", title: str = "What arrived") -> alt.Chart:
+    """A traffic history by hour [requests/s]; gaps stay open. ``rates`` has a time index, as :meth:`Traffic.hourly` gives."""
+    table = pd.DataFrame({"time": pd.DatetimeIndex(rates.index).tz_localize(None), "rate": rates.to_numpy()})
+    return (
+        alt.Chart(table)
+        .mark_line(color=BLUE, strokeWidth=1)
+        .encode(
+            x=alt.X("time:T", title=None),
+            y=alt.Y("rate:Q", title="requests per second"),
+            tooltip=[
+                alt.Tooltip("time:T", title="Hour", format="%a %d %b %Y %H:%M"),
+                alt.Tooltip("rate:Q", title="Requests/s", format=",.3~r"),
+            ],
+        )
+        .properties(title=_title(title, "requests per second, UTC"), height=260)
+    )
+
+
+def load_year(daily: pd.DataFrame, title: str = "Busiest hour of each day") -> alt.LayerChart:
+    """Load bands and usable capacity by day [requests/s] from :func:`views.daily`."""
+    return _load(
+        daily,
+        alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True)),
+        alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"),
+        title,
+        "monotone",
+    )
+
+
+def load_week(hours: pd.DataFrame, title: str = "The busiest week, hour by hour") -> alt.LayerChart:
+    """Load bands and usable capacity by hour [requests/s] from :func:`views.peak_week`."""
+    return _load(
+        hours,
+        alt.X("time:T", title=None, axis=alt.Axis(format="%a %d %b", tickCount="day", labelOverlap=True)),
+        alt.Tooltip("time:T", title="Hour", format="%a %d %b %H:%M"),
+        title,
+        "step-after",
+    )
+
+
+def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: str) -> alt.LayerChart:
+    tips = [
+        when,
+        *(
+            alt.Tooltip(f"{c}:Q", title=t, format=",.3~r")
+            for c, t in {
+                "p10": "Load, 1 in 10 below",
+                "p50": MIDDLE,
+                "p90": "Load, 1 in 10 above",
+                "planned": PLANNED,
+                "capacity": CAPACITY,
+            }.items()
+        ),
+    ]
+    base = alt.Chart(table).encode(x=x)
+    band = _named(base.mark_area(opacity=0.45, interpolate=shape), BAND, "p10").encode(y2="p90:Q")
+    middle = _named(base.mark_line(strokeWidth=1.2, interpolate=shape), MIDDLE, "p50")
+    planned = _named(base.mark_line(strokeWidth=1, strokeDash=[3, 2], interpolate=shape), PLANNED, "planned")
+    layers = [band, middle, planned]
+    if "capacity" in table:
+        layers.append(_named(base.mark_line(strokeWidth=2, interpolate="step-after"), CAPACITY, "capacity"))
+    hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=[t for t in tips if t.shorthand.split(":")[0] in table])
+    return alt.layer(*layers, hover).properties(title=_title(title, "requests per second"), height=320)
+
+
+def _named(layer: alt.Chart, name: str, column: str) -> alt.Chart:
+    """A layer that stands in the common legend under its own name."""
+    return layer.transform_calculate(curve=f"'{name}'").encode(
+        y=alt.Y(f"{column}:Q", title="requests per second"), color=alt.Color("curve:N", scale=_LOAD_SCALE, legend=_BOTTOM)
+    )
+
+
+def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet the target", most: int = 12) -> alt.Chart:
+    """On-demand cost of a million requests at full use [USD], the cheapest ``most`` machines of :func:`views.unit_costs`."""
+    part = table.head(most).assign(
+        machine=table["instance_type"] + table["deployment"].where(table["deployment"] == "", ", " + table["deployment"])
+    )
+    return (
+        alt.Chart(part)
+        .mark_bar(color=BLUE)
+        .encode(
+            y=alt.Y("machine:N", sort=alt.EncodingSortField("usd_per_1m_requests", "min"), title=None, axis=alt.Axis(labelLimit=260)),
+            x=alt.X("usd_per_1m_requests:Q", title="USD per million requests", axis=alt.Axis(format="$~g")),
+            tooltip=[
+                alt.Tooltip("machine:N", title="Machine"),
+                alt.Tooltip("usd_per_1m_requests:Q", title="USD per million requests", format="$,.3~r"),
+                alt.Tooltip("usable_rps:Q", title="Requests/s a replica", format=",.3~r"),
+                alt.Tooltip("binding_objective:N", title="Limited by"),
+            ],
+        )
+        .properties(title=_title(title, "USD per million requests"), height=alt.Step(22))
+    )
+
+
+def cost_months(
+    monthly: pd.DataFrame,
+    names: dict[str, str],
+    measure: str = "effective_cost_usd",
+    title: str = "Cost by month",
+    low: float | None = None,
+    high: float | None = None,
+) -> alt.LayerChart:
+    """Stacked cost by local month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges into words."""
+    table = monthly.assign(month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"]))
+    order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
+    bars = (
+        alt.Chart(table)
+        .mark_bar()
+        .encode(
+            x=alt.X("month:T", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True)),
+            y=alt.Y(f"sum({measure}):Q", title="USD per month", axis=alt.Axis(format="$~s")),
+            color=alt.Color("what:N", sort=order, scale=alt.Scale(domain=order, range=_colors(len(order))), legend=_BOTTOM),
+            order=alt.Order("rank:Q"),
+            tooltip=[
+                alt.Tooltip("month:T", title="Month", format="%B %Y"),
+                alt.Tooltip("what:N", title="Charge"),
+                alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY),
+            ],
+        )
+    )
+    bars.data = table.assign(rank=table["what"].map({name: i for i, name in enumerate(order)}))
+    layers = [bars]
+    if low is not None and high is not None:
+        layers.append(
+            alt.Chart(pd.DataFrame({"low": [low], "high": [high]})).mark_rect(color=GRAY, opacity=0.18).encode(y="low:Q", y2="high:Q")
+        )
+    return alt.layer(*layers).properties(title=_title(title, "USD per calendar month"), height=320)
+
+
+def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every future") -> alt.LayerChart:
+    """Distribution of the horizon's bill over load paths [USD]: ``path_costs`` holds a column ``usd``."""
+    bars = (
+        alt.Chart(path_costs)
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X("usd:Q", bin=alt.Bin(maxbins=24), title="USD over the whole plan", axis=alt.Axis(format="$~s")),
+            y=alt.Y("count():Q", title="futures"),
+            tooltip=[alt.Tooltip("count():Q", title="Futures")],
+        )
+    )
+    marks = pd.DataFrame({"usd": path_costs["usd"].quantile([0.1, 0.5, 0.9]).to_numpy(), "name": ["P10", "P50", "P90"]})
+    rules = (
+        alt.Chart(marks).mark_rule(color=ORANGE, strokeWidth=2).encode(x="usd:Q", tooltip=["name:N", alt.Tooltip("usd:Q", format=_MONEY)])
+    )
+    words = alt.Chart(marks).mark_text(dy=-6, baseline="bottom", color=GRAY).encode(x="usd:Q", y=alt.value(0), text="name:N")
+    return alt.layer(bars, rules, words).properties(title=_title(title, "USD"), height=240)
+
+
+def instances(running: pd.DataFrame, title: str = "Machines running and how they are paid") -> alt.Chart:
+    """Mean machines by day, stacked by purchase option, from :func:`views.running`."""
+    order = ["Committed", "On demand", "Spot"]
+    return (
+        alt.Chart(running)
+        .mark_area(interpolate="step-after")
+        .encode(
+            x=alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True)),
+            y=alt.Y("instances:Q", stack=True, title="machines"),
+            color=alt.Color("paid:N", scale=alt.Scale(domain=order, range=[GREEN, BLUE, ORANGE]), legend=_BOTTOM),
+            tooltip=[
+                alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"),
+                alt.Tooltip("paid:N", title="Paid"),
+                alt.Tooltip("instances:Q", title="Machines", format=",.1f"),
+            ],
+        )
+        .properties(title=_title(title, "daily mean of machines"), height=280)
+    )
+
+
+def held(days: pd.DataFrame, title: str = "Requests in time, worst hour of each day") -> alt.Chart:
+    """Share of requests within each objective by day from :func:`views.held`."""
+    low = min(0.95, float(days["within_share"].min()))
+    return (
+        alt.Chart(days)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True)),
+            y=alt.Y("within_share:Q", title="share of requests", scale=alt.Scale(domain=[low, 1.0]), axis=alt.Axis(format=".1%")),
+            color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM),
+            tooltip=[
+                alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"),
+                alt.Tooltip("objective:N", title="Objective"),
+                alt.Tooltip("within_share:Q", title="In time", format=".3%"),
+            ],
+        )
+        .properties(title=_title(title, "share"), height=240)
+    )
+
+
+def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for") -> alt.Chart:
+    """Share of what an always busy replica would serve that is kept free, by cause, from :func:`views.ledger`."""
+    return (
+        alt.Chart(ledger)
+        .mark_bar()
+        .encode(
+            y=alt.Y("label:N", title=None, axis=alt.Axis(labelLimit=320)),
+            x=alt.X("sum(headroom_share):Q", title="share kept free", axis=alt.Axis(format="%")),
+            color=alt.Color("cause:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM),
+            tooltip=[
+                alt.Tooltip("label:N", title="For"),
+                alt.Tooltip("cause:N", title="Kept for"),
+                alt.Tooltip("headroom_share:Q", title="Share", format=".1%"),
+                alt.Tooltip("basis:N", title="Basis"),
+            ],
+        )
+        .properties(title=_title(title, "share of an always busy replica"), height=alt.Step(34))
+    )
+
+
+def bridge(steps: pd.DataFrame, title: str = "From one plan to the other") -> alt.LayerChart:
+    """Waterfall of cost differences [USD]: ``step start end kind`` with kind total, more or less, in order."""
+    order = steps["step"].tolist()
+    scale = alt.Scale(domain=["total", "more", "less"], range=[GRAY, RED, GREEN])
+    base = alt.Chart(steps).encode(x=alt.X("step:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=140)))
+    bars = base.mark_bar(size=44).encode(
+        y=alt.Y("start:Q", title="USD", axis=alt.Axis(format="$~s")),
+        y2="end:Q",
+        color=alt.Color("kind:N", scale=scale, legend=None),
+        tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("change:Q", title="USD", format="+$,.0f")],
+    )
+    words = base.mark_text(dy=-6, baseline="bottom", color=GRAY).encode(y="top:Q", text="label:N")
+    return alt.layer(bars, words).properties(title=_title(title, "USD over the whole plan"), height=320)
+
+
+def _title(text: str, unit: str) -> alt.TitleParams:
+    return alt.TitleParams(f"{text}, {unit}", anchor="start")
+
+
+def _colors(n: int) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(n)]

@@ -1,0 +1,346 @@
+"""The page of one plan: choose, move, read the answer, see why, download."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from planner import export
+from planner.scenario import Scenario
+from planner.study import Study
+from planner.ui import charts, controls, session, views
+from planner.ui.session import plain
+
+CELLS = {
+    "service": st.column_config.TextColumn("Service"),
+    "provider": st.column_config.TextColumn("Cloud"),
+    "region": st.column_config.TextColumn("Region"),
+    "instance_type": st.column_config.TextColumn("Machine"),
+    "deployment": st.column_config.TextColumn(
+        "Layout", help="Precision and number of accelerators a replica spans; empty for plain services"
+    ),
+    "paid": st.column_config.TextColumn("Paid"),
+    "mean": st.column_config.NumberColumn("Machines, mean"),
+    "most": st.column_config.NumberColumn("Machines, most", format="%.0f"),
+    "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),
+    "usable_rps": st.column_config.NumberColumn("Requests/s", format="%.3g", help="What one replica may carry, after all headroom"),
+    "rate_usd_per_h": st.column_config.NumberColumn("USD an hour", format="%.4g", help="List price of one machine on demand"),
+    "usd_per_1m_requests": st.column_config.NumberColumn(
+        "USD per million", format="%.3g", help="A million requests on demand, machine fully used"
+    ),
+    "machine": st.column_config.TextColumn("Machine"),
+    "where": st.column_config.TextColumn("Where"),
+    "basis": st.column_config.TextColumn("Basis", help="measured, modeled or assumed"),
+    "error_share": st.column_config.NumberColumn("Model error, ±"),
+    "objective": st.column_config.TextColumn("Objective", width="medium"),
+    "limit_s": st.column_config.NumberColumn("Limit, s", format="%.4g"),
+    "typical_latency_s": st.column_config.NumberColumn(
+        "Typical, s", format="%.3g", help="At the objective's percentile on the middle future"
+    ),
+    "high_latency_s": st.column_config.NumberColumn("High, s", format="%.3g", help="At the objective's percentile when load is high"),
+    "within_share": st.column_config.NumberColumn("In time", help="Share of requests within the objective"),
+    "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
+    "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
+    "sentence": st.column_config.TextColumn("What happens", width="large"),
+    "reason": st.column_config.TextColumn("Why not", width="medium"),
+    "types": st.column_config.NumberColumn("Machine types", format="%,d"),
+    "example": st.column_config.TextColumn("For example"),
+    "gap": st.column_config.TextColumn("How far off", width="medium"),
+    "commitment": st.column_config.TextColumn("Commitment", width="large"),
+    "quantity": st.column_config.NumberColumn("Quantity", format="%.4g"),
+    "unit": st.column_config.TextColumn("Unit"),
+    "term_months": st.column_config.NumberColumn("Months", format="%d"),
+    "payment": st.column_config.TextColumn("Upfront"),
+    "start": st.column_config.DateColumn("From", format="D MMM YYYY"),
+    "end": st.column_config.DateColumn("Until", format="D MMM YYYY"),
+    "upfront_usd": st.column_config.NumberColumn("Paid upfront, USD", format="%,.0f"),
+    "hourly_usd": st.column_config.NumberColumn("USD an hour", format="%.4g"),
+    "commitment_utilization": st.column_config.NumberColumn("Used"),
+    "break_even_utilization": st.column_config.NumberColumn("Pays above", help="Used less than this, on demand would have been cheaper"),
+    "rests": st.column_config.TextColumn("The bill rests on"),
+    "owner": st.column_config.TextColumn("Owner"),
+    "cost_center": st.column_config.TextColumn("Cost center"),
+    "charge": st.column_config.TextColumn("Charge"),
+    "effective_cost_usd": st.column_config.NumberColumn("Cost, USD", format="%,.0f", help="Commitments spread over their term (amortized)"),
+    "billed_cost_usd": st.column_config.NumberColumn("Cash, USD", format="%,.0f", help="As on the invoices of these months"),
+    "list_cost_usd": st.column_config.NumberColumn("At list, USD", format="%,.0f", help="The same machines on demand at list price"),
+}
+
+
+FILES = {
+    "cost": "Cost, every charge by hour",
+    "months": "Cost by month",
+    "owners": "Cost by owner",
+    "schedule": "Machines, every hour",
+    "commitments": "Commitments to sign",
+    "excuses": "Machines not used, and why",
+    "prices": "Prices used, with source and date",
+    "replay_hours": "Replay, hour by hour",
+}
+
+
+def page() -> None:
+    """Sidebar first, then the study or the reason why there is none."""
+    with session.errors_shown():
+        scenario, overrides = controls.scenario()
+        if scenario is None:
+            st.title("Plan from your own traffic")
+            st.info(
+                "Upload a traffic history in the sidebar, say what must hold, and press **Plan it**. The file stays on this server "
+                "and is removed when the server stops.",
+                icon=":material/upload_file:",
+            )
+            return
+        study = session.study(scenario)
+        _head(study, overrides)
+        _body(study)
+
+
+def _head(study: Study, overrides: dict[str, Any]) -> None:
+    scenario = study.scenario
+    st.title(scenario.name)
+    end = scenario.end_utc - pd.Timedelta(hours=1)
+    st.caption(
+        plain(
+            f"Cheapest plan found for {', '.join(scenario.services)} from {scenario.start:%d %b %Y} to {end:%d %b %Y}, on "
+            f"{', '.join(scenario.providers)} in {', '.join(scenario.regions)}. {study.load.paths} simulated futures; "
+            f"all times {scenario.time_zone}."
+        )
+    )
+    _figures(study)
+    first = study.replay.breaks.sort_values("load_multiplier")
+    if len(first):
+        st.markdown(f"**What breaks first:** {plain(views.words(first['sentence'].iloc[0]))}.")
+    if overrides:
+        changed = ", ".join(f"{k.rpartition('.')[2]} = {v:g}" for k, v in overrides.items())
+        st.caption(plain(f"Changed from the scenario file: {changed}. The address of this page holds these changes."))
+    notes = tuple(dict.fromkeys((*study.load.notes, *study.plan.notes)))
+    if notes:
+        with st.expander(f"{len(notes)} notes on data and method", icon=":material/info:"):
+            for note in notes:
+                st.markdown(f"- {plain(note)}.")
+
+
+def _figures(study: Study) -> None:
+    figures, months = study.plan.summary(), study.plan.months
+    cells = st.columns(5)
+    low, high = (views.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
+    spread = f"{low} to {high} if machines follow the load, in 8 of 10 futures" if study.plan.paths_usd else ""
+    _card(cells[0], "Cost a month", views.money(figures["monthly_mean_usd"]), f"{views.money(figures['total_usd'])} in all", spread)
+    _card(
+        cells[1],
+        "Saved against list",
+        views.share(figures["effective_savings_rate"]),
+        f"List price on demand: {views.money(figures['list_usd'] / months)} a month",
+    )
+    _replay_card(cells[2], study)
+    ages = views.price_ages(study.plan, datetime.now(UTC).date())
+    typical, undated = views.typical_age_days(ages), ages.loc[ages["age_days"].isna(), "effective_cost_usd"].sum()
+    _card(
+        cells[3],
+        "Age of prices",
+        "unknown" if pd.isna(typical) else f"{typical:.0f} days",
+        "or less for half of the bill",
+        f"{views.share(undated / figures['total_usd'])} of it without a date" if undated else "",
+    )
+    unowned = figures["unowned_usd"]
+    _card(
+        cells[4],
+        "Without owner",
+        views.money(unowned / months),
+        "a month that no team answers for" if unowned else "every charge has an owner",
+    )
+
+
+def _card(cell: Any, label: str, value: str, *lines: str) -> None:
+    with cell.container(border=True, height="stretch", gap="xsmall"):
+        st.metric(label, plain(value))
+        for line in filter(None, lines):
+            st.caption(plain(line))
+
+
+def _replay_card(cell: Any, study: Study) -> None:
+    replay = study.replay
+    worst = min(study.scenario.services, key=replay.within_share)
+    which = f"{worst}, the worst of {len(study.scenario.services)} services" if len(study.scenario.services) > 1 else "of requests in time"
+    _card(cell, "Time within target", views.share(replay.within_share(), 2), which, f"replayed on {replay.paths} other futures")
+
+
+def _body(study: Study) -> None:
+    names = ["Configuration", "Load and capacity", "Does it hold", "Cost", "Why", "Commitments", "Owners", "Downloads"]
+    draw = [_configuration, _load, _held, _cost, _why, _commitments, _owners, _downloads]
+    for tab, show in zip(st.tabs(names, key="view", bind="query-params"), draw, strict=True):
+        if tab.open:
+            with tab:
+                show(study)
+
+
+def _configuration(study: Study) -> None:
+    st.subheader("What to run")
+    table = views.configuration(study).assign(paid=lambda t: t["purchase_option"].map(views.OPTIONS))
+    _table(table, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
+    st.subheader("The nearest alternatives")
+    ranking = views.ranking(study)
+    for name in study.scenario.services:
+        part = ranking[ranking["service"] == name].head(8)
+        st.caption(plain(f"{name}: machines that meet the target, cheapest per request first (on demand, fully used)."))
+        _table(part, ["machine", "where", "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"])
+
+
+def _load(study: Study) -> None:
+    name = _which(study.scenario)
+    hours = views.hourly(study, name)
+    st.altair_chart(charts.load_year(views.daily(hours)), alt=f"Load of {name} by day with the usable capacity above it")
+    first, last = hours["time"].min().normalize(), hours["time"].max().normalize()
+    weeks = pd.date_range(first, last, freq="7D")
+    peak = views.peak_week(hours)["time"].min()
+    week = st.select_slider("Week shown below", ["busiest", *(f"{w:%d %b %Y}" for w in weeks)], "busiest")
+    start = peak if week == "busiest" else pd.to_datetime(week, format="%d %b %Y")
+    st.altair_chart(
+        charts.load_week(views.peak_week(hours, start), f"Week from {start:%d %b %Y}, hour by hour"),
+        alt=f"Load and capacity of {name} hour by hour for one week",
+    )
+    st.dataframe(
+        views.load_summary(study.load, name).T.rename(index={"requests": "Requests in all", "peak_rps": "Busiest hour, requests/s"}),
+        column_config={c: st.column_config.NumberColumn(format="%,.4g") for c in ("P10", "P50", "P90")},
+    )
+
+
+def _which(scenario: Scenario) -> str:
+    names = list(scenario.services)
+    if len(names) == 1:
+        return names[0]
+    return str(st.segmented_control("Service", names, default=names[0], required=True, key="service", bind="query-params"))
+
+
+def _held(study: Study) -> None:
+    replay = study.replay
+    st.caption(
+        plain(
+            f"The plan was replayed hour by hour on {replay.paths} futures it was not made for, with bursts, start-up delays and backlogs."
+        )
+    )
+    _table(
+        replay.objectives, ["service", "objective", "limit_s", "typical_latency_s", "high_latency_s", "within_share", "within_low_share"]
+    )
+    name = _which(study.scenario)
+    st.altair_chart(charts.held(_worded(views.held(study, name))), alt=f"Share of requests of {name} in time, worst hour of each day")
+    st.subheader("What gives way as load grows")
+    _table(_worded(replay.breaks), ["service", "objective", "load_multiplier", "sentence"])
+
+
+def _worded(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{c: frame[c].map(views.words) for c in ("objective", "sentence") if c in frame})
+
+
+def _cost(study: Study) -> None:
+    measures = {
+        "Spread over the term (amortized)": "effective_cost_usd",
+        "Cash on the invoice": "billed_cost_usd",
+        "List price, on demand": "list_cost_usd",
+    }
+    measure = st.segmented_control("Count", list(measures), default=next(iter(measures)), required=True)
+    st.altair_chart(charts.cost_months(study.plan.monthly(), views.CHARGES, measures[str(measure)]), alt="Cost by month and charge")
+    if study.plan.paths_usd:
+        st.altair_chart(
+            charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)})), alt="Distribution of total cost over simulated futures"
+        )
+
+    _table(views.by_basis(study.plan).rename(columns={"basis": "rests"}), ["rests", "effective_cost_usd"])
+
+
+def _why(study: Study) -> None:
+    st.subheader("What holds the cost up")
+    sentences = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False)["sentence"].drop_duplicates()
+    for sentence in sentences.head(10):
+        st.markdown(f"- {plain(views.words(sentence))}.")
+    if sentences.empty:
+        st.caption("No limit of the scenario costs anything: loosening one would not make the plan cheaper.")
+    proof = study.plan.certificate
+    bound, gap = views.money(proof.lower_bound_usd), views.share(proof.gap_share, 1)
+    st.caption(plain(f"Proven: no plan costs less than {bound}; this one is within {gap} of the cheapest there can be."))
+    ledger = views.ledger(study)
+    if len(ledger):
+        st.altair_chart(charts.headroom(ledger), alt="Capacity kept free by cause")
+    st.subheader("Machines not used, and why")
+    _table(views.reasons(study.plan), ["service", "reason", "types", "example"])
+    with st.expander("Every machine with its reason"):
+        _table(study.plan.excuses, ["service", "provider", "region", "instance_type", "reason", "gap"])
+
+
+def _commitments(study: Study) -> None:
+    signed = study.plan.commitments
+    if signed.empty:
+        st.info(
+            "The plan signs no commitment: over this horizon, and within the longest term allowed, none would pay for itself.",
+            icon=":material/contract:",
+        )
+    else:
+        _table(
+            signed.sort_values("hourly_usd", ascending=False),
+            [
+                "commitment",
+                "quantity",
+                "unit",
+                "term_months",
+                "payment",
+                "start",
+                "end",
+                "upfront_usd",
+                "hourly_usd",
+                "commitment_utilization",
+                "break_even_utilization",
+            ],
+        )
+    st.altair_chart(charts.instances(views.running(study)), alt="Machines by day, committed, on demand and spot")
+
+
+def _owners(study: Study) -> None:
+    owners = study.plan.by_owner()
+    owners["owner"] = owners["owner"].where(owners["owner"] != "", "nobody")
+    _table(owners, ["owner", "cost_center", "service", "effective_cost_usd", "billed_cost_usd", "list_cost_usd"])
+
+
+def _downloads(study: Study) -> None:
+    st.caption("Each file holds exactly the rows behind this page; the command line writes the same files.")
+    tables = export.tables(study.plan, study.replay)
+    for name, text in FILES.items():
+        frame = tables[name]
+        st.download_button(
+            f"{text} (CSV, {len(frame):,} rows)",
+            data=lambda table=frame: export.to_csv(table).encode(),
+            file_name=f"{name}.csv",
+            mime="text/csv",
+            on_click="ignore",
+            key=f"download_{name}",
+            icon=":material/download:",
+        )
+    st.download_button(
+        "Scenario with your changes (YAML)",
+        data=study.scenario.to_yaml,
+        file_name="scenario.yaml",
+        mime="application/yaml",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+
+
+def _table(frame: pd.DataFrame, columns: list[str]) -> None:
+    """Only columns that say something: those empty in every row are left out."""
+    kept = [c for c in columns if not (frame[c].isna() | (frame[c].astype(str) == "")).all()]
+    shown = frame[kept].style.format(_share, subset=[c for c in kept if c.endswith(("_share", "_utilization"))])
+    if "mean" in kept:
+        shown = shown.format(_few, subset=["mean"])
+    st.dataframe(shown, hide_index=True, column_config={c: CELLS[c] for c in kept if c in CELLS}, placeholder="–")
+
+
+def _few(value: object) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) and not 0 < value < 0.005 else "< 0.01"
+
+
+def _share(value: object) -> str:
+    return views.share(value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0)
+
+
+page()

@@ -1,0 +1,126 @@
+"""What every page needs: the cached study, the catalog, clean error messages, text that stays text."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import streamlit as st
+import yaml
+
+from planner.catalog import Catalog
+from planner.data import data_path
+from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
+from planner.latency.llm_models import architectures
+from planner.scenario import Scenario
+from planner.study import Study, run
+
+PATHS = 100
+STAGES = (0.05, 0.15, 0.3, 0.45, 0.85)  # share of the work done when a stage begins
+
+TITLES: tuple[tuple[type[PlannerError], str], ...] = (
+    (InfeasiblePlan, "No plan can meet this scenario"),
+    (TrafficError, "The traffic history cannot be used"),
+    (CatalogError, "A price or a machine is missing"),
+    (SolverError, "The optimizer stopped without a proven answer"),
+    (ScenarioError, "The scenario needs a correction"),
+    (PlannerError, "This cannot be planned as it stands"),
+)
+
+
+def bundled() -> dict[str, Path]:
+    """The sample scenarios by name."""
+    return {f.stem: f for f in sorted(data_path("scenarios").glob("*.yaml"))}
+
+
+def weights() -> list[str]:
+    """Names of the language models that can be placed."""
+    return list(architectures())
+
+
+def _read_catalog(providers: tuple[str, ...], regions: tuple[str, ...]) -> Catalog:
+    return Catalog.read(*providers, regions=list(regions))
+
+
+def _read_places() -> dict[str, list[str]]:
+    pairs = Catalog.read().instances[["provider", "region"]].drop_duplicates()
+    return {str(p): sorted(rows["region"]) for p, rows in pairs.groupby("provider")}
+
+
+@dataclass
+class _Slot:
+    """Room for one study; the lock lets two sessions that ask for the same one share the work."""
+
+    lock: Lock = field(default_factory=Lock)
+    study: Study | None = None
+
+
+def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
+    return _Slot()
+
+
+# shared by all sessions and bounded; frozen objects, so that nobody gets a copy and nobody can spoil them
+catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(_read_catalog)
+places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
+_slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=12, show_spinner=False)(_new_slot)
+
+
+def study(scenario: Scenario, paths: int = PATHS) -> Study:
+    """The study of a scenario: computed once, then shared; equal scenarios give the same object."""
+    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
+    with slot.lock:
+        if slot.study is None:
+            slot.study = _computed(scenario, paths)
+        return slot.study
+
+
+def _computed(scenario: Scenario, paths: int) -> Study:
+    place, done = st.empty(), iter(STAGES)
+    try:
+        prices = catalog(scenario.providers, scenario.regions)
+        return run(
+            scenario, prices, paths=paths, progress=lambda stage: place.progress(next(done, 0.9), f"{stage.capitalize()} …") and None
+        )
+    finally:
+        place.empty()
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Turn every :class:`PlannerError` inside into a message with its remedy; the rest of the page is left out."""
+    try:
+        yield
+    except PlannerError as error:
+        failed(error)
+
+
+def failed(error: PlannerError) -> None:
+    """Show one error: what happened, where, what was got, and what to do."""
+    title = next(words for kind, words in TITLES if isinstance(error, kind))
+    if isinstance(error, ScenarioError):
+        body = "\n".join(f"- {plain(unplaced(problem))}" for problem in error.problems)
+    else:
+        where = f"{plain(unplaced(error.where))}: " if error.where else ""
+        got = "" if error.got is None else f" (got {plain(repr(error.got)[:120])})"
+        body = f"{where}{plain(unplaced(error.what))}{got}."
+        if error.remedy:
+            body += f"\n\n**What to do:** {plain(unplaced(error.remedy))}."
+    st.error(f"**{title}**\n\n{body}", icon=":material/error:")
+
+
+def unplaced(text: str) -> str:
+    """File names without the server's folders."""
+    return re.sub(r"(?:[A-Za-z]:)?[/\\](?:[^/\\\s:]+[/\\])+(?=[^/\\\s:]+)", "", text)
+
+
+def as_yaml(raw: dict[str, Any]) -> str:
+    """A mapping as YAML text in the order given."""
+    return yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
+
+
+def plain(text: object) -> str:
+    """Text as it is: characters that Markdown, LaTeX or icon names would take for themselves are escaped."""
+    return re.sub(r"([\\`*_{}\[\]$~<>#|:])", r"\\\1", str(text)).rstrip(".")

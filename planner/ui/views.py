@@ -1,0 +1,243 @@
+"""What the pages and notebooks show of a study: small frames and figures, computed from the plan's own frames.
+
+Nothing here rounds, fills or estimates: every figure is a sum or a quantile of frames that can be downloaded.
+Calendar days and months are those of the scenario's time zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from planner.capacity import Capacity
+from planner.catalog import Catalog
+from planner.catalog.checks import first_day
+from planner.load import Load
+from planner.plan import Plan
+from planner.scenario import Scenario
+
+if TYPE_CHECKING:
+    from planner.study import Study
+
+MACHINE = ["service", "provider", "region", "instance_type", "deployment"]
+CHARGES = {
+    "compute": "Compute",
+    "commitment_fee": "Commitments",
+    "commitment_unused": "Commitments, unused",
+    "block_storage": "Block storage",
+    "object_storage": "Object storage",
+    "egress": "Data to the internet",
+    "cross_zone": "Data between zones",
+    "nat": "NAT gateway",
+    "load_balancer": "Load balancer",
+    "public_ipv4": "Public IPv4",
+    "logs": "Logs",
+}
+CAUSES = {
+    "queueing": "Waiting time",
+    "retries": "Retries",
+    "burst": "Bursts within the hour",
+    "scale_up_lag": "Start-up of new machines",
+    "model_error": "Uncertainty of the model",
+    "target_utilization": "Target utilization",
+    "failure": "Loss of a zone",
+    "interruption": "Spot interruption",
+}
+METRICS = {"latency": "Whole answer", "ttft": "First token", "tpot": "Each further token"}
+BASES = {
+    "observed": "Price read from the provider",
+    "measured": "Measured",
+    "composed": "Composed from observed parts",
+    "zone_median": "Median over zones",
+    "modeled": "Modeled",
+    "assumed": "Assumed",
+    "third_party_curated": "From a curated list",
+}
+OPTIONS = {"on_demand": "On demand", "spot": "Spot", "committed": "Committed", "": "–"}
+
+
+def price_ages(plan: Plan, today: date) -> pd.DataFrame:
+    """How old the prices behind the bill are: ``age_days effective_cost_usd``, youngest first; NaN days where no date is known.
+
+    A resource priced from several dates (tiers) counts as its oldest.
+    """
+    keys = ["provider", "region", "purchase_option", "resource"]
+    days = plan.prices["as_of"].map(lambda text: np.nan if (first := first_day(text)) is None else float((today - first).days))
+    oldest = plan.prices.assign(age_days=days).groupby(keys, as_index=False)["age_days"].max()
+    bill: pd.DataFrame = plan.cost.groupby(keys, as_index=False)["effective_cost_usd"].sum().merge(oldest, how="left", on=keys)
+    return bill.groupby("age_days", dropna=False)["effective_cost_usd"].sum().reset_index()
+
+
+def typical_age_days(ages: pd.DataFrame) -> float:
+    """The age that half of the bill's dated prices do not exceed; NaN if none is dated."""
+    dated = ages.dropna()
+    half = dated["effective_cost_usd"].cumsum() >= dated["effective_cost_usd"].sum() / 2
+    return float(dated.loc[half, "age_days"].iloc[0]) if half.any() else float("nan")
+
+
+def words(text: str) -> str:
+    """A sentence with objectives in words: ``ttft_p95_s`` becomes "first token for 95 % of requests"."""
+    return re.sub(r"\b(latency|ttft|tpot)_p(\d\d)_s\b", lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests", text)
+
+
+def usable(plan: Plan, capacity: Capacity) -> pd.DataFrame:
+    """Each row of the schedule with ``usable_rps``, the rate its replicas may carry together [requests/s]."""
+    each = capacity.frame.loc[capacity.frame["excuse"] == "", [*MACHINE, "usable_rps", "spot_yield"]]
+    table = plan.schedule.merge(each, on=MACHINE, how="left", validate="many_to_one")
+    share = table["spot_yield"].where(table["purchase_option"] == "spot", 1.0)
+    return table.assign(usable_rps=table["usable_rps"] * table["replicas"] * share)
+
+
+def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
+    """One row an hour of one service: local ``time``, load ``p10 p50 p90`` and ``planned``, its load quantile [requests/s]."""
+    planned = scenario.services[service].objective.load_quantile
+    bands = np.quantile(load.services[service].arrival_rate_rps, [0.1, 0.5, 0.9, planned], axis=0)
+    return pd.DataFrame({"time": local(load.ts, scenario)} | dict(zip(("p10", "p50", "p90", "planned"), bands, strict=True)))
+
+
+def hourly(study: Study, service: str) -> pd.DataFrame:
+    """:func:`load_hours` with ``capacity``, what the running machines may carry [requests/s]."""
+    able = usable(study.plan, study.capacity)
+    rates = able[able["service"] == service].groupby("ts")["usable_rps"].sum().reindex(study.load.ts, fill_value=0.0)
+    return load_hours(study.load, study.scenario, service).assign(capacity=rates.to_numpy())
+
+
+def daily(hours: pd.DataFrame) -> pd.DataFrame:
+    """The busiest hour of each local day for every curve of :func:`hourly`."""
+    return hours.groupby(hours["time"].dt.normalize().rename("day")).max().drop(columns="time").reset_index()
+
+
+def peak_week(hours: pd.DataFrame, week: pd.Timestamp | None = None) -> pd.DataFrame:
+    """The seven local days from ``week`` on; by default those around the highest planned load."""
+    at = hours["time"]
+    if week is None:
+        top = at.iloc[int(hours["planned"].to_numpy().argmax())].normalize()
+        week = max(top - pd.Timedelta(days=3), at.min().normalize())
+    return hours[(at >= week) & (at < week + pd.Timedelta(days=7))]
+
+
+def local(ts: pd.DatetimeIndex | pd.Series[pd.Timestamp], scenario: Scenario) -> pd.DatetimeIndex:
+    """Instants as wall-clock time of the scenario, without zone (charts draw them as written)."""
+    return pd.DatetimeIndex(ts).tz_convert(scenario.time_zone).tz_localize(None)
+
+
+def configuration(study: Study) -> pd.DataFrame:
+    """What runs: one row for each service, machine and purchase option with instances over time and its share of the work."""
+    plan = study.plan
+    table = usable(plan, study.capacity).assign(
+        instance_h=lambda t: t["instances"] * t["weight_h"], work=lambda t: t["usable_rps"] * t["weight_h"]
+    )
+    keys = ["service", "provider", "region", "instance_type", "deployment", "purchase_option"]
+    grouped = table.groupby(keys, as_index=False).agg(most=("instances", "max"), instance_h=("instance_h", "sum"), work=("work", "sum"))
+    grouped["mean"] = grouped["instance_h"] / study.scenario.horizon_h
+    grouped = grouped.assign(machine=machine(grouped), where=grouped["provider"] + " " + grouped["region"])
+    grouped["work_share"] = grouped["work"] / grouped.groupby("service")["work"].transform("sum")
+    return grouped[grouped["instance_h"] > 0].sort_values(["service", "work_share"], ascending=[True, False], ignore_index=True)
+
+
+def unit_costs(capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
+    """Every machine that can serve, by service and by the on-demand cost of a million requests at full use.
+
+    ``usd_per_1m_requests`` = rate × instances a replica ÷ usable rate ÷ 3,600 s × 10⁶; a missing price leaves NaN, never 0.
+    """
+    place = ["provider", "region", "instance_type"]
+    able: pd.DataFrame = capacity.frame[capacity.frame["excuse"] == ""]
+    rates = catalog.rates[catalog.rates["purchase_option"] == "on_demand"].drop_duplicates(place)
+    table: pd.DataFrame = able.merge(rates[[*place, "rate_usd_per_h"]], how="left", on=place)
+    table["usd_per_1m_requests"] = table["rate_usd_per_h"] * table["instances_per_replica"] / table["usable_rps"] / 3600.0 * 1e6
+    keep = [*MACHINE, "usable_rps", "binding_objective", "basis", "error_share", "rate_usd_per_h", "usd_per_1m_requests"]
+    return table[keep].sort_values(["service", "usd_per_1m_requests"], ignore_index=True)
+
+
+def ranking(study: Study) -> pd.DataFrame:
+    """:func:`unit_costs` with the share of the work each machine got (``work_share``) and the ``reason`` if it got none."""
+    place = ["service", "provider", "region", "instance_type"]
+    used = configuration(study).groupby(MACHINE, as_index=False)["work_share"].sum()
+    why = study.plan.excuses.drop_duplicates(place)[[*place, "reason"]]
+    table: pd.DataFrame = unit_costs(study.capacity, study.catalog).merge(used, how="left", on=MACHINE).merge(why, how="left", on=place)
+    where = table["provider"] + " " + table["region"]
+    table = table.fillna({"reason": "", "work_share": 0.0})
+    return table.assign(machine=machine(table), where=where)
+
+
+def machine(table: pd.DataFrame) -> pd.Series[str]:
+    """Machine type with the layout of a replica on it, if that has a name."""
+    layout: pd.Series[str] = table["deployment"].where(table["deployment"] == "", ", " + table["deployment"])
+    return table["instance_type"] + layout
+
+
+def ledger(study: Study) -> pd.DataFrame:
+    """Headroom of the machines in use, in words: ``label cause headroom_share basis``; causes that keep nothing free are left out."""
+    used = configuration(study)[MACHINE].drop_duplicates()
+    rows: pd.DataFrame = study.capacity.headroom.merge(used, on=MACHINE)
+    label = rows["service"] + " on " + machine(rows)
+    table = rows.assign(label=label, cause=rows["cause"].map(CAUSES).fillna(rows["cause"]))
+    kept: pd.DataFrame = table.loc[table["headroom_share"] >= 0.0005, ["label", "cause", "headroom_share", "basis"]]
+    return kept.reset_index(drop=True)
+
+
+def reasons(plan: Plan) -> pd.DataFrame:
+    """Why machines are not used: ``service reason types example``, the most frequent reason first."""
+    grouped = plan.excuses.groupby(["service", "reason"])
+    table: pd.DataFrame = grouped.agg(types=("instance_type", "nunique"), example=("instance_type", "first")).reset_index()
+    return table.sort_values(["service", "types"], ascending=[True, False], ignore_index=True)
+
+
+def running(study: Study) -> pd.DataFrame:
+    """Instances by local day and how they are paid: mean ``instances`` on demand, spot and covered by commitments."""
+    plan, scenario = study.plan, study.scenario
+    ran = plan.schedule.pivot_table(index="ts", columns="purchase_option", values="instances", aggfunc="sum", fill_value=0.0)
+    ran = ran.reindex(study.load.ts, fill_value=0.0)
+    covered = plan.coverage.groupby("ts")["instances"].sum().reindex(ran.index, fill_value=0.0)
+    on_demand, spot = (ran[o] if o in ran else pd.Series(0.0, ran.index) for o in ("on_demand", "spot"))
+    paid = pd.DataFrame({"Committed": covered, "On demand": (on_demand - covered).clip(lower=0.0), "Spot": spot})
+    days = paid.groupby(local(study.load.ts, scenario).normalize()).mean().rename_axis("day").reset_index()
+    return days.melt("day", var_name="paid", value_name="instances")
+
+
+def held(study: Study, service: str) -> pd.DataFrame:
+    """The worst hour of each local day: ``day objective within_share``, the share of requests within each objective."""
+    hours = study.replay.hours[study.replay.hours["service"] == service]
+    day = local(hours["ts"], study.scenario).normalize()
+    return hours.assign(day=day).groupby(["day", "objective"])[["within_share"]].min().reset_index()
+
+
+def by_basis(plan: Plan) -> pd.DataFrame:
+    """What the bill rests on: ``basis effective_cost_usd``, in words, largest first."""
+    table: pd.DataFrame = plan.cost.groupby("basis")[["effective_cost_usd"]].sum().reset_index()
+    table["basis"] = table["basis"].map(BASES).fillna(table["basis"])
+    return table.sort_values("effective_cost_usd", ascending=False, ignore_index=True)
+
+
+def path_costs(plan: Plan) -> NDArray[np.float64]:
+    """The bill on each valued load path [USD], sorted."""
+    return np.sort(np.asarray(plan.paths_usd, dtype=np.float64))
+
+
+def load_summary(load: Load, service: str) -> pd.DataFrame:
+    """Volume and peak of a service over the paths: P10, P50 and P90."""
+    found = {"requests": load.volume(service), "peak_rps": load.peak(service)}
+    return pd.DataFrame({name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()}, index=["P10", "P50", "P90"])
+
+
+def money(usd: float | None) -> str:
+    """Whole dollars with thousands separators; cents only below 10; a dash for what is not known."""
+    if usd is None or np.isnan(usd):
+        return "–"
+    sign, size = ("−" if usd < 0 else ""), abs(usd)
+    return f"{sign}${size:,.2f}" if 0 < size < 10 else f"{sign}${size:,.0f}"
+
+
+def share(value: float | None, digits: int = 0) -> str:
+    """A share as per cent; never rounds up to 100 % what is below it."""
+    if value is None or np.isnan(value):
+        return "–"
+    text = f"{value:.{digits}%}"
+    if value < 1.0 and float(text[:-1]) >= 100.0:
+        text = f"> {1.0 - 10.0 ** -(digits + 2):.{digits}%}"
+    return text.replace("%", " %")

@@ -1,0 +1,242 @@
+"""The page without a browser: every control, links, downloads, uploads, and all the ways to be wrong."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from planner.errors import TrafficError
+from planner.scenario import Scenario
+from planner.ui import session, sources, uploads
+
+APP = str(Path(__file__).parent.parent / "app.py")
+SCENARIO = """
+name: small
+start: 2027-01-04
+horizon_h: 168
+time_zone: Europe/Berlin
+providers: [aws]
+regions: [us-east-1]
+services:
+  web:
+    owner: {team: shop}
+    traffic: {file: web.csv}
+    latency: {model: queue, service_time_s: 0.05}
+    objective: {latency_p99_s: 0.4, load_quantile: 0.9}
+limits: {instance_types: [c7i.large, c7i.xlarge, m7i.large]}
+seed: 3
+"""
+START = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def history(days=28, rate=lambda h: 40 + 30 * (8 <= h % 24 < 20), stamp=lambda t: t.isoformat()):
+    return "\n".join(["ts,arrival_rate_rps", *(f"{stamp(START + timedelta(hours=h))},{rate(h)}" for h in range(24 * days))]) + "\n"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """The page with one small scenario instead of the samples; its files may be spoiled before the run."""
+
+    def write(scenario=SCENARIO, traffic=None):
+        (tmp_path / "small.yaml").write_text(scenario)
+        content = history() if traffic is None else traffic
+        (tmp_path / "web.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        monkeypatch.setattr(session, "bundled", lambda: {"small": tmp_path / "small.yaml"})
+        return AppTest.from_file(APP, default_timeout=60)
+
+    return write
+
+
+def shown(at):
+    """Everything written on the page."""
+    return "\n".join(str(e.value) for kind in (at.title, at.markdown, at.caption, at.error, at.info) for e in kind)
+
+
+def cost(at):
+    return at.metric[0].value
+
+
+def test_the_page_answers_and_every_figure_is_the_plans(small):
+    at = small().run()
+    assert not at.exception
+    assert not at.error
+    labels = [m.label for m in at.metric]
+    assert labels == ["Cost a month", "Saved against list", "Time within target", "Age of prices", "Without owner"]
+    plan = session.study(_scenario()).plan
+    assert cost(at) == f"\\${plan.summary()['monthly_mean_usd']:,.0f}"
+    assert f"\\${plan.cost['effective_cost_usd'].sum():,.0f} in all" in shown(at)
+
+
+@pytest.mark.parametrize("view", ["Load and capacity", "Does it hold", "Cost", "Why", "Commitments", "Owners", "Downloads"])
+def test_every_view_opens(small, view):
+    at = small()
+    at.query_params["view"] = view
+    at.run()
+    assert not at.exception
+    assert not at.error
+
+
+def test_every_control_moves_and_the_plan_follows(small):
+    at = small().run()
+    before = session.study(_scenario()).plan.total_usd
+    at.slider(key="services.web.growth_share_per_year").set_value(1.0).run()
+    grown = session.study(_scenario(**{"services.web.growth_share_per_year": 1.0})).plan
+    assert f"{grown.total_usd:,.0f} in all" in shown(at)
+    assert grown.total_usd >= before
+    for key, value in {
+        "services.web.objective.latency_p99_s": 0.5,
+        "services.web.objective.load_quantile": 0.5,
+        "limits.max_term_months": 0,
+    }.items():
+        at.select_slider(key=key).set_value(value).run()
+        assert not at.exception
+    at.slider(key="limits.max_spot_share").set_value(0.5).run()
+    at.slider(key="limits.zones").set_value(3).run()
+    at.slider(key="limits.zones_lost").set_value(1).run()
+    assert not at.exception
+    assert not at.error
+    assert "Changed from the scenario file" in shown(at)
+
+
+def test_a_link_restores_the_view(small):
+    at = small()
+    at.query_params["limits.max_spot_share"] = "0.5"
+    at.query_params["services.web.objective.latency_p99_s"] = "0.6"
+    at.run()
+    assert at.slider(key="limits.max_spot_share").value == 0.5
+    wanted = _scenario(**{"limits.max_spot_share": 0.5, "services.web.objective.latency_p99_s": 0.6})
+    assert f"{session.study(wanted).plan.total_usd:,.0f} in all" in shown(at)
+
+
+def test_a_nonsense_link_is_the_scenario_as_written(small):
+    at = small()
+    at.query_params["limits.max_spot_share"] = "abc"
+    at.query_params["services.web.objective.latency_p99_s"] = "-1"
+    at.run()
+    assert not at.exception
+    assert at.slider(key="limits.max_spot_share").value == 0.0
+
+
+def _upload(small, content, name="../../etc/passwd.csv"):
+    at = small()
+    at.query_params["scenario"] = sources.UPLOAD
+    at.run()
+    at.file_uploader[0].upload(name, content, "text/csv").run()
+    return at
+
+
+def test_an_upload_is_planned_under_a_name_of_our_own(small, tmp_path):
+    at = _upload(small, history().replace("ts,arrival_rate_rps", "Hour of day,hits").encode())
+    assert not at.error
+    at.selectbox(key="own_value").set_value("requests per second")
+    at.button[0].click().run()
+    assert not at.exception
+    assert not at.error, shown(at)
+    assert at.title[0].value == "own traffic"
+    assert cost(at).startswith("\\$")
+
+
+BAD_FILES = {
+    "binary": (bytes(range(256)) * 8, "binary"),
+    "empty": (b"  \n", "empty"),
+    "not UTF-8": ("ts,r\n2026-01-01,\u00e9".encode("latin-1"), "UTF-8"),
+    "no rows": (b"ts,arrival_rate_rps\n", ""),
+    "negative": (history(rate=lambda h: -1 if h == 30 else 5).encode(), "negative"),
+    "words": (history(rate=lambda h: "many" if h == 30 else 5).encode(), ""),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_upload_is_one_clean_error(small, kind):
+    content, words = BAD_FILES[kind]
+    at = _upload(small, content)
+    if not at.error:
+        at.button[0].click().run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert words in at.error[0].value
+    assert "What to do" in at.error[0].value
+    assert "/tmp" not in at.error[0].value
+    assert not at.metric
+
+
+BAD_SCENARIOS = {
+    "broken YAML": ("name: [small", "scenario needs a correction"),
+    "unknown key": (SCENARIO.replace("seed: 3", "sead: 3"), "did you mean seed"),
+    "unknown region": (SCENARIO.replace("us-east-1", "us-east-9"), "us-east-9"),
+    "impossible target": (SCENARIO.replace("latency_p99_s: 0.4", "latency_p99_s: 0.01"), "No plan can meet"),
+    "missing price": (SCENARIO.replace("c7i.large, c7i.xlarge, m7i.large", "x9z.large"), "x9z.large"),
+    "unknown model": (SCENARIO.replace("model: queue", "model: quue"), "quue"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_SCENARIOS)
+def test_a_bad_scenario_is_one_clean_error(small, kind):
+    text, words = BAD_SCENARIOS[kind]
+    at = small(text).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert words in at.error[0].value.replace("\\", "")
+    assert not at.metric
+
+
+BAD_HISTORIES = {
+    "negative rate": history(rate=lambda h: -1 if h == 30 else 5),
+    "ambiguous time zone": history(stamp=lambda t: f"{t:%Y-%m-%d %H:%M}"),
+    "0 rows": "ts,arrival_rate_rps\n",
+    "binary": bytes(range(256)) * 8,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_HISTORIES)
+def test_a_bad_history_is_one_clean_error_with_a_remedy(small, kind):
+    at = small(traffic=BAD_HISTORIES[kind]).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "The traffic history cannot be used" in at.error[0].value
+    assert "What to do" in at.error[0].value
+    assert "/tmp" not in at.error[0].value
+
+
+def test_gaps_are_told(small):
+    rows = history().splitlines(keepends=True)
+    at = small(traffic="".join(rows[:100] + rows[110:])).run()
+    assert not at.exception
+    assert not at.error
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"x" * (uploads.MAX_MIB * 2**20 + 1), "larger"), (b"a,b\n" * (uploads.MAX_ROWS + 2), "rows"), (b"," * uploads.MAX_COLUMNS, "columns"),
+     (b"a" * (uploads.MAX_LINE + 1), "header"), (b"ts,rps\n\x00", "binary")],
+)  # fmt: skip
+def test_an_upload_is_bounded(content, words):
+    with pytest.raises(TrafficError, match=words) as caught:
+        uploads.check(content)
+    assert caught.value.remedy
+
+
+def test_the_shelf_keeps_equal_uploads_once_and_not_too_many():
+    folders = {uploads.keep(f"ts,r\n2026-01-01,{k}\n".encode()) for k in range(uploads.KEPT + 5)}
+    again = uploads.keep(f"ts,r\n2026-01-01,{uploads.KEPT + 4}\n".encode())
+    assert again in folders
+    assert sum(f.exists() for f in folders) <= uploads.KEPT
+    assert {f.name for f in again.iterdir()} == {"traffic.csv"}
+
+
+@pytest.mark.parametrize("text", ["$5 and $6", "a*b*c", "[x](y)", ":red[x] :material/x:", "`code`", "<b>", "a_b_c", "1 | 2", "# head"])
+def test_text_stays_text(text):
+    assert re.sub(r"\\(.)", r"\1", session.plain(text)) == text
+    assert not re.search(r"(?<!\\)[$*_`<\[:#|]", session.plain(text))
+
+
+def test_no_server_folder_is_shown():
+    assert session.unplaced("/tmp/planner-uploads-x/abc/traffic.csv, row 3: bad") == "traffic.csv, row 3: bad"
+    assert session.unplaced("services.web: 3 requests/s and 5 GiB/s") == "services.web: 3 requests/s and 5 GiB/s"
+
+
+def _scenario(**overrides):
+    return Scenario.read(session.bundled()["small"]).replace(**overrides)
