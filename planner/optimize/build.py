@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from planner.optimize.billing import Instrument, settle
 from planner.optimize.market import Candidate, Market, Term
 from planner.optimize.problem import OPTIONS, Floats, Limit, Pool, Problem, Product, Type, Workload
 from planner.optimize.recourse import Offer, Rules
@@ -78,29 +79,23 @@ def _quotas(scenario: Scenario, market: Market) -> list[Limit]:
 
 
 def fill(market: Market, held: Mapping[int, float], running: Mapping[tuple[str, str], Floats]) -> dict[tuple[int, str, str], Floats]:
-    """What each commitment covers, in billing order: instances by (term, service, kind), arrays like ``running``.
+    """What each commitment covers as the bill applies it: instances by (term, service, kind), arrays like ``running``.
 
-    Usage commitments apply first, then plans by discount; within a plan the highest saving goes first (AWS, "How
-    Savings Plans apply to your usage", 2024). ``held`` {term index: units}.
+    ``held`` {term index: units}.
     """
-    left = {key: count.astype(np.float64).copy() for key, count in running.items()}
-    prices = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
-    covered = {}
-    for index in billing_order(market, held):
-        term = market.terms[index]
-        room: Floats | float = held[index]
-        able = [key for key in left if key[1] in term.units]
-        for key in sorted(able, key=lambda k: (term.units[k[1]] / prices[k], k)):
-            used = np.minimum(left[key], room / term.units[key[1]])
-            left[key] = left[key] - used
-            room = np.maximum(room - used * term.units[key[1]], 0.0)
-            covered[(index, *key)] = used
-    return covered
+    price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
+    instruments = []
+    for rank, index in enumerate(billing_order(market, held)):
+        units = market.terms[index].units
+        able = sorted((key for key in running if key[1] in units), key=lambda key: (units[key[1]] / price[key], key))
+        instruments.append(Instrument(str(index), held[index], {key: units[key[1]] for key in able}, rank))
+    covered, _ = settle(running, {key: price[key] for key in running}, instruments)
+    return {(int(name), *key): count for (name, key), count in covered.items()}
 
 
 def billing_order(market: Market, held: Mapping[int, float]) -> list[int]:
-    """Indices of the held terms in the order the bill applies them."""
-    def rank(index: int) -> tuple[bool, float, str]:
+    """Indices of the held terms in the order the bill applies them: usage first, then narrow plans, then by rate."""
+    def rank(index: int) -> tuple[bool, int, float, str]:
         term = market.terms[index]
-        return term.category == "Spend", term.usd_per_h * min(term.units.values()), term.commitment
+        return term.category == "Spend", len(term.units), term.usd_per_h * min(term.units.values()), term.commitment
     return sorted((i for i, amount in held.items() if amount > 0), key=rank)

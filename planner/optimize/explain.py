@@ -10,6 +10,7 @@ from planner import columns
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.build import offers_of, problem_of, zone_factor
+from planner.optimize.conflict import diagnose
 from planner.optimize.market import Market
 from planner.optimize.model import build
 from planner.optimize.problem import Floats, Problem, States
@@ -114,8 +115,9 @@ def _smallest(market: Market, service: str, rules: Rules, need: float, kinds: tu
 def impossible(scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load) -> InfeasiblePlan:
     """Services that fit alone but not together: the quota whose lifting makes the shared problem solvable."""
     problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held={})
-    remedies = [f"raise limits.{limit.name} above {limit.maximum:g}" for limit in problem.limits
-                if solve(build(problem, without=[("limit", limit.name)]).lp).optimal]
+    found = diagnose(problem)
+    remedies = [f"raise limits.{subject} by {np.ceil(amount - 1e-6):,.0f}" for (constraint, subject), amount in
+                (found.alone.items() if found else ()) if constraint == "limit"]
     peak = max(planned.items(), key=lambda item: float(item[1].max() * zone_factor(market.rules[item[0]])))[0]
     return InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
                           relaxations=remedies or ["raise the quotas together", f"lower the load of {peak}"])

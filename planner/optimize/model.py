@@ -29,7 +29,7 @@ Everything is time-separable but N and the two budgets. A dual is money for each
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ from planner.optimize.problem import Limit, Problem, States, Workload
 CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "zones", "min_instances", "min_per_zone",
                "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget", "whole")
 
+Restriction = tuple[str, str]  # constraint (or "demand": serve and flow), subject
 Row = tuple[str, str, int]  # constraint, subject, state (−1: not of one state)
 Terms = list[tuple[Any, float]]
 
@@ -67,16 +68,35 @@ class Model:
     rows: list[Row]
     spend: Terms
     shortage: Terms
+    broken: dict[Restriction, Any] = field(default_factory=dict)
 
 
-def build(problem: Problem, states: States | None = None, *, without: Iterable[tuple[str, str]] = ()) -> Model:
-    """The model of all states (default: equal hours merged), leaving out the (constraint, subject) pairs in ``without``."""
-    return _Builder(problem, problem.states if states is None else states, frozenset(without)).model()
+def build(problem: Problem, states: States | None = None, *, elastic: frozenset[Restriction] | None = None) -> Model:
+    """The model of all states (default: equal hours merged).
+
+    With ``elastic`` each named restriction may be broken by an amount of its own (the same in every hour), and the sum of
+    these amounts is minimized instead of the cost: 0 where the restrictions do not conflict.
+    """
+    return _Builder(problem, problem.states if states is None else states, elastic).model()
+
+
+def restrictions_of(constraint: str, subject: str, problem: Problem) -> tuple[Restriction, ...]:
+    """What a reader can lift so that a row gives way; empty for rows that only define quantities.
+
+    Lifting the demand of a workload leaves load unserved, which also helps it survive the loss of a zone.
+    """
+    if constraint in ("serve", "flow"):
+        return (("demand", subject),)
+    if constraint in ("type_share", "zones", "min_per_zone"):
+        name = max((w.name for w in problem.workloads if subject.startswith(w.name + "_")), key=len)
+        return ((constraint, name), ("demand", name)) if constraint == "zones" else ((constraint, name),)
+    return () if constraint in ("pool", "credit_used", "credit", "carry", "whole") else ((constraint, subject),)
 
 
 class _Builder:
-    def __init__(self, problem: Problem, states: States, without: frozenset[tuple[str, str]]) -> None:
-        self.p, self.states, self.without = problem, states, without
+    def __init__(self, problem: Problem, states: States, elastic: frozenset[Restriction] | None) -> None:
+        self.p, self.states, self.elastic = problem, states, elastic
+        self.broken: dict[Restriction, Any] = {}
         self.lp = pulp.LpProblem("plan", pulp.LpMinimize)
         self.rows: list[Row] = []
         self.spend: Terms = []
@@ -96,19 +116,23 @@ class _Builder:
         hours = [self._hour(k) for k in range(len(self.states))]
         if self.p.total_budget_usd is not None:
             self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
-        self.lp.setObjective(pulp.LpAffineExpression(self.spend + self.shortage))
-        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage)
+        broken = [(v, 1.0) for v in self.broken.values()]
+        self.lp.setObjective(pulp.LpAffineExpression(self.spend + self.shortage if self.elastic is None else broken))
+        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.broken)
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
         text = "_".join(str(n) for n in name if n != "")
         return self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous)
 
     def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
-        if (constraint, subject) in self.without:
-            return
         sums: dict[Any, float] = defaultdict(float)
         for variable, factor in terms:
             sums[variable] += factor
+        for restriction in restrictions_of(constraint, subject, self.p) if self.elastic is not None else ():
+            if self.elastic and restriction in self.elastic:
+                if restriction not in self.broken:
+                    self.broken[restriction] = self._variable("broken", *restriction)
+                sums[self.broken[restriction]] = 1.0 if sense == ">=" else -1.0
         name = "_".join(x for x in (constraint, subject, "" if k < 0 else str(k)) if x)
         sign = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[sense]
         self.lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(sums), sign, name, float(bound)))

@@ -2,10 +2,10 @@
 
 A *mix* is a whole number of each offer. Its *reach* is the largest load it serves under every rule; more machines never
 reach less, so the cheapest mix for a load is a step function of the load, and a year of hours on all sample paths
-costs one table look-up each. Reach of a mix with capacities s_i left after losing ``zones_lost`` of ``zones`` zones
-(n instances spread evenly leave n − lost·ceil(n/zones) in the worst case):
+costs one table look-up each. Reach of a mix with s left in the worst case when ``zones_lost`` of the ``zones`` over which its
+machines are dealt evenly are lost, and capacities c_i in the zones that stay on average:
 
-    min( Σ s_i,  Σ_{not spot} s_i / (1 − spot_share),  max{L: Σ_types min(s_i, type_share·L) ≥ L} )
+    min( s,  s of what is not spot / (1 − spot_share),  max{L: Σ_types min(c_i, type_share·L) ≥ L} )
 
 A single service with at most two types in a mix (or two and spot) is covered exactly; ``menu`` states its generator.
 """
@@ -40,7 +40,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a mix must satisfy whatever the load."""
+    """What a mix must satisfy."""
 
     spot_share: float = 0.0
     type_share: float | None = None
@@ -119,14 +119,14 @@ class Steps:
 
 def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     """Largest load each mix serves under the rules; −1 where a mix breaks a rule whatever the load."""
-    lost = np.minimum(counts, rules.zones_lost * -(-counts // rules.zones))
-    each = (counts - lost) * np.array([o.capacity for o in offers])
-    found = each.sum(axis=1)
-    spot = np.array([o.spot for o in offers])
+    capacity, spot = np.array([o.capacity for o in offers]), np.array([o.spot for o in offers])
+    steady, every = _after_loss(counts, np.where(spot, 0.0, capacity), capacity, rules)
+    found = every
     if spot.any() and rules.spot_share < 1:
-        found = np.minimum(found, each[:, ~spot].sum(axis=1) / (1.0 - rules.spot_share))
+        found = np.minimum(found, steady / (1.0 - rules.spot_share))
     if rules.type_share is not None:
-        found = np.minimum(found, _shared(offers, each, rules.type_share))
+        kept = (rules.zones - rules.zones_lost) / rules.zones
+        found = np.minimum(found, _shared(offers, counts * capacity * kept, rules.type_share))
     replicas = counts * np.array([o.replicas for o in offers])
     broken = replicas[:, ~spot].sum(axis=1) < rules.min_replicas
     if rules.max_replicas is not None:
@@ -135,6 +135,26 @@ def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
         of_kind = np.array([o.unit if o.kind in kinds else 0 for o in offers])
         broken |= counts @ of_kind > maximum
     return np.where(broken, -1.0, found)
+
+
+def _after_loss(counts: Ints, steady: Floats, capacity: Floats, rules: Rules) -> tuple[Floats, Floats]:
+    """Non-spot and whole capacity left in the worst case when zones are lost.
+
+    Machines are dealt to the zones in turn, each type going on where the last one stopped, spot last.
+    """
+    if not rules.zones_lost:
+        return counts @ steady, counts @ capacity
+    order = np.argsort(steady == 0, kind="stable")
+    zones, turn = np.arange(rules.zones), np.zeros(len(counts), dtype=np.int64)
+    held = np.zeros((2, len(counts), rules.zones))
+    for j in order:
+        more = (zones[None, :] - turn[:, None]) % rules.zones < (counts[:, j] % rules.zones)[:, None]
+        dealt = (counts[:, j] // rules.zones)[:, None] + more
+        held[0] += dealt * steady[j]
+        held[1] += dealt * capacity[j]
+        turn = (turn + counts[:, j]) % rules.zones
+    left = np.sort(held, axis=2)[:, :, : rules.zones - rules.zones_lost].sum(axis=2)
+    return left[0], left[1]
 
 
 def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:

@@ -50,10 +50,11 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     checks["bill"] = _cross_check(load, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
+    certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
+                              {name: float(value) for name, value in checks.items()})
     return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, bindings,
                 answer.excuses_frame(market, schedule, charged),
-                Certificate("optimal", min(objective, bound + other), objective, "HiGHS through PuLP", checks),
-                paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed),
+                certificate, paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed),
                 time_zone=scenario.time_zone)
 
 

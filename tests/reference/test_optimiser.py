@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from planner.optimize.billing import Instrument, settle
+from planner.optimize.conflict import diagnose
 from planner.optimize.model import build
 from planner.optimize.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
 from planner.optimize.solve import solve
@@ -18,15 +20,21 @@ def cases(config) -> list[Path]:
     return sorted((Path(config.getoption("--reference")) / "optimiser").glob("*.json"))
 
 
+KINDS = {
+    "plan_case": lambda c: c.get("kind", "plan") == "plan",
+    "marginal_case": lambda c: bool(c["expected"].get("marginal")),
+    "infeasible_case": lambda c: c.get("kind", "plan") == "plan" and c["expected"]["status"] == "infeasible",
+    "billing_case": lambda c: c.get("kind") == "billing",
+    "frontier_case": lambda c: c.get("kind") == "frontier",
+}
+
+
 def pytest_generate_tests(metafunc):
-    files = cases(metafunc.config)
-    for kind in ("plan", "billing", "frontier"):
-        if f"{kind}_case" in metafunc.fixturenames:
-            found = [f for f in files if json.loads(f.read_text()).get("kind", "plan") == kind]
-            found = [pytest.param(f, marks=pytest.mark.slow) if f.stem in SLOW else f for f in found]
-            absent = pytest.mark.skip(reason="no folder optimiser in the reference folder given by --reference")
-            metafunc.parametrize(f"{kind}_case", found or [pytest.param(None, marks=absent)],
-                                 ids=lambda f: f.stem if isinstance(f, Path) else "none")
+    for kind in set(KINDS) & set(metafunc.fixturenames):
+        found = [f for f in cases(metafunc.config) if KINDS[kind](json.loads(f.read_text()))]
+        marked = [pytest.param(f, marks=pytest.mark.slow) if f.stem in SLOW else f for f in found]
+        absent = pytest.mark.skip(reason="no such case in the folder optimiser given by --reference")
+        metafunc.parametrize(kind, marked or [pytest.param(None, marks=absent)], ids=lambda f: f.stem if isinstance(f, Path) else "none")
 
 
 def to_problem(case: dict) -> Problem:
@@ -80,3 +88,72 @@ def test_plan_costs_the_known_optimum(plan_case):
     assert found.status == expected["status"]
     if expected["status"] == "optimal":
         assert found.objective == pytest.approx(expected["cost"], rel=1e-6, abs=1e-9)
+
+
+def test_a_right_dual_lies_between_the_one_sided_marginals(marginal_case):
+    case = json.loads(marginal_case.read_text())
+    model = build(to_problem(case))
+    found = solve(model.lp)
+    for name, sides in case["expected"]["marginal"].items():
+        constraint, _, subject = name.partition(":")
+        row = {"limit": ("limit", subject), "max": ("product_max", subject), "budget": (f"{subject}_budget", "")}[constraint]
+        dual = sum(d for (c, s, _), d in zip(model.rows, found.duals, strict=True) if (c, s) == row)
+        low, high = sorted((sides["per_unit_less"], sides["per_unit_more"]))
+        assert low - 1e-6 * abs(low) - 1e-9 <= dual <= high + 1e-6 * abs(high) + 1e-9
+
+
+REASONS = {"limit": "limit", "demand": "demand", "spot_share": "spot_share", "type_share": "type_share", "zones": "zones",
+           "min_instances": "min_instances", "min_per_zone": "min_instances", "spot_max": "spot_max", "product_max": "max",
+           "product_min": "min", "upfront_budget": "budget", "total_budget": "budget"}
+
+
+def reason(restriction) -> str:
+    constraint, subject = restriction
+    return f"{REASONS[constraint]}:{constraint.removesuffix('_budget') if constraint.endswith('_budget') else subject}"
+
+
+def test_an_infeasible_plan_names_a_right_reason(infeasible_case):
+    case = json.loads(infeasible_case.read_text())
+    expected = case["expected"]
+    found = diagnose(to_problem(case))
+    if expected["each_alone_restores"]:
+        assert {reason(r) for r in found.alone} == set(expected["each_alone_restores"])
+    else:
+        assert set(map(reason, found.together)) & {name for conflict in expected["minimal_conflicts"] for name in conflict}
+
+
+def test_the_bill_applies_commitments_in_its_order(billing_case):
+    case = json.loads(billing_case.read_text())
+    expected = case["expected"]
+    usage = {k: np.array([float(n)]) for k, n in case["usage"].items()}
+    reservations = [Instrument(r["id"], r["units"], {k: r["applies_to"][k] for k in r["order"]}) for r in case.get("reservations", [])]
+    plans = [Instrument(p["id"], p["commitment"], p["rates"], p["rank"]) for p in case.get("plans", [])]
+    covered, left = settle(usage, case["on_demand"], reservations + plans)
+    uncovered = sum(float(n[0]) * case["on_demand"][k] for k, n in left.items())
+    fixed = sum(r["units"] * r["hourly"] for r in case.get("reservations", [])) + sum(p["commitment"] for p in case.get("plans", []))
+    assert uncovered == pytest.approx(expected["on_demand"], rel=1e-6, abs=1e-9)
+    assert uncovered + fixed == pytest.approx(expected["cost"], rel=1e-6)
+    for name, count in expected["covered"].items():
+        instrument, _, key = name.partition(":")
+        assert covered[instrument, key][0] == pytest.approx(count, rel=1e-6)
+    assert fixed + cheapest(case) == pytest.approx(expected["cheapest_conceivable"], rel=1e-6)
+
+
+def cheapest(case: dict) -> float:
+    """On-demand cost under the cheapest conceivable application: the product's linear program with existing pools."""
+    pools = [Pool(r["id"], r["applies_to"], r["units"]) for r in case.get("reservations", [])]
+    pools += [Pool(p["id"], p["rates"], p["commitment"]) for p in case.get("plans", [])]
+    found = solve(build(Problem(
+        tuple(Workload(k, np.array([[float(n)]]), {k: 1.0}) for k, n in case["usage"].items()),
+        tuple(Type(k, price) for k, price in case["on_demand"].items()), np.ones(1), tuple(pools))).lp)
+    return found.objective
+
+
+def test_every_point_of_a_frontier(frontier_case):
+    case = json.loads(frontier_case.read_text())
+    for point, expected in zip(case["points"], case["expected"]["points"], strict=True):
+        moved = {**case, "workloads": [{**w, "capacity": point["capacity"].get(w["id"], w["capacity"])} for w in case["workloads"]]}
+        found = solve(build(to_problem(moved)).lp)
+        assert found.status == expected["status"]
+        if expected["status"] == "optimal":
+            assert found.objective == pytest.approx(expected["cost"], rel=1e-6)
