@@ -1,0 +1,91 @@
+"""The composition: figures reconcile, seeds repeat, variants sweep the same on any executor."""
+
+import io
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+import test_cli
+
+from planner import export
+from planner.data import data_path
+from planner.errors import InfeasiblePlan
+from planner.scenario import Scenario
+from planner.study import run, sweep
+
+
+@pytest.fixture(scope="module", name="small")
+def small_scenario(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small")
+    test_cli.traffic().to_csv(folder / "web.csv", index=False)
+    return Scenario.from_yaml(test_cli.SCENARIO, folder=folder)
+
+
+@pytest.fixture(scope="module", name="study")
+def small_study(small):
+    return run(small, paths=30)
+
+
+def test_rows_are_the_objective_the_summary_and_the_csv(study):
+    total = study.plan.cost["effective_cost_usd"].sum()
+    assert total == pytest.approx(study.plan.objective_usd, rel=1e-6)
+    assert total == pytest.approx(study.plan.summary()["total_usd"], rel=1e-12)
+    assert total == pytest.approx(study.plan.certificate.upper_bound_usd, rel=1e-6)
+    assert total == pytest.approx(pd.read_csv(io.StringIO(export.to_csv(study.plan.cost)))["effective_cost_usd"].sum(), rel=1e-12)
+    assert total == pytest.approx(study.plan.monthly()["effective_cost_usd"].sum(), rel=1e-12)
+    assert study.plan.certificate.lower_bound_usd <= total * (1 + 1e-9)
+
+
+def test_law_52_the_same_seed_gives_the_same_bytes(small, study):
+    again = run(small, paths=30)
+    for name, frame in export.tables(study.plan, study.replay).items():
+        assert export.to_csv(frame) == export.to_csv(export.tables(again.plan, again.replay)[name])
+    assert again.plan.paths_usd == study.plan.paths_usd
+
+
+def test_the_replay_has_not_seen_the_plans_paths(small, study):
+    other = run(small.replace(seed=1), paths=30)
+    assert not (other.load.services["web"].arrival_rate_rps == study.load.services["web"].arrival_rate_rps).all()
+    assert study.replay.paths == 30
+
+
+def test_law_59_the_median_bill_is_not_the_bill_of_the_median_load(study):
+    summary = study.plan.summary()
+    assert summary["p10_usd"] <= summary["p50_usd"] <= summary["p90_usd"]
+    assert summary["p50_usd"] != summary["total_usd"]
+    assert len(study.plan.paths_usd) == 30
+
+
+def test_law_2_a_tighter_target_costs_no_less(small, study):
+    tight = run(small.replace(**{"services.web.objective": {"latency_p99_s": 0.2}}), paths=30)
+    assert tight.plan.total_usd >= study.plan.total_usd * (1 - study.plan.certificate.gap_share)
+
+
+def test_a_sweep_keeps_the_variants_that_fail_and_the_executor_does_not_matter(small):
+    variants = {
+        "as it is": {},
+        "two zones": {"limits.zones": 2, "limits.zones_lost": 1},
+        "too fast": {"services.web.objective.latency_p99_s": 0.001},
+    }
+    here = sweep(small, variants, paths=10)
+    assert here["variant"].tolist() == list(variants)
+    assert here["total_usd"].iloc[1] > here["total_usd"].iloc[0]
+    assert here["total_usd"].isna().tolist() == [False, False, True]
+    assert "To make it possible" in here["error"].iloc[2]
+    with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(2) as processes:
+        for executor in (threads, processes):
+            pd.testing.assert_frame_equal(sweep(small, variants, paths=10, executor=executor), here, check_exact=True)
+
+
+def test_an_impossible_target_is_infeasible(small):
+    with pytest.raises(InfeasiblePlan) as caught:
+        run(small.replace(**{"services.web.objective.latency_p99_s": 0.001}), paths=10)
+    assert caught.value.relaxations
+
+
+@pytest.mark.parametrize("name", ["web", "chat", "embed", "demo"])
+def test_bundled_scenarios_read_back(name):
+    scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
+    assert Scenario.from_yaml(scenario.to_yaml(), folder=scenario.folder) == scenario
+    for service in scenario.services:
+        assert scenario.traffic_file(service).is_file()
