@@ -228,11 +228,14 @@ class _Table:
     """Latency of one pool on a grid of utilization for a few pool sizes; sizes between take the next smaller one (no less latency)."""
 
     def __init__(self, pool: _Pool, bounds: list[tuple[str, str, float, float]]) -> None:
-        most = int(pool.replicas.max(initial=0.0))
-        self.sizes = np.unique(np.r_[np.arange(1, min(most, 8) + 1), np.geomspace(8, max(most, 8), 24).astype(int)])
-        self.sizes = self.sizes[self.sizes <= max(most, 1)]
+        most = max(int(pool.replicas.max(initial=0.0)), 1)
         metric = bounds[0][1]
-        self.saturation = np.array([_saturation(pool.model, int(n), metric) for n in self.sizes]) / pool.tries
+        alone = _saturation(pool.model, 1, metric)
+        if _splits(pool.model, bounds, alone, most):
+            most = 1
+        sizes = np.r_[np.arange(1, min(most, 8) + 1), np.geomspace(8, max(most, 8), 24).astype(int)]
+        self.sizes = np.unique(sizes[sizes <= most])
+        self.saturation = np.array([alone, *(_saturation(pool.model, int(n), metric) for n in self.sizes[1:])]) / pool.tries
         self.rates = self.saturation[:, None] * _GRID
         total = self.rates * self.sizes[:, None] * pool.tries
         self.latency = np.stack(
@@ -248,6 +251,15 @@ class _Table:
     def row(self, replicas: Floats) -> NDArray[np.intp]:
         """Row of the table for each pool size."""
         return np.clip(np.searchsorted(self.sizes, replicas, side="right") - 1, 0, None)
+
+
+def _splits(model: LatencyModel, bounds: list[tuple[str, str, float, float]], alone: float, most: int) -> bool:
+    """Whether a pool of ``most`` is no better than as many pools of one: then one row of the table serves every size."""
+    probe = alone * np.array([0.3, 0.7, 0.95])
+    return all(
+        np.allclose(model.latency_s(probe, 1, q, metric), model.latency_s(probe * most, most, q, metric), rtol=1e-6)
+        for _, metric, q, _ in bounds
+    )
 
 
 def _saturation(model: LatencyModel, replicas: int, metric: str) -> float:
