@@ -173,14 +173,21 @@ def fewest_servers(rate: float, mu: float, quantile: float, target_s: float, of:
     """
     if of == "response" and math.exp(-mu * target_s) >= 1 - quantile:
         return None
-    a, b, c = rate / mu, 1.0, 0
-    ceiling = int(a + 60 * math.sqrt(a + 1) + 60)
-    while c < ceiling:
+    a = rate / mu
+    c = int(a)
+    b = _blocking(a, c)
+    while True:
         c += 1
         b = a * b / (c + a * b)
         if a < c and _meets(a, c, b / (1 - a / c * (1 - b)), mu * target_s, 1 - quantile, of):
             return c
-    return None
+
+
+def _blocking(a: float, c: int) -> float:
+    """Erlang B at one c as the Poisson ratio e^{−a}a^c/c! / P(N ≤ c), without the recursion."""
+    from scipy.special import gammaincc, gammaln
+
+    return float(math.exp(c * math.log(a) - a - gammaln(c + 1)) / gammaincc(c + 1, a))
 
 
 def _meets(a: float, c: int, c_wait: float, x: float, tail: float, of: str) -> bool:

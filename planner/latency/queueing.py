@@ -5,35 +5,33 @@ worker busy for a service time of known mean and squared coefficient of variatio
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from planner.errors import ScenarioError
-from planner.latency import mgc
-from planner.latency.erlang import mmc_response_quantile_s, mmc_response_tail
+from planner.errors import PlannerError, ScenarioError
+from planner.latency import pools
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.latency.service_law import Kind, ServiceLaw
+from planner.latency.simulation import Balancer, Discipline, Pool
 from planner.scenario import Objective
 
 Array = NDArray[np.float64]
-Balancer = Literal["random", "round_robin", "jsq", "jsq2", "central"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
-_TABLE_QUANTILES = (0.5, 0.9, 0.95, 0.99)
 _SYSTEM_MEMORY_GIB = 0.5
 
 
 @dataclass(frozen=True)
 class QueueLatency:
-    """A pool of replicas of ``servers`` workers each, G/G/c inside a replica, under a balancer.
+    """A pool of replicas of ``servers`` workers each under a balancer, first come first served or processor sharing inside.
 
     ``service_time_s`` mean of one request alone on the machine [s]; ``law`` its shape;
     ``slowdown`` how much longer a request takes when all workers are busy (hyper-threads share a core), growing
@@ -41,9 +39,9 @@ class QueueLatency:
     ``arrival_scv`` of the gaps between requests at the pool (1 = Poisson); ``input_error_share`` how far the
     user's service time may be off on this machine, as half a 90 % band.
 
-    With ``random`` balancing each replica sees a Poisson split and is an M/G/c of its own; with ``central`` all
-    workers of the pool share one queue; ``round_robin``, ``jsq`` (fewest requests present) and ``jsq2`` (the
-    better of two) lie between the two, and the slower of them, ``random``, is answered.
+    With ``random`` balancing each replica sees a Poisson split and is an M/G/c of its own; with ``round_robin`` it sees
+    Erlang-n gaps; with ``central`` all workers share one queue; ``jsq`` (fewest requests present) and ``jsq2``
+    (the better of two drawn) are simulated, as are processor sharing and heavy tails (scv > 4).
     """
 
     servers: int
@@ -52,6 +50,7 @@ class QueueLatency:
     slowdown: float = 0.0
     arrival_scv: float = 1.0
     balancer: Balancer = "random"
+    discipline: Discipline = "fcfs"
     input_error_share: float = 0.1
 
     @property
@@ -61,109 +60,49 @@ class QueueLatency:
 
     @property
     def method(self) -> str:
-        """The formula used and how good it is."""
-        pool = {"random": "each replica a random split", "central": "one shared queue"}.get(
-            self.balancer, f"{self.balancer} bounded from above by random balancing")
-        if self._exact:
-            return f"M/M/{self.servers} exactly (Erlang 1917), {pool}"
-        return f"G/G/{self.servers} by the Tijms reduction (1981), p99 within {self._method_error:.0%}, {pool}"
+        """The formula or simulation behind one replica, how good it is, and how replicas share the load."""
+        words, error = pools.method_and_error(self._pool(1))
+        good = f", p99 within {error:.1%}" if error else ""
+        return f"{words}{good}; {self.balancer} balancing over replicas"
 
     @property
     def error_share(self) -> float:
         """Method and input error together, in quadrature."""
-        return math.hypot(self._method_error, self.input_error_share)
-
-    @property
-    def _exact(self) -> bool:
-        return self.law.kind == "exponential" and self.arrival_scv == 1
-
-    @property
-    def _method_error(self) -> float:
-        if self._exact:
-            return 0.0
-        arrivals = 0.0 if self.arrival_scv == 1 else 0.15
-        return arrivals + (0.05 if self.law.scv <= 1 else 0.10 if self.law.scv <= 4 else 0.35)
+        return math.hypot(pools.method_and_error(self._pool(1))[1], self.input_error_share)
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
         """Quantile of the response time [s]; ``inf`` at ρ ≥ 1. Raises :class:`ScenarioError` for ``ttft`` or ``tpot``."""
         _only_latency(metric)
-        servers, rate, scv = self._queue(np.asarray(arrival_rate_rps, dtype=np.float64), replicas)
-        alone = rate * self.service_time_s / servers
+        rate = np.asarray(arrival_rate_rps, dtype=np.float64)
+        alone = rate * self.service_time_s / (self.servers * replicas)
         rho = np.where(alone * (1 + self.slowdown) < 1, alone / np.maximum(1 - self.slowdown * alone, 1e-9), 1.0)
         service_s = self.service_time_s * (1 + self.slowdown * rho)
-        if self.law.kind == "exponential" and scv == 1:
-            return np.asarray(service_s * mmc_response_quantile_s(rho * servers, 1.0, servers, quantile))
-        return np.asarray(service_s * _from_table(self.law, servers, scv, quantile, rho))
+        return np.asarray(service_s * pools.response_quantile(self._pool(replicas), quantile, rho))
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
         """Largest pool rate with every bound met; 0 where the service alone misses one."""
         best = Goodput(math.inf, "", math.nan)
         for name, metric, quantile, limit_s in objective.bounds():
             _only_latency(metric)
-            servers, _, scv = self._queue(np.zeros(1), replicas)
-            rho = _largest_utilization(self.law, servers, scv, quantile, limit_s / self.service_time_s, self.slowdown)
-            rate = rho * servers / (self.service_time_s * (1 + self.slowdown * rho)) * (1 if self.balancer == "central" else replicas)
+            rho = pools.largest_utilization(self._pool(replicas), quantile, limit_s / self.service_time_s, self.slowdown)
+            rate = rho * self.servers * replicas / (self.service_time_s * (1 + self.slowdown * rho))
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, rho)
         return best
 
-    def _queue(self, rate: Array, replicas: int) -> tuple[int, Array, float]:
-        """The one queue to solve: workers, its arrival rates, the scv of its gaps."""
-        if self.balancer == "central":
-            return self.servers * replicas, rate, self.arrival_scv
-        # a random split of n ways keeps 1/n of the departure from Poisson
-        return self.servers, rate / replicas, 1 + (self.arrival_scv - 1) / replicas
+    def _pool(self, replicas: int) -> Pool:
+        return _pool(self.law, self.servers, replicas, self.balancer, self.discipline, self.arrival_scv)
+
+
+@lru_cache(maxsize=65536)
+def _pool(law: ServiceLaw, servers: int, replicas: int, balancer: Balancer, discipline: Discipline, arrival_scv: float) -> Pool:
+    gaps = ServiceLaw("hyperexponential", arrival_scv) if arrival_scv > 1 else ServiceLaw.of(arrival_scv)
+    return Pool(law, servers, replicas, balancer, discipline, gaps)
 
 
 def _only_latency(metric: str) -> None:
     if metric != "latency":
         raise ScenarioError(f"objective: the queue model answers latency, not {metric}. Give latency_p…_s bounds")
-
-
-def _from_table(law: ServiceLaw, servers: int, scv: float, quantile: float, utilization: Array) -> Array:
-    """Response quantile in mean services at any utilization, from the nodes of the reduction."""
-    spline = _spline(law, servers, scv, quantile)
-    odds = np.where(utilization < 1, utilization / np.where(utilization < 1, 1 - utilization, 1.0), np.inf)
-    top = mgc.ODDS[-1]
-    inside = np.exp(spline(np.log(_SHIFT + np.minimum(odds, top))))
-    # beyond the last node heavy traffic grows like 1/(1 − ρ)
-    return np.asarray(inside * np.where(odds > top, (1 + odds) / (1 + top), 1.0))
-
-
-_SHIFT = 0.05
-
-
-@lru_cache(maxsize=4096)
-def _spline(law: ServiceLaw, servers: int, scv: float, quantile: float) -> Callable[[Array], Array]:
-    from scipy.interpolate import PchipInterpolator
-
-    known = quantile in _TABLE_QUANTILES
-    rows = mgc.response_table(law, servers, _TABLE_QUANTILES if known else (quantile,), scv)
-    row = rows[_TABLE_QUANTILES.index(quantile) if known else 0]
-    spline: Callable[[Array], Array] = PchipInterpolator(np.log(_SHIFT + mgc.ODDS), np.log(row))
-    return spline
-
-
-@lru_cache(maxsize=65536)
-def _largest_utilization(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, slowdown: float) -> float:
-    """Largest ρ whose response quantile is within ``limit`` idle services; 0 if the service alone misses it."""
-    if law.quantile(quantile) > limit:
-        return 0.0
-    low, high = 0.0, 1.0
-    exact = law.kind == "exponential" and scv == 1
-    meets = _meets_exactly if exact else _meets_in_table
-    for _ in range(44):
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if meets(law, servers, scv, quantile, limit / (1 + slowdown * middle), middle) else (low, middle)
-    return low
-
-
-def _meets_exactly(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, utilization: float) -> bool:  # noqa: ARG001
-    return float(mmc_response_tail(limit, utilization * servers, 1.0, servers)) <= 1 - quantile
-
-
-def _meets_in_table(law: ServiceLaw, servers: int, scv: float, quantile: float, limit: float, utilization: float) -> bool:
-    return float(_from_table(law, servers, scv, quantile, np.asarray(utilization))) <= limit
 
 
 class Queue(BaseModel):
@@ -177,6 +116,7 @@ class Queue(BaseModel):
     service time was measured with all threads busy).
     ``speed`` relative speed of instance types, families or architectures (most specific wins; others are 1).
     ``memory_gib`` fixed for each replica, ``memory_gib_per_request`` for each busy worker.
+    ``balancer`` over replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``); ``discipline`` inside one.
     ``burstable`` what to do with machines that earn CPU credits: plan on their ``baseline``, or ``exclude`` them.
     ``error_share`` half of the 90 % band of the service time on a machine where it was not measured.
     """
@@ -193,8 +133,19 @@ class Queue(BaseModel):
     memory_gib_per_request: NonNegative = 0.0
     archs: tuple[Literal["x86_64", "arm64"], ...] = ("x86_64", "arm64")
     balancer: Balancer = "random"
+    discipline: Discipline = "fcfs"
     burstable: Literal["baseline", "exclude"] = "baseline"
     error_share: Share = 0.1
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        try:
+            _ = self.law
+        except PlannerError as error:
+            raise ValueError(str(error)) from None
+        if self.discipline == "ps" and self.balancer == "central":
+            raise ValueError("discipline ps shares inside replicas; choose a balancer other than central")
+        return self
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
         """One replica that fills the machine, or the excuse (architecture, accelerator, memory, CPU)."""
@@ -204,10 +155,14 @@ class Queue(BaseModel):
         servers = self.workers(machine)
         if isinstance(servers, Excuse):
             return servers
-        law = ServiceLaw.of(self.service_scv, self.service_law)
-        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), law, self.slowdown(machine), arrivals.scv,
-                             self.balancer, self.error_share)
+        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), self.law, self.slowdown(machine), arrivals.scv,
+                             self.balancer, self.discipline, self.error_share)
         return (Deployment(1.0, "", model),)
+
+    @property
+    def law(self) -> ServiceLaw:
+        """The shape of the service time."""
+        return ServiceLaw.of(self.service_scv, self.service_law)
 
     def workers(self, machine: Machine) -> int | Excuse:
         """Parallel workers c = floor(vcpus/vcpus_per_request), fewer where memory runs out first."""

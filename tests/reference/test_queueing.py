@@ -1,0 +1,178 @@
+"""The product against the table of known queueing answers, row by row, each within the row's own tolerance."""
+
+import csv
+import math
+import re
+from functools import lru_cache
+
+import pytest
+
+from planner.latency import batching, erlang
+from planner.latency.balancing import power_of_choices_mean_response
+from planner.latency.service_law import ServiceLaw
+from planner.latency.simulation import POISSON, Pool
+from planner.latency.solve import Solution, solve
+from planner.latency.usl import ScalabilityLaw
+
+REQUESTS = {"fcfs": 20_000_000, "ps": 8_000_000}
+
+
+@pytest.fixture(scope="module")
+def folder(reference):
+    return reference("queueing")
+
+
+def read(folder, *kinds):
+    with (folder / "queueing_cases.csv").open(newline="", encoding="utf-8") as file:
+        return [r for r in csv.DictReader(file) if any(r["kind"].startswith(k) for k in kinds)]
+
+
+def params(row):
+    """``a=1; b=2`` as a dictionary; parts without ``=`` under their own text."""
+    parts = [p.strip() for p in row["params"].split(";") if p.strip()]
+    return {k.strip(): v.strip() for k, _, v in (p.partition("=") for p in parts)}
+
+
+def law(text, scv):
+    """``exponential``, ``erlang2``, ``h2 balanced means``, ``lognormal``, ``deterministic``, ``poisson`` with a squared cv."""
+    if text in ("exponential", "poisson"):
+        return POISSON
+    if text.startswith("erlang"):
+        return ServiceLaw("gamma", 1 / int(text.removeprefix("erlang")))
+    return ServiceLaw({"h2": "hyperexponential"}.get(text.split()[0], text.split()[0]), scv)
+
+
+def laws(row):
+    """(gaps, service) of ``arrival_cv2=1 (poisson); service_cv2=4 (lognormal)`` or ``poisson; service_cv2=...``."""
+    found = {k: law(name, float(scv)) for k, scv, name in re.findall(r"(\w+)_cv2=([\d.]+) \(([^)]+)\)", row["params"])}
+    return found.get("arrival", POISSON), found["service"]
+
+
+@lru_cache(maxsize=512)
+def solved(pool: Pool, utilization: float, exact: bool) -> Solution:
+    return solve(pool, utilization, exact=exact, requests=REQUESTS[pool.discipline], seed=11)
+
+
+def of_solution(solution: Solution, metric: str, mu: float) -> float:
+    named = re.fullmatch(r"(wait|response)_p(\d+)", metric)
+    if named:
+        return getattr(solution, f"{named[1]}_quantile")(int(named[2]) / 10 ** len(named[2])) / mu
+    value = getattr(solution, metric)
+    return value if metric == "p_wait" else value / mu
+
+
+def queue(row, pool):
+    lam, mu, c = float(row["lam"]), float(row["mu"]), int(row["c"])
+    return of_solution(solved(pool, lam / mu / c, True), row["metric"], mu)
+
+
+def balanced(row):
+    name, discipline = re.fullmatch(r"load balancer (\w+), (\w+) per server", row["model"]).groups()
+    balancer = {"rr": "round_robin"}.get(name, name)
+    gaps, service = laws(row)
+    return queue(row, Pool(service, 1, int(row["c"]), balancer, discipline, gaps))
+
+
+def fitted(row, positive):
+    name, *rows = params(row)["dataset"].split(maxsplit=1)
+    assert rows in ([], ["all rows"]), f"unknown selection {rows}"
+    points = [(float(r["load"]), float(r["throughput"])) for r in row["_usl"] if r["dataset"] == name]
+    found = ScalabilityLaw.fit(*zip(*points, strict=True), positive=positive)
+    predicted = re.fullmatch(r"predict_load_(\d+)", row["metric"])
+    return float(found.throughput(float(predicted[1]))) if predicted else getattr(found, row["metric"])
+
+
+def fewest(row):
+    p = params(row)
+    found = erlang.fewest_servers(float(row["lam"]), float(row["mu"]), float(p["quantile"]), float(p["target"]), p["of"])
+    return "infeasible" if found is None else found
+
+
+def batched(row):
+    setup, each = map(float, re.search(r"batch_time=([\d.]+)\+([\d.]+)\*b", row["params"]).groups())
+    assert "unlimited batch" in row["params"]
+    return batching.simulate_batches(float(row["lam"]), setup, each, requests=20_000_000, seed=11).mean_latency_s
+
+
+def erlang_a(row):
+    found = erlang.erlang_a(float(row["lam"]), float(row["mu"]), int(row["c"]), float(params(row)["abandon_rate"]))
+    return found[{"mean_wait_all": "mean_wait_s"}.get(row["metric"], row["metric"])]
+
+
+def limited(row):
+    found = erlang.mmck(float(row["lam"]), float(row["mu"]), int(row["c"]), int(params(row)["K"]))
+    names = {"mean_wait_accepted": "mean_wait_s", "mean_response_accepted": "mean_response_s", "throughput": "throughput_rps"}
+    return found[names.get(row["metric"], row["metric"])]
+
+
+def mg1(row):
+    lam, mu = float(row["lam"]), float(row["mu"])
+    wait = erlang.mg1_mean_wait_s(lam, 1 / mu, float(params(row)["service_cv2"]))
+    return {"mean_response": wait + 1 / mu, "mean_wait": wait}[row["metric"]]
+
+
+def choices(row):
+    return power_of_choices_mean_response(float(row["lam"]) / float(row["mu"]), int(params(row)["d"])) / float(row["mu"])
+
+
+ADAPTERS = {
+    "M/M/c": lambda r: queue(r, Pool(POISSON, int(r["c"]))),
+    "M/M/c/K": limited,
+    "Erlang B": lambda r: float(erlang.erlang_b(float(r["lam"]) / float(r["mu"]), int(r["c"]))),
+    "Erlang A (M/M/c+M)": erlang_a,
+    "M/G/1": mg1,
+    "M/G/1-PS": lambda r: erlang.mg1_ps_mean_response_s(float(r["lam"]), 1 / float(r["mu"])),
+    "M/D/c": lambda r: erlang.mdc_mean_wait_s(float(r["lam"]), 1 / float(r["mu"]), int(r["c"])),
+    "PH/PH/c": lambda r: queue(r, Pool(laws(r)[1], int(r["c"]), gaps=laws(r)[0])),
+    "G/G/c FCFS, one queue": lambda r: queue(r, Pool(laws(r)[1], int(r["c"]), gaps=laws(r)[0])),
+    "min servers M/M/c": fewest,
+    "power of d choices, M/M per server, infinite pool": choices,
+    "dynamic batching, one server": batched,
+    "USL fit (least squares, 3 parameters)": lambda r: fitted(r, positive=False),
+    "USL fit (least squares, beta >= 0)": lambda r: fitted(r, positive=True),
+    "USL closed form": lambda r: getattr(ScalabilityLaw(float(params(r)["alpha"]), float(params(r)["beta"])), r["metric"]),
+}
+
+
+def answer(row):
+    if row["model"].startswith("load balancer "):
+        return balanced(row)
+    return ADAPTERS[row["model"]](row)
+
+
+def within(row, got):
+    """Relative tolerance of the row; ``abs_tol`` in its parameters replaces it; 0 means equal."""
+    if isinstance(got, str) or not re.fullmatch(r"[-+\d.eE]+", row["value"]):
+        return str(got) == row["value"]
+    value, tolerance = float(row["value"]), params(row).get("abs_tol")
+    allowed = float(tolerance) if tolerance else float(row["tol_rel"]) * abs(value)
+    return math.isfinite(got) and abs(got - value) <= allowed + 4e-16 * abs(value)
+
+
+def prove(folder, *kinds):
+    """Every row of these kinds; fails with one line for each row that misses."""
+    with (folder / "usl_data.csv").open(newline="", encoding="utf-8") as file:
+        usl = list(csv.DictReader(file))
+    rows = read(folder, *kinds)
+    if not rows:
+        pytest.skip(f"no row of kind {', '.join(kinds)} in this folder")
+    wrong = []
+    for row in rows:
+        got = answer({**row, "_usl": usl})
+        if not within(row, got):
+            wrong.append(f"{row['id']}: {got} is not {row['value']} within {row['tol_rel']} ({row['model']}, {row['params']})")
+    print(f"{len(rows) - len(wrong)} of {len(rows)} rows {'/'.join(kinds)} within tolerance")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_exact_rows(folder):
+    prove(folder, "exact", "limit")
+
+
+def test_published_rows(folder):
+    prove(folder, "published")
+
+
+@pytest.mark.slow
+def test_simulated_rows(folder):
+    prove(folder, "simulated")
