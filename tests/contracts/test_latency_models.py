@@ -28,6 +28,11 @@ CASES = {
     "queue-lumpy": ("queue", {"service_time_s": 0.02, "service_scv": 4, "balancer": "central"}, CPU, ANY_LATENCY),
     "measured": ("measured", {"machines": {"m7i.4xlarge": POINTS}}, CPU, ANY_LATENCY),
     "measured-accelerator": ("measured", {"machines": {"H100-SXM-80GB": POINTS}}, GPU, ANY_LATENCY),
+    "queue-turns": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "round_robin"}, CPU, ANY_LATENCY),
+    "queue-watched": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "jsq"}, CPU, ANY_LATENCY),
+    "queue-shared": ("queue", {"service_time_s": 0.02, "discipline": "ps"}, CPU, ANY_LATENCY),
+    "queue-heavy": ("queue", {"service_time_s": 0.01, "service_scv": 12}, CPU, ANY_LATENCY),
+    "accelerated": ("accelerated", {"workload": "resnet50"}, GPU, ANY_LATENCY),
     "llm": ("llm", {"weights": "llama-3.1-8b"}, GPU, ANY_TOKEN),
 }
 
