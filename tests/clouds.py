@@ -134,8 +134,8 @@ class _AwsTalk(Talk):
 
     def _products(self, ask):
         def fits(text):
-            facts = json.loads(text)["product"]["attributes"] if text.startswith("{") else {}
-            return not text.startswith("{") or all(facts.get(f["Field"]) == f["Value"] for f in ask.get("Filters", []))
+            facts = json.loads(text)["product"]["attributes"] if text.startswith('{"product"') else {}
+            return not facts or all(facts.get(f["Field"]) == f["Value"] for f in ask.get("Filters", []))
 
         family = {f["Field"]: f["Value"] for f in ask.get("Filters", [])}.get("productFamily", "")
         known = [t for t in self.server.products if fits(t) and (family or ask["ServiceCode"] != "AmazonEC2" or "volumeApiName" not in t)]

@@ -1,7 +1,19 @@
 """What can be bought: machines, their prices, commitments, storage and network, by provider and region."""
 
 from planner.catalog.providers import PROVIDERS, Provider
+from planner.catalog.refresh import Refreshed, diff, refresh
 from planner.catalog.snapshot import ASSUMED_INTERRUPTIONS_PER_H, GLOBAL, Catalog
 from planner.catalog.tiers import Tier, tier_cost
 
-__all__ = ["ASSUMED_INTERRUPTIONS_PER_H", "GLOBAL", "PROVIDERS", "Catalog", "Provider", "Tier", "tier_cost"]
+__all__ = [
+    "ASSUMED_INTERRUPTIONS_PER_H",
+    "GLOBAL",
+    "PROVIDERS",
+    "Catalog",
+    "Provider",
+    "Refreshed",
+    "Tier",
+    "diff",
+    "refresh",
+    "tier_cost",
+]

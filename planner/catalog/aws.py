@@ -39,8 +39,9 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk
     del known  # EC2 tells shapes itself
     out = Fetched()
     with _asking():
+        cloud = _Aws(raw)
         for region in regions:
-            _fetch_region(region, raw, out, bulk)
+            _fetch_region(region, cloud, out, bulk)
     return out
 
 
@@ -49,6 +50,7 @@ def _asking() -> Iterator[None]:
     try:
         import boto3  # noqa: F401
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.parsers import ResponseParserError
     except ImportError:
         raise CatalogError("refreshing AWS prices needs boto3", where="aws", remedy="pip install 'infra-planner[aws]'") from None
     try:
@@ -67,28 +69,36 @@ def _asking() -> Iterator[None]:
             got=facts.get("Message"),
             remedy="Check the policy in data/catalog/README.md, or try again later",
         ) from None
+    except ResponseParserError:
+        short = "AWS could not be asked: an answer was cut short"
+        raise CatalogError(short, where="aws", remedy="Check the network and try again") from None
     except BotoCoreError as error:
         raise CatalogError(f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again") from None
 
 
-def client(service: str, region: str) -> Any:
-    """A boto3 client that retries throttling and broken connections with growing waits."""
-    import boto3
-    from botocore.config import Config
+class _Aws:
+    """Clients of one refresh, made once each; they retry throttling and broken connections with growing waits."""
 
-    return boto3.client(
-        service,
-        region_name=region,
-        config=Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60),
-    )
+    def __init__(self, raw: RawAnswers) -> None:
+        import boto3
+        from botocore.config import Config
+
+        self.raw, self._session, self._clients = raw, boto3.Session(), dict[tuple[str, str], Any]()
+        self._config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
+
+    def client(self, service: str, region: str) -> Any:
+        """The client of a service in a region."""
+        if (service, region) not in self._clients:
+            self._clients[service, region] = self._session.client(service, region_name=region, config=self._config)
+        return self._clients[service, region]
 
 
-def _fetch_region(region: str, raw: RawAnswers, out: Fetched, bulk: bool) -> None:
-    stamp = {"region": region, "provider": "aws", "as_of": raw.as_of}
-    shapes = _shapes(region, raw)
+def _fetch_region(region: str, cloud: _Aws, out: Fetched, bulk: bool) -> None:
+    stamp = {"region": region, "provider": "aws", "as_of": cloud.raw.as_of}
+    shapes = _shapes(region, cloud)
     for row in shapes.values():
         out.add("instances", **row, **stamp, source="AWS describe_instance_types")
-    prices, terms = _bulk_prices(region, raw) if bulk else _listed_prices(region, raw)
+    prices, terms = _bulk_prices(region, cloud) if bulk else _listed_prices(region, cloud)
     unknown = sorted(set(prices) - set(shapes))
     if unknown:
         out.notes.append(f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}")
@@ -120,7 +130,7 @@ def _fetch_region(region: str, raw: RawAnswers, out: Fetched, bulk: bool) -> Non
                 basis="observed",
                 source="AWS Price List",
             )
-    for name, usd in sorted(_spot(region, raw).items()):
+    for name, usd in sorted(_spot(region, cloud).items()):
         if name in shapes:
             out.add(
                 "rates",
@@ -131,24 +141,24 @@ def _fetch_region(region: str, raw: RawAnswers, out: Fetched, bulk: bool) -> Non
                 basis="zone_median",
                 source="AWS describe_spot_price_history, median over zones",
             )
-    _plans(region, raw, out, prices, stamp)
-    _volumes_and_egress(region, raw, out, stamp)
+    _plans(region, cloud, out, prices, stamp)
+    _volumes_and_egress(region, cloud, out, stamp)
 
 
-def _shapes(region: str, raw: RawAnswers) -> dict[str, dict[str, Any]]:
+def _shapes(region: str, cloud: _Aws) -> dict[str, dict[str, Any]]:
     out = {}
-    for page in client("ec2", region).get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 100}):
+    for page in cloud.client("ec2", region).get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 100}):
         for item in page["InstanceTypes"]:
-            raw.keep(f"{region}-shapes", item)
+            cloud.raw.keep(f"{region}-shapes", item)
             row = shape(item)
             out[row["instance_type"]] = row
     return out
 
 
-def _products(region: str, service: str, filters: Mapping[str, str], raw: RawAnswers, name: str) -> Iterator[dict[str, Any]]:
+def _products(region: str, service: str, filters: Mapping[str, str], cloud: _Aws, name: str) -> Iterator[dict[str, Any]]:
     """Entries of the Price List; each comes as JSON in a string."""
     terms = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in filters.items()]
-    pages = client("pricing", PRICING_REGION).get_paginator("get_products").paginate(ServiceCode=service, Filters=terms)
+    pages = cloud.client("pricing", PRICING_REGION).get_paginator("get_products").paginate(ServiceCode=service, Filters=terms)
     for page in pages:
         for text in page["PriceList"]:
             try:
@@ -160,14 +170,14 @@ def _products(region: str, service: str, filters: Mapping[str, str], raw: RawAns
                     got=text,
                     remedy="The provider's answer is malformed; try again later",
                 ) from None
-            raw.keep(f"{region}-{name}", entry)
+            cloud.raw.keep(f"{region}-{name}", entry)
             yield entry
 
 
-def _listed_prices(region: str, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
+def _listed_prices(region: str, cloud: _Aws) -> tuple[dict[str, float], list[Term]]:
     prices: dict[str, float] = {}
     terms: list[Term] = []
-    for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, raw, "prices"):
+    for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, cloud, "prices"):
         sku = str(within(entry, ("product", "sku"), "Price List"))
         facts = within(entry, ("product", "attributes"), sku)
         if not sells_plain_linux(facts) or facts.get("regionCode") != region:
@@ -185,19 +195,19 @@ def _take(prices: dict[str, float], name: str, usd: float | None, sku: str) -> N
         raise CatalogError("one machine has two on-demand prices", where=f"{sku} {name}", got=(prices[name], usd), remedy="Report the SKU")
 
 
-def _bulk_prices(region: str, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
+def _bulk_prices(region: str, cloud: _Aws) -> tuple[dict[str, float], list[Term]]:
     prices: dict[str, float] = {}
-    with offer_file(client("pricing", PRICING_REGION), region) as lines:
-        offers = read_offers(lines, lambda row: raw.keep(f"{region}-prices", row))
+    with offer_file(cloud.client("pricing", PRICING_REGION), region) as lines:
+        offers = read_offers(lines, lambda row: cloud.raw.keep(f"{region}-prices", row))
     for name, usd, sku in offers.on_demand:
         _take(prices, name, usd, sku)
     return prices, offers.reserved
 
 
-def _spot(region: str, raw: RawAnswers) -> dict[str, float]:
+def _spot(region: str, cloud: _Aws) -> dict[str, float]:
     """Last price before now in each zone: the history lists changes only, so a start of now gives one a zone."""
     pages = (
-        client("ec2", region)
+        cloud.client("ec2", region)
         .get_paginator("describe_spot_price_history")
         .paginate(ProductDescriptions=["Linux/UNIX"], StartTime=datetime.now(UTC), PaginationConfig={"PageSize": 1000})
     )
@@ -205,15 +215,15 @@ def _spot(region: str, raw: RawAnswers) -> dict[str, float]:
     def items() -> Iterator[Mapping[str, Any]]:
         for page in pages:
             for item in page["SpotPriceHistory"]:
-                raw.keep(f"{region}-spot", item)
+                cloud.raw.keep(f"{region}-spot", item)
                 yield item
 
     return spot_usd(items())
 
 
-def _plans(region: str, raw: RawAnswers, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
+def _plans(region: str, cloud: _Aws, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
     """Savings Plans rates as discounts on the on-demand price. A global service without paginator: nextToken is followed by hand."""
-    ask: Callable[..., Any] = client("savingsplans", PRICING_REGION).describe_savings_plans_offering_rates
+    ask: Callable[..., Any] = cloud.client("savingsplans", PRICING_REGION).describe_savings_plans_offering_rates
     facts = {"region": region, "productDescription": "Linux/UNIX", "tenancy": "shared"}
     given: dict[str, Any] = {
         "savingsPlanTypes": ["Compute", "EC2Instance"],
@@ -225,7 +235,7 @@ def _plans(region: str, raw: RawAnswers, out: Fetched, prices: Mapping[str, floa
     while True:
         page = ask(**given)
         for item in page.get("searchResults", []):
-            raw.keep(f"{region}-plans", item)
+            cloud.raw.keep(f"{region}-plans", item)
             rate = plan_rate(item)
             if rate is None or rate[0] not in prices or rate[4] >= prices[rate[0]]:
                 continue
@@ -264,37 +274,16 @@ UPFRONT_SHARE = {"none": 0.0, "partial": 0.5, "all": 1.0}  # a partial Savings P
 _VOLUMES = ("gp3", "gp2", "io2", "st1")
 
 
-def _volumes_and_egress(region: str, raw: RawAnswers, out: Fetched, stamp: Mapping[str, Any]) -> None:
-    for volume in _VOLUMES:
-        for entry in _products(
-            region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage", "volumeApiName": volume}, raw, "volumes"
-        ):
-            for lower, upper, usd, unit in tiers(entry):
-                if unit == "GB-Mo" and usd > 0:
-                    out.add(
-                        "storage",
-                        **stamp,
-                        storage_class=f"block/{volume}",
-                        tier_lower=lower,
-                        tier_upper=upper,
-                        price_usd=usd,
-                        price_unit="GiB-month",
-                        tier_scope="volume",
-                        basis="observed",
-                        source="AWS Price List",
-                    )
+def _volumes_and_egress(region: str, cloud: _Aws, out: Fetched, stamp: Mapping[str, Any]) -> None:
+    listed = {**stamp, "basis": "observed", "source": "AWS Price List"}
+    for entry in _products(region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, "volumes"):
+        volume = entry["product"].get("attributes", {}).get("volumeApiName")
+        for lower, upper, usd, unit in tiers(entry) if volume in _VOLUMES else ():
+            if unit == "GB-Mo" and usd > 0:
+                step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB-month", "tier_scope": "volume"}
+                out.add("storage", **listed, **step, storage_class=f"block/{volume}")
     away = {"fromRegionCode": region, "transferType": "AWS Outbound", "toLocation": "External"}
-    for entry in _products(region, "AWSDataTransfer", away, raw, "transfer"):
+    for entry in _products(region, "AWSDataTransfer", away, cloud, "transfer"):
         for lower, upper, usd, _ in tiers(entry):
-            out.add(
-                "network",
-                **stamp,
-                kind="egress",
-                tier_lower=lower,
-                tier_upper=upper,
-                price_usd=usd,
-                price_unit="GiB",
-                tier_scope="region",
-                basis="observed",
-                source="AWS Price List",
-            )
+            step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB", "tier_scope": "region"}
+            out.add("network", **listed, **step, kind="egress")

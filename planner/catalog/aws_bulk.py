@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import urllib.error
 import urllib.request
@@ -53,7 +54,9 @@ def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - scheme checked above
             yield io.TextIOWrapper(answer, encoding="utf-8", newline="")
-    except (urllib.error.URLError, OSError) as error:
+            if answer.length:  # a connection that ends early looks like the end of the file
+                raise OSError(f"{answer.length} bytes are missing")
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise CatalogError(f"the offer file was cut short: {error}", where=f"aws {region}", remedy="Try again") from None
 
 

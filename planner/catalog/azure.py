@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import math
 import re
@@ -181,7 +182,7 @@ def _get(address: str) -> dict[str, Any]:
             if error.code != 429 and error.code < 500:
                 break
             wait = max(wait, _asked_wait(error.headers.items()))
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             last = f"{type(error).__name__}: {error}"
     raise CatalogError(f"the Retail Prices API could not be read ({last})", where="azure", got=address,
                        remedy="Check the network and try again later; the old snapshot stays in use")  # fmt: skip

@@ -92,11 +92,13 @@ def _tables(home: Path, provider: str) -> dict[str, pd.DataFrame]:
 
 
 def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
-    priced = {r["region"] for r in fetched.rows.get("rates", [])}
+    priced = {r["region"] for r in fetched.rows.get("rates", []) if r["purchase_option"] == "on_demand"}
     for region in regions:
         if region not in priced:
             raise CatalogError(
-                f"{provider} answered without a single price", where=region, remedy="Check the region's name; the old snapshot stays in use"
+                f"{provider} answered without a single on-demand price",
+                where=region,
+                remedy="Check the region's name; the old snapshot stays in use",
             )
 
 
