@@ -146,20 +146,14 @@ def columns_command(frame: str | None) -> None:
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def app(port: int, headless: bool) -> None:
     """Start the browser app (extra app)."""
-    here = Path(__file__).resolve().parent.parent
-    page = next((p for p in (here / "_app.py", here.parent / "app.py") if p.is_file()), None)
     if find_spec("streamlit") is None:
         raise PlannerError("the browser app needs Streamlit", remedy="pip install 'infra-planner[app]'")
-    if page is None:
-        raise PlannerError("app.py is missing", remedy="Reinstall the package, or run from a complete checkout")
     os.execv(  # noqa: S606
         sys.executable,
         [
             sys.executable,
             "-m",
-            "streamlit",
-            "run",
-            str(page),
+            "planner.ui",
             f"--server.port={port}",
             f"--server.headless={str(headless).lower()}",
             "--browser.gatherUsageStats=false",

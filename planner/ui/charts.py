@@ -10,9 +10,15 @@ import pandas as pd
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#3182BD", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"
 COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
-BAND, MIDDLE, PLANNED, CAPACITY = "Load, 8 of 10 futures", "Load, middle", "Load planned for", "Usable capacity"
+BAND, SERVED = "Load, 8 of 10 futures", "Usable capacity"
+# column of a load frame: name in the legend, color, width, dash
+CURVES: dict[str, tuple[str, str, float, list[int]]] = {
+    "p50": ("Load, middle", BLUE, 1.2, [1, 0]),
+    "planned": ("Load planned for", ORANGE, 1.2, [3, 2]),
+    "capacity": (SERVED, GREEN, 2.0, [1, 0]),
+    "left": ("Left if zones fail", PINK, 1.2, [6, 2]),
+}
 
-_LOAD_SCALE = alt.Scale(domain=[BAND, MIDDLE, PLANNED, CAPACITY], range=[SKY, BLUE, ORANGE, GREEN])
 _BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=4)
 _MONEY = "$,.0f"
 
@@ -58,34 +64,23 @@ def load_week(hours: pd.DataFrame, title: str = "The busiest week, hour by hour"
 
 
 def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: str) -> alt.LayerChart:
-    tips = [
-        when,
-        *(
-            alt.Tooltip(f"{c}:Q", title=t, format=",.3~r")
-            for c, t in {
-                "p10": "Load, 1 in 10 below",
-                "p50": MIDDLE,
-                "p90": "Load, 1 in 10 above",
-                "planned": PLANNED,
-                "capacity": CAPACITY,
-            }.items()
-        ),
-    ]
+    curves = {c: style for c, style in CURVES.items() if c in table}
+    scale = alt.Scale(domain=[BAND, *(s[0] for s in curves.values())], range=[SKY, *(s[1] for s in curves.values())])
+    shown = {"p10": "Load, 1 in 10 below", "p90": "Load, 1 in 10 above"} | {c: s[0] for c, s in curves.items()}
+    tips = [when, *(alt.Tooltip(f"{c}:Q", title=t, format=",.3~r") for c, t in shown.items())]
     base = alt.Chart(table).encode(x=x)
-    band = _named(base.mark_area(opacity=0.45, interpolate=shape), BAND, "p10").encode(y2="p90:Q")
-    middle = _named(base.mark_line(strokeWidth=1.2, interpolate=shape), MIDDLE, "p50")
-    planned = _named(base.mark_line(strokeWidth=1, strokeDash=[3, 2], interpolate=shape), PLANNED, "planned")
-    layers = [band, middle, planned]
-    if "capacity" in table:
-        layers.append(_named(base.mark_line(strokeWidth=2, interpolate="step-after"), CAPACITY, "capacity"))
-    hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=[t for t in tips if t.shorthand.split(":")[0] in table])
+    layers = [_named(base.mark_area(opacity=0.45, interpolate=shape), BAND, "p10", scale).encode(y2="p90:Q")]
+    for column, (name, _, width, dash) in curves.items():
+        steps = shape if column in {"p50", "planned"} else "step-after"
+        layers.append(_named(base.mark_line(strokeWidth=width, strokeDash=dash, interpolate=steps), name, column, scale))
+    hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=tips)
     return alt.layer(*layers, hover).properties(title=_title(title, "requests per second"), height=320)
 
 
-def _named(layer: alt.Chart, name: str, column: str) -> alt.Chart:
+def _named(layer: alt.Chart, name: str, column: str, scale: alt.Scale) -> alt.Chart:
     """A layer that stands in the common legend under its own name."""
     return layer.transform_calculate(curve=f"'{name}'").encode(
-        y=alt.Y(f"{column}:Q", title="requests per second"), color=alt.Color("curve:N", scale=_LOAD_SCALE, legend=_BOTTOM)
+        y=alt.Y(f"{column}:Q", title="requests per second"), color=alt.Color("curve:N", scale=scale, legend=_BOTTOM)
     )
 
 

@@ -101,10 +101,15 @@ def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
 
 
 def hourly(study: Study, service: str) -> pd.DataFrame:
-    """:func:`load_hours` with ``capacity``, what the running machines may carry [requests/s]."""
+    """:func:`load_hours` with ``capacity``, what the running machines may carry, and ``left``, the same with the zones lost [requests/s].
+
+    Machines are spread evenly over the zones, so losing k of n zones leaves (n − k) / n.
+    """
     able = usable(study.plan, study.capacity)
-    rates = able[able["service"] == service].groupby("ts")["usable_rps"].sum().reindex(study.load.ts, fill_value=0.0)
-    return load_hours(study.load, study.scenario, service).assign(capacity=rates.to_numpy())
+    limits = study.scenario.limits
+    carried = able[able["service"] == service].groupby("ts")["usable_rps"].sum().reindex(study.load.ts, fill_value=0.0).to_numpy()
+    hours = load_hours(study.load, study.scenario, service).assign(capacity=carried)
+    return hours.assign(left=carried * (1.0 - limits.zones_lost / limits.zones)) if limits.zones_lost else hours
 
 
 def daily(hours: pd.DataFrame) -> pd.DataFrame:
