@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from planner.load import Load, Traffic
+from planner.plan import Plan
 from planner.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load
         for title, lines in (
             ("Where the range of the volume comes from", causes),
             ("What the histories are like", repairs),
-            ("Notes", [f"  {n}" for n in load.notes]),
+            ("Notes", _merged(load.notes)),
         )
         if lines
     ]
@@ -147,13 +148,13 @@ def _head(study: "Study") -> str:
 def _cost(study: "Study") -> str:
     f, plan = study.plan.summary(), study.plan
     rows = [
-        ["amortized cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month"],
+        ["amortized cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month, {_ready(study)}"],
         ["at list prices", usd(f["list_usd"]), f"{percent(f['effective_savings_rate'])} saved"],
         ["paid in cash", usd(f["billed_usd"]), "prepayments in the month of signing"],
         [
             "range P10 to P90",
             f"{usd(f['p10_usd'])} to {usd(f['p90_usd'])}",
-            f"median {usd(f['p50_usd'])}, if capacity follows each load path",
+            f"median {usd(f['p50_usd'])}, if machines follow each future's own load",
         ],
         ["cheapest possible", f"{usd(f['lower_bound_usd'])} or more", f"this plan is within {percent(f['gap_share'], 2)}"],
     ]
@@ -162,6 +163,12 @@ def _cost(study: "Study") -> str:
         [f"{name}: 1 million tokens", usd(v), "input and output together"] for name, v in plan.usd_per_1m_tokens(study.tokens).items()
     ]
     return "Cost\n" + table(["", "", ""], [*rows, *units], "  ").partition("\n")[2]
+
+
+def _ready(study: "Study") -> str:
+    """What the plan's hours are ready for."""
+    quantiles = sorted({s.objective.load_quantile for s in study.scenario.services.values()})
+    return f"each hour ready for the load that {' or '.join(f'{q:.0%}' for q in quantiles)} of futures stay below"
 
 
 def _machines(study: "Study") -> str:
@@ -214,7 +221,7 @@ def _commitments(study: "Study") -> str:
         [
             r["commitment"],
             f"{r['quantity']:,.2f} {r['unit']}",
-            f"{r['start']:%Y-%m-%d}",
+            f"{r['start'].tz_convert(study.scenario.time_zone):%Y-%m-%d}",
             f"{r['term_months']} months, {r['payment']} upfront",
             usd(r["upfront_usd"]),
             f"{usd(r['hourly_usd'], 3)}/h",
@@ -274,8 +281,32 @@ def _reasons(study: "Study") -> str:
     plan = study.plan
     why = [f"  {s}" for s in plan.bindings["sentence"].drop_duplicates().head(MOST) if s]
     counts = plan.excuses.groupby(["service", "reason"], observed=True).size().rename("count").reset_index()
-    counts = counts.sort_values("count", ascending=False, kind="stable").groupby("service").head(4)
-    out = [f"  {r['service']}: {r['count']} machines: {r['reason']}" for r in counts.to_dict("records")]
-    notes = [f"  {n}" for n in dict.fromkeys((*plan.notes, *study.load.notes, *study.replay.notes))]
+    counts = counts.sort_values("count", ascending=False, kind="stable").groupby("service", observed=True).head(4)
+    out = [
+        f"  {service}: " + ", ".join(f"{r['count']} {r['reason']}" for r in part.to_dict("records"))
+        for service, part in counts.groupby("service", observed=True)
+    ]
+    notes = _merged([*_places(plan), *plan.notes, *study.load.notes, *study.replay.notes])
     titled = (("What binds", why), ("Why not the others", out), ("Notes", notes))
     return "\n\n".join(f"{title}\n" + "\n".join(lines) for title, lines in titled if lines)
+
+
+def _places(plan: Plan) -> list[str]:
+    """A warning for each service that runs in more than one place: what flows between them has no price here."""
+    places: dict[str, set[str]] = {}
+    for row in plan.machines().to_dict("records"):
+        places.setdefault(str(row["service"]), set()).add(f"{row['provider']} {row['region']}")
+    return [
+        f"{name}: runs in {' and '.join(sorted(where))}; traffic between them and a second copy of its data are not priced"
+        for name, where in places.items()
+        if len(where) > 1
+    ]
+
+
+def _merged(notes: Sequence[str]) -> list[str]:
+    """Notes in order, those that differ only in the service they begin with in one line."""
+    said: dict[str, list[str]] = {}
+    for note in notes:
+        name, colon, rest = note.partition(": ")
+        said.setdefault(rest if colon and " " not in name else note, []).append(name if colon and " " not in name else "")
+    return [f"  {', '.join(dict.fromkeys(names))}: {text}" if names[0] else f"  {text}" for text, names in said.items()]

@@ -176,7 +176,7 @@ def _replay(task: _Task) -> _Result:
     mid, high = (np.quantile(rate, q, axis=0).astype(np.float64) for q in (0.5, HIGH))
     volume = np.maximum(rate.astype(np.float64) * task.weight_h, 0.0)
     per_path = volume.sum(axis=1)
-    planned = np.quantile(rate, task.objective.load_quantile, axis=0).astype(np.float64)
+    planned = np.quantile(rate, task.objective.load_quantile, axis=0).astype(np.float64) * max(factor for _, factor in levels)
     margin = np.divide(full.limit, planned, out=np.full((len(bounds), hours), np.inf), where=planned > 0)
     safe = np.where(per_path > 0, per_path, 1.0)
     return _Result(
@@ -388,7 +388,7 @@ def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex) -> pd.Data
     pool = max(task.pools, key=lambda p: p.replicas[hour] * p.usable_rps).name if task.pools else "nothing"
     when = ts[hour].strftime("%Y-%m-%d %H:%M UTC")
     text = (
-        f"{task.service} bears {least:.2f} times the planned load; then {names[k]} fails first, at {when} on {pool}"
+        f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at {when} on {pool}"
         if np.isfinite(least)
         else f"{task.service} has no load that could break it"
     )
