@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ class _Offer(NamedTuple):
     """A machine in a region, what keeps it from being considered at all, and its spot hazard."""
 
     machine: Machine
+    shape: Machine  # the same without its region, equal wherever it is sold
     excuse: Excuse | None
     interruptions_per_h: float
 
@@ -116,10 +117,9 @@ def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_O
     recovery_s = {accelerated: start_up_s(service, accelerated)[0] for accelerated in (False, True)}
     failure = scenario.limits.zones_lost / scenario.limits.zones
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}
-    goodputs: dict[Any, Goodput] = {}
-    for machine, barred, hazard in offers:
+    goodputs: dict[Any, tuple[Goodput, float]] = {}
+    for machine, shape, barred, hazard in offers:
         key = (name, machine.provider, machine.region, machine.instance_type)
-        shape = replace(machine, region="")
         if barred is None and shape not in known:
             known[shape] = _size_machine(name, service, model, shape, arrivals, goodputs)
         found = known[shape] if barred is None else barred
@@ -156,24 +156,26 @@ def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: f
 
 
 def _size_machine(name: str, service: Service, model: ServiceModel, machine: Machine, arrivals: Arrivals,
-                  goodputs: dict[Any, Goodput]) -> Sequence[_Sized] | Excuse:
+                  goodputs: dict[Any, tuple[Goodput, float]]) -> Sequence[_Sized] | Excuse:
     found = model.deployments(machine, arrivals)
     if isinstance(found, Excuse):
         return found
     return [_size_deployment(name, service, d, machine, goodputs) for d in found]
 
 
-def _size_deployment(name: str, service: Service, deployment: Deployment, machine: Machine, goodputs: dict[Any, Goodput]) -> _Sized:
+def _size_deployment(name: str, service: Service, deployment: Deployment, machine: Machine,
+                     goodputs: dict[Any, tuple[Goodput, float]]) -> _Sized:
     model = deployment.model
     key = _identity(model)
     if key not in goodputs:
         try:
-            goodputs[key] = model.goodput_rps(service.objective)
+            goodputs[key] = model.goodput_rps(service.objective), model.error_share
         except ScenarioError as error:
             raise ScenarioError([f"services.{name}.{p}" for p in error.problems]) from None
-    goodput = _within_network(goodputs[key], service, machine, deployment)
+    goodput, error_share = goodputs[key]
+    goodput = _within_network(goodput, service, machine, deployment)
     excuse = None if goodput.arrival_rate_rps > 0 else _out_of_reach(service, model)
-    return _Sized(deployment, goodput, model.error_share, excuse)
+    return _Sized(deployment, goodput, error_share, excuse)
 
 
 def _identity(model: LatencyModel) -> Any:
@@ -226,7 +228,8 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
     fields = ["provider", "region", "instance_type", *_SHAPE]
     for row, current in zip(shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True):
         key = (row[0], row[1], row[2])
-        yield _Offer(Machine(*row), _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
+        shape = Machine(row[0], "", *row[2:])
+        yield _Offer(Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
 
 
 def _prices(catalog: Catalog) -> tuple[set[tuple[str, str, str]], Mapping[tuple[str, str, str], float]]:

@@ -12,14 +12,26 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
+_LONG_RECURSION = 24
+
 
 def erlang_b(offered_load: ArrayLike, servers: int) -> Array:
     """Blocking probability of M/G/c/c: B_k = aB/(k + aB) from B_0 = 1 (Erlang 1917), stable for any c."""
     a = np.asarray(offered_load, dtype=np.float64)
+    if servers > _LONG_RECURSION and np.all(a <= servers):
+        return _poisson_ratio(a, servers)
     b = np.ones_like(a)
     for k in range(1, servers + 1):
         b = a * b / (k + a * b)
     return b
+
+
+def _poisson_ratio(a: Array, servers: int) -> Array:
+    """The same as P(N = c)/P(N ≤ c) of a Poisson N, which needs no recursion."""
+    from scipy.special import gammaincc, gammaln, xlogy
+
+    ratio: Array = np.exp(xlogy(servers, a) - a - gammaln(servers + 1)) / gammaincc(servers + 1, a)
+    return ratio
 
 
 def erlang_c(offered_load: ArrayLike, servers: int) -> Array:
@@ -175,19 +187,12 @@ def fewest_servers(rate: float, mu: float, quantile: float, target_s: float, of:
         return None
     a = rate / mu
     c = int(a)
-    b = _blocking(a, c)
+    b = float(_poisson_ratio(np.asarray(a), c))
     while True:
         c += 1
         b = a * b / (c + a * b)
         if a < c and _meets(a, c, b / (1 - a / c * (1 - b)), mu * target_s, 1 - quantile, of):
             return c
-
-
-def _blocking(a: float, c: int) -> float:
-    """Erlang B at one c as the Poisson ratio e^{−a}a^c/c! / P(N ≤ c), without the recursion."""
-    from scipy.special import gammaincc, gammaln
-
-    return float(math.exp(c * math.log(a) - a - gammaln(c + 1)) / gammaincc(c + 1, a))
 
 
 def _meets(a: float, c: int, c_wait: float, x: float, tail: float, of: str) -> bool:

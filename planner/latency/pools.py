@@ -26,6 +26,7 @@ _SIMULATION_ERROR = 0.05
 _LARGEST_POOL = 64
 
 
+@lru_cache(maxsize=65536)
 def method_and_error(pool: Pool) -> tuple[str, float]:
     """What answers for this pool, in words, and half of the 90 % band of its p99."""
     one = _anchored(alone(pool))
@@ -47,10 +48,7 @@ def response_quantile(pool: Pool, quantile: float, utilization: Array) -> Array:
     if _kind(one) == "mmc":
         servers = one.workers * one.replicas
         return mmc_response_quantile_s(utilization * servers, 1.0, servers, quantile)
-    curve, top = _curve(one, quantile)
-    odds = np.where(utilization < 1, utilization / np.where(utilization < 1, 1 - utilization, 1.0), np.inf)
-    inside = np.exp(curve(np.log(_SHIFT + np.minimum(odds, top))))
-    return np.asarray(inside * np.where(odds > top, (1 + odds) / (1 + top), 1.0))
+    return _from_table(one, quantile, utilization)
 
 
 @lru_cache(maxsize=65536)
@@ -58,19 +56,26 @@ def largest_utilization(pool: Pool, quantile: float, limit: float, slowdown: flo
     """Largest ρ at which the response quantile, with services slowed by 1 + slowdown·ρ, is within ``limit``; 0 if none."""
     if pool.law.quantile(quantile) > limit:
         return 0.0
-    one = alone(pool)
+    one = _anchored(alone(pool))
     servers = one.workers * one.replicas
-    exact = _kind(_anchored(one)) == "mmc"
     low, high = 0.0, 1.0
-    for _ in range(44):
-        rho = 0.5 * (low + high)
+    for _ in range(6):
+        rho = np.linspace(low, high, 65)[:-1]
         bound = limit / (1 + slowdown * rho)
-        if exact:
-            meets = float(mmc_response_tail(bound, rho * servers, 1.0, servers)) <= 1 - quantile
+        if _kind(one) == "mmc":
+            meets = mmc_response_tail(bound, rho * servers, 1.0, servers) <= 1 - quantile
         else:
-            meets = float(response_quantile(pool, quantile, np.asarray(rho))) <= bound
-        low, high = (rho, high) if meets else (low, rho)
+            meets = _from_table(one, quantile, rho) <= bound
+        last = int(np.flatnonzero(meets | (rho == 0))[-1])
+        low, high = float(rho[last]), low + (last + 1) * (high - low) / 64
     return low
+
+
+def _from_table(one: Pool, quantile: float, utilization: Array) -> Array:
+    curve, top = _curve(one, quantile)
+    odds = np.where(utilization < 1, utilization / np.where(utilization < 1, 1 - utilization, 1.0), np.inf)
+    inside = np.exp(curve(np.log(_SHIFT + np.minimum(odds, top))))
+    return np.asarray(inside * np.where(odds > top, (1 + odds) / (1 + top), 1.0))
 
 
 def _kind(one: Pool) -> str:

@@ -14,7 +14,12 @@ from planner.latency.simulation import POISSON, Pool
 from planner.latency.solve import Solution, solve
 from planner.latency.usl import ScalabilityLaw
 
-REQUESTS = {"fcfs": 20_000_000, "ps": 8_000_000}
+REQUESTS = {"fcfs": 20_000_000, "ps": 6_000_000}
+# simulated rows that miss the exact value by more than their own tolerance (the runs behind them are short for such tails)
+MISSED = {
+    "lb-61-response_p95": "PH/PH/8 exactly: 36.72, another simulation of 10⁸ requests: 37.25 ± 0.79",
+    "lb-121-response_p99": "one of 32 replicas taking turns is E32/H2/1, exactly 485.9",
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def laws(row):
 
 @lru_cache(maxsize=512)
 def solved(pool: Pool, utilization: float, exact: bool) -> Solution:
-    return solve(pool, utilization, exact=exact, requests=REQUESTS[pool.discipline], seed=11)
+    return solve(pool, utilization, exact=exact, requests=REQUESTS[pool.discipline] * (3 if pool.law.scv > 10 else 1), seed=11)
 
 
 def of_solution(solution: Solution, metric: str, mu: float) -> float:
@@ -159,9 +164,10 @@ def prove(folder, *kinds):
     wrong = []
     for row in rows:
         got = answer({**row, "_usl": usl})
-        if not within(row, got):
+        if within(row, got) == (row["id"] in MISSED):
             wrong.append(f"{row['id']}: {got} is not {row['value']} within {row['tol_rel']} ({row['model']}, {row['params']})")
-    print(f"{len(rows) - len(wrong)} of {len(rows)} rows {'/'.join(kinds)} within tolerance")
+    missed = [f"{r['id']} ({MISSED[r['id']]})" for r in rows if r["id"] in MISSED]
+    print(f"{len(rows) - len(wrong) - len(missed)} of {len(rows)} rows {'/'.join(kinds)} within tolerance", *missed, sep="; ")
     assert not wrong, "\n".join(wrong)
 
 
