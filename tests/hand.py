@@ -99,7 +99,7 @@ def capacity(services=("web",), *, usable=100.0, needs=(), models=None) -> Capac
 def schedule(s: Scenario, counts, *, option="on_demand", service="web", instance_type="m", rate=0.0) -> pd.DataFrame:
     """``counts`` instances by hour (a number or one value an hour)."""
     ts = pd.date_range(s.start_utc, periods=s.horizon_h, freq="h", unit="us")
-    n = np.broadcast_to(np.asarray(counts), len(ts))
+    n, planned = np.broadcast_to(np.asarray(counts), len(ts)), np.broadcast_to(np.asarray(rate, dtype=float), len(ts))
     rows = [
         {
             **PLACE,
@@ -110,9 +110,9 @@ def schedule(s: Scenario, counts, *, option="on_demand", service="web", instance
             "purchase_option": option,
             "replicas": int(k),
             "instances": float(k),
-            "arrival_rate_rps": float(rate),
+            "arrival_rate_rps": float(r),
         }
-        for t, k in zip(ts, n, strict=True)
+        for t, k, r in zip(ts, n, planned, strict=True)
         if k > 0
     ]
     return frame("plan.schedule", rows)

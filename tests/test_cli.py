@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from planner.cli import main
 from planner.cli.answer import number, percent, seconds, table, usd
+from planner.cli.variants import combinations
 
 SCENARIO = """
 name: small
@@ -169,3 +170,44 @@ def test_figures_are_written_as_people_read_them():
     assert [seconds(v) for v in (0.1234, 1.5, float("inf"))] == ["123 ms", "1.50 s", "overloaded"]
     assert [number(v) for v in (3.14159, 512.0, 12345.0, 2.5e6, 1.2e9)] == ["3.14", "512", "12.3 k", "2.5 m", "1.2 bn"]
     assert table(["a", "b"], [["x", "$1"], ["yy", "$22"]]) == "a     b\nx    $1\nyy  $22"
+
+
+def test_compare_adds_up(folder):
+    done = CliRunner().invoke(
+        main, ["compare", str(folder / "small.yaml"), "--paths", "10", "--set", "limits.zones=2", "--set", "limits.zones_lost=1"]
+    )
+    assert done.exit_code == 0, done.output
+    head, bridge = done.stdout.split("Where the difference comes from")
+    difference = next(line for line in head.splitlines() if "amortized cost" in line).split()[-1]
+    assert bridge.strip().splitlines()[-1].split() == ["total", difference]
+    assert CliRunner().invoke(main, ["compare", str(folder / "small.yaml")]).exit_code == 2
+
+
+def test_a_sweep_on_the_command_line(folder):
+    arguments = ["sweep", str(folder / "small.yaml"), "--paths", "10", "--vary", "services.web.objective.latency_p99_s=0.3,0.001"]
+    done = CliRunner().invoke(main, [*arguments, "--csv", str(folder / "sweep.csv")])
+    assert done.exit_code == 0, done.output
+    with (folder / "sweep.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [r["variant"] for r in rows] == ["latency_p99_s=0.3", "latency_p99_s=0.001"]
+    assert rows[1]["total_usd"] == ""
+    assert "To make it possible" in rows[1]["error"]
+    for wrong in ("limits.zones", "limits.zones=[", "=1"):
+        assert CliRunner().invoke(main, [*arguments[:4], "--vary", wrong]).exit_code == 2
+
+
+def test_variants_are_every_combination():
+    found = combinations(["limits.zones=1,2", "limits.max_spot_share=0,0.5"])
+    assert list(found) == [
+        "zones=1, max_spot_share=0",
+        "zones=1, max_spot_share=0.5",
+        "zones=2, max_spot_share=0",
+        "zones=2, max_spot_share=0.5",
+    ]
+    assert found["zones=2, max_spot_share=0.5"] == {"limits.zones": 2, "limits.max_spot_share": 0.5}
+
+
+def test_no_scheduler_is_said(folder):
+    done = CliRunner().invoke(main, ["sweep", str(folder / "small.yaml"), "--vary", "limits.zones=1", "--dask", "nonsense"])
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output

@@ -25,7 +25,13 @@ def replay(rates, replicas, *, burst=1.0, delay=0.0, executor=None, **changes):
     changes = {"services.web.autoscaling": {"scale_up_delay_s": delay}, **changes}
     s = hand.scenario(**changes)
     load = hand.load(s, {"web": rates}, burst_factor=burst)
-    return simulate(plan(s, hand.schedule(s, replicas)), s, load, hand.capacity(models={KEY: MODEL}), executor=executor)
+    return simulate(
+        plan(s, hand.schedule(s, replicas, rate=np.quantile(rates, 0.95, axis=0))),
+        s,
+        load,
+        hand.capacity(models={KEY: MODEL}),
+        executor=executor,
+    )
 
 
 def test_within_below_and_outside_above_the_goodput():

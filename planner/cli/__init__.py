@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from planner import __version__, columns, export
-from planner.cli.answer import answer_text, forecast_text, replay_text, table
+from planner.cli.answer import answer_text, compare_text, forecast_text, replay_text, sweep_text, table
+from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
@@ -114,6 +115,47 @@ def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None
 
     scenario = _read(scenario_file, overrides)
     click.echo(replay_text(run(scenario, paths=paths, progress=_Progress(scenario.name))))
+
+
+@main.command()
+@_scenario_options
+@click.argument("other_file", metavar="[OTHER.yaml]", required=False, type=click.Path(dir_okay=False))
+def compare(scenario_file: str, overrides: tuple[str, ...], paths: int, other_file: str | None) -> None:
+    """SCENARIO.yaml against OTHER.yaml, or against itself with --set; the bridge of the difference adds up exactly."""
+    from planner.study import run
+
+    if other_file is None and not overrides:
+        raise click.UsageError("Give OTHER.yaml, or at least one --set PATH=VALUE.")
+    first, second = Scenario.read(scenario_file), _read(other_file or scenario_file, overrides)
+    click.echo(compare_text(*(run(s, paths=paths, progress=_Progress(s.name)) for s in (first, second))))
+
+
+@main.command()
+@_scenario_options
+@click.option(
+    "--vary", "varied", multiple=True, required=True, metavar="PATH=A,B,...", help="Values of a field; several options are combined."
+)
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask).")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False), help="Also write the table to this file.")
+def sweep(
+    scenario_file: str,
+    overrides: tuple[str, ...],
+    paths: int,
+    varied: tuple[str, ...],
+    jobs: int,
+    scheduler: str | None,
+    csv_file: str | None,
+) -> None:
+    """Plan every combination of values: one line each."""
+    from planner.study import sweep as plan_all
+
+    scenario, variants = _read(scenario_file, overrides), combinations(varied)
+    with executor_of(jobs, scheduler) as executor:
+        frame = plan_all(scenario, variants, paths=paths, executor=executor)
+    if csv_file:
+        export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
+    click.echo(sweep_text(frame))
 
 
 @main.command()

@@ -158,11 +158,17 @@ def _cost(study: "Study") -> str:
         ],
         ["cheapest possible", f"{usd(f['lower_bound_usd'])} or more", f"this plan is within {percent(f['gap_share'], 2)}"],
     ]
-    units = [[f"{name}: 1,000 requests", usd(v), ""] for name, v in plan.usd_per_1k_requests(study.requests).items()]
+    units = [[f"{name}: 1,000 requests", usd(v), ""] for name, v in plan.usd_per_1k_requests(_charged(study, study.requests)).items()]
     units += [
-        [f"{name}: 1 million tokens", usd(v), "input and output together"] for name, v in plan.usd_per_1m_tokens(study.tokens).items()
+        [f"{name}: 1 million tokens", usd(v), "input and output together"]
+        for name, v in plan.usd_per_1m_tokens(_charged(study, study.tokens)).items()
     ]
     return "Cost\n" + table(["", "", ""], [*rows, *units], "  ").partition("\n")[2]
+
+
+def _charged(study: "Study", volume: Mapping[str, float]) -> dict[str, float]:
+    """The volumes of services that cost anything at all."""
+    return {name: v for name, v in volume.items() if (study.plan.cost["service"] == name).any()}
 
 
 def _ready(study: "Study") -> str:
@@ -310,3 +316,53 @@ def _merged(notes: Sequence[str]) -> list[str]:
         name, colon, rest = note.partition(": ")
         said.setdefault(rest if colon and " " not in name else note, []).append(name if colon and " " not in name else "")
     return [f"  {', '.join(dict.fromkeys(names))}: {text}" if names[0] else f"  {text}" for text, names in said.items()]
+
+
+def compare_text(before: "Study", after: "Study") -> str:
+    """Two plans side by side, and the bridge from one bill to the other; its lines add up exactly."""
+    a, b = before.plan.summary(), after.plan.summary()
+    shown = (
+        ("amortized cost", "total_usd"),
+        ("a month", "monthly_mean_usd"),
+        ("P10", "p10_usd"),
+        ("P90", "p90_usd"),
+        ("at list prices", "list_usd"),
+    )
+    rows = [[title, usd(a[k]), usd(b[k]), usd(b[k] - a[k])] for title, k in shown]
+    shares = [before.replay.within_share(), after.replay.within_share()]
+    rows.append(["requests within (worst)", *(percent(s, 2) for s in shares), ""])
+    rows.append(["load multiplier (worst)", *(f"{s.replay.breaks['load_multiplier'].min():.2f}" for s in (before, after)), ""])
+    bridge = before.plan.compare(after.plan)
+    lines = [
+        [r["service"] or "shared", r["charge"], r["resource"], r["purchase_option"], r["cause"], usd(r["difference_usd"])]
+        for r in bridge.head(15).to_dict("records")
+    ]
+    rest = float(bridge["difference_usd"].iloc[15:].sum())
+    lines += [["others", "", "", "", "", usd(rest)]] if len(bridge) > 15 else []
+    lines.append(["total", "", "", "", "", usd(float(bridge["difference_usd"].sum()))])
+    names = (before.scenario.name, after.scenario.name) if before.scenario.name != after.scenario.name else ("before", "after")
+    parts = [table(["", *names, "difference"], rows, "  ")]
+    parts.append(
+        "Where the difference comes from\n" + table(["service", "charge", "resource", "bought as", "cause", "difference"], lines, "  ")
+    )
+    return "\n\n".join(parts)
+
+
+def sweep_text(frame: pd.DataFrame) -> str:
+    """One line a variant: cost, range, requests within, load multiplier, or why there is no plan."""
+    rows = [
+        [
+            r["variant"],
+            usd(r["total_usd"]),
+            usd(r["monthly_mean_usd"]),
+            f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}",
+            percent(r["within_share"], 2),
+            f"{r['load_multiplier']:.2f}",
+        ]
+        if not r["error"]
+        else [r["variant"], "no plan", "", "", "", ""]
+        for r in frame.to_dict("records")
+    ]
+    faults = [f"  {r['variant']}: {r['error']}" for r in frame.to_dict("records") if r["error"]]
+    text = table(["variant", "cost", "a month", "P10 to P90", "requests within", "load multiplier"], rows, "  ")
+    return text + ("\n\nNo plan\n" + "\n".join(faults) if faults else "")

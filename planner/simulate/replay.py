@@ -78,6 +78,7 @@ class _Task:
     load: ServiceLoad
     weight_h: Floats
     objective: Objective
+    planned_rps: Floats
     pools: tuple[_Pool, ...]
 
 
@@ -141,7 +142,8 @@ def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capac
         pools.append(
             _Pool("/".join(key[2:4]), replicas, float(usable[key]), delay_s, 1.0 / (1.0 - service.retry_share), capacity.models[key])
         )
-    return _Task(name, load.services[name], load.weight_h, service.objective, tuple(pools))
+    planned = schedule.groupby("ts")["arrival_rate_rps"].sum().reindex(load.ts, fill_value=0.0).to_numpy(np.float64)
+    return _Task(name, load.services[name], load.weight_h, service.objective, planned, tuple(pools))
 
 
 def _replay(task: _Task) -> _Result:
@@ -176,9 +178,10 @@ def _replay(task: _Task) -> _Result:
     mid, high = (np.quantile(rate, q, axis=0).astype(np.float64) for q in (0.5, HIGH))
     volume = np.maximum(rate.astype(np.float64) * task.weight_h, 0.0)
     per_path = volume.sum(axis=1)
-    planned = np.quantile(rate, task.objective.load_quantile, axis=0).astype(np.float64) * max(factor for _, factor in levels)
+    planned = task.planned_rps * max(factor for _, factor in levels)
     margin = np.divide(full.limit, planned, out=np.full((len(bounds), hours), np.inf), where=planned > 0)
     safe = np.where(per_path > 0, per_path, 1.0)
+    margin[:, (now.sum(axis=0) == 0) & (mid > 0)] = 0.0  # load comes where nothing runs
     return _Result(
         np.stack([(w * volume).sum(axis=1) / safe + (per_path == 0) for w in within]),
         _by_hour(within, volume),
