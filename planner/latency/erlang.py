@@ -127,8 +127,12 @@ def erlang_a(rate: float, mu: float, servers: int, abandon_rate: float) -> dict[
 
     ``p_abandon``, ``p_wait`` and ``mean_wait_s`` over all requests (those that leave included); θ > 0 makes any ρ stable.
     """
-    last = servers + int(50 + 12 * math.sqrt(servers) + 2 * max(0.0, rate - servers * mu) / abandon_rate + 60 * mu / abandon_rate)
-    n = np.arange(last + 1)
+    full = servers * mu
+    # past the typical number waiting, levels thin out like a normal law of variance λ/θ, and below ρ = 1 at least geometrically
+    beyond = 50 + max(0.0, rate - full) / abandon_rate + 12 * math.sqrt(max(rate, full) / abandon_rate)
+    if rate < full:
+        beyond = min(beyond, 50 + 60 / -math.log(rate / full))
+    n = np.arange(servers + int(beyond) + 1)
     death = np.minimum(n, servers) * mu + np.maximum(n - servers, 0) * abandon_rate
     log_p = np.concatenate([[0.0], np.cumsum(math.log(rate) - np.log(death[1:]))])
     p = np.exp(log_p - log_p.max())
