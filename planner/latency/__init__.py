@@ -1,6 +1,7 @@
 """How one replica behaves: latency at a load, and the load an objective allows."""
 
 from planner.latency.accelerated import AcceleratedService
+from planner.latency.batching import Batching
 from planner.latency.llm import LlmService
 from planner.latency.measured import Measured
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
@@ -9,6 +10,7 @@ from planner.latency.queueing import Queue
 # name in the scenario file -> the class of its parameters (a frozen pydantic model that is a ServiceModel)
 LATENCY_MODELS: dict[str, type] = {
     "accelerated": AcceleratedService,
+    "batching": Batching,
     "llm": LlmService,
     "measured": Measured,
     "queue": Queue,

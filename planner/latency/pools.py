@@ -1,10 +1,8 @@
 """Response quantiles of a pool at any utilization, quickly: exact where closed, else read from a table of the reduction or of simulations.
 
-A table holds quantiles at nodes of the odds ρ/(1 − ρ); between nodes a monotone cubic in the logarithms, beyond the
-last node growth like 1/(1 − ρ).  Times are in mean services.
+Times are in mean services.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -15,11 +13,11 @@ from planner.latency import mgc
 from planner.latency.erlang import mmc_response_quantile_s, mmc_response_tail
 from planner.latency.simulation import POISSON, Pool, response_row
 from planner.latency.solve import REDUCTION_ERROR, alone
+from planner.latency.tables import Curve, largest
 
 Array = NDArray[np.float64]
 
 _USUAL = (0.5, 0.9, 0.95, 0.99)
-_SHIFT = 0.05
 _SIMULATED_ODDS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.33, 4.0, 6.0, 9.0, 15.0, 24.0, 49.0)
 _REQUESTS = 200_000
 _SIMULATION_ERROR = 0.05
@@ -48,7 +46,7 @@ def response_quantile(pool: Pool, quantile: float, utilization: Array) -> Array:
     if _kind(one) == "mmc":
         servers = one.workers * one.replicas
         return mmc_response_quantile_s(utilization * servers, 1.0, servers, quantile)
-    return _from_table(one, quantile, utilization)
+    return _curve(one, quantile).at(utilization)
 
 
 @lru_cache(maxsize=65536)
@@ -58,24 +56,14 @@ def largest_utilization(pool: Pool, quantile: float, limit: float, slowdown: flo
         return 0.0
     one = _anchored(alone(pool))
     servers = one.workers * one.replicas
-    low, high = 0.0, 1.0
-    for _ in range(6):
-        rho = np.linspace(low, high, 65)[:-1]
+
+    def meets(rho: Array) -> NDArray[np.bool_]:
         bound = limit / (1 + slowdown * rho)
         if _kind(one) == "mmc":
-            meets = mmc_response_tail(bound, rho * servers, 1.0, servers) <= 1 - quantile
-        else:
-            meets = _from_table(one, quantile, rho) <= bound
-        last = int(np.flatnonzero(meets | (rho == 0))[-1])
-        low, high = float(rho[last]), low + (last + 1) * (high - low) / 64
-    return low
+            return mmc_response_tail(bound, rho * servers, 1.0, servers) <= 1 - quantile
+        return _curve(one, quantile).at(rho) <= bound
 
-
-def _from_table(one: Pool, quantile: float, utilization: Array) -> Array:
-    curve, top = _curve(one, quantile)
-    odds = np.where(utilization < 1, utilization / np.where(utilization < 1, 1 - utilization, 1.0), np.inf)
-    inside = np.exp(curve(np.log(_SHIFT + np.minimum(odds, top))))
-    return np.asarray(inside * np.where(odds > top, (1 + odds) / (1 + top), 1.0))
+    return largest(meets)
 
 
 def _kind(one: Pool) -> str:
@@ -104,13 +92,9 @@ def _round_down(n: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _curve(one: Pool, quantile: float) -> tuple[Callable[[Array], Array], float]:
-    from scipy.interpolate import PchipInterpolator
-
+def _curve(one: Pool, quantile: float) -> Curve:
     known = _USUAL if quantile in _USUAL else (quantile,)
+    at = known.index(quantile)
     if _kind(one) == "simulation":
-        odds, rows = np.asarray(_SIMULATED_ODDS), np.asarray(response_row(one, _SIMULATED_ODDS, known, _REQUESTS))
-    else:
-        odds, rows = mgc.ODDS, mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)
-    curve: Callable[[Array], Array] = PchipInterpolator(np.log(_SHIFT + odds), np.log(rows[known.index(quantile)]))
-    return curve, float(odds[-1])
+        return Curve.through(_SIMULATED_ODDS, response_row(one, _SIMULATED_ODDS, known, _REQUESTS)[at])
+    return Curve.through(mgc.ODDS, mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)[at])

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from planner.errors import PlannerError, ScenarioError
 from planner.latency import pools
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.retries import RetryState, retry_state
 from planner.latency.service_law import Kind, ServiceLaw
 from planner.latency.simulation import Balancer, Discipline, Pool
 from planner.scenario import Objective
@@ -89,6 +90,23 @@ class QueueLatency:
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, rho)
         return best
+
+    def failure_share(self, arrival_rate_rps: float, replicas: int, timeout_s: float) -> float:
+        """Share of tries that take longer than a client's ``timeout_s``; 1 where the pool is unstable."""
+        low, high = 0.0, 1.0
+        for _ in range(40):
+            q = 0.5 * (low + high)
+            low, high = (q, high) if float(self.latency_s(arrival_rate_rps, replicas, q)) <= timeout_s else (low, q)
+        return 1 - low
+
+    def retry_state(self, arrival_rate_rps: float, replicas: int, timeout_s: float, retries: int) -> RetryState:
+        """The load with clients that give up after ``timeout_s`` and try again up to ``retries`` times, and its metastable point."""
+        if math.isinf(float(self.latency_s(arrival_rate_rps, replicas, 0.5))):
+            return RetryState(math.inf, retries + 1.0, True, arrival_rate_rps)
+        top = self.servers * replicas / (self.service_time_s * (1 + self.slowdown))
+        rates = top * (1 - np.geomspace(1, 1e-3, 40))
+        failing = [self.failure_share(float(r), replicas, timeout_s) for r in rates]
+        return retry_state(arrival_rate_rps, lambda r: float(np.interp(r, [*rates, top], [*failing, 1.0])), retries)
 
     def _pool(self, replicas: int) -> Pool:
         return _pool(self.law, self.servers, replicas, self.balancer, self.discipline, self.arrival_scv)

@@ -33,6 +33,7 @@ CASES = {
     "queue-shared": ("queue", {"service_time_s": 0.02, "discipline": "ps"}, CPU, ANY_LATENCY),
     "queue-heavy": ("queue", {"service_time_s": 0.01, "service_scv": 12}, CPU, ANY_LATENCY),
     "accelerated": ("accelerated", {"workload": "resnet50"}, GPU, ANY_LATENCY),
+    "batching": ("batching", {"machines": {"H100-SXM-80GB": {"setup_s": 0.02, "each_s": 0.004}}}, GPU, ANY_LATENCY),
     "llm": ("llm", {"weights": "llama-3.1-8b"}, GPU, ANY_TOKEN),
 }
 
@@ -139,7 +140,7 @@ def test_survives_a_pickle(case):
         assert float(again.latency_s(rate, 2, quantile, metric)) == float(model.latency_s(rate, 2, quantile, metric))
 
 
-@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c[0] in ("queue", "measured")])
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c[0] in ("queue", "measured", "batching")])
 def test_refuses_a_metric_it_does_not_answer(name):
     model, *_ = built(name)
     with pytest.raises(ScenarioError, match="not ttft"):
