@@ -12,7 +12,8 @@ from planner.latency.queueing import Queue
 from planner.latency.usl import ScalabilityLaw
 from planner.scenario import Objective
 
-L4 = Machine("aws", "us-east-1", "g6.12xlarge", "g6", "x86_64", 48.0, 192.0, accelerator="L4", accelerators=4.0, accelerator_memory_gib=22.35)
+L4 = Machine("aws", "us-east-1", "g6.12xlarge", "g6", "x86_64", 48.0, 192.0,
+             accelerator="L4", accelerators=4.0, accelerator_memory_gib=22.35)
 
 
 @pytest.mark.parametrize(("setup", "each", "load"), [(1.8874, 0.1438, 0.3), (1.8874, 0.1438, 0.7), (1.0, 0.3, 0.5), (0.1, 1.0, 0.8)])
