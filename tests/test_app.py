@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from planner.errors import TrafficError
 from planner.scenario import Scenario
-from planner.ui import session, sources, uploads
+from planner.ui import session, sources, uploads, views
 
 APP = str(Path(__file__).parent.parent / "app.py")
 SCENARIO = """
@@ -69,7 +69,7 @@ def test_the_page_answers_and_every_figure_is_the_plans(small):
     assert f"\\${plan.cost['effective_cost_usd'].sum():,.0f} in all" in shown(at)
 
 
-@pytest.mark.parametrize("view", ["Load and capacity", "Does it hold", "Cost", "Why", "Commitments", "Owners", "Downloads"])
+@pytest.mark.parametrize("view", ["Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"])
 def test_every_view_opens(small, view):
     at = small()
     at.query_params["view"] = view
@@ -98,6 +98,38 @@ def test_every_control_moves_and_the_plan_follows(small):
     assert not at.exception
     assert not at.error
     assert "Changed from the scenario file" in shown(at)
+
+
+def test_trade_offs_are_plans_of_their_own(small):
+    at = small()
+    at.query_params.update({"view": "Trade-offs", "frontier": "true", "choice": "Longest commitment, months"})
+    at.run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert table["value"].tolist() == [0, 12, 36]
+    assert table.loc[table["value"] == 12, "note"].item() == "as chosen"
+    assert table.loc[table["value"] == 12, "monthly_usd"].item() == cost(at).replace("\\", "")
+
+
+def test_two_plans_stand_side_by_side(small):
+    at = small().run().switch_page("planner/ui/compare.py").run()
+    assert "same scenario" in at.info[0].value
+    at.slider(key="b.services.web.growth_share_per_year").set_value(1.0).run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    first, second = (session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0}))
+    assert table.loc["Cost in all"].tolist() == [views.money(first), views.money(second)]
+
+
+def test_prices_are_found_with_their_source(small):
+    at = small().run().switch_page("planner/ui/prices.py").run()
+    at.text_input(key="search").set_value("m7i.large").run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert len(table)
+    assert table["source"].str.len().min() > 0
+    at.text_input(key="search").set_value("no such machine").run()
+    assert "No machine" in at.info[0].value
 
 
 def test_a_link_restores_the_view(small):

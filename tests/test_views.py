@@ -1,5 +1,6 @@
 """The pages' figures on a study made by hand: sums that can be checked in the head."""
 
+import dataclasses
 import json
 from datetime import date
 
@@ -109,6 +110,24 @@ def test_money_is_short_and_never_invented(usd, text):
 )
 def test_a_share_below_one_is_never_shown_as_a_hundred(value, digits, text):
     assert views.share(value, digits) == text
+
+
+def test_the_bridge_adds_up():
+    one, other = hand_made.study(1488).plan, hand_made.study(744).plan
+    steps = views.bridge(one, other, ("A", "B"))
+    assert steps["step"].iloc[[0, -1]].tolist() == ["A", "B"]
+    assert steps["end"].iloc[-2] == pytest.approx(other.total_usd)
+    assert one.total_usd + steps["change"].iloc[1:-1].sum() == pytest.approx(other.total_usd)
+    assert charts.bridge(steps).to_dict()["title"]["text"].endswith("USD over the whole plan")
+
+
+def test_a_price_list_leaves_unknown_prices_unknown(study):
+    place = {"provider": "aws", "region": "us-east-1"}
+    shapes = hand_made.frame("catalog.instances", [{**place, "instance_type": t} for t in ("a.large", "c.large")])
+    table = views.price_list(dataclasses.replace(study.catalog, instances=shapes)).set_index("instance_type")
+    assert table.loc["a.large", "on_demand"] == 0.1
+    assert np.isnan(table.loc["c.large", "on_demand"])
+    assert np.isnan(table.loc["a.large", "spot"])
 
 
 def test_charts_are_titled_with_units_and_hold_the_rows(study, hours):

@@ -19,7 +19,7 @@ CURVES: dict[str, tuple[str, str, float, list[int]]] = {
     "left": ("Left if zones fail", PINK, 1.2, [6, 2]),
 }
 
-_BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=4)
+_BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=5)
 _MONEY = "$,.0f"
 
 
@@ -74,7 +74,7 @@ def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: s
         steps = shape if column in {"p50", "planned"} else "step-after"
         layers.append(_named(base.mark_line(strokeWidth=width, strokeDash=dash, interpolate=steps), name, column, scale))
     hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=tips)
-    return alt.layer(*layers, hover).properties(title=_title(title, "requests per second"), height=320)
+    return alt.layer(*layers, hover).properties(title=_title(title, "requests per second"), height=360)
 
 
 def _named(layer: alt.Chart, name: str, column: str, scale: alt.Scale) -> alt.Chart:
@@ -107,23 +107,26 @@ def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet th
 
 
 def cost_months(
-    monthly: pd.DataFrame,
-    names: dict[str, str],
-    measure: str = "effective_cost_usd",
-    title: str = "Cost by month",
-    low: float | None = None,
-    high: float | None = None,
-) -> alt.LayerChart:
-    """Stacked cost by local month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges into words."""
+    monthly: pd.DataFrame, names: dict[str, str], measure: str = "effective_cost_usd", title: str = "Cost by month", most: int = 6
+) -> alt.Chart:
+    """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges into words.
+
+    The ``most`` largest charges have a color of their own, the rest is one.
+    """
     table = monthly.assign(month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"]))
     order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
-    bars = (
+    if len(order) > most + 1:
+        table["what"] = table["what"].where(table["what"].isin(order[:most]), "All other")
+        order = [*order[:most], "All other"]
+    table = table.groupby(["month", "what"], as_index=False)[[measure]].sum()
+    table["rank"] = table["what"].map({name: i for i, name in enumerate(order)})
+    return (
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("month:T", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True)),
-            y=alt.Y(f"sum({measure}):Q", title="USD per month", axis=alt.Axis(format="$~s")),
-            color=alt.Color("what:N", sort=order, scale=alt.Scale(domain=order, range=_colors(len(order))), legend=_BOTTOM),
+            x=alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)),
+            y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(format="$~s")),
+            color=alt.Color("what:N", sort=order, scale=alt.Scale(domain=order, range=COLORS[: len(order)]), legend=_BOTTOM),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("month:T", title="Month", format="%B %Y"),
@@ -131,14 +134,8 @@ def cost_months(
                 alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY),
             ],
         )
+        .properties(title=_title(title, "USD per calendar month"), height=360)
     )
-    bars.data = table.assign(rank=table["what"].map({name: i for i, name in enumerate(order)}))
-    layers = [bars]
-    if low is not None and high is not None:
-        layers.append(
-            alt.Chart(pd.DataFrame({"low": [low], "high": [high]})).mark_rect(color=GRAY, opacity=0.18).encode(y="low:Q", y2="high:Q")
-        )
-    return alt.layer(*layers).properties(title=_title(title, "USD per calendar month"), height=320)
 
 
 def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every future") -> alt.LayerChart:
@@ -157,7 +154,7 @@ def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every futur
         alt.Chart(marks).mark_rule(color=ORANGE, strokeWidth=2).encode(x="usd:Q", tooltip=["name:N", alt.Tooltip("usd:Q", format=_MONEY)])
     )
     words = alt.Chart(marks).mark_text(dy=-6, baseline="bottom", color=GRAY).encode(x="usd:Q", y=alt.value(0), text="name:N")
-    return alt.layer(bars, rules, words).properties(title=_title(title, "USD"), height=240)
+    return alt.layer(bars, rules, words).properties(title=_title(title, "USD"), height=300)
 
 
 def instances(running: pd.DataFrame, title: str = "Machines running and how they are paid") -> alt.Chart:
@@ -176,7 +173,7 @@ def instances(running: pd.DataFrame, title: str = "Machines running and how they
                 alt.Tooltip("instances:Q", title="Machines", format=",.1f"),
             ],
         )
-        .properties(title=_title(title, "daily mean of machines"), height=280)
+        .properties(title=_title(title, "daily mean of machines"), height=340)
     )
 
 
@@ -196,7 +193,7 @@ def held(days: pd.DataFrame, title: str = "Requests in time, worst hour of each 
                 alt.Tooltip("within_share:Q", title="In time", format=".3%"),
             ],
         )
-        .properties(title=_title(title, "share"), height=240)
+        .properties(title=_title(title, "share"), height=320, padding={"top": 12, "left": 5, "right": 5, "bottom": 5})
     )
 
 
@@ -220,11 +217,10 @@ def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for
     )
 
 
-def bridge(steps: pd.DataFrame, title: str = "From one plan to the other") -> alt.LayerChart:
-    """Waterfall of cost differences [USD]: ``step start end kind`` with kind total, more or less, in order."""
-    order = steps["step"].tolist()
+def bridge(steps: pd.DataFrame, title: str = "What makes the difference") -> alt.LayerChart:
+    """Waterfall of cost differences [USD] from :func:`views.bridge`."""
     scale = alt.Scale(domain=["total", "more", "less"], range=[GRAY, RED, GREEN])
-    base = alt.Chart(steps).encode(x=alt.X("step:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=140)))
+    base = alt.Chart(steps).encode(x=alt.X("step:N", sort=steps["step"].tolist(), title=None, axis=alt.Axis(labelAngle=0, labelLimit=150)))
     bars = base.mark_bar(size=44).encode(
         y=alt.Y("start:Q", title="USD", axis=alt.Axis(format="$~s")),
         y2="end:Q",
@@ -232,12 +228,24 @@ def bridge(steps: pd.DataFrame, title: str = "From one plan to the other") -> al
         tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("change:Q", title="USD", format="+$,.0f")],
     )
     words = base.mark_text(dy=-6, baseline="bottom", color=GRAY).encode(y="top:Q", text="label:N")
-    return alt.layer(bars, words).properties(title=_title(title, "USD over the whole plan"), height=320)
+    return alt.layer(bars, words).properties(title=_title(title, "USD over the whole plan"), height=340)
+
+
+def frontier(points: pd.DataFrame, name: str, title: str = "What it would cost to choose otherwise") -> alt.LayerChart:
+    """Monthly cost [USD] over the values of one choice: ``value monthly_usd within_share chosen``; values without a plan are left out."""
+    base = alt.Chart(points).encode(x=alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=True)))
+    tips = [
+        alt.Tooltip("value:Q", title=name, format="~g"),
+        alt.Tooltip("monthly_usd:Q", title="USD a month", format=_MONEY),
+        alt.Tooltip("within_share:Q", title="In time", format=".2%"),
+    ]
+    y = alt.Y("monthly_usd:Q", title="USD a month", axis=alt.Axis(format="$~s"), scale=alt.Scale(zero=False, nice=True))
+    line = base.mark_line(color=BLUE).encode(y=y)
+    dots = base.mark_point(filled=True, size=90, opacity=1).encode(
+        y=y, color=alt.condition("datum.chosen", alt.value(ORANGE), alt.value(BLUE)), tooltip=tips
+    )
+    return alt.layer(line, dots).properties(title=_title(title, "USD a month"), height=300)
 
 
 def _title(text: str, unit: str) -> alt.TitleParams:
     return alt.TitleParams(f"{text}, {unit}", anchor="start")
-
-
-def _colors(n: int) -> list[str]:
-    return [COLORS[i % len(COLORS)] for i in range(n)]

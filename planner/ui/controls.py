@@ -1,7 +1,8 @@
-"""The sidebar: which scenario, and what to change in it.
+"""The controls: which scenario, and what to change in it.
 
 Every control is named after the scenario field it sets (``limits.max_spot_share``), in the address bar
-too, so a link carries the same overrides as ``planner plan --set`` and brings back the same view.
+too, so a link carries the same overrides as ``planner plan --set`` and brings back the same view.  Where two
+scenarios stand side by side, the names of each begin with its letter (``b.limits.max_spot_share``).
 """
 
 from collections.abc import Iterable
@@ -19,126 +20,105 @@ LADDER = tuple(m * 10.0**e for e in (-3, -2, -1, 0, 1) for m in (1, 1.5, 2, 3, 4
 
 def scenario() -> tuple[Scenario | None, dict[str, Any]]:
     """The scenario as chosen and overridden, and the overrides; ``None`` while an upload is still to come."""
-    names = [*session.bundled(), sources.UPLOAD]
     with st.sidebar:
-        name = st.selectbox("Scenario", names, key="scenario", bind="query-params", on_change=_forget)
+        name = _choose("", [*session.bundled(), sources.UPLOAD], 0)
         written = sources.own_traffic() if name == sources.UPLOAD else Scenario.read(session.bundled()[name])
         if written is None:
             return None, {}
-        overrides = _changed(written, _controls(written))
-    return written.replace(**overrides) if overrides else written, overrides
+        return _overridden(written, "")
 
 
-def _forget() -> None:
-    """Another scenario brings its own defaults; only what stands in the address bar is carried over."""
-    for key in list(st.session_state):
-        if str(key).startswith(("limits.", "services.")):
-            del st.session_state[key]
+def side(letter: str, first: int) -> tuple[Scenario, dict[str, Any]]:
+    """One of two scenarios side by side, its controls folded away; ``first`` is the sample it begins with."""
+    name = _choose(f"{letter}.", list(session.bundled()), first)
+    with st.popover("Change it", icon=":material/tune:", width="stretch"):
+        return _overridden(Scenario.read(session.bundled()[name]), f"{letter}.")
 
 
-def _controls(written: Scenario) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, service in written.services.items():
-        with st.expander(f"Service {name}", expanded=len(written.services) == 1, icon=":material/deployed_code:"):
-            values |= _service(name, service)
-    st.subheader("What may be bought")
-    return values | _limits(written)
+def steps(written: Scenario, path: str) -> list[Any]:
+    """The values a control offers for a field of the scenario, such as ``limits.zones``; used to draw trade-offs."""
+    own = current(written, path)
+    if path.endswith("load_quantile"):
+        return sorted({*QUANTILES, own})
+    if ".objective." in path:
+        return sorted({v for v in LADDER if own / 2.1 <= v <= own * 3.1} | {own})
+    ladders: dict[str, tuple[Any, ...]] = {
+        "limits.max_spot_share": (0.0, 0.2, 0.4, 0.6, 0.8), "limits.max_term_months": TERMS, "limits.zones": (2, 3, 4),
+    }  # fmt: skip
+    return sorted({*ladders.get(path, (0.0, 0.25, 0.5, 1.0)), own})
 
 
-def _service(name: str, service: Service) -> dict[str, Any]:
-    at, values = f"services.{name}", {}
-    for bound, metric, quantile, limit in service.objective.bounds():
-        values[f"{at}.objective.{bound}"] = _ladder(
-            f"{views.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %"),
-            f"{at}.objective.{bound}",
-            LADDER,
-            limit,
-            0.2,
-            8.0,
-        )
-    growth = service.growth_share_per_year.likely
-    values[f"{at}.growth_share_per_year"] = st.slider(
-        "Growth a year",
-        min(-0.5, growth),
-        max(2.0, growth),
-        growth,
-        0.05,
-        format="percent",
-        key=f"{at}.growth_share_per_year",
-        bind="query-params",
-        help="0 % keeps today's level; 100 % doubles it in a year.",
-    )
-    values[f"{at}.objective.load_quantile"] = _ladder(
-        "Share of load futures to serve",
-        f"{at}.objective.load_quantile",
-        QUANTILES,
-        service.objective.load_quantile,
-        0.0,
-        1e9,
-        "0.95: in each hour, 95 of 100 simulated futures stay at or below the load planned for.",
-    )
-    return values
-
-
-def _limits(written: Scenario) -> dict[str, Any]:
-    limits, values = written.limits, {}
-    values["limits.max_spot_share"] = st.slider(
-        "Most of it on spot machines",
-        0.0,
-        1.0,
-        limits.max_spot_share,
-        0.05,
-        format="percent",
-        key="limits.max_spot_share",
-        bind="query-params",
-        help="Spot machines are cheaper but can be taken away at short notice.",
-    )
-    values["limits.max_term_months"] = _ladder(
-        "Longest commitment (months)",
-        "limits.max_term_months",
-        TERMS,
-        limits.max_term_months,
-        0,
-        1e9,
-        "0: sign nothing. 12 and 36: reservations and savings plans of one or three years.",
-    )
-    values["limits.zones"] = st.slider(
-        "Zones used",
-        1,
-        max(4, limits.zones),
-        limits.zones,
-        key="limits.zones",
-        bind="query-params",
-        help="Availability zones over which machines are spread evenly.",
-    )
-    if values["limits.zones"] > 1:
-        values["limits.zones_lost"] = st.slider(
-            "Zones that may fail",
-            0,
-            values["limits.zones"] - 1,
-            min(limits.zones_lost, values["limits.zones"] - 1),
-            key="limits.zones_lost",
-            bind="query-params",
-            help="The rest must still carry the whole load.",
-        )
-    else:
-        values["limits.zones_lost"] = 0
-    return values
-
-
-def _ladder(label: str, key: str, steps: Iterable[float], own: float, low: float, high: float, words: str | None = None) -> Any:
-    """A slider over round steps; the scenario's own value is always one of them. ``low`` and ``high`` are multiples of it."""
-    options = sorted({s for s in steps if not own or low * own <= s <= high * own} | {own})
-    return st.select_slider(label, options, own, format_func=lambda v: f"{v:g}", key=key, bind="query-params", help=words)
-
-
-def _changed(written: Scenario, values: dict[str, Any]) -> dict[str, Any]:
-    """Only what differs from the scenario as written, so that ranges and unset fields of the file stay as they are."""
-    return {path: value for path, value in values.items() if value != _current(written, path)}
-
-
-def _current(written: Scenario, path: str) -> Any:
+def current(written: Scenario, path: str) -> Any:
+    """The value of a dotted field; of an uncertain growth its likely value."""
     at: Any = written
     for part in path.split("."):
         at = at[part] if isinstance(at, dict) else getattr(at, part)
     return at.likely if path.endswith("growth_share_per_year") else at
+
+
+def _choose(prefix: str, names: list[str], first: int) -> str:
+    return str(st.selectbox("Scenario", names, first, key=f"{prefix}scenario", bind="query-params", on_change=_forget, args=(prefix,)))
+
+
+def _forget(prefix: str) -> None:
+    """Another scenario brings its own defaults; only what stands in the address bar is carried over."""
+    for key in list(st.session_state):
+        if str(key).startswith((f"{prefix}limits.", f"{prefix}services.")):
+            del st.session_state[key]
+
+
+def _overridden(written: Scenario, prefix: str) -> tuple[Scenario, dict[str, Any]]:
+    """Only what differs from the scenario as written is set, so that its ranges and unset fields stay as they are."""
+    values: dict[str, Any] = {}
+    for name, service in written.services.items():
+        with st.expander(f"Service {name}", expanded=len(written.services) == 1, icon=":material/deployed_code:"):
+            values |= _service(prefix, f"services.{name}", service)
+    st.subheader("What may be bought")
+    values |= _limits(prefix, written)
+    changed = {path: value for path, value in values.items() if value != current(written, path)}
+    return (written.replace(**changed) if changed else written), changed
+
+
+def _service(prefix: str, at: str, service: Service) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for bound, metric, quantile, limit in service.objective.bounds():
+        label = f"{views.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %")
+        values[f"{at}.objective.{bound}"] = _ladder(
+            prefix, f"{at}.objective.{bound}", label, [v for v in LADDER if limit / 5 <= v <= limit * 8], limit
+        )
+    growth = service.growth_share_per_year.likely
+    path = f"{at}.growth_share_per_year"
+    values[path] = st.slider("Growth a year", min(-0.5, growth), max(2.0, growth), growth, 0.05, format="percent", key=f"{prefix}{path}",
+                             bind="query-params", help="0 % keeps today's level; 100 % doubles it in a year.")  # fmt: skip
+    path = f"{at}.objective.load_quantile"
+    values[path] = _ladder(prefix, path, "Share of load futures to serve", QUANTILES, service.objective.load_quantile,
+                           "0.95: in each hour, 95 of 100 simulated futures stay at or below the load planned for.")  # fmt: skip
+    return values
+
+
+def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
+    limits, values = written.limits, {}
+    path = "limits.max_spot_share"
+    values[path] = st.slider("Most of it on spot machines", 0.0, 1.0, limits.max_spot_share, 0.05, format="percent", key=f"{prefix}{path}",
+                             bind="query-params", help="Spot machines are cheaper but can be taken away at short notice.")  # fmt: skip
+    path = "limits.max_term_months"
+    values[path] = _ladder(prefix, path, "Longest commitment (months)", TERMS, limits.max_term_months,
+                           "0: sign nothing. 12 and 36: reservations and savings plans of one or three years.")  # fmt: skip
+    path = "limits.zones"
+    zones = st.slider("Zones used", 1, max(4, limits.zones), limits.zones, key=f"{prefix}{path}", bind="query-params",
+                      help="Availability zones over which machines are spread evenly.")  # fmt: skip
+    values |= {path: zones, "limits.zones_lost": 0}
+    if zones > 1:
+        path = "limits.zones_lost"
+        values[path] = st.slider("Zones that may fail", 0, zones - 1, min(limits.zones_lost, zones - 1), key=f"{prefix}{path}",
+                                 bind="query-params", help="The rest must still carry the whole load.")  # fmt: skip
+    path = "limits.budget_usd_per_month"
+    values[path] = st.number_input("Budget a month (USD)", 1.0, None, limits.budget_usd_per_month, 100.0, format="%.0f",
+                                   key=f"{prefix}{path}", bind="query-params", placeholder="no limit")  # fmt: skip
+    return values
+
+
+def _ladder(prefix: str, path: str, label: str, offered: Iterable[float], own: float, words: str | None = None) -> Any:
+    """A slider over round steps; the scenario's own value is always one of them."""
+    options = sorted({*offered, own})
+    return st.select_slider(label, options, own, format_func=lambda v: f"{v:g}", key=f"{prefix}{path}", bind="query-params", help=words)

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from planner import export
+from planner.errors import PlannerError
 from planner.scenario import Scenario
 from planner.study import Study
 from planner.ui import charts, controls, session, views
@@ -43,6 +44,9 @@ CELLS = {
     "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
     "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
     "sentence": st.column_config.TextColumn("What happens", width="large"),
+    "value": st.column_config.NumberColumn("Value", format="%.4g"),
+    "monthly_usd": st.column_config.TextColumn("Cost a month"),
+    "note": st.column_config.TextColumn("Note", width="large"),
     "reason": st.column_config.TextColumn("Why not", width="medium"),
     "types": st.column_config.NumberColumn("Machine types", format="%,d"),
     "example": st.column_config.TextColumn("For example"),
@@ -168,8 +172,8 @@ def _replay_card(cell: Any, study: Study) -> None:
 
 
 def _body(study: Study) -> None:
-    names = ["Configuration", "Load and capacity", "Does it hold", "Cost", "Why", "Commitments", "Owners", "Downloads"]
-    draw = [_configuration, _load, _held, _cost, _why, _commitments, _owners, _downloads]
+    names = ["Configuration", "Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"]
+    draw = [_configuration, _load, _held, _cost, _trade_offs, _why, _commitments, _owners, _downloads]
     for tab, show in zip(st.tabs(names, key="view", bind="query-params"), draw, strict=True):
         if tab.open:
             with tab:
@@ -248,6 +252,41 @@ def _cost(study: Study) -> None:
         )
 
     _table(views.by_basis(study.plan).rename(columns={"basis": "rests"}), ["rests", "effective_cost_usd"])
+
+
+def _trade_offs(study: Study) -> None:
+    choices = _choices(study.scenario)
+    name = st.selectbox("What if another value were chosen for", list(choices), key="choice", bind="query-params")
+    path = choices[str(name)]
+    own, values = controls.current(study.scenario, path), controls.steps(study.scenario, path)
+    st.caption(plain(f"Each of the {len(values)} points is a plan of its own, found and replayed like the one above."))
+    if not st.toggle("Work them out", key="frontier", bind="query-params"):
+        return
+    points = pd.DataFrame([_point(study.scenario, path, value, own) for value in values])
+    if points["monthly_usd"].notna().any():
+        st.altair_chart(charts.frontier(points.dropna(subset="monthly_usd"), str(name)), alt=f"Monthly cost over {name}")
+    shown = points.drop(columns="chosen").assign(monthly_usd=points["monthly_usd"].map(views.money))
+    _table(shown, ["value", "monthly_usd", "within_share", "note"])
+
+
+def _choices(scenario: Scenario) -> dict[str, str]:
+    found = {"Most on spot": "limits.max_spot_share", "Longest commitment, months": "limits.max_term_months"}
+    for name, service in scenario.services.items():
+        found |= {f"{name}: {views.words(b[0])}, seconds": f"services.{name}.objective.{b[0]}" for b in service.objective.bounds()}
+        found |= {f"{name}: share of load futures to serve": f"services.{name}.objective.load_quantile"}
+        found |= {f"{name}: growth a year": f"services.{name}.growth_share_per_year"}
+    return found
+
+
+def _point(scenario: Scenario, path: str, value: Any, own: Any) -> dict[str, Any]:
+    """One variant's figures; without a plan the reason stands in their place."""
+    try:
+        other = session.study(scenario if value == own else scenario.replace(**{path: value}))
+    except PlannerError as error:
+        return {"value": value, "monthly_usd": float("nan"), "within_share": float("nan"), "chosen": False, "note": str(error)}
+    monthly = other.plan.summary()["monthly_mean_usd"]
+    note = "as chosen" if value == own else ""
+    return {"value": value, "monthly_usd": monthly, "within_share": other.replay.within_share(), "chosen": value == own, "note": note}
 
 
 def _why(study: Study) -> None:

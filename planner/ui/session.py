@@ -66,7 +66,7 @@ def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: AR
 # shared by all sessions and bounded; frozen objects, so that nobody gets a copy and nobody can spoil them
 catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(_read_catalog)
 places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
-_slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=12, show_spinner=False)(_new_slot)
+_slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=24, show_spinner=False)(_new_slot)
 
 
 def study(scenario: Scenario, paths: int = PATHS) -> Study:

@@ -7,6 +7,7 @@ Calendar days and months are those of the scenario's time zone.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,19 @@ def unit_costs(capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
     return table[keep].sort_values(["service", "usd_per_1m_requests"], ignore_index=True)
 
 
+def price_list(catalog: Catalog) -> pd.DataFrame:
+    """Machines with their on-demand and spot price an hour [USD] and where the on-demand price was read; unknown prices are NaN."""
+    place = ["provider", "region", "instance_type"]
+    rates = catalog.rates
+    prices = rates.pivot_table(index=place, columns="purchase_option", values="rate_usd_per_h", aggfunc="first")
+    read = rates[rates["purchase_option"] == "on_demand"].drop_duplicates(place)[[*place, "basis", "as_of", "source"]]
+    shapes = catalog.instances[[*place, "vcpus", "memory_gib", "accelerator", "accelerators"]]
+    table: pd.DataFrame = shapes.merge(prices.reindex(columns=["on_demand", "spot"]).reset_index(), on=place, how="left").merge(
+        read, on=place, how="left"
+    )
+    return table.sort_values([*place[:2], "on_demand", "instance_type"], ignore_index=True)
+
+
 def ranking(study: Study) -> pd.DataFrame:
     """:func:`unit_costs` with the share of the work each machine got (``work_share``) and the ``reason`` if it got none."""
     place = ["service", "provider", "region", "instance_type"]
@@ -217,6 +231,54 @@ def by_basis(plan: Plan) -> pd.DataFrame:
     table: pd.DataFrame = plan.cost.groupby("basis")[["effective_cost_usd"]].sum().reset_index()
     table["basis"] = table["basis"].map(BASES).fillna(table["basis"])
     return table.sort_values("effective_cost_usd", ascending=False, ignore_index=True)
+
+
+def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> pd.DataFrame:
+    """Steps of a waterfall from one plan's cost to another's [USD]: ``step start end top change kind label``, in order.
+
+    The ``most`` largest differences by service and charge stand alone, the others together; the steps add up exactly.
+    """
+    rows = first.compare(second)
+    what = rows["service"].where(rows["service"] != "", "all") + ": " + rows["charge"].map(CHARGES).fillna(rows["charge"]).str.lower()
+    change = rows["difference_usd"].groupby(what).sum()
+    change = change.reindex(change.abs().sort_values(ascending=False).index)
+    parts = [(str(k), float(v)) for k, v in change.iloc[:most].items() if abs(v) >= 0.5]
+    rest = second.total_usd - first.total_usd - sum(v for _, v in parts)
+    parts += [("all other", rest)] if abs(rest) >= 0.5 else []
+    steps, level = [(names[0], 0.0, first.total_usd, "total")], first.total_usd
+    for name, value in parts:
+        steps.append((name, level, level + value, "more" if value > 0 else "less"))
+        level += value
+    table = pd.DataFrame([*steps, (names[1], 0.0, second.total_usd, "total")], columns=["step", "start", "end", "kind"])
+    table = table.assign(top=table[["start", "end"]].max(axis=1), change=table["end"] - table["start"])
+    label = [money(c) if k == "total" else f"{'+' if c > 0 else ''}{money(c)}" for c, k in zip(table["change"], table["kind"], strict=True)]
+    return table.assign(label=label)
+
+
+def side_by_side(studies: Mapping[str, Study]) -> pd.DataFrame:
+    """The same figures of several studies, one column each, ready to read."""
+    columns = {}
+    for name, study in studies.items():
+        figures, months = study.plan.summary(), study.plan.months
+        columns[name] = {
+            "Cost a month": money(figures["monthly_mean_usd"]),
+            "In 8 of 10 futures, a month": f"{money(figures['p10_usd'] / months)} to {money(figures['p90_usd'] / months)}",
+            "Cost in all": money(figures["total_usd"]),
+            "Saved against list": share(figures["effective_savings_rate"]),
+            "On demand, share of compute": share(figures["on_demand_share"]),
+            "Spot, share of compute": share(figures["spot_share"]),
+            "Committed, share of compute": share(figures["committed_share"]),
+            "Requests in time": share(study.replay.within_share(), 2),
+            "Bears, times the planned load": f"{study.replay.breaks['load_multiplier'].min():.2f}",
+            "Cost of 1,000 requests": _unit(study),
+            "Without owner, a month": money(figures["unowned_usd"] / months),
+        }
+    return pd.DataFrame(columns)
+
+
+def _unit(study: Study) -> str:
+    requests = sum(study.requests.values())
+    return f"${study.plan.total_usd / requests * 1000:,.4f}" if requests else "–"
 
 
 def path_costs(plan: Plan) -> NDArray[np.float64]:

@@ -46,6 +46,15 @@ def test_read_move_share_and_download(app_url, page, tmp_path):
     expect(cost(page)).to_have_text(after, timeout=FIRST)
 
 
+def test_the_other_pages_are_a_click_away(app_url, page):
+    page.goto(app_url, wait_until="domcontentloaded")
+    expect(cost(page)).to_be_visible(timeout=FIRST)
+    page.get_by_role("link", name="Prices").click()
+    expect(page.get_by_text(re.compile(r"machines; list prices in USD"))).to_be_visible(timeout=FIRST)
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_text("Both sides are the same scenario")).to_be_visible(timeout=FIRST)
+
+
 def test_upload_a_history_and_then_nonsense(app_url, page):
     page.goto(f"{app_url}/?scenario=own+traffic", wait_until="domcontentloaded")
     chooser = page.get_by_test_id("stFileUploaderDropzoneInput")

@@ -1,0 +1,65 @@
+"""The page of prices: every machine on offer, what it costs, where that was read and when."""
+
+import pandas as pd
+import streamlit as st
+
+from planner import export
+from planner.catalog import Catalog
+from planner.ui import session, views
+from planner.ui.session import plain
+
+CELLS = {
+    "instance_type": st.column_config.TextColumn("Machine"),
+    "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
+    "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),
+    "accelerator": st.column_config.TextColumn("Accelerator"),
+    "accelerators": st.column_config.NumberColumn("How many", format="%.3g"),
+    "on_demand": st.column_config.NumberColumn("On demand, USD/h", format="%.4f"),
+    "spot": st.column_config.NumberColumn("Spot, USD/h", format="%.4f"),
+    "basis": st.column_config.TextColumn("Basis", help="observed, composed of observed parts, or modeled"),
+    "as_of": st.column_config.TextColumn("As of"),
+    "source": st.column_config.TextColumn("Read from", width="medium"),
+}
+
+
+def page() -> None:
+    """Choose where, search what, see the price with its source."""
+    st.title("Prices")
+    with session.errors_shown():
+        places = session.places()
+        where, what, kind = st.columns([2, 2, 1], vertical_alignment="bottom")
+        provider = where.segmented_control(
+            "Cloud", list(places), default=next(iter(places)), required=True, key="cloud", bind="query-params"
+        )
+        region = what.selectbox("Region", places[str(provider)], key=f"region.{provider}")
+        accelerated = kind.toggle("With accelerators", key="accelerated", bind="query-params")
+        catalog = session.catalog((str(provider),), (str(region),))
+        table = views.price_list(catalog)
+        search = st.text_input(
+            "Search", placeholder="part of a machine or accelerator name, such as g6 or H100", key="search", bind="query-params"
+        )
+        table = _matching(table, str(search or ""), bool(accelerated))
+        if table.empty:
+            st.info("No machine of this region matches. Shorten the search, or choose another region.", icon=":material/search_off:")
+            return
+        st.caption(
+            plain(f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Oldest date used: {catalog.as_of}")
+        )
+        st.dataframe(table[list(CELLS)], hide_index=True, column_config=CELLS, placeholder="–", height=520)
+        st.download_button("These prices (CSV)", data=lambda: export.to_csv(table).encode(), file_name="prices.csv", mime="text/csv",
+                           on_click="ignore", icon=":material/download:")  # fmt: skip
+        _commitments(catalog)
+
+
+def _matching(table: pd.DataFrame, search: str, accelerated: bool) -> pd.DataFrame:
+    text = (table["instance_type"] + " " + table["accelerator"]).str.lower()
+    keep = text.str.contains(search.strip().lower(), regex=False)
+    return table[keep & (table["accelerators"] > 0)] if accelerated else table[keep]
+
+
+def _commitments(catalog: Catalog) -> None:
+    with st.expander(f"{len(catalog.commitments):,} commitments on offer", icon=":material/contract:"):
+        st.dataframe(catalog.commitments, hide_index=True, placeholder="–")
+
+
+page()
