@@ -86,6 +86,7 @@ class Aws(Cloud):
 
     def __init__(self, types=(), products=(), spot=(), plans=(), offers=()):
         self.types, self.products, self.spot, self.plans, self.offers = list(types), list(products), list(spot), list(plans), offers
+        self.held, self.held_plans, self.quotas = [], [], []
         super().__init__(_AwsTalk)
 
 
@@ -118,6 +119,10 @@ class _AwsTalk(Talk):
             )
         if target == "GetPriceListFileUrl":
             return self.answer(json.dumps({"Url": self.server.url + "/offers.csv"}))
+        if target == "ListServiceQuotas":
+            return self._page(self.server.quotas, {}, "Quotas", "NextToken", 1000)
+        if self.path == "/DescribeSavingsPlans":
+            return self._page(self.server.held_plans, {}, "savingsPlans", "nextToken", 1000)
         if "SavingsPlansOfferingRates" in self.path:
             ask = json.loads(raw)
             return self._page(self.server.plans, ask, "searchResults", "nextToken", 1000)
@@ -150,7 +155,12 @@ class _AwsTalk(Talk):
 
     def _ec2(self, ask):
         action = ask["Action"]
-        found, name = (self.server.types, "InstanceTypes") if action == "DescribeInstanceTypes" else (self.server.spot, "SpotPriceHistory")
+        known = {
+            "DescribeInstanceTypes": (self.server.types, "InstanceTypes"),
+            "DescribeSpotPriceHistory": (self.server.spot, "SpotPriceHistory"),
+            "DescribeReservedInstances": (self.server.held, "ReservedInstances"),
+        }
+        found, name = known[action]
         at, size = int(ask.get("NextToken") or 0), int(ask.get("MaxResults") or 1000)
         value = {name: found[at : at + size], "NextToken": str(at + size) if at + size < len(found) else ""}
         self.answer(f"<{action}Response>{_xml(value, _output(action))}</{action}Response>", kind="text/xml")

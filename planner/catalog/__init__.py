@@ -1,5 +1,6 @@
 """What can be bought: machines, their prices, commitments, storage and network, by provider and region."""
 
+from planner.catalog.explain import explain, search
 from planner.catalog.providers import PROVIDERS, Provider
 from planner.catalog.refresh import Refreshed, diff, refresh
 from planner.catalog.snapshot import ASSUMED_INTERRUPTIONS_PER_H, GLOBAL, Catalog
@@ -14,6 +15,8 @@ __all__ = [
     "Refreshed",
     "Tier",
     "diff",
+    "explain",
     "refresh",
+    "search",
     "tier_cost",
 ]

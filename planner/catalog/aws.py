@@ -38,15 +38,16 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk
     """
     del known  # EC2 tells shapes itself
     out = Fetched()
-    with _asking():
-        cloud = _Aws(raw)
+    with asking():
+        cloud = Cloud()
         for region in regions:
-            _fetch_region(region, cloud, out, bulk)
+            _fetch_region(region, cloud, raw, out, bulk)
     return out
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
+def asking() -> Iterator[None]:
+    """Turn every refusal, broken connection and missing credential into a :class:`CatalogError`."""
     try:
         import boto3  # noqa: F401
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -76,14 +77,14 @@ def _asking() -> Iterator[None]:
         raise CatalogError(f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again") from None
 
 
-class _Aws:
+class Cloud:
     """Clients of one refresh, made once each; they retry throttling and broken connections with growing waits."""
 
-    def __init__(self, raw: RawAnswers) -> None:
+    def __init__(self) -> None:
         import boto3
         from botocore.config import Config
 
-        self.raw, self._session, self._clients = raw, boto3.Session(), dict[tuple[str, str], Any]()
+        self._session, self._clients = boto3.Session(), dict[tuple[str, str], Any]()
         self._config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
 
     def client(self, service: str, region: str) -> Any:
@@ -93,12 +94,12 @@ class _Aws:
         return self._clients[service, region]
 
 
-def _fetch_region(region: str, cloud: _Aws, out: Fetched, bulk: bool) -> None:
-    stamp = {"region": region, "provider": "aws", "as_of": cloud.raw.as_of}
-    shapes = _shapes(region, cloud)
+def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk: bool) -> None:
+    stamp = {"region": region, "provider": "aws", "as_of": raw.as_of}
+    shapes = _shapes(region, cloud, raw)
     for row in shapes.values():
         out.add("instances", **row, **stamp, source="AWS describe_instance_types")
-    prices, terms = _bulk_prices(region, cloud) if bulk else _listed_prices(region, cloud)
+    prices, terms = _bulk_prices(region, cloud, raw) if bulk else _listed_prices(region, cloud, raw)
     unknown = sorted(set(prices) - set(shapes))
     if unknown:
         out.notes.append(f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}")
@@ -130,7 +131,7 @@ def _fetch_region(region: str, cloud: _Aws, out: Fetched, bulk: bool) -> None:
                 basis="observed",
                 source="AWS Price List",
             )
-    for name, usd in sorted(_spot(region, cloud).items()):
+    for name, usd in sorted(_spot(region, cloud, raw).items()):
         if name in shapes:
             out.add(
                 "rates",
@@ -141,21 +142,21 @@ def _fetch_region(region: str, cloud: _Aws, out: Fetched, bulk: bool) -> None:
                 basis="zone_median",
                 source="AWS describe_spot_price_history, median over zones",
             )
-    _plans(region, cloud, out, prices, stamp)
-    _volumes_and_egress(region, cloud, out, stamp)
+    _plans(region, cloud, raw, out, prices, stamp)
+    _volumes_and_egress(region, cloud, raw, out, stamp)
 
 
-def _shapes(region: str, cloud: _Aws) -> dict[str, dict[str, Any]]:
+def _shapes(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, dict[str, Any]]:
     out = {}
     for page in cloud.client("ec2", region).get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 100}):
         for item in page["InstanceTypes"]:
-            cloud.raw.keep(f"{region}-shapes", item)
+            raw.keep(f"{region}-shapes", item)
             row = shape(item)
             out[row["instance_type"]] = row
     return out
 
 
-def _products(region: str, service: str, filters: Mapping[str, str], cloud: _Aws, name: str) -> Iterator[dict[str, Any]]:
+def _products(region: str, service: str, filters: Mapping[str, str], cloud: Cloud, raw: RawAnswers, name: str) -> Iterator[dict[str, Any]]:
     """Entries of the Price List; each comes as JSON in a string."""
     terms = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in filters.items()]
     pages = cloud.client("pricing", PRICING_REGION).get_paginator("get_products").paginate(ServiceCode=service, Filters=terms)
@@ -170,14 +171,14 @@ def _products(region: str, service: str, filters: Mapping[str, str], cloud: _Aws
                     got=text,
                     remedy="The provider's answer is malformed; try again later",
                 ) from None
-            cloud.raw.keep(f"{region}-{name}", entry)
+            raw.keep(f"{region}-{name}", entry)
             yield entry
 
 
-def _listed_prices(region: str, cloud: _Aws) -> tuple[dict[str, float], list[Term]]:
+def _listed_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
     prices: dict[str, float] = {}
     terms: list[Term] = []
-    for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, cloud, "prices"):
+    for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, cloud, raw, "prices"):
         sku = str(within(entry, ("product", "sku"), "Price List"))
         facts = within(entry, ("product", "attributes"), sku)
         if not sells_plain_linux(facts) or facts.get("regionCode") != region:
@@ -195,16 +196,16 @@ def _take(prices: dict[str, float], name: str, usd: float | None, sku: str) -> N
         raise CatalogError("one machine has two on-demand prices", where=f"{sku} {name}", got=(prices[name], usd), remedy="Report the SKU")
 
 
-def _bulk_prices(region: str, cloud: _Aws) -> tuple[dict[str, float], list[Term]]:
+def _bulk_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
     prices: dict[str, float] = {}
     with offer_file(cloud.client("pricing", PRICING_REGION), region) as lines:
-        offers = read_offers(lines, lambda row: cloud.raw.keep(f"{region}-prices", row))
+        offers = read_offers(lines, lambda row: raw.keep(f"{region}-prices", row))
     for name, usd, sku in offers.on_demand:
         _take(prices, name, usd, sku)
     return prices, offers.reserved
 
 
-def _spot(region: str, cloud: _Aws) -> dict[str, float]:
+def _spot(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, float]:
     """Last price before now in each zone: the history lists changes only, so a start of now gives one a zone."""
     pages = (
         cloud.client("ec2", region)
@@ -215,14 +216,44 @@ def _spot(region: str, cloud: _Aws) -> dict[str, float]:
     def items() -> Iterator[Mapping[str, Any]]:
         for page in pages:
             for item in page["SpotPriceHistory"]:
-                cloud.raw.keep(f"{region}-spot", item)
+                raw.keep(f"{region}-spot", item)
                 yield item
 
     return spot_usd(items())
 
 
-def _plans(region: str, cloud: _Aws, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
-    """Savings Plans rates as discounts on the on-demand price. A global service without paginator: nextToken is followed by hand."""
+def _plans(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
+    """Savings Plans rates as discounts on the on-demand price, one row a family where all its sizes get the same discount."""
+    discounts: dict[tuple[str, str, int, str], dict[str, float]] = {}
+    for item in _plan_rates(region, cloud):
+        raw.keep(f"{region}-plans", item)
+        rate = plan_rate(item)
+        if rate is not None and rate[0] in prices and rate[4] < prices[rate[0]]:
+            name, plan, months, payment, usd = rate
+            discounts.setdefault((name.split(".")[0], plan, months, payment), {})[name] = 1 - usd / prices[name]
+    for (family, plan, months, payment), by_type in sorted(discounts.items()):
+        title, slug = PLANS.get(plan, PLANS["EC2Instance"])
+        even = max(by_type.values()) - min(by_type.values()) < EVEN_DISCOUNT
+        for scope, discount in {family: min(by_type.values())}.items() if even else by_type.items():
+            out.add(
+                "commitments",
+                **stamp,
+                commitment=f"aws/{region}/{scope}/{slug}/{months // 12}y/{payment}",
+                category="Spend",
+                plan_kind=title,
+                scope_kind="family" if even else "instance_type",
+                scope=scope,
+                term_months=months,
+                payment=payment,
+                discount_share=discount,
+                upfront_share=UPFRONT_SHARE[payment],
+                basis="observed",
+                source="AWS describe_savings_plans_offering_rates",
+            )
+
+
+def _plan_rates(region: str, cloud: Cloud) -> Iterator[dict[str, Any]]:
+    """All offering rates. A global service without a paginator: nextToken is followed by hand."""
     ask: Callable[..., Any] = cloud.client("savingsplans", PRICING_REGION).describe_savings_plans_offering_rates
     facts = {"region": region, "productDescription": "Linux/UNIX", "tenancy": "shared"}
     given: dict[str, Any] = {
@@ -231,37 +262,9 @@ def _plans(region: str, cloud: _Aws, out: Fetched, prices: Mapping[str, float], 
         "maxResults": 1000,
         "filters": [{"name": k, "values": [v]} for k, v in facts.items()],
     }
-    seen: set[str] = set()
     while True:
         page = ask(**given)
-        for item in page.get("searchResults", []):
-            cloud.raw.keep(f"{region}-plans", item)
-            rate = plan_rate(item)
-            if rate is None or rate[0] not in prices or rate[4] >= prices[rate[0]]:
-                continue
-            name, plan, months, payment, usd = rate
-            title, slug = {"Compute": ("Compute Savings Plan", "compute_savings_plan")}.get(
-                plan, ("EC2 Instance Savings Plan", "instance_savings_plan")
-            )
-            key = f"aws/{region}/{name}/{slug}/{months // 12}y/{payment}"
-            if key in seen:
-                continue
-            seen.add(key)
-            out.add(
-                "commitments",
-                **stamp,
-                commitment=key,
-                category="Spend",
-                plan_kind=title,
-                scope_kind="instance_type",
-                scope=name,
-                term_months=months,
-                payment=payment,
-                discount_share=1 - usd / prices[name],
-                upfront_share=UPFRONT_SHARE[payment],
-                basis="observed",
-                source="AWS describe_savings_plans_offering_rates",
-            )
+        yield from page.get("searchResults", [])
         token = page.get("nextToken")
         if not token:
             return
@@ -270,20 +273,25 @@ def _plans(region: str, cloud: _Aws, out: Fetched, prices: Mapping[str, float], 
         given["nextToken"] = token
 
 
+PLANS = {
+    "Compute": ("Compute Savings Plan", "compute_savings_plan"),
+    "EC2Instance": ("EC2 Instance Savings Plan", "instance_savings_plan"),
+}
+EVEN_DISCOUNT = 0.002  # rates are rounded to five places, so discounts within a family differ a little
 UPFRONT_SHARE = {"none": 0.0, "partial": 0.5, "all": 1.0}  # a partial Savings Plan asks at least half
 _VOLUMES = ("gp3", "gp2", "io2", "st1")
 
 
-def _volumes_and_egress(region: str, cloud: _Aws, out: Fetched, stamp: Mapping[str, Any]) -> None:
+def _volumes_and_egress(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, stamp: Mapping[str, Any]) -> None:
     listed = {**stamp, "basis": "observed", "source": "AWS Price List"}
-    for entry in _products(region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, "volumes"):
+    for entry in _products(region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, raw, "volumes"):
         volume = entry["product"].get("attributes", {}).get("volumeApiName")
         for lower, upper, usd, unit in tiers(entry) if volume in _VOLUMES else ():
             if unit == "GB-Mo" and usd > 0:
                 step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB-month", "tier_scope": "volume"}
                 out.add("storage", **listed, **step, storage_class=f"block/{volume}")
     away = {"fromRegionCode": region, "transferType": "AWS Outbound", "toLocation": "External"}
-    for entry in _products(region, "AWSDataTransfer", away, cloud, "transfer"):
+    for entry in _products(region, "AWSDataTransfer", away, cloud, raw, "transfer"):
         for lower, upper, usd, _ in tiers(entry):
             step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB", "tier_scope": "region"}
             out.add("network", **listed, **step, kind="egress")

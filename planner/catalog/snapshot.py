@@ -77,10 +77,8 @@ class Catalog:
         joined = cls(**frames)
         if regions is None:
             return joined
-        known = set(joined.instances["region"])
         for region in regions:
-            if region not in known:
-                raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
+            joined._require_region(region)
         for provider, table in joined.instances.groupby("provider"):
             if not set(table["region"]) & {*regions, GLOBAL}:
                 raise CatalogError(
@@ -103,8 +101,11 @@ class Catalog:
         current_generation: bool | None = None,
     ) -> Catalog:
         """The part with these providers, regions and machines; all other frames follow the regions."""
+        wanted_regions = None if regions is None else tuple(regions)
+        for region in wanted_regions or ():
+            self._require_region(region)
         tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced")}
-        for column, wanted in (("provider", providers), ("region", regions)):
+        for column, wanted in (("provider", providers), ("region", wanted_regions)):
             if wanted is not None:
                 keep = {*wanted, GLOBAL} if column == "region" else set(wanted)
                 tables = {n: t[t[column].isin(keep)] for n, t in tables.items()}
@@ -121,6 +122,11 @@ class Catalog:
             rates = rates[pd.MultiIndex.from_frame(rates[_KEY]).isin(pd.MultiIndex.from_frame(shapes[_KEY]))]
         chosen = tables | {"instances": shapes, "rates": rates}
         return replace(self, **{n: t.reset_index(drop=True) for n, t in chosen.items()})
+
+    def _require_region(self, region: str) -> None:
+        known = set(self.instances["region"])
+        if region not in known:
+            raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
 
     def price(self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None) -> float:
         """Price of an instance-hour [USD/h].

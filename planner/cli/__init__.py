@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from planner import __version__, columns, export
+from planner.cli import catalog as catalog_commands
 from planner.cli.answer import answer_text, compare_text, forecast_text, replay_text, sweep_text, table
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
@@ -50,6 +51,9 @@ def _fail(text: str, code: int) -> None:
 @click.version_option(__version__, message="%(version)s")
 def main() -> None:
     """What a service will cost, on which machines, how sure that is, and what breaks first."""
+
+
+main.add_command(catalog_commands.catalog)
 
 
 def _scenario_options(command: F) -> F:
