@@ -333,12 +333,13 @@ def compare_text(before: "Study", after: "Study") -> str:
     rows.append(["requests within (worst)", *(percent(s, 2) for s in shares), ""])
     rows.append(["load multiplier (worst)", *(f"{s.replay.breaks['load_multiplier'].min():.2f}" for s in (before, after)), ""])
     bridge = before.plan.compare(after.plan)
+    shown_lines = bridge[bridge["difference_usd"].abs() >= 0.005].head(15)
     lines = [
         [r["service"] or "shared", r["charge"], r["resource"], r["purchase_option"], r["cause"], usd(r["difference_usd"])]
-        for r in bridge.head(15).to_dict("records")
+        for r in shown_lines.to_dict("records")
     ]
-    rest = float(bridge["difference_usd"].iloc[15:].sum())
-    lines += [["others", "", "", "", "", usd(rest)]] if len(bridge) > 15 else []
+    rest = float(bridge["difference_usd"].sum() - shown_lines["difference_usd"].sum())
+    lines += [["others", "", "", "", "", usd(rest)]] if abs(rest) >= 0.005 else []
     lines.append(["total", "", "", "", "", usd(float(bridge["difference_usd"].sum()))])
     names = (before.scenario.name, after.scenario.name) if before.scenario.name != after.scenario.name else ("before", "after")
     parts = [table(["", *names, "difference"], rows, "  ")]

@@ -1,7 +1,7 @@
 """The replay: a plan's schedule under load paths it was not made for.
 
 Within an hour the load is taken in two levels: a twelfth of the time at burst_factor times the mean, the rest at what
-is left.  Replicas ordered for an hour serve after the start-up delay; until then the fewer of both hours run.  Each pool
+is left.  Replicas ordered for an hour serve after the start-up delay; until then the hour before runs on.  Each pool
 takes traffic in proportion to what it may bear.  Latency is pointwise stationary below saturation; above it a fluid
 backlog is carried from hour to hour, and an hour with a backlog is outside every objective.
 """
@@ -154,11 +154,10 @@ def _replay(task: _Task) -> _Result:
         return _nothing_runs(task, len(bounds))
     now = np.stack([p.replicas for p in task.pools])
     before = np.concatenate([now[:, :1], now[:, :-1]], axis=1)
-    started = np.minimum(now, before)
     delay = np.array([min(p.delay_s / 3600.0, 1.0) for p in task.pools])
     lag = np.where((now > before).any(axis=0), (delay[:, None] * (now > before)).max(axis=0), 0.0)
     tables = [_Table(p, bounds) for p in task.pools]
-    full, part = (_Bears.of(tables, task.pools, n) for n in (now, started))
+    full, part = (_Bears.of(tables, task.pools, n) for n in (now, before))
     levels = _levels(task.load.burst_factor)
     within = np.zeros((len(bounds), *rate.shape), dtype=np.float32)
     every = np.zeros(rate.shape, dtype=np.float32)
