@@ -1,3 +1,4 @@
+import json
 import math
 import shutil
 from datetime import date
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog import PROVIDERS, Catalog, Tier, tier_cost
+from planner.catalog.aws import PERMISSIONS
 from planner.catalog.checks import BASIS, WEAK, first_day
+from planner.catalog.sustained import sustained_use_share
 from planner.data import data_path
 from planner.errors import CatalogError
 
@@ -238,3 +241,19 @@ def test_tier_cost_adds_up(steps, part, other):
     assert low <= high + 1e-9
     assert high - low <= max(t.price_usd for t in tiers) * (large - small) + 1e-6
     assert tier_cost(tiers, edges[-1]) == pytest.approx(sum(w * p for w, p in steps), rel=1e-9, abs=1e-9)
+
+
+def test_sustained_use_falls_by_quarters_of_the_month():
+    assert sustained_use_share("n1", 1.0) == pytest.approx(0.70)
+    assert sustained_use_share("n1", 0.5) == pytest.approx(0.90)
+    assert sustained_use_share("n2", 1.0) == pytest.approx(0.80, abs=1e-3)
+    assert sustained_use_share("n2", 0.25) == sustained_use_share("c3", 1.0) == 1.0
+    assert sustained_use_share("c2", 0.0) == 1.0
+
+
+def test_the_readme_states_the_policy_and_every_basis():
+    text = data_path("catalog", "README.md").read_text(encoding="utf-8")
+    policy = json.loads(text.split("```json")[1].split("```")[0])
+    assert policy["Statement"][0]["Action"] == list(PERMISSIONS)
+    assert all(word.split(":")[1].startswith(("Get", "List", "Describe")) for word in PERMISSIONS)  # read only
+    assert all(f"| `{b}` | {meaning}" in text for b, meaning in BASIS.items())

@@ -72,7 +72,7 @@ def show(providers: tuple[str, ...], regions: tuple[str, ...], folder: str | Non
     click.echo(_age_line(prices), err=True)
 
 
-@catalog.command()
+@catalog.command(name="search")
 @click.argument("words", nargs=-1)
 @_regions
 @_folder
@@ -86,9 +86,6 @@ def find(words: tuple[str, ...], regions: tuple[str, ...], folder: str | None, i
     _print(found.head(limit), as_csv, "no machine matches")
     if len(found):
         click.echo(f"{min(limit, len(found))} of {len(found)} machines; {_age_line(prices)}", err=True)
-
-
-catalog.add_command(find, name="search")
 
 
 @catalog.command(name="explain")

@@ -11,6 +11,7 @@ import pytest
 
 from planner.catalog import Catalog, aws_answers, azure, gcp
 from planner.catalog.checks import WEAK
+from planner.catalog.sustained import sustained_use_share
 
 SIX_DIGITS = 5e-7
 KEY = ["provider", "region", "instance_type"]
@@ -265,3 +266,12 @@ def test_sample_of_google(sample, catalog, table):
     rows = table("network.csv", usd="price_usd", start="tier_lower")
     standard = rows[(rows["region"] == "us-central1") & (rows["scope"] == "Standard Tier")]
     assert gcp.tiers(egress) == list(zip(standard["start"], standard["usd"], strict=True))
+
+
+def test_sustained_use_of_a_full_month(table):
+    rows = table("commitments.csv", usd="effective_usd_hour", list="on_demand_usd_hour")
+    rows = rows[rows["plan_kind"] == "SUD full month"]
+    assert len(rows)
+    for name, usd, full in zip(rows["scope"], rows["usd"], rows["list"], strict=True):
+        # the source rounds its monthly figures
+        assert usd / full == pytest.approx(sustained_use_share(name.split("-")[0], 1.0), abs=1.5e-3), name
