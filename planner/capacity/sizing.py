@@ -72,7 +72,7 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
         known = ", ".join(sorted(LATENCY_MODELS))
         raise ScenarioError(f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})", where=scenario.name)
     try:
-        model: ServiceModel = LATENCY_MODELS[spec.model](**spec.parameters)
+        model: ServiceModel = LATENCY_MODELS[spec.model].model_validate(spec.parameters, context={"folder": scenario.folder})
     except ValidationError as error:
         problems = []
         for fault in error.errors():

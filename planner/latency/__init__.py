@@ -1,5 +1,7 @@
 """How one replica behaves: latency at a load, and the load an objective allows."""
 
+from typing import Any
+
 from planner.latency.accelerated import AcceleratedService
 from planner.latency.batching import Batching
 from planner.latency.llm import LlmService
@@ -8,7 +10,7 @@ from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Latency
 from planner.latency.queueing import Queue
 
 # name in the scenario file -> the class of its parameters (a frozen pydantic model that is a ServiceModel)
-LATENCY_MODELS: dict[str, type] = {
+LATENCY_MODELS: dict[str, Any] = {
     "accelerated": AcceleratedService,
     "batching": Batching,
     "llm": LlmService,

@@ -5,17 +5,20 @@ Between points the percentiles follow a monotone piecewise cubic through (log ra
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from planner.errors import ScenarioError
+from planner.latency.closed_loop import open_points
+from planner.latency.loadtests import read_load_tests
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.scenario import Objective
 
@@ -27,11 +30,15 @@ _NORMAL = {0.5: 0.0, 0.9: 1.2815515655446004, 0.95: 1.6448536269514722, 0.99: 2.
 
 
 class Point(BaseModel):
-    """One load-test step: offered (or served) ``arrival_rate_rps`` and latency percentiles [s], rising with the percentile."""
+    """One load-test step: ``arrival_rate_rps`` served and latency percentiles [s], rising with the percentile.
+
+    ``concurrency`` clients where the test is a closed loop (each client waits for its answer).
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arrival_rate_rps: Positive
+    concurrency: Annotated[float, Field(ge=1, le=4000)] | None = None
     latency_p50_s: Positive | None = None
     latency_p90_s: Positive | None = None
     latency_p95_s: Positive | None = None
@@ -60,6 +67,7 @@ class MeasuredLatency:
     """
 
     points: tuple[tuple[float, ...], ...]
+    closed: bool = False
 
     @property
     def basis(self) -> str:
@@ -69,11 +77,14 @@ class MeasuredLatency:
     @property
     def method(self) -> str:
         """How it is read between points."""
-        return f"{len(self.points)} load-test points, monotone cubic in log rate and log latency, nothing beyond the last"
+        source = "open-arrival points from a closed load test (birth–death chain)" if self.closed else "load-test points"
+        return f"{len(self.points)} {source}, monotone cubic in log rate and log latency, nothing beyond the last"
 
     @property
     def error_share(self) -> float:
-        """0.056 from three points on (2.3 % median error on series kept apart), twice that for two, 0.25 for one."""
+        """0.056 from three points (2.3 % median error on series kept apart), twice that for two, 0.25 for one; 0.15 from a closed loop."""
+        if self.closed:
+            return 0.15
         return 0.056 if len(self.points) >= 3 else 0.112 if len(self.points) == 2 else 0.25
 
     @property
@@ -151,19 +162,32 @@ class Measured(BaseModel):
     """Parameters of the ``measured`` model under ``latency:`` in a scenario.
 
     ``machines``: load-test points by instance type, or by accelerator name (one accelerator a replica, so a
-    machine with four holds four replicas); an instance type wins over its accelerator.
+    machine with four holds four replicas); an instance type wins over its accelerator.  Instead of points give
+    ``{files: [a.json, b.json], format: k6}``: results of csv, hey, k6, locust, vegeta or wrk beside the scenario.
+    Points with ``concurrency`` are a closed loop and are turned into what open arrivals would see.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machines: dict[str, tuple[Point, ...]] = Field(min_length=1)
 
+    @field_validator("machines", mode="before")
+    @classmethod
+    def _from_files(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        folder = Path((info.context or {}).get("folder") or ".")
+        return {name: _read(points, folder) if isinstance(points, Mapping) else points for name, points in value.items()}
+
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for name, points in self.machines.items():
             rates = [p.arrival_rate_rps for p in points]
-            if not rates or len(set(rates)) != len(rates):
+            closed = [p.concurrency for p in points if p.concurrency is not None]
+            if not rates or (len(set(rates)) != len(rates) and not closed):
                 raise ValueError(f"{name} needs at least one point, and no rate twice")
+            if closed and (len(closed) != len(points) or len(set(closed)) != len(closed)):
+                raise ValueError(f"{name}: give concurrency for every point or for none, and none twice")
         return self
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:  # noqa: ARG002
@@ -177,5 +201,23 @@ class Measured(BaseModel):
 
 @lru_cache(maxsize=1024)
 def _model(points: tuple[Point, ...]) -> MeasuredLatency:
-    rows = sorted((p.arrival_rate_rps, *(math.nan if v is None else v for v in p.percentiles())) for p in points)
-    return MeasuredLatency(tuple(rows))
+    if points[0].concurrency is not None:
+        steps = sorted(points, key=lambda p: p.concurrency or 0.0)
+        opened = open_points([p.concurrency or 0.0 for p in steps], [p.arrival_rate_rps for p in steps], [_row(p)[1:] for p in steps])
+        return MeasuredLatency(tuple(tuple(row) for row in opened), closed=True)
+    return MeasuredLatency(tuple(sorted(_row(p) for p in points)))
+
+
+def _row(point: Point) -> tuple[float, ...]:
+    return (point.arrival_rate_rps, *(math.nan if v is None else v for v in point.percentiles()))
+
+
+def _read(given: Mapping[str, Any], folder: Path) -> list[dict[str, float]]:
+    """Points of ``{files: [...], format: ...}``; a wrong key or file is a fault of the scenario."""
+    files, strange = given.get("files"), set(given) - {"files", "format"}
+    if strange or not files:
+        raise ValueError("give a list of points, or files: [...] and, if needed, format")
+    try:
+        return read_load_tests([folder / f for f in ([files] if isinstance(files, str) else files)], given.get("format"))
+    except ScenarioError as error:
+        raise ValueError(str(error)) from None
