@@ -6,7 +6,7 @@ smaller degree leaves room for more replicas on the same machine (``instances_pe
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from planner.errors import PlannerError
 from planner.latency.hardware import GIB, Accelerator, accelerators
+from planner.latency.llm_constants import Condition, band, constants
 from planner.latency.llm_models import Architecture, Memory, architecture, default_sequences, memory
 from planner.latency.llm_queue import Station, largest_rate_rps, quantile_s, steady
-from planner.latency.llm_steps import Constants, Layout, Plant, constants
+from planner.latency.llm_steps import Constants, Layout, Plant
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.scenario import Objective
 from planner.tokens import TokenMix
@@ -34,7 +35,8 @@ class LlmService(BaseModel):
     ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from (default: as published).
     ``tensor_parallel``: degrees to try (default 1 2 4 8 16). ``input_tokens``, ``output_tokens`` hold only where the traffic carries
     none. ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len`` [tokens]: longest request.
-    ``max_sequences``: bound of the running batch. Efficiency overrides are shares of the datasheet's dense peak.
+    ``max_sequences``: bound of the running batch. ``engine``: whose records the constants follow. Efficiency overrides are shares of the
+    datasheet's dense peak.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,7 @@ class LlmService(BaseModel):
     weights: str
     precision: tuple[Precision, ...] = ()
     kv_precision: KvPrecision = "bf16"
+    engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
     input_tokens: Annotated[float, Field(ge=0)] = 1024.0
     output_tokens: Annotated[float, Field(ge=1)] = 256.0
@@ -119,14 +122,23 @@ class LlmService(BaseModel):
                           f"{(one - budget.kv_cache_gib) * degree:.1f} GiB missing")
         held = float(mix.weight @ self.architecture.kv_bytes(mix.input_tokens + 0.75 * mix.output_tokens, self.kv_precision)) / shards / GIB
         slots = min(float(sequences), budget.kv_cache_gib / held) if held > 0 else float(sequences)
-        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, Layout(degree), min(machine.accelerators, 1.0))
-        station = Station(plant, self._constants(), max(slots, 1.0), mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens))
+        condition = Condition(self.architecture, chip, precision, self.engine, Layout(degree))
+        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, condition.layout, min(machine.accelerators, 1.0))
+        station = Station(plant, self._constants(condition), max(slots, 1.0), mix, self.prefix_cache_hit_share, scv,
+                          float(self.chunk_tokens))
         share = degree / machine.accelerators if machine.accelerators >= 1 else 1.0
-        return Deployment(share, f"{precision} tp{degree}", LlmReplica(station, budget))
+        return Deployment(share, f"{precision} tp{degree}", LlmReplica(station, budget, band(condition).tpot))
 
-    def _constants(self) -> Constants:
-        own = {k: getattr(self, k) for k in ("weight_bandwidth", "decode_compute", "prefill_compute")}
-        return constants().with_(**{k: v for k, v in own.items() if v is not None})
+    def _constants(self, condition: Condition) -> Constants:
+        fitted = constants(condition)
+        own: dict[str, float] = {}
+        if self.weight_bandwidth is not None:
+            own |= {"weight_read": 1.0 / self.weight_bandwidth, "expert_read": 1.0 / self.weight_bandwidth}
+        if self.decode_compute is not None:
+            own |= {"weight_math": 1.0 / self.decode_compute, "expert_math": 1.0 / self.decode_compute}
+        if self.prefill_compute is not None:
+            own["prompt_math"] = 1.0 / self.prefill_compute
+        return replace(fitted, **own)
 
 
 def _gap_gib(gap: str) -> float:
@@ -143,6 +155,7 @@ class LlmReplica:
 
     station: Station
     memory: Memory
+    sigma: float
     basis: str = "modeled"
 
     @property
@@ -152,8 +165,8 @@ class LlmReplica:
 
     @cached_property
     def error_share(self) -> float:
-        """1 − e^(−1.645·σ) of the fitted log error of TPOT: the low side of the 90 % band of goodput."""
-        return 1.0 - math.exp(-_Z90 * self.station.constants.tpot_sigma)
+        """e^(1.645·σ) − 1 of the log error of TPOT on left-out deployments: how far up the 90 % band of goodput reaches."""
+        return math.expm1(_Z90 * self.sigma)
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> NDArray[np.float64]:
         """Quantile of ``ttft``, ``tpot`` or ``latency`` [s], same shape as the rates; inf where unstable."""

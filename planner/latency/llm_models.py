@@ -109,6 +109,18 @@ def memory(model: Architecture, precision: str, visible_gib: float, *, tensor_pa
     return Memory(visible_gib, weights, activations, runtime, visible_gib * utilization - weights - activations - runtime)
 
 
+def slots(model: Architecture, precision: str, visible_gib: float, kv_precision: str, tokens: float, layout: tuple[int, int, int, int],
+          *, sequences: int = 256) -> float:
+    """How many sequences of ``tokens`` a replica holds at once, over its data-parallel ranks; at least those of 2 % of the memory.
+
+    ``layout`` is (tensor, pipeline, data, expert) parallelism; ``sequences`` sets the activations.
+    """
+    tp, pp, dp, _ = layout
+    budget = memory(model, precision, visible_gib, tensor_parallel=tp * dp, pipeline_parallel=pp, max_sequences=sequences)
+    each = float(model.kv_bytes(tokens, kv_precision)) / model.kv_shards(tp) / pp / GIB
+    return max(budget.kv_cache_gib, 0.02 * visible_gib) / each * dp
+
+
 def default_sequences(visible_gib: float) -> int:
     """Sequences a server runs at once unless told: 1024 on boards of 70 GiB or more, else 256 (vLLM 0.11 defaults)."""
     return 1024 if visible_gib >= 70.0 else 256

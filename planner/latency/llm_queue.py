@@ -59,8 +59,8 @@ class Station:
 
     @cached_property
     def mean_prompt_s(self) -> float:
-        """Mean accelerator seconds of a prompt."""
-        return float(self.tokens.weight @ self.prompt_s)
+        """Mean accelerator seconds that a prompt takes from decoding."""
+        return float(self.tokens.weight @ self.prompt_s) * float(self.constants.overlap)
 
     @cached_property
     def mean_steps(self) -> float:

@@ -1,28 +1,27 @@
-"""How long one step of an LLM server takes: a roofline with fitted efficiencies, vectorized over deployments.
+"""How long one step of an LLM server takes: a roofline with fitted multipliers, vectorized over deployments.
 
-A :class:`Plant` holds the physical quantities of deployments as arrays; :func:`decode_step_s` and
-:func:`prefill_s` turn them into seconds with the constants of ``data/models/llm_constants.csv``.
+A :class:`Plant` holds the physical quantities of deployments as arrays; :func:`decode_step_s` and :func:`prefill_s` turn
+them into seconds. A multiplier says how much longer a part of a step takes than the datasheet allows.
 """
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.data import data_path
 from planner.latency.hardware import GIB, Accelerator
 from planner.latency.llm_models import KV_BYTES, Architecture
 
 Array = NDArray[np.float64]
-_NORM = 4.0
 
 
 class Layout(NamedTuple):
-    """How one replica lies on its accelerators: degrees of tensor, pipeline, attention-data and expert parallelism."""
+    """How one replica lies on its accelerators: degrees of tensor, pipeline, attention-data and expert parallelism.
+
+    Expert parallelism shares the accelerators of the other three.
+    """
 
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
@@ -39,10 +38,11 @@ class Layout(NamedTuple):
 class Plant:
     """Physical quantities of ``n`` deployments, each an array ``(n,)`` (or broadcastable).
 
-    ``bandwidth`` [B/s] and ``peak``, ``peak16`` [FLOP/s] of one accelerator; ``link`` [B/s, one way]; ``accelerators``,
-    ``tp``, ``pp``, ``dp``, ``ep`` of a replica; ``shared_bytes``, ``expert_bytes`` [B] read by one accelerator if all weights
-    are touched; ``params`` multiplied for a token; ``attention_flops`` [FLOP] for a token and token of context;
-    ``kv_bytes``, ``window_bytes`` [B] a token of context on one accelerator for one sequence of its data-parallel rank.
+    ``bandwidth`` [B/s] and ``peak``, ``peak16`` [FLOP/s] of one accelerator; ``link`` [B/s, one way]; ``accelerators``, ``tp``,
+    ``dp`` of a replica; ``shared_bytes``, ``expert_bytes`` [B] that stand in the way of a token: one accelerator of each pipeline
+    stage, one stage after the other, all experts touched; ``shared_params``, ``routed_params`` multiplied for a token;
+    ``untouched_log`` = ln(1−k/E); ``attention_flops`` [FLOP] for a token and token of context; ``kv_bytes``, ``window_bytes`` [B] on one
+    accelerator a token of context and sequence of its data-parallel rank.
     """
 
     bandwidth: Array
@@ -51,35 +51,39 @@ class Plant:
     link: Array
     accelerators: Array
     tp: Array
-    pp: Array
     dp: Array
-    ep: Array
     layers: Array
     hidden: Array
     shared_bytes: Array
     expert_bytes: Array
-    experts: Array
+    shared_params: Array
+    routed_params: Array
     experts_per_token: Array
-    params: Array
+    untouched_log: Array
     attention_flops: Array
     kv_bytes: Array
     window_bytes: Array
     window_tokens: Array
 
     @classmethod
-    def of(cls, model: Architecture, chip: Accelerator, precision: str, kv_precision: str, layout: Layout, share: float = 1.0) -> "Plant":
+    def of(cls, model: Architecture, chip: Accelerator, precision: str, kv_precision: str, layout: Layout, share: float = 1.0,
+           link_gib_per_s: float | None = None) -> "Plant":
         """The plant of one deployment, arrays of shape (1,); ``share`` of an accelerator where a slice is sold."""
         _, shared, experts = model.weight_bytes(precision)
-        tp, pp, dp, ep = layout
+        tp, pp, dp, _ = layout
         a_layer = (model.mla_kv_dim or 2.0 * model.kv_heads * model.head_dim) * KV_BYTES[kv_precision] / model.kv_shards(tp) / pp
         width = model.heads * (1088.0 if model.mla_kv_dim else 2.0 * model.head_dim)
         lookup_params = 0.0 if model.tied_embeddings else float(model.vocabulary) * model.hidden
+        routed = model.expert_params * model.experts_per_token / max(model.experts, 1)
+        link = chip.link_gib_per_s if link_gib_per_s is None else link_gib_per_s
         values = {
             "bandwidth": chip.memory_bandwidth_gib_per_s * GIB * share, "peak": chip.flops(precision) * share,
-            "peak16": chip.flops("bf16") * share, "link": chip.link_gib_per_s * GIB, "accelerators": layout.accelerators,
-            "tp": tp, "pp": pp, "dp": dp, "ep": ep, "layers": model.layers, "hidden": model.hidden,
-            "shared_bytes": shared / (tp * pp), "expert_bytes": experts / layout.accelerators, "experts": max(model.experts, 1),
-            "experts_per_token": model.experts_per_token if model.experts else 1, "params": model.params_active - lookup_params,
+            "peak16": chip.flops("bf16") * share, "link": (link if link == link else _SLOWEST_LINK_GIB_PER_S) * GIB,
+            "accelerators": layout.accelerators, "tp": tp, "dp": dp, "layers": model.layers, "hidden": model.hidden,
+            "shared_bytes": shared / tp, "expert_bytes": experts * pp / layout.accelerators,
+            "shared_params": model.params_active - lookup_params - routed, "routed_params": routed,
+            "experts_per_token": model.experts_per_token,
+            "untouched_log": np.log1p(-min(model.experts_per_token / model.experts, 1.0 - 1e-12)) if model.experts else 0.0,
             "attention_flops": 2.0 * width * (model.full_attention_layers + model.window_layers),
             "kv_bytes": a_layer * model.full_attention_layers, "window_bytes": a_layer * model.window_layers,
             "window_tokens": model.window_tokens}
@@ -95,71 +99,87 @@ class Plant:
         return Plant(**{f.name: getattr(self, f.name)[key] for f in fields(Plant)})
 
 
+# PCIe 3 x16, for chips whose link is not known
+_SLOWEST_LINK_GIB_PER_S = 14.9
+
+
 @dataclass(frozen=True)
 class Constants:
-    """Fitted constants of the step times; efficiencies are shares of the datasheet's dense peaks."""
+    """Fitted constants, numbers or arrays like a plant's. Multipliers are times over what the datasheet allows; ``_s`` are seconds.
 
-    weight_bandwidth: float
-    kv_bandwidth: float
-    decode_compute: float
-    prefill_compute: float
-    attention_compute: float
-    link: float
-    collective_s: float
-    moe_layer_s: float
-    step_s: float
-    sequence_s: float
-    request_s: float
-    tpot_sigma: float
-    ttft_sigma: float
+    ``weight_read``, ``expert_read``, ``kv_read``: memory traffic; ``weight_math``, ``expert_math``: decode products; ``prompt_math``,
+    ``attention_math``: prefill products; ``link_time``: collectives, with ``collective_s`` a doubling of the group; ``layer_s``,
+    ``moe_layer_s`` a layer; ``step_s`` a step; ``sequence_s`` a running sequence; ``request_s`` a request before its first step.
+    Of benchmarks: ``burst_share`` of the prompts that start together, ``drain_share`` of the last requests, ``overlap`` of a prompt's
+    work with decoding, ``wave_share`` of batches that begin and end together.
+    """
 
-    def with_(self, **values: float) -> "Constants":
-        """The same constants with some replaced."""
-        return replace(self, **values)
+    weight_read: Array | float
+    expert_read: Array | float
+    kv_read: Array | float
+    weight_math: Array | float
+    expert_math: Array | float
+    prompt_math: Array | float
+    attention_math: Array | float
+    link_time: Array | float
+    collective_s: Array | float
+    layer_s: Array | float
+    moe_layer_s: Array | float
+    step_s: Array | float
+    sequence_s: Array | float
+    request_s: Array | float
+    burst_share: Array | float
+    drain_share: Array | float
+    overlap: Array | float
+    wave_share: Array | float
+
+    def scaled(self, **factors: Array | float) -> "Constants":
+        """The same constants with some multiplied."""
+        return replace(self, **{k: getattr(self, k) * v for k, v in factors.items()})
 
 
-@cache
-def constants() -> Constants:
-    """The shipped constants, from ``data/models/llm_constants.csv``."""
-    with data_path("models", "llm_constants.csv").open(encoding="utf-8", newline="") as file:
-        return Constants(**{r["constant"]: float(r["value"]) for r in csv.DictReader(file)})
+def _roofline(read: Array, computed: Array) -> Array:
+    """Smooth maximum of the two times: their 4-norm."""
+    a, b = read * read, computed * computed
+    return np.asarray(np.sqrt(np.sqrt(a * a + b * b)))
 
 
 def decode_step_s(plant: Plant, batch: ArrayLike, context: ArrayLike, c: Constants) -> Array:
     """Seconds of one decode step of ``batch`` running sequences with ``context`` tokens each.
 
-    t = ‖W/(BW·E_b), 2·P·B/(n·peak·E_c)‖₄ + KV/(BW·E_k) + collectives + MoE dispatch + c₀ + c₁·B, where the experts touched
+    t = ‖W_touched/BW, 2·P·B/(n·peak)‖₄ + KV/BW + collectives + layers + c₀ + c₁·B, each with its multiplier; the experts touched
     are a share 1−(1−k/E)^B. Rooflines after Williams et al. (2009); holds for steady batches without prefill.
     """
     b, s = np.asarray(batch, dtype=np.float64), np.asarray(context, dtype=np.float64)
-    routed = plant.experts_per_token / plant.experts
-    touched = np.where(plant.experts > 1, 1.0 - (1.0 - np.minimum(routed, 1.0 - 1e-12)) ** b, 0.0)
-    read = (plant.shared_bytes + plant.expert_bytes * touched) / (plant.bandwidth * c.weight_bandwidth) * plant.pp
-    computed = 2.0 * plant.params * b / (plant.accelerators * plant.peak * c.decode_compute) * plant.pp
+    read = (plant.shared_bytes * c.weight_read - plant.expert_bytes * np.expm1(b * plant.untouched_log) * c.expert_read) / plant.bandwidth
+    products = plant.shared_params * c.weight_math + plant.routed_params * c.expert_math
+    computed = 2.0 * products * b / (plant.accelerators * plant.peak)
     held = plant.kv_bytes * s + plant.window_bytes * np.minimum(s, plant.window_tokens)
-    attended = b / plant.dp * held / (plant.bandwidth * c.kv_bandwidth)
-    return np.asarray((read**_NORM + computed**_NORM) ** (1.0 / _NORM) + attended + _exchange_s(plant, b, c)
-                      + np.where(plant.experts > 1, c.moe_layer_s * plant.layers, 0.0) + c.step_s + c.sequence_s * b)
+    attended = b / plant.dp * held / plant.bandwidth * c.kv_read
+    a_layer = c.layer_s + np.where(plant.untouched_log < 0.0, c.moe_layer_s, 0.0)
+    return np.asarray(_roofline(read, computed) + attended + _exchange_s(plant, b / plant.dp, c) + a_layer * plant.layers
+                      + c.step_s + c.sequence_s * b)
 
 
 def _exchange_s(plant: Plant, tokens: Array, c: Constants) -> Array:
-    """Two all-reduces a layer over the tensor-parallel group, and the all-to-all of expert parallelism."""
+    """Two ring all-reduces a layer in the tensor-parallel group, and the all-to-all of the experts between data-parallel ranks."""
+    sent = tokens * plant.hidden * 2.0 / plant.link * c.link_time
     ring = 2.0 * (plant.tp - 1.0) / plant.tp
-    a_rank = tokens / plant.dp * plant.hidden * 2.0 / (plant.link * c.link)
-    reduce = np.where(plant.tp > 1, 2.0 * plant.layers * (c.collective_s + ring * a_rank), 0.0)
-    return np.asarray(reduce + np.where(plant.dp > 1, 2.0 * plant.layers * (c.collective_s + plant.experts_per_token * a_rank), 0.0))
+    reduced = 2.0 * plant.layers * (c.collective_s * np.log2(np.maximum(plant.tp, 1.0)) + ring * sent)
+    spread = 2.0 * plant.layers * (c.collective_s * np.log2(np.maximum(plant.accelerators, 1.0)) + plant.experts_per_token * sent)
+    return np.asarray(np.where(plant.tp > 1.0, reduced, 0.0) + np.where(plant.dp > 1.0, spread, 0.0))
 
 
 def prefill_s(plant: Plant, tokens: ArrayLike, c: Constants, cached: ArrayLike = 0.0) -> Array:
     """Seconds of accelerator time that a prompt takes: ``tokens`` computed after ``cached`` ones found in the prefix cache.
 
-    t = ‖2·P·T/(n·peak·E_p), weights read once‖₄ + attention + all-reduce.
+    t = ‖weights read once, 2·P·T/(n·peak)‖₄ + attention over T·(T/2 + cached) + all-reduce.
     """
     t, hit = np.asarray(tokens, dtype=np.float64), np.asarray(cached, dtype=np.float64)
-    routed = plant.experts_per_token / plant.experts
-    touched = np.where(plant.experts > 1, 1.0 - (1.0 - np.minimum(routed, 1.0 - 1e-12)) ** t, 0.0)
-    computed = 2.0 * plant.params * t / (plant.accelerators * plant.peak * c.prefill_compute)
-    read = (plant.shared_bytes + plant.expert_bytes * touched) / (plant.bandwidth * c.weight_bandwidth)
-    attended = plant.attention_flops * t * (t / 2.0 + hit) / (plant.accelerators * plant.peak16 * c.attention_compute)
-    return np.asarray((computed**_NORM + read**_NORM) ** (1.0 / _NORM) + attended
-                      + np.where(plant.tp > 1, _exchange_s(plant, t, c) / plant.dp, 0.0))
+    products = plant.shared_params + plant.routed_params * c.expert_math / c.weight_math
+    computed = 2.0 * products * t / (plant.accelerators * plant.peak) * c.prompt_math
+    touched = plant.shared_bytes * c.weight_read - plant.expert_bytes * np.expm1(t * plant.untouched_log) * c.expert_read
+    attended = plant.attention_flops * t * (t / 2.0 + hit) / (plant.accelerators * plant.peak16) * c.attention_math
+    sent = 2.0 * (plant.tp - 1.0) / plant.tp * t * plant.hidden * 2.0 / plant.link * c.link_time
+    reduced = np.where(plant.tp > 1.0, 2.0 * plant.layers * (c.collective_s + sent), 0.0) / plant.dp
+    return np.asarray(_roofline(touched / plant.bandwidth, computed) + attended + reduced)

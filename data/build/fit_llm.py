@@ -1,0 +1,210 @@
+"""Fit the constants of LLM serving on public records and write data/models/llm_*.csv.
+
+Usage: python data/build/fit_llm.py REFERENCE_FOLDER [--check]   (the folder that holds gpuperf/llm_serving.csv; --check writes nothing)
+
+Maximum a posteriori: log-constants are a common value plus normal effects of engine, accelerator, precision, model ..., fitted
+to log TPOT, throughput and TTFT with Student-t errors by Gauss-Newton steps. Rows of one (model, accelerator) combination are not
+independent, so the likelihood is tempered; prior widths and tempering were chosen by the median error on left-out combinations.
+The error bands come from the same cross-validation.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+sys.path.insert(0, str(Path(__file__).parent))
+from gpuperf_rows import Rows, read_rows
+
+from planner.latency.llm_bench import batch, report
+from planner.latency.llm_steps import Constants
+
+OUT = Path(__file__).parents[1] / "models"
+# common value (starting point) and the width of its log prior
+COMMON = {
+    "weight_read": (1.43, 0.3), "expert_read": (1.67, 0.4), "kv_read": (1.67, 0.4), "weight_math": (2.5, 0.5), "expert_math": (3.3, 0.5),
+    "prompt_math": (1.82, 0.4), "attention_math": (2.5, 0.5), "link_time": (1.67, 0.5), "collective_s": (8e-6, 0.8), "layer_s": (8e-6, 0.8),
+    "moe_layer_s": (40e-6, 1.0), "step_s": (1e-3, 0.8), "sequence_s": (12e-6, 1.0), "request_s": (0.03, 1.0), "burst_share": (0.15, 1.5),
+    "drain_share": (1.0, 1.0), "overlap": (1.0, 0.2), "wave_share": (0.3, 1.0)}
+OF_TESTS = ("burst_share", "drain_share", "overlap", "wave_share")
+# width of the log effects by term, and of the few that hold for single constants
+WIDTHS = {"engine": 0.5, "accelerator": 0.25, "family": 0.3, "precision": 0.3, "model": 0.25, "engine_family": 0.3, "engine_kind": 0.4,
+          "engine_experts": 0.4}
+SINGLE = {("engine", "burst_share"): 0.5, ("lengths", "burst_share"): 1.0, ("mode", "request_s"): 0.7, ("mode", "step_s"): 0.3,
+          ("mode", "overlap"): 0.2, ("mode", "sequence_s"): 0.3, ("mode", "drain_share"): 0.5}
+SCALE, IMPORTANCE, FREEDOM, TEMPER, COMBINATION = np.array([0.12, 0.12, 0.35]), np.array([1.0, 1.0, 0.35]), 4.0, 0.15, 0.5
+UNITS = {k: "share" if k in OF_TESTS else "s" if k.endswith("_s") else "× datasheet time" for k in COMMON}
+METRICS, FEW = ("tpot", "throughput", "ttft"), 40
+Key = tuple[str, str, str]
+
+
+def width(term: str, constant: str) -> float:
+    return SINGLE.get((term, constant), 0.0 if constant in OF_TESTS else WIDTHS.get(term, 0.0))
+
+
+class Fit:
+    """One fit: ``keys`` (term, level, constant), their log values ``x`` and prior widths."""
+
+    def __init__(self, rows: Rows) -> None:
+        levels = [c.levels() for c in rows.conditions]
+        effects = {(t, v, k) for one in levels for t, v in one.items() for k in COMMON if width(t, k) > 0}
+        self.keys: list[Key] = [("", "", k) for k in COMMON] + sorted(effects)
+        self.place = {key: i for i, key in enumerate(self.keys)}
+        self.width = np.array([COMMON[k][1] if not t else width(t, k) for t, _, k in self.keys])
+        self.x = np.zeros(len(self.keys))
+        self._climb(rows)
+
+    def design(self, rows: Rows) -> dict[str, sparse.csr_matrix]:
+        """For each constant the 0/1 matrix (rows, keys) of the effects that make it up."""
+        found = {}
+        for k in COMMON:
+            pairs = [(i, self.place[key]) for i, c in enumerate(rows.conditions)
+                     for key in [("", "", k), *((t, v, k) for t, v in c.levels().items())] if key in self.place]
+            i, j = np.array(pairs).T
+            found[k] = sparse.csr_matrix((np.ones(len(pairs)), (i, j)), shape=(len(rows.conditions), len(self.keys)))
+        return found
+
+    def constants(self, design: dict[str, sparse.csr_matrix], x: NDArray[np.float64]) -> Constants:
+        """Constants of each row at ``x``."""
+        return Constants(**{k: COMMON[k][0] * np.exp(np.clip(m @ x, -3, 3)) for k, m in design.items()})
+
+    def predict(self, rows: Rows) -> NDArray[np.float64]:
+        """Log TPOT, throughput and TTFT of each row."""
+        return np.log(np.stack(report(rows.plant, self.constants(self.design(rows), self.x), rows.runs), axis=1))
+
+    def _climb(self, rows: Rows) -> None:
+        design, y = self.design(rows), np.log(rows.measured)
+        names = combinations(rows)
+        weight = names.map(names.value_counts()).to_numpy(float) ** -COMBINATION
+        weight = TEMPER * weight / weight.mean()
+
+        def value(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+            r = y - np.log(np.stack(report(rows.plant, self.constants(design, x), rows.runs), axis=1))
+            z = np.where(np.isfinite(r), r / SCALE, 0.0)
+            loss = weight[:, None] * IMPORTANCE * (FREEDOM + 1) / 2 * np.log1p(z**2 / FREEDOM)
+            return r, float((loss * np.isfinite(r)).sum() + 0.5 * ((x / self.width) ** 2).sum())
+
+        residual, loss, damping = *value(self.x), 1e-2
+        for _ in range(30):
+            hessian, gradient = self._normal_equations(rows, design, residual, weight)
+            for _ in range(6):
+                step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
+                step *= min(1.0, 1.0 / np.abs(step).max())
+                trial, better = value(self.x + step)
+                if better < loss:
+                    break
+                damping *= 6
+            else:
+                return
+            gain, self.x, residual, loss, damping = loss - better, self.x + step, trial, better, max(damping / 4, 1e-4)
+            if gain < 1e-3 * loss:
+                return
+
+    def _normal_equations(self, rows: Rows, design: dict[str, sparse.csr_matrix], residual: NDArray[np.float64],
+                          weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        c = self.constants(design, self.x)
+        running = batch(rows.plant, c, rows.runs)
+        here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
+        slopes = {}
+        for k in COMMON:
+            moved = c.scaled(**{k: np.exp(1e-3)})
+            there = report(rows.plant, moved, rows.runs, batch(rows.plant, moved, rows.runs, running, 3))
+            slopes[k] = np.nan_to_num((np.log(np.stack(there, axis=1)) - here) / 1e-3)
+        known = np.isfinite(residual)
+        z = np.where(known, residual / SCALE, 0.0)
+        w = (FREEDOM + 1) / (FREEDOM + z**2) * weight[:, None] * IMPORTANCE * known / SCALE**2
+        hessian, gradient = np.diag(1 / self.width**2), -self.x / self.width**2
+        for m in range(3):
+            jacobian = sum(sparse.diags(slopes[k][:, m]) @ design[k] for k in COMMON)
+            hessian += (jacobian.T @ sparse.diags(w[:, m]) @ jacobian).toarray()
+            gradient += jacobian.T @ (w[:, m] * np.where(known[:, m], residual[:, m], 0.0))
+        return hessian, gradient
+
+
+def combinations(rows: Rows) -> pd.Series:
+    return pd.Series([f"{c.model.weights}|{c.chip.name}" for c in rows.conditions])
+
+
+def configurations(rows: Rows) -> pd.Series:
+    """What one benchmark run holds fixed: combination, engine, precision, layout and lengths."""
+    lengths = rows.runs.input_tokens.astype(str)
+    return pd.Series([f"{c.model.weights}|{c.chip.name}|{c.engine}|{c.precision}|{c.layout}|{c.mode}|{i}"
+                      for c, i in zip(rows.conditions, lengths, strict=True)])
+
+
+def folds(names: pd.Series, count: int, seed: int) -> NDArray[np.intp]:
+    """Whole groups dealt to folds of about equal size."""
+    rng = np.random.default_rng(seed)
+    size, load, where = names.value_counts(), np.zeros(count), {}
+    for name in sorted(size.index, key=lambda n: -(size[n] + 30 * rng.random())):
+        where[name] = int(load.argmin())
+        load[where[name]] += size[name]
+    return names.map(where).to_numpy()
+
+
+def left_out(rows: Rows, groups: pd.Series, count: int = 6, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.str_]]:
+    """Log predictions (n, 3) of every row by a fit that saw nothing of its group, and whether it saw the model."""
+    fold = folds(groups, count, seed)
+    found, near = np.full(rows.measured.shape, np.nan), np.full(len(fold), "none", dtype="U12")
+    for j in range(count):
+        inside, outside = rows.take(np.flatnonzero(fold != j)), np.flatnonzero(fold == j)
+        known = {c.model.weights for c in inside.conditions}
+        found[outside] = Fit(inside).predict(rows.take(outside))
+        near[outside] = ["model" if rows.conditions[i].model.weights in known else "none" for i in outside]
+    return found, near
+
+
+def show(rows: Rows, predicted: NDArray[np.float64], title: str) -> None:
+    error = np.abs(np.exp(predicted) / rows.measured - 1)
+    text = [f"{name} {np.nanmedian(error[:, m]):.3f} {np.nanquantile(error[:, m], 0.9):.3f}"
+            for m, name in enumerate(METRICS)]
+    print(title, "median p90:", ", ".join(text), flush=True)
+
+
+def sigmas(rows: Rows, predicted: NDArray[np.float64], near: NDArray[np.str_]) -> list[dict[str, object]]:
+    """90 % quantile of |log error| / 1.645 by load mode and nearness; the one over all modes where rows are few."""
+    error, mode, out = np.abs(predicted - np.log(rows.measured)), rows.runs.mode, []
+    for n in sorted(set(near)):
+        over_all = dict(zip(METRICS, np.nanquantile(error[near == n], 0.9, axis=0) / 1.645, strict=True))
+        for m in ("any", *sorted(set(mode))):
+            part = error[(near == n) & ((mode == m) | (m == "any"))]
+            own = {k: np.nanquantile(part[:, i], 0.9) / 1.645 for i, k in enumerate(METRICS) if np.isfinite(part[:, i]).sum() >= FEW}
+            out.append({"mode": m, "seen": n} | over_all | own | {"rows": len(part)})
+    return out
+
+
+def main(reference: Path, write: bool) -> None:
+    rows = read_rows(reference / "gpuperf" / "llm_serving.csv")
+    whole = Fit(rows)
+    show(rows, whole.predict(rows), f"{len(rows.conditions)} rows, {combinations(rows).nunique()} combinations, fitted:")
+    predicted, near = left_out(rows, combinations(rows))
+    show(rows, predicted, "combinations left out:")
+    for mode in sorted(set(rows.runs.mode)):
+        at = np.flatnonzero(rows.runs.mode == mode)
+        show(rows.take(at), predicted[at], f"combinations left out, {mode}:")
+    within, _ = left_out(rows, configurations(rows))
+    show(rows, within, "configurations left out:")
+    table = pd.DataFrame(sigmas(rows, within, np.full(len(near), "combination")) + sigmas(rows, predicted, near))
+    print(table.round(3).to_string())
+    if write:
+        save(rows, whole, table)
+
+
+def save(rows: Rows, fit: Fit, errors: pd.DataFrame) -> None:
+    source = f"fitted on {len(rows.conditions)} public serving records (gpuperf table of 2026-11, llm_serving.csv)"
+    common = [{"constant": k, "value": f"{COMMON[k][0] * np.exp(fit.x[fit.place['', '', k]]):.6g}", "unit": UNITS[k], "source": source}
+              for k in COMMON]
+    pd.DataFrame(common).to_csv(OUT / "llm_constants.csv", index=False, lineterminator="\n")
+    effects = [{"term": t, "level": v, "constant": k, "log_effect": f"{x:.4f}"}
+               for (t, v, k), x in zip(fit.keys, fit.x, strict=True) if t and abs(x) >= 0.002]
+    effects += [{"term": "combination", "level": name, "constant": "weight_read", "log_effect": "0"}
+                for name in sorted(set(combinations(rows)))]
+    pd.DataFrame(effects).to_csv(OUT / "llm_effects.csv", index=False, lineterminator="\n")
+    errors.round(4).to_csv(OUT / "llm_errors.csv", index=False, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), "--check" not in sys.argv)

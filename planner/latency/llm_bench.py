@@ -1,0 +1,116 @@
+"""What a load test of an LLM server reports, for each way of driving it: the same step times, other queues.
+
+``closed_loop``: a fixed number of clients, each sends again when answered; ``offline_max``: the queue is always full;
+``static_batch``: one batch from prompt to end; ``burst_all``: all requests at once; ``open_rate``: Poisson arrivals.
+The fit and the calibration from a user's own records both compare with these.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.latency.llm_steps import Array, Constants, Plant, decode_step_s, prefill_s
+
+MODES = ("closed_loop", "offline_max", "static_batch", "burst_all", "open_rate")
+# requests of an offline run, over which batches that start together decay; the most prompts of a burst that meet
+_OFFLINE_REQUESTS, _BURST_PROMPTS = 3000.0, 4096.0
+
+
+class Report(NamedTuple):
+    """What a load test reports: seconds a token after the first, requests/s of the deployment, mean seconds to the first token."""
+
+    tpot_s: Array
+    throughput_rps: Array
+    ttft_s: Array
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Load tests, arrays ``(n,)``: ``mode`` (of ``MODES``), ``clients`` (infinite where the queue is full), ``arrival_rate_rps``,
+    mean ``input_tokens`` and ``output_tokens``, and ``slots``, how many sequences fit.
+    """
+
+    mode: NDArray[np.str_]
+    clients: Array
+    arrival_rate_rps: Array
+    input_tokens: Array
+    output_tokens: Array
+    slots: Array
+
+    def __getitem__(self, key: object) -> "Runs":
+        """Index every array alike."""
+        return Runs(**{f.name: getattr(self, f.name)[key] for f in fields(Runs)})
+
+
+def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, rounds: int = 24) -> Array:
+    """Sequences that run on average in each test: the fixed point of Little's law, from ``start`` if given."""
+    most = np.minimum(runs.clients, runs.slots)
+    closed, open_ = runs.mode == "closed_loop", runs.mode == "open_rate"
+    context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
+    prompt = prefill_s(plant, runs.input_tokens, c)
+    room = np.maximum(1.0 - runs.arrival_rate_rps * prompt, 0.05)
+    together = c.burst_share * np.minimum(runs.clients, _BURST_PROMPTS) * prompt / 2.0
+    clients = np.where(closed, runs.clients, 1.0)
+    found = np.where(open_, 1.0, most) if start is None else start
+    for _ in range(rounds):
+        step = decode_step_s(plant, np.maximum(found, 1.0), context, c)
+        rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(found, 1e-9))
+        first = c.request_s + prompt + 0.5 * step + together
+        # clients that wait for their first token do not decode
+        decoding = np.minimum(most, np.maximum(clients - rate * first, 0.03 * clients + 0.5))
+        arrived = np.minimum(runs.arrival_rate_rps * steps * step / room, runs.slots)
+        found = np.where(closed, 0.4 * found + 0.6 * decoding, np.where(open_, 0.4 * found + 0.6 * arrived, most))
+    return np.asarray(found)
+
+
+def report(plant: Plant, c: Constants, runs: Runs, running: Array | None = None) -> Report:
+    """What each test reports; ``running`` from :func:`batch` if already known.
+
+    Closed loop: X = 1/(ω·t_pf + (o−1)·t_dec(B)/B), TPOT = B/(X·(o−1)), B = C − X·TTFT, and C = X·(TTFT + (o−1)·TPOT).
+    """
+    b = batch(plant, c, runs) if running is None else running
+    context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
+    prompt = prefill_s(plant, runs.input_tokens, c)
+    step = decode_step_s(plant, np.maximum(b, 1.0), context, c)
+    rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(b, 1e-9))
+    closed = _closed(c, runs, prompt, step, rate, b, steps)
+    static = _static(c, runs, prompt, step, steps)
+    burst = _burst(c, runs, prompt, step, rate, steps)
+    open_ = _open(c, runs, prompt, step, rate, b)
+    waves = 1.0 + c.wave_share * runs.slots / _OFFLINE_REQUESTS
+    offline = Report(closed.tpot_s, rate / waves, closed.ttft_s)
+    known = [runs.mode == m for m in MODES]
+    parts = [np.select(known, [np.broadcast_to(x, b.shape) for x in column])
+             for column in zip(closed, offline, static, burst, open_, strict=True)]
+    return Report(*parts)
+
+
+def _closed(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, b: Array, steps: Array) -> Report:
+    clients = np.where(np.isfinite(runs.clients), runs.clients, runs.slots)
+    tpot = b / (rate * steps)
+    waiting = np.maximum(clients - runs.slots, 0.0) / rate
+    first = c.request_s + prompt + 0.5 * step + c.burst_share * np.minimum(clients, _BURST_PROMPTS) * prompt / 2.0 + waiting
+    return Report(tpot, clients / (first + steps * tpot), np.asarray(first))
+
+
+def _static(c: Constants, runs: Runs, prompt: Array, step: Array, steps: Array) -> Report:
+    clients = np.where(np.isfinite(runs.clients), runs.clients, runs.slots)
+    first = 0.2 * c.request_s + prompt * clients
+    return Report(step, clients / (first + steps * step), np.asarray(first))
+
+
+def _burst(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, steps: Array) -> Report:
+    requests = np.where(np.isfinite(runs.clients), runs.clients, runs.slots)
+    span = requests / rate + c.drain_share * steps * step
+    first = c.request_s + prompt * np.minimum(requests, runs.slots) / 2.0 + np.maximum(requests - runs.slots, 0.0) / rate / 2.0
+    tpot = np.minimum(requests, runs.slots) / (rate * steps)
+    return Report(tpot, requests / span, np.asarray(first))
+
+
+def _open(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, b: Array) -> Report:
+    busy = runs.arrival_rate_rps * prompt
+    room = np.maximum(1.0 - busy, 0.05)
+    served = np.where(b >= 0.999 * runs.slots, np.minimum(runs.arrival_rate_rps, rate), runs.arrival_rate_rps)
+    return Report(step / room, served, np.asarray(c.request_s + prompt * (1.0 + 0.5 * busy / room) + 1.5 * step))
