@@ -112,6 +112,21 @@ def test_a_share_below_one_is_never_shown_as_a_hundred(value, digits, text):
     assert views.share(value, digits) == text
 
 
+def test_a_latency_curve_stops_where_the_queue_runs_away():
+    class Line:
+        """A queue with one second of service that runs away at ten requests/s."""
+
+        def latency_s(self, rate, replicas, quantile, metric="latency"):
+            with np.errstate(divide="ignore"):
+                return np.where(np.asarray(rate) < 10, 1 / (10 - np.asarray(rate)), np.inf)
+
+    curve = views.latency_curve(Line(), hand_made.scenario().services["web"].objective, 20.0)
+    assert curve["rate_rps"].max() < 10
+    assert curve["latency_s"].is_monotonic_increasing
+    spec = charts.latency(curve).to_dict()
+    assert spec["title"]["text"].endswith("share of the limit")
+
+
 def test_the_bridge_adds_up():
     one, other = hand_made.study(1488).plan, hand_made.study(744).plan
     steps = views.bridge(one, other, ("A", "B"))

@@ -20,6 +20,8 @@ CURVES: dict[str, tuple[str, str, float, list[int]]] = {
 }
 
 _BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=5)
+_BOTTOM_3 = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, columns=3)
+_LINES = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, columns=3)
 _MONEY = "$,.0f"
 
 
@@ -81,6 +83,43 @@ def _named(layer: alt.Chart, name: str, column: str, scale: alt.Scale) -> alt.Ch
     """A layer that stands in the common legend under its own name."""
     return layer.transform_calculate(curve=f"'{name}'").encode(
         y=alt.Y(f"{column}:Q", title="requests per second"), color=alt.Color("curve:N", scale=scale, legend=_BOTTOM)
+    )
+
+
+def latency(curve: pd.DataFrame, title: str = "Latency of one replica under load") -> alt.LayerChart:
+    """Latency as a share of its limit over the arrival rate [requests/s] from :func:`views.latency_curve`; at 100 % the promise breaks."""
+    table = curve.assign(of_limit=curve["latency_s"] / curve["limit_s"])
+    line = (
+        alt.Chart(table)
+        .mark_line(clip=True)
+        .encode(
+            x=alt.X("rate_rps:Q", title="requests per second"),
+            y=alt.Y("of_limit:Q", title="share of the limit", scale=alt.Scale(domain=[0, 1.5]), axis=alt.Axis(format="%")),
+            color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_LINES),
+            tooltip=[
+                alt.Tooltip("objective:N", title="Objective"),
+                alt.Tooltip("rate_rps:Q", title="Requests/s", format=",.3~r"),
+                alt.Tooltip("latency_s:Q", title="Seconds", format=".3~r"),
+                alt.Tooltip("limit_s:Q", title="Limit, seconds", format="~g"),
+            ],
+        )
+    )
+    limit = alt.Chart(pd.DataFrame({"of_limit": [1.0]})).mark_rule(strokeDash=[5, 3], color=GRAY).encode(y="of_limit:Q")
+    return alt.layer(line, limit).properties(title=_title(title, "share of the limit"), height=320)
+
+
+def spread(causes: pd.DataFrame, title: str = "Where the uncertainty of the volume comes from") -> alt.Chart:
+    """Share of the spread of each service's volume by cause, from :func:`views.range_causes`."""
+    return (
+        alt.Chart(causes)
+        .mark_bar()
+        .encode(
+            y=alt.Y("service:N", title=None),
+            x=alt.X("share:Q", title="share of the spread", axis=alt.Axis(format="%")),
+            color=alt.Color("cause:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM),
+            tooltip=["service:N", "cause:N", alt.Tooltip("share:Q", format=".0%")],
+        )
+        .properties(title=_title(title, "share"), height=alt.Step(34))
     )
 
 
@@ -186,7 +225,7 @@ def held(days: pd.DataFrame, title: str = "Requests in time, worst hour of each 
         .encode(
             x=alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True)),
             y=alt.Y("within_share:Q", title="share of requests", scale=alt.Scale(domain=[low, 1.0]), axis=alt.Axis(format=".1%")),
-            color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM),
+            color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_LINES),
             tooltip=[
                 alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"),
                 alt.Tooltip("objective:N", title="Objective"),
@@ -205,7 +244,7 @@ def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for
         .encode(
             y=alt.Y("label:N", title=None, axis=alt.Axis(labelLimit=320)),
             x=alt.X("sum(headroom_share):Q", title="share kept free", axis=alt.Axis(format="%")),
-            color=alt.Color("cause:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM),
+            color=alt.Color("cause:N", scale=alt.Scale(range=COLORS), legend=_BOTTOM_3),
             tooltip=[
                 alt.Tooltip("label:N", title="For"),
                 alt.Tooltip("cause:N", title="Kept for"),

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.catalog.checks import first_day
+from planner.latency import LatencyModel
 from planner.load import Load
 from planner.plan import Plan
-from planner.scenario import Scenario
+from planner.scenario import Objective, Scenario
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -191,13 +192,47 @@ def machine(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def ledger(study: Study) -> pd.DataFrame:
-    """Headroom of the machines in use, in words: ``label cause headroom_share basis``; causes that keep nothing free are left out."""
-    used = configuration(study)[MACHINE].drop_duplicates()
-    rows: pd.DataFrame = study.capacity.headroom.merge(used, on=MACHINE)
+    """:func:`headroom` of the machines in use."""
+    return headroom(study.capacity, configuration(study))
+
+
+def headroom(capacity: Capacity, machines: pd.DataFrame) -> pd.DataFrame:
+    """What is kept free on some machines (rows with ``service provider region instance_type deployment``), in words.
+
+    ``label cause headroom_share basis``; causes that keep nothing free are left out.
+    """
+    rows: pd.DataFrame = capacity.headroom.merge(machines[MACHINE].drop_duplicates(), on=MACHINE)
     label = rows["service"] + " on " + machine(rows)
     table = rows.assign(label=label, cause=rows["cause"].map(CAUSES).fillna(rows["cause"]))
     kept: pd.DataFrame = table.loc[table["headroom_share"] >= 0.0005, ["label", "cause", "headroom_share", "basis"]]
     return kept.reset_index(drop=True)
+
+
+def latency_curve(model: LatencyModel, objective: Objective, upto_rps: float) -> pd.DataFrame:
+    """Latency of one replica at forty rates below ``upto_rps``: ``rate_rps latency_s objective limit_s``, one curve a bound."""
+    rates = np.linspace(upto_rps / 40, upto_rps, 40)
+    curves = [
+        pd.DataFrame(
+            {"rate_rps": rates, "latency_s": model.latency_s(rates, 1, quantile, metric), "objective": words(name), "limit_s": limit}
+        )
+        for name, metric, quantile, limit in objective.bounds()
+    ]
+    table = pd.concat(curves, ignore_index=True)
+    finite: pd.DataFrame = table[np.isfinite(table["latency_s"])]
+    return finite
+
+
+def out_of_reach(capacity: Capacity) -> pd.DataFrame:
+    """Why machines cannot serve at all: ``service excuse types example``, the most frequent first."""
+    grouped = capacity.frame[capacity.frame["excuse"] != ""].groupby(["service", "excuse"])
+    table: pd.DataFrame = grouped.agg(types=("instance_type", "nunique"), example=("instance_type", "first")).reset_index()
+    return table.sort_values(["service", "types"], ascending=[True, False], ignore_index=True)
+
+
+def range_causes(load: Load) -> pd.DataFrame:
+    """What the spread of each service's volume comes from: ``service cause share``."""
+    rows = [{"service": n, "cause": c, "share": v} for n, s in load.services.items() for c, v in s.range_share.items()]
+    return pd.DataFrame(rows, columns=["service", "cause", "share"])
 
 
 def reasons(plan: Plan) -> pd.DataFrame:
