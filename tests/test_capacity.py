@@ -93,6 +93,18 @@ def test_network_ceiling_of_the_machine():
     assert row(c)["binding_objective"] == "latency_p99_s"
 
 
+@pytest.mark.parametrize(("storage", "gap"), [({"block_iops": 4000}, "3600 IOPS of 4000"),
+                                              ({"block_mib_per_s": 100}, "77.49 MiB/s of 100")])
+def test_disk_ceiling_of_each_size(storage, gap):
+    """m5.large sustains 3,600 IOPS and 650 Mbit/s, m5.4xlarge four times the bandwidth."""
+    offers = Catalog.read("aws", regions=["us-east-1"]).select(instance_types=["m5.large", "m5.4xlarge"])
+    s = scenario(**QUEUE, **{"services.web.storage": {"block_gib": 100, **storage}, "limits.instance_types": ["m5.large", "m5.4xlarge"]})
+    c = size(s, offers, load(s, {"web": STEADY}))
+    assert row(c, "m5.large")["excuse"] == "block disks of this size are too slow"
+    assert gap in row(c, "m5.large")["gap"]
+    assert row(c, "m5.4xlarge")["usable_rps"] > 0
+
+
 @pytest.mark.parametrize(("limits", "reason"), [
     ({"limits__instance_types": ["m"]}, "not among limits.instance_types"),
     ({"limits__quota": {"big": 0}}, "quota is 0"),

@@ -10,6 +10,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from planner import columns
+from planner.capacity.ceilings import too_slow_a_disk, within_network
 from planner.capacity.headroom import Factor, model_error_factor, ramp_per_hour, service_factors, spot_yield, start_up_s
 from planner.capacity.needs import needs_frame
 from planner.capacity.result import Capacity
@@ -157,7 +158,8 @@ def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: f
 
 def _size_machine(name: str, service: Service, model: ServiceModel, machine: Machine, arrivals: Arrivals,
                   goodputs: dict[Any, tuple[Goodput, float]]) -> Sequence[_Sized] | Excuse:
-    found = model.deployments(machine, arrivals)
+    slow = too_slow_a_disk(service, machine)
+    found = model.deployments(machine, arrivals) if slow is None else slow
     if isinstance(found, Excuse):
         return found
     return [_size_deployment(name, service, d, machine, goodputs) for d in found]
@@ -173,7 +175,7 @@ def _size_deployment(name: str, service: Service, deployment: Deployment, machin
         except ScenarioError as error:
             raise ScenarioError([f"services.{name}.{p}" for p in error.problems]) from None
     goodput, error_share = goodputs[key]
-    goodput = _within_network(goodput, service, machine, deployment)
+    goodput = within_network(goodput, service, machine, deployment)
     excuse = None if goodput.arrival_rate_rps > 0 else _out_of_reach(service, model)
     return _Sized(deployment, goodput, error_share, excuse)
 
@@ -184,18 +186,6 @@ def _identity(model: LatencyModel) -> Any:
     except TypeError:
         return id(model)
     return model
-
-
-def _within_network(goodput: Goodput, service: Service, machine: Machine, deployment: Deployment) -> Goodput:
-    """No more than the machine's sustained network carries; an unknown bandwidth bounds nothing."""
-    n = service.network
-    gib = n.egress_gib_per_request + n.internal_gib_per_request + n.nat_gib_per_request
-    if not gib or math.isnan(machine.network_gib_per_s):
-        return goodput
-    ceiling = machine.network_gib_per_s * deployment.instances_per_replica / gib
-    if ceiling >= goodput.arrival_rate_rps:
-        return goodput
-    return Goodput(ceiling, "network", goodput.utilization * ceiling / goodput.arrival_rate_rps)
 
 
 def _out_of_reach(service: Service, model: LatencyModel) -> Excuse:
