@@ -1,0 +1,103 @@
+"""Speed of the queueing answers beside ciw and simpy on the same M/M/8 queue: ``PYTHONPATH=. python tests/bench/bench_queueing.py``.
+
+CPU seconds of one core (process time), so a busy machine does not change them much; ciw and simpy are left out if not installed.
+"""
+
+import gc
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from planner.latency import erlang
+from planner.latency.service_law import ServiceLaw
+from planner.latency.simulation import POISSON, Pool, simulate
+from planner.latency.solve import fewest_workers
+
+SERVERS, LOAD = 8, 0.8
+
+
+def timed(run: Callable[[], object]) -> float:
+    """CPU seconds of one run, the best of three."""
+    best = float("inf")
+    for _ in range(3):
+        gc.collect()
+        start = time.process_time()
+        run()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def ours(requests: int, pool: Pool) -> float:
+    simulate(pool, LOAD, requests=40_000)
+    return 1.1 * requests / timed(lambda: simulate(pool, LOAD, requests=requests, seed=1))
+
+
+def ciw_rate(requests: int) -> float:
+    import ciw
+
+    network = ciw.create_network(arrival_distributions=[ciw.dists.Exponential(LOAD * SERVERS)],
+                                 service_distributions=[ciw.dists.Exponential(1.0)], number_of_servers=[SERVERS])
+
+    def run() -> None:
+        ciw.seed(1)
+        simulation = ciw.Simulation(network)
+        simulation.simulate_until_max_time(requests / (LOAD * SERVERS))
+        waits = [r.waiting_time for r in simulation.get_all_records()]
+        assert abs(sum(waits) / len(waits) - float(erlang.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
+
+    return requests / timed(run)
+
+
+def simpy_rate(requests: int) -> float:
+    import random
+
+    import simpy
+
+    def run() -> None:
+        rng, waits = random.Random(1), []
+        env = simpy.Environment()
+        servers = simpy.Resource(env, SERVERS)
+
+        def request():
+            came = env.now
+            with servers.request() as turn:
+                yield turn
+                waits.append(env.now - came)
+                yield env.timeout(rng.expovariate(1.0))
+
+        def source():
+            for _ in range(requests):
+                yield env.timeout(rng.expovariate(LOAD * SERVERS))
+                env.process(request())
+
+        env.process(source())
+        env.run()
+        assert abs(sum(waits) / len(waits) - float(erlang.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
+
+    return requests / timed(run)
+
+
+def main() -> None:
+    ours_rate = ours(10_000_000, Pool(POISSON, SERVERS))
+    print(f"M/M/8 FCFS, one queue: {ours_rate:.3g} requests/s a core")
+    for name, rate in (("ciw", ciw_rate), ("simpy", simpy_rate)):
+        if find_spec(name):
+            theirs = rate(30_000)
+            print(f"  {name}: {theirs:.3g} requests/s a core, ratio {ours_rate / theirs:,.0f}")
+    lognormal = ServiceLaw.of(4.0)
+    for words, pool in (("M/G/8 lognormal", Pool(lognormal, SERVERS)), ("M/M/128", Pool(POISSON, 128)),
+                        ("8 replicas, random", Pool(POISSON, 1, 8, "random")),
+                        ("8 replicas, round robin", Pool(POISSON, 1, 8, "round_robin")),
+                        ("8 replicas, JSQ(2)", Pool(POISSON, 1, 8, "jsq2")), ("8 replicas, JSQ", Pool(POISSON, 1, 8, "jsq")),
+                        ("8 replicas, JSQ, processor sharing", Pool(POISSON, 1, 8, "jsq", "ps"))):
+        print(f"{words}: {ours(3_000_000, pool):.3g} requests/s a core")
+    for words, law, load in (("M/M/c", POISSON, 100.0), ("M/M/c", POISSON, 10_000.0), ("M/G/c gamma", ServiceLaw.of(0.5), 100.0),
+                             ("M/G/c lognormal", lognormal, 100.0), ("M/D/c", ServiceLaw.of(0.0), 100.0)):
+        target = 1.1 * law.quantile(0.99)
+        fewest_workers(law, load, 0.99, target)
+        seconds = timed(lambda law=law, load=load, target=target: [fewest_workers(law, load, 0.99, target) for _ in range(10)]) / 10
+        print(f"fewest servers for a p99 target, {words} at {load:g} erlang: {1e3 * seconds:.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
