@@ -41,6 +41,7 @@ from planner.optimize.problem import Limit, Problem, States, Workload
 CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "zones", "min_instances", "min_per_zone",
                "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget", "whole")
 
+_PLAIN = str.maketrans("-+[] >/", "_______")
 Restriction = tuple[str, str]  # constraint (or "demand": serve and flow), subject
 Row = tuple[str, str, int]  # constraint, subject, state (−1: not of one state)
 Terms = list[tuple[Any, float]]
@@ -68,6 +69,7 @@ class Model:
     rows: list[Row]
     spend: Terms
     shortage: Terms
+    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variable name: role, then pool, workload, type, zone as they apply
     broken: dict[Restriction, Any] = field(default_factory=dict)
 
 
@@ -97,6 +99,8 @@ class _Builder:
     def __init__(self, problem: Problem, states: States, elastic: frozenset[Restriction] | None) -> None:
         self.p, self.states, self.elastic = problem, states, elastic
         self.broken: dict[Restriction, Any] = {}
+        self.keys: dict[str, tuple[str, ...]] = {}
+        self.row_names: set[str] = set()
         self.lp = pulp.LpProblem("plan", pulp.LpMinimize)
         self.rows: list[Row] = []
         self.spend: Terms = []
@@ -118,11 +122,15 @@ class _Builder:
             self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
         broken = [(v, 1.0) for v in self.broken.values()]
         self.lp.setObjective(pulp.LpAffineExpression(self.spend + self.shortage if self.elastic is None else broken))
-        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.broken)
+        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken)
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
-        text = "_".join(str(n) for n in name if n != "")
-        return self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous)
+        text, kind = "_".join(str(n) for n in name if n != ""), pulp.LpInteger if whole else pulp.LpContinuous
+        variable = self.lp.add_variable(text, 0, None, kind)
+        if variable.name in self.keys:  # PuLP writes "_" for signs that .lp files cannot hold, so two names may become one
+            variable = self.lp.add_variable(f"{text}_{len(self.keys)}", 0, None, kind)
+        self.keys[variable.name] = tuple(str(n) for n in name)
+        return variable
 
     def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
         sums: dict[Any, float] = defaultdict(float)
@@ -134,6 +142,9 @@ class _Builder:
                     self.broken[restriction] = self._variable("broken", *restriction)
                 sums[self.broken[restriction]] = 1.0 if sense == ">=" else -1.0
         name = "_".join(x for x in (constraint, subject, "" if k < 0 else str(k)) if x)
+        if name.translate(_PLAIN) in self.row_names:
+            name = f"{name}_{len(self.rows)}"
+        self.row_names.add(name.translate(_PLAIN))
         sign = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[sense]
         self.lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(sums), sign, name, float(bound)))
         self.rows.append((constraint, subject, k))

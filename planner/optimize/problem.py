@@ -5,7 +5,7 @@ scenario is known) and the two budgets, so they are the unit of reduction: equal
 weights [h] add up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -178,6 +178,22 @@ class Problem:
         """What one unit of a commitment costs over the horizon [USD]."""
         term = self.horizon_h if product.term_h is None else product.term_h
         return product.upfront_usd * self.horizon_h / term + product.hourly_usd * self.horizon_h
+
+    def restricted(self, pairs: Mapping[str, Collection[str]]) -> "Problem":
+        """The same problem with only the named types for each workload, and the pools and products those can use.
+
+        The list of types stays whole, so the states (whose prices are columns by type) serve both problems.
+        """
+        workloads = tuple(replace(w, capacity={i: c for i, c in w.capacity.items() if i in pairs[w.name]},
+                                  zones={z: tuple(i for i in kinds if i in pairs[w.name]) for z, kinds in w.zones.items()})
+                          for w in self.workloads)
+        kinds = {i for found in pairs.values() for i in found}
+        pools = tuple(replace(g, units={i: a for i, a in g.units.items() if i in kinds}) for g in self.pools)
+        pools = tuple(g for g in pools if g.units)
+        names = {g.name for g in pools}
+        limits = tuple(replace(m, types=None if m.types is None else tuple(i for i in m.types if i in kinds)) for m in self.limits)
+        return replace(self, workloads=workloads, pools=pools,
+                       products=tuple(b for b in self.products if b.pool in names), limits=limits)
 
     def linear(self) -> "Problem":
         """The same problem with parts of instances and commitments allowed: a lower bound."""

@@ -4,7 +4,7 @@ The check recomputes primal rows, reduced costs, bounds, complementarity and the
 handed to the solver; an answer that fails it raises :class:`SolverError`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class Solution:
     values: dict[str, float] = field(default_factory=dict, repr=False)
     duals: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
     checks: dict[str, float] = field(default_factory=dict)
+    x: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
 
     @property
     def optimal(self) -> bool:
@@ -88,33 +89,39 @@ def solve(lp: Any, *, time_limit_s: float | None = None, gap_share: float = 0.0,
     """Solve a PuLP problem with HiGHS; raises :class:`SolverError` when the answer fails its certificate check."""
     matrix = Matrix.of(lp)
     if not len(matrix.cost):
-        empty_ok = bool((matrix.row_lower <= TOLERANCE).all() and (matrix.row_upper >= -TOLERANCE).all())
-        return Solution("optimal" if empty_ok else "infeasible", 0.0, 0.0, {}, np.zeros(len(matrix.row_lower)))
-    solver = _highs(matrix, time_limit_s, gap_share, options)
-    finished = lp.solve(solver)
-    return _read(lp, matrix, finished)
+        return nothing_to_choose(matrix)
+    finished = lp.solve(_highs(matrix, time_limit_s, gap_share, options))
+    unproven = isinstance(finished, int) and lp.sol_status != pulp.LpSolutionOptimal
+    found = read(lp.solverModel, matrix)
+    if found.optimal and unproven:
+        raise SolverError("PuLP and HiGHS disagree whether the solve ended", got=lp.sol_status)
+    return replace(found, values={v.name: float(found.x[j]) for j, v in enumerate(lp.variables())} if found.optimal else {})
 
 
-def _read(lp: Any, matrix: Matrix, finished: Any) -> Solution:
+def nothing_to_choose(matrix: Matrix) -> Solution:
+    """The answer of a program without variables, which HiGHS calls empty: feasible if every bound admits 0."""
+    fits = bool((matrix.row_lower <= TOLERANCE).all() and (matrix.row_upper >= -TOLERANCE).all())
+    return Solution("optimal" if fits else "infeasible", 0.0, 0.0, {}, np.zeros(len(matrix.row_lower)))
+
+
+def read(live: Any, matrix: Matrix) -> Solution:
+    """The answer on a HiGHS handle, checked; a time limit is never an optimum, any other unfinished solve raises :class:`SolverError`."""
     import highspy
 
-    live, status = lp.solverModel, highspy.HighsModelStatus
-    state = live.getModelStatus()
+    status, state = highspy.HighsModelStatus, live.getModelStatus()
     if state in (status.kInfeasible, status.kUnboundedOrInfeasible):
         return Solution("infeasible")
     if state == status.kTimeLimit:
         return Solution("time_limit", bound=float(live.getInfo().mip_dual_bound) if matrix.whole.any() else np.nan)
-    if state != status.kOptimal or (isinstance(finished, int) and lp.sol_status != pulp.LpSolutionOptimal):
+    if state != status.kOptimal:
         raise SolverError("HiGHS stopped without a proven answer", got=str(state).rpartition(".")[2],
                           remedy="Allow more time, or a simpler scenario")
-    found = live.getSolution()
-    x, info = np.asarray(found.col_value), live.getInfo()
+    found, whole = live.getSolution(), bool(matrix.whole.any())
+    x = np.asarray(found.col_value)
     duals = np.asarray(found.row_dual) if found.dual_valid else np.zeros(len(matrix.row_lower))
     objective = float(matrix.cost @ x)
-    whole = bool(matrix.whole.any())
-    bound = min(float(info.mip_dual_bound), objective) if whole else objective
-    checks = certify(matrix, x, None if whole else duals)
-    return Solution("optimal", objective, bound, {v.name: float(x[j]) for j, v in enumerate(lp.variables())}, duals, checks)
+    bound = min(float(live.getInfo().mip_dual_bound), objective) if whole else objective
+    return Solution("optimal", objective, bound, {}, duals, certify(matrix, x, None if whole else duals), x)
 
 
 def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]:
@@ -143,7 +150,7 @@ def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]
 def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str, float]:
     reduced = matrix.cost - matrix.transposed(y)
     scale = np.abs(matrix.cost) + np.bincount(matrix.index, np.abs(matrix.value * y[np.repeat(
-        np.arange(len(matrix.start) - 1), np.diff(matrix.start))]), minlength=len(matrix.cost)) + 1e-9
+        np.arange(len(matrix.start) - 1), np.diff(matrix.start))]), minlength=len(matrix.cost)) + float(np.abs(matrix.cost).mean()) + 1e-12
     wrong = np.where(np.isinf(matrix.upper), np.maximum(-reduced, 0.0), 0.0)
     wrong = np.where(np.isinf(matrix.lower), np.abs(reduced), wrong)
     sign = np.maximum(np.where(np.isinf(matrix.row_upper), -y, 0.0), np.where(np.isinf(matrix.row_lower), y, 0.0))
@@ -163,6 +170,31 @@ def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str
     }
 
 
+def hand_over(matrix: Matrix) -> Any:
+    """The matrix as one HiGHS model."""
+    import highspy
+
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = len(matrix.cost), len(matrix.row_lower)
+    model.col_cost_, model.col_lower_, model.col_upper_ = matrix.cost, matrix.lower, matrix.upper
+    model.row_lower_, model.row_upper_ = matrix.row_lower, matrix.row_upper
+    model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = matrix.start, matrix.index, matrix.value
+    if matrix.whole.any():
+        model.integrality_ = [highspy.HighsVarType.kInteger if w else highspy.HighsVarType.kContinuous for w in matrix.whole]
+    return model
+
+
+def live_handle(**options: Any) -> Any:
+    """A silent single-threaded HiGHS."""
+    import highspy
+
+    live = highspy.Highs()
+    for name, value in {"output_flag": False, "threads": 1, **options}.items():
+        live.setOptionValue(name, value)
+    return live
+
+
 def _highs(matrix: Matrix, time_limit_s: float | None, gap_share: float, options: dict[str, Any]) -> Any:
     """HiGHS behind PuLP; on PuLP 3 the model is handed over in one call instead of row by row."""
     extra = {"gapRel": gap_share, "gapAbs": 0.0} if matrix.whole.any() else {}
@@ -179,15 +211,7 @@ def _bulk(matrix: Matrix, arguments: dict[str, Any]) -> Any:
         """PuLP's HiGHS, with the whole matrix passed at once; values are read from the live handle."""
 
         def buildSolverModel(self, lp: Any) -> None:  # noqa: N802
-            model = highspy.HighsLp()
-            model.num_col_, model.num_row_ = len(matrix.cost), len(matrix.row_lower)
-            model.col_cost_, model.col_lower_, model.col_upper_ = matrix.cost, matrix.lower, matrix.upper
-            model.row_lower_, model.row_upper_ = matrix.row_lower, matrix.row_upper
-            model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-            model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = matrix.start, matrix.index, matrix.value
-            if matrix.whole.any():
-                model.integrality_ = [highspy.HighsVarType.kInteger if w else highspy.HighsVarType.kContinuous for w in matrix.whole]
-            lp.solverModel.passModel(model)
+            lp.solverModel.passModel(hand_over(matrix))
 
         def findSolutionValues(self, lp: Any) -> tuple[int, int]:  # noqa: N802
             if lp.solverModel.getModelStatus() == highspy.HighsModelStatus.kOptimal:

@@ -8,6 +8,7 @@ import pytest
 
 from planner.optimize.billing import Instrument, settle
 from planner.optimize.conflict import diagnose
+from planner.optimize.fast import plan
 from planner.optimize.model import build
 from planner.optimize.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
 from planner.optimize.solve import solve
@@ -22,6 +23,7 @@ def cases(config) -> list[Path]:
 
 KINDS = {
     "plan_case": lambda c: c.get("kind", "plan") == "plan",
+    "linear_case": lambda c: c.get("kind", "plan") == "plan" and not c.get("integer"),
     "marginal_case": lambda c: bool(c["expected"].get("marginal")),
     "infeasible_case": lambda c: c.get("kind", "plan") == "plan" and c["expected"]["status"] == "infeasible",
     "billing_case": lambda c: c.get("kind") == "billing",
@@ -32,7 +34,7 @@ KINDS = {
 def pytest_generate_tests(metafunc):
     for kind in set(KINDS) & set(metafunc.fixturenames):
         found = [f for f in cases(metafunc.config) if KINDS[kind](json.loads(f.read_text()))]
-        marked = [pytest.param(f, marks=pytest.mark.slow) if f.stem in SLOW else f for f in found]
+        marked = [pytest.param(f, marks=pytest.mark.slow) if f.stem in SLOW and kind == "plan_case" else f for f in found]
         absent = pytest.mark.skip(reason="no such case in the folder optimiser given by --reference")
         metafunc.parametrize(kind, marked or [pytest.param(None, marks=absent)], ids=lambda f: f.stem if isinstance(f, Path) else "none")
 
@@ -88,6 +90,18 @@ def test_plan_costs_the_known_optimum(plan_case):
     assert found.status == expected["status"]
     if expected["status"] == "optimal":
         assert found.objective == pytest.approx(expected["cost"], rel=1e-6, abs=1e-9)
+
+
+def test_the_reduced_path_closes_on_the_known_optimum(linear_case):
+    case = json.loads(linear_case.read_text())
+    expected = case["expected"]
+    found = plan(to_problem(case), gap=1e-6)
+    if expected["status"] == "infeasible":
+        assert found.status == "infeasible"
+        return
+    assert found.upper == pytest.approx(expected["cost"], rel=1e-6, abs=1e-9)
+    assert found.lower <= expected["cost"] * (1 + 1e-9) + 1e-9
+    assert found.gap_share <= 1e-6
 
 
 def test_a_right_dual_lies_between_the_one_sided_marginals(marginal_case):

@@ -1,0 +1,253 @@
+"""The reduced path: prune, plan on groups of hours, value every hour exactly, split the groups where they cost; to a stated gap.
+
+Lower bound: the linear program over group means (Jensen), its duals priced out against every offer left out. Upper
+bound: the commitments it buys, every hour of every scenario valued exactly. Groups are split along the bases of that
+valuation, inside which cost is linear in load, so the two bounds meet after few rounds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.optimize.audit import Audit, Duals, Finding, Pairs
+from planner.optimize.evaluate import Recourse, Valued
+from planner.optimize.model import build
+from planner.optimize.problem import Floats, Problem, States, Type, Workload
+from planner.optimize.reduce import aggregate, groups_of
+from planner.optimize.solve import solve
+from planner.optimize.stack import Cut, Stack
+
+GAP = 1e-4
+STEP = 2  # offers of a workload taken into play at a time
+PARTS = 6  # a group falls into at most so many in one round
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """``status`` optimal, infeasible, or full (solved hour by hour); lower and upper bound [USD]; units bought; what it took."""
+
+    status: str
+    lower: float = np.nan
+    upper: float = np.nan
+    bought: Mapping[str, float] = field(default_factory=dict)
+    groups: int = 0
+    rounds: int = 0
+    solved_hours: int = 0
+
+    @property
+    def gap_share(self) -> float:
+        """(upper − lower) / upper."""
+        return max(0.0, self.upper - self.lower) / max(1e-12, abs(self.upper))
+
+
+def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, most_groups: int = 160, rounds: int = 60) -> Reduced:
+    """Solve a problem to ``gap``. Whole numbers and a total budget tie the hours together: those are solved in full."""
+    if problem.whole_instances or problem.whole_commitments or problem.total_budget_usd is not None:
+        return _full(problem)
+    states = problem.hours
+    member = families = groups_of(states, groups)
+    search = _Search(problem, states, families)
+    for number in range(1, rounds + 1):
+        grouped = aggregate(states, member)
+        of_group = np.zeros(len(grouped), dtype=np.intp)
+        of_group[member] = families
+        if not search.lower_bound(grouped, of_group) or (valued := search.upper_bound()) is None:
+            return _full(problem)
+        done = search.report(len(grouped), number)
+        if done.gap_share <= gap:
+            return done
+        means = search.recourse.cost(search.units, grouped)
+        if means is not None:
+            member = _split(states, member, valued, means.cost, grouped, 0.3 * gap * search.upper, most_groups)
+    return done
+
+
+class _Search:
+    """Bounds and what has been learned on the way: offers in play, bases, cuts by family of hours."""
+
+    def __init__(self, problem: Problem, states: States, families: NDArray[np.intp]) -> None:
+        self.problem, self.states, self.audit, self.families = problem, states, Audit(problem, states), families
+        self.fee = {b.name: problem.fee_usd(b) for b in problem.products}
+        self.lower, self.upper, self.best = -np.inf, np.inf, dict[str, float]()
+        self.units: Floats = np.zeros(0)
+        self.cuts: list[Cut] = []
+        self._play(shortlist(problem))
+
+    def _play(self, pairs: Pairs) -> None:
+        self.pairs, self.small = pairs, self.problem.restricted(pairs)
+        self.known = {g.name for g in self.small.pools}
+        self._recourse: Recourse | None = None
+
+    @property
+    def recourse(self) -> Recourse:
+        """Values the offers in play."""
+        if self._recourse is None:
+            self._recourse = Recourse(self.small, self.states)
+        return self._recourse
+
+    def report(self, groups: int, rounds: int) -> Reduced:
+        """Where the search stands."""
+        return Reduced("optimal", self.lower, self.upper, self.best, groups, rounds, self.recourse.solved)
+
+    def lower_bound(self, grouped: States, of_group: NDArray[np.intp]) -> bool:
+        """The program over groups and cuts, with offers added until none left out has a negative reduced cost; False if infeasible."""
+        while True:
+            stack = Stack(self.small, grouped, of_group, self.cuts)
+            found = stack.solve()
+            if not found.optimal:
+                everything = {w.name: dict.fromkeys(i for i, c in w.capacity.items() if c > 0) for w in self.problem.workloads}
+                if everything == self.pairs:
+                    return False
+                self._play(everything)
+                continue
+            tolerance = 1e-10 * max(1.0, abs(found.objective))
+            finding = self.audit.examine(self.pairs, self.known, stack.duals(found), tolerance / len(grouped))
+            credit = self._credit(stack.cut_duals(found)) if self.cuts else {}
+            if not self._grow(finding, credit, tolerance):
+                self.lower, self.units = max(self.lower, found.objective), found.x[: len(self.small.products)]
+                return True
+
+    def _credit(self, duals: Floats) -> dict[str, float]:
+        """What the cuts say a unit of each product saves."""
+        return {b: sum(float(d @ -c.slope[b]) for d, c in zip(duals, self.cuts, strict=True)) for b in self.fee}
+
+    def _grow(self, finding: Finding, credit: Mapping[str, float], tolerance: float, step: int = STEP) -> bool:
+        """Take into play the best of what the audit found worth it: a few offers of each workload, a few pools, at a time."""
+        more: Pairs = {w: {} for w in self.pairs}
+        for (w, i), _ in sorted(finding.pairs.items(), key=lambda item: item[1]):
+            if len(more[w]) < step:
+                more[w][i] = None
+        worth: dict[str, float] = {}
+        for b in self.problem.products:
+            saved = float(np.sum(finding.saved.get(b.pool, 0.0))) + credit.get(b.name, 0.0)
+            if saved > self.fee[b.name] + tolerance and b.pool in finding.by_pool:
+                worth[b.pool] = max(worth.get(b.pool, 0.0), saved / self.fee[b.name] if self.fee[b.name] > 0 else np.inf)
+        worth |= dict.fromkeys(self.audit.existing & set(finding.by_pool), np.inf)
+        for pool in sorted(worth, key=lambda g: -worth[g])[: 4 * STEP]:
+            gains = finding.by_pool[pool]
+            for w, i in sorted(gains, key=lambda key: -gains[key])[:STEP]:
+                more[w][i] = None
+        if not any(more.values()):
+            return False
+        self._play({w: self.pairs[w] | more[w] for w in self.pairs})
+        return True
+
+    def upper_bound(self) -> Valued | None:
+        """Value the commitments of the lower bound in every hour, learn a cut; bases are audited so that the cut holds."""
+        while True:
+            valued = self.recourse.cost(self.units)
+            if valued is None:
+                return None
+            weights = self._weights(valued)
+            finding = self.audit.examine(self.pairs, self.known, self._duals(weights), 1e-9)
+            if not finding.pairs:
+                break
+            before = {b.name: n for b, n in zip(self.small.products, self.units, strict=True)}
+            self._grow(Finding(finding.pairs, {}, {}), {}, np.inf, step=len(self.problem.types))
+            self.units = np.array([before.get(b.name, 0.0) for b in self.small.products])
+        total = float(self.states.weight_h @ valued.cost) + float(
+            sum(self.fee[b.name] * n for b, n in zip(self.small.products, self.units, strict=True)))
+        if total < self.upper:
+            self.upper, self.best = total, {b.name: float(n) for b, n in zip(self.small.products, self.units, strict=True)}
+        self._learn(valued, weights, finding)
+        return valued
+
+    def _weights(self, valued: Valued) -> dict[int, Floats]:
+        """Hours by basis and family (bases, families), by price class."""
+        out, families = {}, int(self.families.max()) + 1
+        for price, weight in valued.weight.items():
+            here = np.flatnonzero(self.states.price == price)
+            at = valued.number[here] * families + self.families[here]
+            hours = np.bincount(at, self.states.weight_h[here], minlength=len(weight) * families).astype(np.float64)
+            out[price] = hours.reshape(len(weight), families)
+        return out
+
+    def _duals(self, weights: Mapping[int, Floats]) -> Duals:
+        out = {}
+        for price, weight in weights.items():
+            used = np.flatnonzero(weight.sum(axis=1) > 0)
+            out[price] = self.recourse.templates[price].rows, self.recourse.duals(price)[:, used], np.ones(len(used)), weight[used]
+        return out
+
+    def _learn(self, valued: Valued, weights: Mapping[int, Floats], finding: Finding) -> None:
+        families = int(self.families.max()) + 1
+        slope = np.zeros((len(self.units), families))
+        for price, weight in weights.items():
+            slope += self.recourse.templates[price].bought.T @ (self.recourse.duals(price) @ weight)
+        hours = np.bincount(self.families, self.states.weight_h * valued.cost, minlength=families)
+        known = {b.name: slope[j] for j, b in enumerate(self.small.products)}
+        absent = {b.name: -(finding.saved.get(b.pool, 0.0) + np.zeros(families)) for b in self.problem.products if b.name not in known}
+        self.cuts.append(Cut(hours - self.units @ slope, known | absent))
+
+
+def _full(problem: Problem) -> Reduced:
+    """Every hour in one program: the oracle, and the way for problems whose hours are tied together."""
+    model = build(problem)
+    found = solve(model.lp)
+    if not found.optimal:
+        return Reduced(found.status)
+    bought = {b: found.values[v.name] * step for b, (v, step) in model.bought.items()}
+    return Reduced("full", found.bound, found.objective, bought, len(problem.states))
+
+
+def shortlist(problem: Problem) -> Pairs:
+    """Types that are cheapest for their capacity in some option, for each workload, and all that a rule may force in."""
+    fees: dict[str, float] = {}
+    for b in problem.products:
+        fees[b.pool] = min(fees.get(b.pool, np.inf), problem.fee_usd(b) / problem.horizon_h)
+    pairs: Pairs = {}
+    for w in problem.workloads:
+        kept: dict[str, None] = {}
+        able = [t for t in problem.types if w.capacity.get(t.name, 0.0) > 0]
+        forced = w.zones or w.type_share is not None or problem.limits or any(t.spot_max is not None for t in able)
+        wide = 1 if not forced else 4
+        if w.serve_cost or any(g.credit_usd is not None for g in problem.pools):
+            wide = len(able)  # traffic and credits tie offers together: nothing is left out
+        options = [{t.name: _mean(t.on_demand_usd_per_h) + _extra(w, t) for t in able},
+                   {t.name: (_mean(t.spot_usd_per_h) + _extra(w, t)) * w.capacity[t.name] / max(1e-12, w.spot_capacity_of(t.name))
+                    for t in able}]
+        for g in problem.pools:
+            if g.credit_usd is None:
+                price = 0.0 if g.existing > 0 else fees.get(g.name, np.inf)
+                options.append({t.name: g.units[t.name] * price + _extra(w, t) for t in able if t.name in g.units})
+            else:
+                saved = max(0.0, g.credit_usd - fees.get(g.name, np.inf)) if g.existing <= 0 else g.credit_usd
+                options.append({t.name: _mean(t.on_demand_usd_per_h) - g.units[t.name] * saved for t in able if t.name in g.units})
+        narrow = [o for o in options if len(o) == 1]
+        merged: dict[str, float] = {}
+        for o in narrow:  # pools of one type compete with each other
+            for name, price in o.items():
+                merged[name] = min(merged.get(name, np.inf), price)
+        for prices in [*(o for o in options if len(o) > 1), merged]:
+            ranked = sorted((p / w.capacity[n] + w.serve_cost.get(n, 0.0), n) for n, p in prices.items() if np.isfinite(p))
+            kept |= dict.fromkeys(n for _, n in ranked[:wide])
+        pairs[w.name] = kept or dict.fromkeys(t.name for t in able)
+    return pairs
+
+
+def _mean(price: float | Floats | None) -> float:
+    return np.inf if price is None else float(np.nanmean(price))
+
+
+def _extra(w: Workload, t: Type) -> float:
+    return t.instance_usd_per_h + w.instance_usd_per_h.get(t.name, 0.0)
+
+
+def _split(states: States, member: NDArray[np.intp], valued: Valued, at_mean: Floats, grouped: States, enough: float,
+           most: int) -> NDArray[np.intp]:
+    """Groups split by basis where the mean hides the most cost, until what stays hidden is below ``enough`` [USD]."""
+    hidden = np.bincount(member, states.weight_h * valued.cost, minlength=len(grouped)) - grouped.weight_h * at_mean
+    after, count, left = member.copy(), len(grouped), float(hidden.sum())
+    for g in np.argsort(-hidden):
+        if left <= enough or count >= most or hidden[g] <= 0:
+            break
+        rows = np.flatnonzero(member == g)
+        kinds, inverse = np.unique(valued.basis[rows], return_inverse=True)
+        heavy = np.argsort(-np.bincount(inverse, states.weight_h[rows]))[1:PARTS]
+        for part in heavy:
+            after[rows[inverse == part]] = count
+            count += 1
+        left -= float(hidden[g]) if len(kinds) > 1 else 0.0
+    return after
