@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.catalog import PROVIDERS, Catalog, Tier, tier_cost
+from planner.catalog import PROVIDERS, Catalog, Tier, gcp, tier_cost
 from planner.catalog.aws import PERMISSIONS
 from planner.catalog.checks import BASIS, WEAK, first_day
 from planner.catalog.sustained import sustained_use_share
@@ -22,7 +22,7 @@ CLOUDS = {"aws": {"us-east-1", "us-west-2", "eu-west-1"}, "gcp": {"us-central1",
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
-    return Catalog.read("aws", "gcp", "azure")
+    return Catalog.read()
 
 
 @pytest.fixture
@@ -44,14 +44,48 @@ def test_covers_the_promised_regions(catalog):
 
 
 @pytest.mark.parametrize(("provider", "region", "instance_type", "option", "usd"), [
-    ("aws", "us-east-1", "m6a.xlarge", "on_demand", 0.1728),       # price list, July 2026
-    ("aws", "eu-west-1", "m6a.xlarge", "on_demand", 0.1926),       # price list, 2024
-    ("aws", "us-east-1", "p5.48xlarge", "on_demand", 55.04),       # after the cut of June 2025
-    ("gcp", "us-central1", "a2-highgpu-1g", "on_demand", 3.673385),  # 12 cores + 85 GiB + one A100
-    ("azure", "eastus", "Standard_D4ds_v5", "on_demand", 0.226),
+    # AWS price list of July 2026 (karpenter-provider-aws), cross-checked with a second list
+    ("aws", "us-east-1", "m6a.xlarge", "on_demand", 0.1728), ("aws", "us-east-1", "m6i.xlarge", "on_demand", 0.192),
+    ("aws", "us-east-1", "t3.micro", "on_demand", 0.0104), ("aws", "us-east-1", "g6.xlarge", "on_demand", 0.8048),
+    ("aws", "us-east-1", "x2iedn.32xlarge", "on_demand", 26.676), ("aws", "us-east-1", "p4d.24xlarge", "on_demand", 21.95764),
+    ("aws", "us-east-1", "p5.48xlarge", "on_demand", 55.04),  # after the cut of June 2025; 98.32 before
+    ("aws", "us-west-2", "p5.48xlarge", "on_demand", 55.04),
+    ("aws", "eu-west-1", "m6a.xlarge", "on_demand", 0.1926),  # 2024
+    ("aws", "us-east-1", "t3.micro", "spot", 0.00446), ("aws", "us-west-2", "p5.48xlarge", "spot", 12.9756),
+    # Google, 30 July 2026: 12 cores + 85 GiB + one A100
+    ("gcp", "us-central1", "a2-highgpu-1g", "on_demand", 3.673385), ("gcp", "us-east4", "a2-highgpu-1g", "on_demand", 3.9343549),
+    ("gcp", "us-central1", "c2-standard-16", "on_demand", 0.835232), ("gcp", "us-central1", "g2-standard-4", "on_demand", 0.706832),
+    ("gcp", "us-central1", "n2-standard-4", "on_demand", 0.194236),
+    # Azure, 18 June 2026
+    ("azure", "eastus", "Standard_D4ds_v5", "on_demand", 0.226), ("azure", "eastus", "Standard_D4s_v5", "on_demand", 0.192),
+    ("azure", "eastus", "Standard_D2s_v5", "on_demand", 0.096),
+    # GPU-hours, 5 October 2026
+    ("gpu_cloud", "global", "lambda/1x-H100-SXM-80GB", "on_demand", 4.14),
+    ("gpu_cloud", "global", "coreweave/8x-H100-SXM-80GB", "on_demand", 49.28),
 ])
 def test_known_prices(catalog, provider, region, instance_type, option, usd):
     assert catalog.price(instance_type, region, option, provider=provider) == pytest.approx(usd, rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "usd"), [
+    ("aws/us-east-1/m6a.xlarge/standard_ri/1y/none", 0.11431), ("aws/us-east-1/m6a.xlarge/standard_ri/3y/partial", 0.072591),
+    ("aws/us-east-1/x2iedn.32xlarge/convertible_ri/1y/all", 18.404338),
+    ("aws/us-east-1/a1.2xlarge/standard_ri_or_instance_plan/3y/all", 0.076712329),
+    ("gcp/us-central1/a2-highgpu-1g/resource_cud/1y/none", 2.314207), ("gcp/us-central1/a2-highgpu-1g/resource_cud/3y/none", 1.2857083),
+    ("azure/eastus/Standard_D4ds_v5/reservation/1y/none", 1168 / 8760), ("azure/eastus/Standard_D4ds_v5/reservation/3y/all", 2257 / 26280),
+])
+def test_known_commitments(catalog, name, usd):
+    row = catalog.commitments.set_index("commitment").loc[name]
+    assert row["rate_usd_per_h"] == pytest.approx(usd, rel=1e-6)
+
+
+def test_google_machines_are_the_sum_of_their_parts(catalog):
+    """Core and memory prices of n2 in us-central1 (list of July 2026) give every n2 machine there within 0.1 %."""
+    parts = {gcp.Component("on_demand", "n2", "core"): 0.031611, gcp.Component("on_demand", "n2", "ram"): 0.004237}
+    shapes = catalog.select(providers=["gcp"], regions=["us-central1"], families=["n2"]).instances.to_dict("records")
+    assert len(shapes) > 20
+    for shape in shapes:
+        assert gcp.compose(shape, parts, "on_demand") == pytest.approx(catalog.price(shape["instance_type"], "us-central1"), rel=1e-3)
 
 
 def test_every_row_names_its_source_date_and_basis(catalog):

@@ -158,6 +158,68 @@ def test_a_cut_offer_file_is_noticed(monkeypatch, tmp_path):
     assert not list(tmp_path.glob("aws/*.part"))
 
 
+# one process forks a refresh for each step and reads what the dead one left; it has no other thread
+KILL = """
+import json, os, shutil, sys
+from pathlib import Path
+from planner.catalog import Catalog, refreshing, store
+from planner.catalog.answers import Fetched
+
+source, root, left = Path(sys.argv[1]), Path(sys.argv[2]), 0
+
+def counted(real):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return real(*arguments, **options)
+    return call
+
+def fetch(regions, raw, known):
+    rows = Catalog.read("azure", folder=home).select(regions=regions).rates
+    raw.keep("prices", {"n": len(rows)})
+    rows["rate_usd_per_h"] = rows["rate_usd_per_h"] * 1.5
+    return Fetched({"rates": rows.to_dict("records")})
+
+refreshing.fetcher = lambda provider: fetch
+seen = []
+for step in range(100):
+    home = root / str(step)
+    shutil.copytree(source, home / "azure")
+    child = os.fork()
+    if child == 0:
+        left = step
+        store._write, os.fsync = counted(store._write), counted(os.fsync)
+        Path.rename, Path.replace, Path.mkdir = counted(Path.rename), counted(Path.replace), counted(Path.mkdir)
+        refreshing.refresh("azure", ["eastus2"], folder=home)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    found = Catalog.read("azure", folder=home)  # whole and checked, whatever happened
+    seen.append([code, found.price("Standard_D4ds_v5", "eastus2"), found.price("Standard_D4ds_v5", "eastus")])
+    shutil.rmtree(home)
+    if code == 0:
+        break
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_write_the_old_or_the_new_snapshot_stands(tmp_path):
+    """Law 54, for every step of the writing: the process dies without a chance to tidy up."""
+    run = subprocess.run([sys.executable, "-c", KILL, str(data_path("catalog", "azure")), str(tmp_path)], cwd=ROOT,
+                         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    steps = json.loads(run.stdout)
+    assert [s[0] for s in steps] == [9] * (len(steps) - 1) + [0]
+    assert len(steps) > 15
+    old = Catalog.read("azure").price("Standard_D4ds_v5", "eastus2")
+    ratios = [round(s[1] / old, 6) for s in steps]
+    assert set(ratios) == {1.0, 1.5}
+    assert ratios == sorted(ratios)
+    assert {s[2] for s in steps} == {0.226}
+
+
 @pytest.mark.slow
 def test_shapes_of_a_simulated_ec2(monkeypatch):
     """Every type of moto's EC2 server, over HTTP, through the same reader as AWS."""

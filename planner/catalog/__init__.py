@@ -1,13 +1,12 @@
 """What can be bought: machines, their prices, commitments, storage and network, by provider and region."""
 
-from planner.catalog.explain import explain, search
+from planner.catalog.lookup import explain, search
 from planner.catalog.providers import PROVIDERS, Provider
-from planner.catalog.refresh import Refreshed, diff, refresh
-from planner.catalog.snapshot import ASSUMED_INTERRUPTIONS_PER_H, GLOBAL, Catalog
+from planner.catalog.refreshing import Refreshed, diff, refresh
+from planner.catalog.snapshot import GLOBAL, Catalog
 from planner.catalog.tiers import Tier, tier_cost
 
 __all__ = [
-    "ASSUMED_INTERRUPTIONS_PER_H",
     "GLOBAL",
     "PROVIDERS",
     "Catalog",

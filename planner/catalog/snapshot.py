@@ -9,7 +9,6 @@ carry ``basis`` "assumed" into every plan.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -295,7 +294,3 @@ def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
     if missing:
         raise CatalogError("the snapshot lacks columns", where=path, got=missing, remedy="Refresh the provider's snapshot")
     return table
-
-
-# hazard assumed for a spot market whose interruption rate nobody publishes: half of all instances are taken back within a month
-ASSUMED_INTERRUPTIONS_PER_H = -math.log(1 - 0.5) / 730
