@@ -207,7 +207,9 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
         if lost:
             raise CatalogError(f"the catalog has no machine of this {column}", where=scenario.name, got=", ".join(lost),
                                remedy=f"Read a catalog that covers it, or take it out of {column}s")
-    unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]))
+    hidden = catalog.unpriced
+    hidden = hidden[hidden["provider"].isin(scenario.providers) & hidden["region"].isin(scenario.regions)]
+    unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]) - set(hidden["instance_type"]))
     unpriced = sorted(set(unknown) & set(catalog.unpriced.loc[catalog.unpriced["region"].isin(scenario.regions), "instance_type"]))
     if unpriced:
         raise CatalogError("these machines of limits.instance_types are listed there, but no price of them is known", where=scenario.name,
@@ -220,6 +222,9 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
         key = (row[0], row[1], row[2])
         shape = Machine(row[0], "", *row[2:])
         yield _Offer(Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
+    for place in hidden[["provider", "region", "instance_type"]].itertuples(index=False, name=None):
+        bare = Machine(*place, "", "", math.nan, math.nan)
+        yield _Offer(bare, bare, _barred(scenario, place[2], True, False), math.nan)
 
 
 def _prices(catalog: Catalog) -> tuple[set[tuple[str, str, str]], Mapping[tuple[str, str, str], float]]:

@@ -19,7 +19,12 @@ R = TypeVar("R")
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile with numba and keep the type."""
-    made: Callable[P, R] = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    options = {"nogil": True, "error_model": "numpy"}
+    made: Callable[P, R]
+    try:
+        made = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # nowhere to keep the compiled code: compile in each process
+        made = numba.njit(**options)(function)
     return made
 
 
