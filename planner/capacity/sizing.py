@@ -222,9 +222,9 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
         key = (row[0], row[1], row[2])
         shape = Machine(row[0], "", *row[2:])
         yield _Offer(Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
-    for place in hidden[["provider", "region", "instance_type"]].itertuples(index=False, name=None):
-        bare = Machine(*place, "", "", math.nan, math.nan)
-        yield _Offer(bare, bare, _barred(scenario, place[2], True, False), math.nan)
+    for provider, region, name in zip(hidden["provider"], hidden["region"], hidden["instance_type"], strict=True):
+        bare = Machine(provider, region, name, "", "", math.nan, math.nan)
+        yield _Offer(bare, bare, _barred(scenario, name, True, False), math.nan)
 
 
 def _prices(catalog: Catalog) -> tuple[set[tuple[str, str, str]], Mapping[tuple[str, str, str], float]]:
