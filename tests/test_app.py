@@ -35,15 +35,22 @@ def history(days=28, rate=lambda h: 40 + 30 * (8 <= h % 24 < 20), stamp=lambda t
     return "\n".join(["ts,arrival_rate_rps", *(f"{stamp(START + timedelta(hours=h))},{rate(h)}" for h in range(24 * days))]) + "\n"
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One folder for all tests that spoil nothing, so that they share their studies as sessions of one server do."""
+    return tmp_path_factory.mktemp("sound")
+
+
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path, shared, monkeypatch):
     """The page with one small scenario instead of the samples; its files may be spoiled before the run."""
 
     def write(scenario=SCENARIO, traffic=None):
-        (tmp_path / "small.yaml").write_text(scenario)
+        folder = shared if scenario == SCENARIO and traffic is None else tmp_path
         content = history() if traffic is None else traffic
-        (tmp_path / "web.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-        monkeypatch.setattr(session, "bundled", lambda: {"small": tmp_path / "small.yaml"})
+        (folder / "small.yaml").write_text(scenario)
+        (folder / "web.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        monkeypatch.setattr(session, "bundled", lambda: {"small": folder / "small.yaml"})
         return AppTest.from_file(APP, default_timeout=60)
 
     return write
@@ -159,11 +166,24 @@ def _upload(small, content, name="../../etc/passwd.csv"):
     return at
 
 
+def _plan_it(at):
+    next(b for b in at.button if b.label == "Plan it").click().run()
+
+
+def test_answers_can_be_changed(small):
+    at = _upload(small, history().encode())
+    _plan_it(at)
+    assert at.title[0].value == "own traffic"
+    next(b for b in at.button if b.label == "Change my answers").click().run()
+    assert at.title[0].value == "Plan from your own traffic"
+    assert not at.metric
+
+
 def test_an_upload_is_planned_under_a_name_of_our_own(small, tmp_path):
     at = _upload(small, history().replace("ts,arrival_rate_rps", "Hour of day,hits").encode())
     assert not at.error
     at.selectbox(key="own_value").set_value("requests per second")
-    at.button[0].click().run()
+    _plan_it(at)
     assert not at.exception
     assert not at.error, shown(at)
     assert at.title[0].value == "own traffic"
@@ -185,7 +205,7 @@ def test_a_bad_upload_is_one_clean_error(small, kind):
     content, words = BAD_FILES[kind]
     at = _upload(small, content)
     if not at.error:
-        at.button[0].click().run()
+        _plan_it(at)
     assert not at.exception
     assert len(at.error) == 1
     assert words in at.error[0].value
@@ -195,6 +215,7 @@ def test_a_bad_upload_is_one_clean_error(small, kind):
 
 
 BAD_SCENARIOS = {
+    "repeated key": (SCENARIO.replace("seed: 3", "seed: 3\nseed: 4"), "stands twice"),
     "broken YAML": ("name: [small", "scenario needs a correction"),
     "unknown key": (SCENARIO.replace("seed: 3", "sead: 3"), "did you mean seed"),
     "unknown region": (SCENARIO.replace("us-east-1", "us-east-9"), "us-east-9"),
@@ -218,6 +239,7 @@ BAD_HISTORIES = {
     "negative rate": history(rate=lambda h: -1 if h == 30 else 5),
     "ambiguous time zone": history(stamp=lambda t: f"{t:%Y-%m-%d %H:%M}"),
     "0 rows": "ts,arrival_rate_rps\n",
+    "mostly gaps": "".join(line for k, line in enumerate(history().splitlines(keepends=True)) if k in {0, 1, 2, 300, 301, 600}),
     "binary": bytes(range(256)) * 8,
     "empty": "",
 }
@@ -233,11 +255,14 @@ def test_a_bad_history_is_one_clean_error_with_a_remedy(small, kind):
     assert "/tmp" not in at.error[0].value
 
 
-def test_gaps_are_told(small):
+def test_a_small_gap_is_planned_over_and_told(small):
     rows = history().splitlines(keepends=True)
-    at = small(traffic="".join(rows[:100] + rows[110:])).run()
+    at = small(traffic="".join(rows[:100] + rows[110:]))
+    at.query_params["view"] = "Load and capacity"
+    at.run()
     assert not at.exception
     assert not at.error
+    assert any("98.5 % of it observed" in e.label for e in at.expander)
 
 
 @pytest.mark.parametrize(

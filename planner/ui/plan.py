@@ -10,7 +10,7 @@ from planner import export
 from planner.errors import PlannerError
 from planner.scenario import Scenario
 from planner.study import Study
-from planner.ui import charts, controls, session, views
+from planner.ui import charts, controls, session, sources, views
 from planner.ui.session import plain
 
 CELLS = {
@@ -44,6 +44,9 @@ CELLS = {
     "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
     "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
     "sentence": st.column_config.TextColumn("What happens", width="large"),
+    "kind": st.column_config.TextColumn("What was done"),
+    "rows": st.column_config.NumberColumn("Rows", format="%,d"),
+    "detail": st.column_config.TextColumn("Detail", width="large"),
     "value": st.column_config.NumberColumn("Value", format="%.4g"),
     "monthly_usd": st.column_config.TextColumn("Cost a month"),
     "note": st.column_config.TextColumn("Note", width="large"),
@@ -89,12 +92,7 @@ def page() -> None:
     with session.errors_shown():
         scenario, overrides = controls.scenario()
         if scenario is None:
-            st.title("Plan from your own traffic")
-            st.info(
-                "Upload a traffic history in the sidebar, say what must hold, and press **Plan it**. The file stays on this server "
-                "and is removed when the server stops.",
-                icon=":material/upload_file:",
-            )
+            sources.ask()
             return
         study = session.study(scenario)
         _head(study, overrides)
@@ -210,6 +208,13 @@ def _load(study: Study) -> None:
         column_config={c: st.column_config.NumberColumn(format="%,.4g") for c in ("P10", "P50", "P90")},
     )
 
+    traffic = study.traffic[name]
+    with st.expander(f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"):
+        st.altair_chart(charts.history(traffic.hourly()), alt=f"Traffic history of {name}")
+        _table(traffic.quality, ["kind", "rows", "detail"])
+        if len(causes := views.range_causes(study.load)):
+            st.altair_chart(charts.spread(causes), alt="Where the uncertainty of the volume comes from")
+
 
 def _which(scenario: Scenario) -> str:
     names = list(scenario.services)
@@ -225,9 +230,8 @@ def _held(study: Study) -> None:
             f"The plan was replayed hour by hour on {replay.paths} futures it was not made for, with bursts, start-up delays and backlogs."
         )
     )
-    _table(
-        replay.objectives, ["service", "objective", "limit_s", "typical_latency_s", "high_latency_s", "within_share", "within_low_share"]
-    )
+    figures = ["limit_s", "typical_latency_s", "high_latency_s", "within_share", "within_low_share"]
+    _table(_worded(replay.objectives), ["service", "objective", *figures])
     name = _which(study.scenario)
     st.altair_chart(charts.held(_worded(views.held(study, name))), alt=f"Share of requests of {name} in time, worst hour of each day")
     st.subheader("What gives way as load grows")

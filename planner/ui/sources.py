@@ -1,7 +1,6 @@
 """Your own traffic: an upload, a few answers, and a scenario is there to be moved like the samples."""
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -17,57 +16,114 @@ HORIZONS = {"3 months": 2184, "6 months": 4368, "1 year": 8760}
 TIME_NAMES, VALUE_NAMES = ("ts", "time", "timestamp", "date", "hour"), ("arrival_rate_rps", "rps", "requests", "rate", "count", "value")
 
 
+EXAMPLE = """ts,arrival_rate_rps
+2026-10-01T00:00Z,41.5
+2026-10-01T01:00Z,37.2
+2026-10-01T02:00Z,35.9
+"""
+
+
 def own_traffic() -> Scenario | None:
-    """The upload and its questions in the sidebar; ``None`` until they are answered.
+    """The upload in the sidebar, and the scenario made of it; ``None`` until the questions of :func:`ask` are answered.
 
     Raises :class:`TrafficError` for a file that is no history, :class:`ScenarioError` for answers that cannot hold.
     """
-    given = st.file_uploader(
-        "Traffic history (CSV)",
-        type=["csv", "tsv", "txt"],
-        max_upload_size=uploads.MAX_MIB,
-        key="history",
-        help=f"One row an hour (or finer): a time and a number of requests. Up to {uploads.MAX_MIB} MiB.",
-    )
+    given = st.file_uploader("Traffic history (CSV)", type=["csv", "tsv", "txt"], max_upload_size=uploads.MAX_MIB, key="history",
+                             help=f"One row an hour (or finer): a time and a number of requests. Up to {uploads.MAX_MIB} MiB.")  # fmt: skip
     if given is None:
-        st.session_state.pop("own", None)
+        _drop()
         return None
-    content = given.getvalue()
-    names = uploads.check(content)
-    kind = st.radio("What serves it", [CPU, LLM], key="own_kind")
-    with st.form("own_form"):
-        answers = _questions(names, str(kind))
-        if st.form_submit_button("Plan it", type="primary", width="stretch"):
-            st.session_state["own"] = (_as_yaml(names, str(kind), answers), str(uploads.keep(content)))
+    st.session_state["own_columns"] = uploads.check(given.getvalue())
     if "own" not in st.session_state:
         return None
-    text, folder = st.session_state["own"]
-    return Scenario.from_yaml(text, where="your answers", folder=Path(folder))
+    st.button("Change my answers", on_click=_again, icon=":material/edit:", width="stretch")
+    text, content_id = st.session_state["own"]
+    folder = uploads.keep(given.getvalue())
+    if folder.name != content_id:  # another file than the one the answers were given for
+        _again()
+        return None
+    return Scenario.from_yaml(text, where="your answers", folder=folder)
+
+
+def ask() -> None:
+    """The main part of the page until there is a scenario: what to upload, then what must be known about it."""
+    st.title("Plan from your own traffic")
+    given = st.session_state.get("history")
+    if given is None or "own_columns" not in st.session_state:
+        st.info("Upload a traffic history in the sidebar: one row an hour (or finer) with a time and a number of requests. It stays on "
+                "this server, under no name of yours, and is removed when the server stops.", icon=":material/upload_file:")  # fmt: skip
+        st.caption("For example:")
+        st.code(EXAMPLE, language="csv")
+        return
+    kind = str(st.radio("What serves it", [CPU, LLM], key="own_kind", horizontal=True))
+    with st.form("own_form"):
+        names = st.session_state["own_columns"]
+        answers = _questions(names, kind)
+        if st.form_submit_button("Plan it", type="primary"):
+            st.session_state["own"] = (_as_yaml(names, kind, answers), uploads.keep(given.getvalue()).name)
+            st.rerun()
+
+
+def _drop() -> None:
+    for key in ("own", "own_columns"):
+        st.session_state.pop(key, None)
+
+
+def _again() -> None:
+    st.session_state.pop("own", None)
 
 
 def _questions(names: list[str], kind: str) -> dict[str, Any]:
-    places = session.places()
-    answers: dict[str, Any] = {
+    history, promise, buying = st.columns(3)
+    with history:
+        st.subheader("The history")
+        a = _about_history(names)
+    with promise:
+        st.subheader("The promise")
+        a |= _about_cpu() if kind == CPU else _about_llm()
+        a["team"] = st.text_input("Who answers for it (team)", max_chars=80)
+    with buying:
+        st.subheader("The plan")
+        a |= _about_plan()
+    return a
+
+
+def _about_history(names: list[str]) -> dict[str, Any]:
+    zones = sorted(available_timezones())
+    return {
         "ts": st.selectbox("Column with the time", names, _guess(names, TIME_NAMES)),
         "rate": st.selectbox("Column with the traffic", names, _guess(names, VALUE_NAMES, 1)),
         "value": COUNTS[st.selectbox("It counts", list(COUNTS), 0 if _has_rate(names) else 1, key="own_value")],
-        "time_zone": st.selectbox("Time zone of the times (if not written in them)", sorted(available_timezones()), _zone("UTC")),
+        "time_zone": st.selectbox("Time zone (of times without one, and of days and months)", zones, zones.index("UTC")),
     }
-    if kind == CPU:
-        answers["service_time_s"] = st.number_input("CPU time of one request (seconds)", 0.0001, 600.0, 0.05, format="%.4g")
-        answers["limit_s"] = st.number_input("99 % of requests answered within (seconds)", 0.001, 3600.0, 0.3, format="%.4g")
-    else:
-        answers["weights"] = st.selectbox("Model", session.weights())
-        answers["input_tokens"] = st.number_input("Mean prompt (tokens)", 1, 200_000, 1000)
-        answers["output_tokens"] = st.number_input("Mean answer (tokens)", 1, 50_000, 250)
-        answers["limit_s"] = st.number_input("First token for 95 % within (seconds)", 0.01, 600.0, 1.0, format="%.4g")
-        answers["tpot_s"] = st.number_input("Each further token for 95 % within (seconds)", 0.001, 10.0, 0.05, format="%.4g")
-    answers["team"] = st.text_input("Who answers for it (team)", max_chars=80)
-    answers["start"] = st.date_input("Plan from", _next_month(datetime.now(UTC).date()))
-    answers["horizon_h"] = HORIZONS[st.selectbox("Plan for", list(HORIZONS), 2)]
-    answers["providers"] = st.multiselect("Clouds", list(places), list(places)[:1])
-    answers["regions"] = st.multiselect("Regions", [r for regions in places.values() for r in regions], [next(iter(places.values()))[0]])
-    return answers
+
+
+def _about_cpu() -> dict[str, Any]:
+    return {
+        "service_time_s": st.number_input("CPU time of one request (seconds)", 0.0001, 600.0, 0.05, format="%.4g"),
+        "limit_s": st.number_input("99 % of requests answered within (seconds)", 0.001, 3600.0, 0.3, format="%.4g"),
+    }
+
+
+def _about_llm() -> dict[str, Any]:
+    return {
+        "weights": st.selectbox("Model", session.weights()),
+        "input_tokens": st.number_input("Mean prompt (tokens)", 1, 200_000, 1000),
+        "output_tokens": st.number_input("Mean answer (tokens)", 1, 50_000, 250),
+        "limit_s": st.number_input("First token for 95 % within (seconds)", 0.01, 600.0, 1.5, format="%.4g"),
+        "tpot_s": st.number_input("Each further token for 95 % within (seconds)", 0.001, 10.0, 0.06, format="%.4g"),
+    }
+
+
+def _about_plan() -> dict[str, Any]:
+    places = session.places()
+    regions = [r for here in places.values() for r in here]
+    return {
+        "start": st.date_input("Plan from", _next_month(datetime.now(UTC).date())),
+        "horizon_h": HORIZONS[st.selectbox("Plan for", list(HORIZONS), 2)],
+        "providers": st.multiselect("Clouds", list(places), list(places)[:1]),
+        "regions": st.multiselect("Regions of these clouds", regions, [next(iter(places.values()))[-1]]),
+    }
 
 
 def _as_yaml(names: list[str], kind: str, a: dict[str, Any]) -> str:
@@ -96,10 +152,6 @@ def _guess(names: list[str], wanted: tuple[str, ...], otherwise: int = 0) -> int
 
 def _has_rate(names: list[str]) -> bool:
     return bool({"arrival_rate_rps", "rps", "rate"} & {n.lower() for n in names})
-
-
-def _zone(name: str) -> int:
-    return sorted(available_timezones()).index(name)
 
 
 def _next_month(today: date) -> date:
