@@ -96,13 +96,13 @@ def weights(said: Floats, truth: Floats, weight: Floats) -> Floats:
         gram, target = rows.T @ said, rows.T @ truth
         size = float(np.trace(gram)) / count
         if not np.isfinite(size) or size <= 0:
-            return prior
+            return np.asarray(prior)
         # the heavy row of ones holds the sum at 1
         gram += size * (PULL * np.eye(count) + 1e3)
         lower = np.linalg.cholesky(gram)
         found = nnls(lower.T, np.linalg.solve(lower, target + size * (PULL * prior + 1e3)))[0]
         found /= max(found.sum(), 1e-9)
-    return found
+    return np.asarray(found)
 
 
 def _extended(point: Floats, hours: int) -> Floats:
@@ -111,7 +111,8 @@ def _extended(point: Floats, hours: int) -> Floats:
         return point
     period = 336
     back = len(point) - period + (np.arange(len(point), hours) - len(point)) % period
-    return np.concatenate([point, point[back]])
+    found: Floats = np.concatenate([point, point[back]])
+    return found
 
 
 def _at_least_three_days(y: Floats, free: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:

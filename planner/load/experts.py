@@ -76,10 +76,11 @@ class _Past:
         return np.where(self.has_week, self.tile(profile), self.daily_median)
 
     def profiles(self) -> list[Floats]:
-        """Recency-weighted means by hour of day and of week, flat level, day + hour, working days against days off."""
+        """Recency-weighted means by hour of day and week, flat level, day + hour, working days, days off."""
         days = [self.tile(_weighted(self.day, _decay(DAYS, h, self.day_there))) for h in (1.5, 6.0)]
         other = self.tile(_weighted(self.day, _decay(DAYS, 3.0, self.day_there)))
-        weeks = [np.where(self.has_week, self.tile(_weighted(self.week, _decay(WEEKS, h, self.week_there))), other) for h in (0.7, 2.0, 6.0)]
+        weeks = [np.where(self.has_week, self.tile(_weighted(self.week, _decay(WEEKS, h, self.week_there))), other)
+                 for h in (0.7, 2.0, 6.0)]
         flat = _weighted(self.day, _decay(DAYS, 2.0, self.day_there)).mean(axis=1, keepdims=True)
         cube = self.shape.reshape(len(self.shape), 7, DAY)
         sums = cube.mean(axis=1, keepdims=True) + cube.mean(axis=2, keepdims=True) - cube.mean(axis=(1, 2), keepdims=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planner.errors import TrafficError
 from planner.load import growth
-from planner.load.outlook import fit
+from planner.load.outlook import Outlook, fit, weeks_of
 from planner.load.paths import Load, ServiceLoad
 from planner.load.traffic import Traffic
 from planner.scenario import Scenario, Service
@@ -35,10 +35,12 @@ def forecast(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario, *, pa
     ts = pd.date_range(scenario.start_utc, periods=scenario.horizon_h, freq="h", unit="us")
     root = scenario.seed if seed is None else seed
     notes: list[str] = []
+    outlooks = {name: _outlook(name, histories[name], scenario, notes) for name in scenario.services}
+    weeks = _past_weeks(outlooks, ts, paths, np.random.default_rng([root, 1]))
     services = {}
     for name, service in scenario.services.items():
         rng = np.random.default_rng([root, zlib.crc32(name.encode())])
-        services[name] = _service(name, service, histories[name], scenario, ts, paths, rng, root, notes)
+        services[name] = _service(name, service, histories[name], outlooks[name], scenario, ts, weeks[name], rng, notes)
     return Load(ts, np.ones(len(ts)), services, tuple(notes))
 
 
@@ -54,8 +56,7 @@ def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) ->
     return traffic
 
 
-def _service(name: str, service: Service, traffic: Traffic, scenario: Scenario, ts: pd.DatetimeIndex, paths: int,
-             rng: np.random.Generator, root: int, notes: list[str]) -> ServiceLoad:
+def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) -> Outlook:
     history = traffic.hourly()
     seen = int(history.notna().sum())
     if seen < MIN_HOURS:
@@ -64,11 +65,34 @@ def _service(name: str, service: Service, traffic: Traffic, scenario: Scenario, 
                            remedy="Export at least three days, better eight weeks")
     zone = traffic.user_time_zone or scenario.time_zone
     notes += [f"{name}: {line}" for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"]]
-    outlook = fit(history, zone, traffic.holidays)
-    notes += [f"{name}: {line}" for line in outlook.notes]
+    found = fit(history, zone, traffic.holidays)
+    notes += [f"{name}: {line}" for line in found.notes]
+    if seen < 14 * 24:
+        notes.append(f"{name}: {seen / 24:.0f} days of history cannot show a weekly season: all days are taken alike")
+    return found
+
+
+def _past_weeks(outlooks: Mapping[str, Outlook], ts: pd.DatetimeIndex, paths: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Past weeks (paths, weeks) each path takes its surprises from: the same calendar weeks for all services whose histories overlap."""
+    count = max(int(weeks_of(ts, o.zone)[1][-1]) for o in outlooks.values()) + 1
+    drawn = rng.random((paths, count))
+    start = max(int(o.week_start.min()) for o in outlooks.values())
+    end = min(int(o.week_start.max()) for o in outlooks.values())
+    if end - start >= 4 * 168:
+        return dict.fromkeys(outlooks, start + drawn * (end - start))
+    found = {}
+    for number, (name, o) in enumerate(outlooks.items()):
+        own = drawn if number == 0 else rng.random((paths, count))
+        found[name] = o.week_start.min() + own * (o.week_start.max() - o.week_start.min())
+    return found
+
+
+def _service(name: str, service: Service, traffic: Traffic, outlook: Outlook, scenario: Scenario, ts: pd.DatetimeIndex, weeks: Floats,
+             rng: np.random.Generator, notes: list[str]) -> ServiceLoad:
+    paths = len(weeks)
     anchor = _anchor(name, traffic, ts[0], notes)
     base = outlook.median(ts)
-    noisy = outlook.sample(ts, paths, np.random.default_rng([root, 1]))
+    noisy = outlook.sample(ts, paths, weeks, rng)
     factor = growth.growth_factor(service.growth_share_per_year, ts, anchor, paths, rng)
     multiplier, added = growth.event_effects(service.events, ts, scenario.time_zone, paths, rng)
     rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)

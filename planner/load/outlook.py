@@ -1,129 +1,178 @@
-"""The engine of load paths: hour-of-week shape in the users' wall clock, residual blocks, level uncertainty."""
+"""From the blend to paths: the hourly quantiles are the margins, past weeks say how hours hang together.
+
+Each path takes whole past weeks of the blend's misses (as normal scores) and keeps only their order among the paths, hour by
+hour; the values come from the hourly quantile forecasts (the Schaake shuffle: Clark et al. 2004).  So the paths'
+quantiles are those of :func:`planner.load.forecast_quantiles` up to 28 days, and beyond the last two weeks of it repeat by
+day of the week (public holidays as Sundays), moved by the yearly season where the history shows one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from planner.load import clock
+from planner.load.blend import Backcast, backcast, blocks
+from planner.load.spread import hourly_quantiles
+
 DAY, WEEK = 24, 168
-RECENT_WEEKS = 8
+LEADS = 672
+LEVELS = (0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.998)
+LEVEL_MEMORY = 0.9  # correlation of the level error from one week to the next
+YEARLY_DAYS = 550
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """A fitted history: ``shape`` (period,) [requests/s] by wall-clock hour of the ``period``; ``yearly`` (53,) factor by week of
-    the year; ``blocks`` (m, block) residuals relative to √(shape × level); ``level_sd`` of the log level error.
+    """A fitted history.
+
+    ``table`` (leads, levels) quantiles [requests/s] at ``LEVELS`` by wall-clock lead; ``first`` wall hour of lead 0 (since 1970);
+    ``weeks`` (m, 168) normal scores of past misses by hour of the week and ``week_start`` (m,) their wall hours;
+    ``yearly`` (52,) factor of each week of the year.
     """
 
     zone: str
-    shape: Floats
+    country: str | None
+    first: int
+    table: Floats
+    weeks: Floats
+    week_start: Ints
     yearly: Floats
-    blocks: Floats
-    level_sd: float
     notes: tuple[str, ...]
 
     def median(self, ts: pd.DatetimeIndex) -> Floats:
         """Central rate of each hour [requests/s]."""
-        local = ts.tz_convert(self.zone)
-        return self.shape[_slot(local, len(self.shape))] * self.yearly[_week(local)]
-
-    def sample(self, ts: pd.DatetimeIndex, paths: int, rng: np.random.Generator) -> Floats:
-        """Paths (paths, hours): residual blocks that start at their own wall-clock hour, times a level drawn once a path."""
-        base = self.median(ts)
-        local = ts.tz_convert(self.zone)
-        block = self.blocks.shape[1]
-        slot = _slot(local, block)
-        number = np.concatenate([[0], np.cumsum(np.diff(slot) < 0)])
-        drawn = rng.integers(0, len(self.blocks), (paths, int(number[-1]) + 1))
-        noise = self.blocks[drawn[:, number], slot[None, :]]
-        level = np.exp(self.level_sd * rng.standard_normal(paths))
-        scale = np.sqrt(base * base.mean())
-        found: Floats = np.maximum(base[None, :] + noise * scale[None, :], 0.0) * level[:, None]
+        source, factor = self._source(ts)
+        found: Floats = self.table[source, LEVELS.index(0.5)] * factor
         return found
 
+    def sample(self, ts: pd.DatetimeIndex, paths: int, when: Floats, rng: np.random.Generator) -> Floats:
+        """Paths (paths, hours) [requests/s].
 
-def fit(history: pd.Series[float], zone: str, holidays: str | None) -> Outlook:
-    """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock."""
-    del holidays
-    local = pd.DatetimeIndex(history.index).tz_convert(zone)
-    y = np.asarray(history, dtype=np.float64)
-    period = WEEK if len(y) >= 2 * WEEK else DAY
-    yearly, notes = _yearly(y, local)
-    flat = y / yearly[_week(local)]
-    slot = _slot(local, period)
-    shape = _shape(flat, slot, period)
-    blocks, level_sd = _blocks(flat, slot, period)
-    return Outlook(zone, shape, yearly, blocks, level_sd, notes)
+        ``when`` (paths, weeks) wall hours of the past weeks to take, the same for all services that are to move together.
+        """
+        from scipy.special import ndtri
+        source, factor = self._source(ts)
+        order = np.argsort(self._scores(ts, when, rng), axis=1)
+        rank = np.empty_like(order)
+        np.put_along_axis(rank, order, np.arange(paths)[None, :], axis=1)
+        even = ndtri((np.arange(paths) + 0.5) / paths)
+        knots = ndtri(np.array(LEVELS))
+        values = np.stack([np.interp(even, knots, row) for row in self.table])
+        found: Floats = (values[source[:, None], rank] * factor[:, None]).T
+        return found
+
+    def _source(self, ts: pd.DatetimeIndex) -> tuple[Ints, Floats]:
+        """Row of the table for each hour, and the yearly factor relative to that row's season."""
+        wall = clock.wall_hours(ts, self.zone)
+        lead = wall - self.first
+        near = (lead >= 0) & (lead < len(self.table))
+        week = _days_as(wall // DAY, self.country)
+        base = max(0, len(self.table) - 2 * WEEK)
+        usual = {}
+        free = clock.days_off(self.first + base, len(self.table) - base, self.country)
+        for at in range(base, len(self.table)):
+            day, hour = divmod(self.first + at, DAY)
+            kind = int(day + 3) % 7
+            if kind >= 5 or not free[at - base] or (kind, hour) not in usual:
+                usual[kind, hour] = at
+        lookup = np.array([usual.get((kind, hour), base) for kind in range(7) for hour in range(DAY)], dtype=np.int64)
+        source = np.where(near, lead, lookup[week * DAY + wall % DAY])
+        factor = np.where(near, 1.0, self.yearly[_week_of_year(wall)] / self.yearly[_week_of_year(self.first + source)])
+        return source, factor
+
+    def _scores(self, ts: pd.DatetimeIndex, when: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Dependence template (hours, paths): drawn weeks without their mean, plus their means with memory."""
+        slot, number = weeks_of(ts, self.zone)
+        drawn = np.abs(self.week_start[None, None, :] - when[:, : number[-1] + 1, None]).argmin(axis=2)
+        mean = self.weeks.mean(axis=1)
+        level = mean[drawn]
+        for w in range(1, level.shape[1]):
+            level[:, w] = LEVEL_MEMORY * level[:, w - 1] + np.sqrt(1 - LEVEL_MEMORY**2) * level[:, w]
+        inner = (self.weeks - mean[:, None]).astype(np.float32)
+        found = inner[drawn.T[number], slot[:, None]] + level.T[number].astype(np.float32)
+        found += 0.02 * rng.standard_normal(found.shape, dtype=np.float32)
+        return np.asarray(found, dtype=np.float32)
 
 
-def _slot(local: pd.DatetimeIndex, period: int) -> Ints:
-    hour = local.hour.to_numpy().astype(np.int64)
-    return hour if period == DAY else local.day_of_week.to_numpy().astype(np.int64) * DAY + hour
+def weeks_of(ts: pd.DatetimeIndex, zone: str) -> tuple[Ints, Ints]:
+    """Hour of the week (Monday 00:00 is 0) on the clock of ``zone``, and number of the week counted from the first."""
+    wall = clock.wall_hours(ts, zone) + 3 * DAY
+    number = wall // WEEK
+    return wall % WEEK, number - number[0]
 
 
-def _week(local: pd.DatetimeIndex) -> Ints:
-    return np.minimum((local.day_of_year.to_numpy().astype(np.int64) - 1) // 7, 51)
+def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
+    """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock; ``country``: code of their public holidays."""
+    grid = clock.wall_grid(history, LEADS, zone, country)
+    cast = backcast(grid)
+    table = hourly_quantiles(cast, LEVELS)
+    yearly, notes = _yearly(grid)
+    first = grid.first + len(grid.y)
+    weeks, start = _weeks(cast, first)
+    return Outlook(zone, country, first, table, weeks, start, yearly, notes)
 
 
-def _yearly(y: Floats, local: pd.DatetimeIndex) -> tuple[Floats, tuple[str, ...]]:
-    """Smoothed factor of each week of the year, mean 1, relative to a running year's mean; ones below 18 months."""
-    if len(y) < 550 * DAY:
+def _weeks(cast: Backcast, now: int) -> tuple[Floats, Ints]:
+    """Normal scores of the misses of the first week after each origin, by hour of the week."""
+    from scipy.special import ndtri
+    span = min(WEEK, cast.past.shape[1])
+    truth, past = cast.truth[:, :span], cast.past[:, :span]
+    miss = (truth - past) / np.sqrt(past / cast.level + 0.02)
+    score = np.zeros_like(miss)
+    for a, b in blocks(span):
+        part = miss[:, a:b]
+        seen = np.isfinite(part)
+        ranks = part[seen].argsort().argsort()
+        score[:, a:b][seen] = ndtri((ranks + 0.5) / max(len(ranks), 1))
+    start = now - cast.age_h.astype(np.int64)
+    slot = (start[:, None] + 3 * DAY + np.arange(span)[None, :]) % WEEK
+    found = np.zeros((len(start), WEEK))
+    np.put_along_axis(found, slot, score, axis=1)
+    whole = np.isfinite(truth).mean(axis=1) > 0.8
+    if whole.sum() < 3:
+        whole[:] = True
+    return found[whole], start[whole]
+
+
+def _days_as(day: Ints, country: str | None) -> Ints:
+    """Day of the week (Monday 0) of each day since 1970; public holidays count as Sundays."""
+    kind = (day + 3) % 7
+    if not country or not len(day):
+        return kind
+    years = pd.DatetimeIndex([np.datetime64(int(day[0]), "D"), np.datetime64(int(day[-1]), "D")]).year
+    holiday = np.isin(day, clock.public_holidays(country, int(years[0]), int(years[-1])))
+    return np.where(holiday, 6, kind)
+
+
+def _week_of_year(wall: Ints) -> Ints:
+    index = pd.DatetimeIndex((wall // DAY).astype("datetime64[D]"))
+    return np.minimum((index.day_of_year.to_numpy().astype(np.int64) - 1) // 7, 51)
+
+
+def _yearly(grid: clock.WallGrid) -> tuple[Floats, tuple[str, ...]]:
+    """Smoothed factor of each week of the year against a running year's mean; ones below 18 months of history."""
+    if len(grid.y) < YEARLY_DAYS * DAY:
         return np.ones(52), ()
-    daily = pd.Series(y, index=local.tz_localize(None)).resample("D").mean()
-    level = daily.rolling(364, center=True, min_periods=300).mean().ffill().bfill()
+    start = pd.Timestamp(np.datetime64(grid.first // DAY, "D"))
+    hours = np.concatenate([np.full(grid.first % DAY, np.nan), grid.y])
+    hours = np.concatenate([hours, np.full(-len(hours) % DAY, np.nan)]).reshape(-1, DAY)
+    seen = np.isfinite(hours)
+    count = seen.sum(axis=1)
+    mean = np.where(seen, hours, 0.0).sum(axis=1) / np.maximum(count, 1)
+    daily = pd.Series(np.where(count >= DAY // 2, mean, np.nan), index=pd.date_range(start, periods=len(hours), freq="D"))
+    level = daily.rolling(364, center=True, min_periods=250).mean().ffill().bfill()
     ratio = (daily / level).to_numpy()
     week = np.minimum((pd.DatetimeIndex(daily.index).day_of_year.to_numpy() - 1) // 7, 51)
-    factor = np.array([np.nanmean(ratio[week == w]) if np.isfinite(ratio[week == w]).any() else np.nan for w in range(52)])
-    filled = pd.Series(np.tile(factor, 3)).interpolate(limit_direction="both").rolling(5, center=True,
-        min_periods=1).mean().to_numpy()[52:104]
-    return np.maximum(filled / filled.mean(), 0.05), ("a yearly season was learned from the history",)
-
-
-def _shape(y: Floats, slot: Ints, period: int) -> Floats:
-    """Mean of the last weeks at each slot; slots never seen take the mean of their hour of the day."""
-    recent = y[-RECENT_WEEKS * WEEK:] if np.isfinite(y[-RECENT_WEEKS * WEEK:]).sum() >= DAY else y
-    found = _mean_by(recent, slot[-len(recent):], period)
-    if np.isnan(found).any():
-        by_hour = _mean_by(recent, slot[-len(recent):] % DAY, DAY)
-        by_hour = np.where(np.isnan(by_hour), np.nanmean(recent), by_hour)
-        found = np.where(np.isnan(found), by_hour[np.arange(period) % DAY], found)
-    return found
-
-
-def _mean_by(y: Floats, slot: Ints, period: int) -> Floats:
-    seen = np.isfinite(y)
-    count = np.bincount(slot[seen], minlength=period)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.bincount(slot[seen], weights=y[seen], minlength=period) / count
-    return found
-
-
-def _blocks(y: Floats, slot: Ints, period: int) -> tuple[Floats, float]:
-    """Residuals of each past period against the four before it, in units of √(forecast × level), and the log level error."""
-    start = np.flatnonzero(slot == 0)
-    edges = start[:-1][np.diff(start) >= period - 1]
-    rows, jumps = [], []
-    for at in edges[1:]:
-        past = slice(max(0, at - 4 * period), at)
-        if np.isfinite(y[past]).sum() < period // 2 or np.isfinite(y[at:at + period]).sum() < period // 2:
-            continue
-        shape = _mean_by(y[past], slot[past], period)
-        now = np.full(period, np.nan)
-        now[slot[at:at + period]] = y[at:at + period]
-        both = np.isfinite(shape) & np.isfinite(now)
-        if not both.any() or shape[both].sum() <= 0:
-            continue
-        ratio = now[both].sum() / shape[both].sum()
-        jumps.append(np.log(max(ratio, 0.05)))
-        scale = np.sqrt(shape * shape[both].mean())
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rows.append(np.where(both & (scale > 0), (now - shape * ratio) / scale, 0.0))
-    if not rows:
-        return np.zeros((1, period)), 0.2
-    spread = float(np.quantile(np.abs(jumps), 0.7)) if len(jumps) >= 3 else 0.2
-    return np.array(rows[-52:]), min(spread, 0.5)
+    factor = np.array([np.median(part) if len(part := ratio[(week == w) & np.isfinite(ratio)]) else np.nan for w in range(52)])
+    smooth = pd.Series(np.tile(factor, 3)).interpolate(limit_direction="both").rolling(5, center=True, min_periods=1).mean()
+    found = smooth.to_numpy()[52:104]
+    if not np.isfinite(found).all() or found.mean() <= 0:
+        return np.ones(52), ()
+    return np.maximum(found / found.mean(), 0.05), ("a yearly season was learned from the history",)

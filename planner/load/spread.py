@@ -20,8 +20,9 @@ HALF_LIFE_H = 4 * 168
 PEAK_HALF_LIFE_H = 6 * 168
 CENTER_WINDOWS = 10.0
 TOP_FACTOR = 1.5
-PEAK_INFLATION = 4.0
-PEAK_LEVEL_INFLATION = 0.2
+PEAK_INFLATION = 2.0
+PEAK_LEVEL_INFLATION = 0.3
+RIPE_H = 4 * 168  # experts need this much past before windows longer than a week are judged
 Floats = NDArray[np.float64]
 
 
@@ -69,16 +70,22 @@ def window_peak(cast: Backcast, hours: int, quantile: float = 0.95) -> float | N
     """Quantile of the highest hour within the first ``hours`` ahead; ``None`` if the past shows too few such windows.
 
     Learned from past windows directly (highest of the hourly curve would be too low over weeks): distance of the window's
-    maximum from the blend's, scaled as the hourly misses; widened by PEAK_INFLATION standard deviations / number of windows.
+    maximum from the blend's, scaled as the hourly misses.  Few windows say little about a tail, so with n of them the level is
+    raised by the factor 1 + 0.3/n and the cut by 2/n standard deviations.
     """
+    if hours > cast.past.shape[1]:
+        return None
     seen = np.isfinite(cast.truth[:, :hours]).mean(axis=1) > 0.7
-    if seen.sum() < 6 or hours > cast.past.shape[1]:
+    ripe = seen & (cast.origins >= min(RIPE_H, float(np.median(cast.origins))))
+    if hours > 168 and ripe.sum() >= 6:
+        seen = ripe
+    if seen.sum() < 6:
         return None
     truth = np.nanmax(cast.truth[seen][:, :hours], axis=1)
     past, ahead = cast.past[seen][:, :hours].max(axis=1), float(cast.point[:hours].max())
     weight = 0.5 ** (cast.age_h[seen] / PEAK_HALF_LIFE_H)
-    origins = cast.origins[seen]
-    windows = max(1.0, (float(origins.max() - origins.min()) + hours) / hours)
+    step = float(np.median(np.diff(cast.origins[seen])))
+    windows = max(1.0, weight.sum() ** 2 / (weight**2).sum() * step / hours)
     level = min(quantile * (1 + PEAK_LEVEL_INFLATION / windows), 0.999)
     relative = truth + 0.05 * cast.level
     best, found = np.inf, None
