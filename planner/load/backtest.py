@@ -66,8 +66,8 @@ def weekly_naive(train: pd.Series[Any], horizon: int, quantiles: Sequence[float]
         if at >= WEEK:
             filled[at] = filled[at - WEEK]
     week = np.arange(horizon) // WEEK + 1
-    at = len(y) + np.arange(horizon) - WEEK * week
-    point = np.where(at >= 0, filled[np.maximum(at, 0)], np.nan)
+    source = len(y) + np.arange(horizon) - WEEK * week
+    point = np.where(source >= 0, filled[np.maximum(source, 0)], np.nan)
     point = np.where(np.isnan(point), np.nanmedian(y), point)
     found = np.empty((horizon, len(quantiles)))
     for number in range(1, int(week[-1]) + 1):
