@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.llm import LlmService
 from planner.latency.llm_models import architecture, architectures, memory
+from planner.latency.llm_search import fewest_accelerators
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 
@@ -131,3 +132,53 @@ def test_hundreds_of_deployments_are_rated_in_a_second():
     assert len(rated) == 100
     assert min(rated) > 0
     print(f"{len(rated)} LLM deployments rated in {spent:.2f} s")
+
+
+def test_a_prefix_cache_and_speculation_help_as_far_as_they_reach():
+    plain = replicas("L40S")["bf16 tp1"].model
+    cached = replicas("L40S", prefix_cache_hit_share=0.7)["bf16 tp1"].model
+    assert float(cached.latency_s(1.0, 1, 0.9, "ttft")) < float(plain.latency_s(1.0, 1, 0.9, "ttft"))
+    guessed = replicas("L40S", speculation={"draft_tokens": 3, "accepted_tokens": 2.6})["bf16 tp1"].model
+    ratio = float(guessed.latency_s(0.01, 1, 0.5, "tpot")) / float(plain.latency_s(0.01, 1, 0.5, "tpot"))
+    # at small batches the step is memory-bound, so a token costs about (1 + 3·0.05)/2.6 of a step
+    assert ratio == pytest.approx(1.15 / 2.6, rel=0.1)
+    with pytest.raises(ValidationError, match="draft_tokens"):
+        LlmService(weights="llama-3.1-8b", speculation={"draft_tokens": 1, "accepted_tokens": 2.5})
+
+
+def test_separate_prompt_accelerators_shield_decoding_from_prompts():
+    found = replicas("A100-SXM-80GB", 8, disaggregated=True)
+    one, split = found["bf16 tp2"], found["bf16 tp2 split"]
+    assert split.instances_per_replica == 2 * one.instances_per_replica
+    assert "bf16 tp8 split" not in found
+    rate = 6.0
+    assert float(split.model.latency_s(rate, 1, 0.95, "tpot")) < float(one.model.latency_s(rate, 1, 0.95, "tpot"))
+    tight = Objective(ttft_p95_s=2.0, tpot_p95_s=0.02)
+    assert split.model.goodput_rps(tight).arrival_rate_rps > one.model.goodput_rps(tight).arrival_rate_rps
+
+
+def test_a_model_too_large_for_a_machine_may_span_several():
+    alone = LlmService(weights="deepseek-r1").deployments(machine("H100-SXM-80GB", 8), CHAT)
+    assert isinstance(alone, Excuse)
+    assert "GiB missing" in alone.gap
+    found = replicas("H100-SXM-80GB", 8, weights="deepseek-r1", max_instances_per_replica=2, expert_parallel=True)
+    assert {k: d.instances_per_replica for k, d in found.items()} == {"fp8 tp8 pp2": 2.0}
+    assert found["fp8 tp8 pp2"].model.goodput_rps(Objective(tpot_p95_s=0.2)).arrival_rate_rps > 0
+
+
+def test_slices_serve_in_proportion():
+    whole, half = replicas("RTX-PRO-6000", 1), replicas("RTX-PRO-6000", 0.5)
+    assert half["bf16 tp1"].instances_per_replica == 1.0
+    assert half["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps < whole["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps
+
+
+def test_the_fewest_accelerators_for_a_load():
+    service = LlmService(weights="llama-3.1-8b")
+    fleets = fewest_accelerators(service, 20.0, GOAL, CHAT)
+    assert [f.accelerators for f in fleets] == sorted(f.accelerators for f in fleets)
+    assert len({f.accelerator for f in fleets}) > 10
+    for f in fleets[:10]:
+        assert f.goodput_rps >= 20.0
+        assert f.goodput_rps * (f.replicas - 1) / f.replicas < 20.0
+    only = fewest_accelerators(service, 20.0, GOAL, CHAT, among=("L4", "M60"))
+    assert {f.accelerator for f in only} <= {"L4"}

@@ -8,17 +8,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from planner.errors import PlannerError
-from planner.latency.hardware import GIB, Accelerator, accelerators
+from planner.latency.calibration import calibrate, error_after, read_llm_benchmark
+from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
 from planner.latency.llm_constants import Condition, band, constants
 from planner.latency.llm_models import Architecture, Memory, architecture, default_sequences, memory
-from planner.latency.llm_queue import Station, largest_rate_rps, quantile_s, steady
+from planner.latency.llm_queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm_steps import Constants, Layout, Plant
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.scenario import Objective
@@ -29,14 +30,46 @@ KvPrecision = Literal["bf16", "fp16", "fp8", "int8"]
 _Z90 = 1.645
 
 
+class Speculation(BaseModel):
+    """Speculative decoding: ``draft_tokens`` guessed a step, ``accepted_tokens`` that come out of it on average (1 to draft + 1).
+
+    ``draft_cost_share``: what guessing one token costs, as a share of a step of the served model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    draft_tokens: Annotated[int, Field(ge=1, le=16)]
+    accepted_tokens: Annotated[float, Field(ge=1)]
+    draft_cost_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.accepted_tokens > self.draft_tokens + 1:
+            raise ValueError("accepted_tokens must be ≤ draft_tokens + 1")
+        return self
+
+
+class OwnBenchmark(BaseModel):
+    """Your own load test: its ``file`` (vLLM, SGLang, aiperf, genai-perf or guidellm JSON) and the deployment it was run on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(min_length=1)
+    accelerator: str
+    precision: Precision
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+
+
 class LlmService(BaseModel):
     """Parameters of ``latency: {model: llm}``.
 
     ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from (default: as published).
-    ``tensor_parallel``: degrees to try (default 1 2 4 8 16). ``input_tokens``, ``output_tokens`` hold only where the traffic carries
-    none. ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len`` [tokens]: longest request.
-    ``max_sequences``: bound of the running batch. ``engine``: whose records the constants follow. Efficiency overrides are shares of the
-    datasheet's dense peak.
+    ``tensor_parallel``: degrees to try (default 1 2 4 8 16); ``max_instances_per_replica``: machines that one replica may span as
+    pipeline stages; ``expert_parallel``: experts whole on one accelerator each; ``disaggregated``: also try a second set of
+    accelerators for the prompts. ``input_tokens``, ``output_tokens`` hold only where the traffic carries none.
+    ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len`` [tokens]: longest request.
+    ``max_sequences``: bound of the running batch. ``engine``: whose records the constants follow. ``benchmark``: own load test, which
+    sharpens the deployment it was run on. Efficiency overrides are shares of the datasheet's dense peak.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +79,10 @@ class LlmService(BaseModel):
     kv_precision: KvPrecision = "bf16"
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
+    max_instances_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
+    expert_parallel: bool = False
+    disaggregated: bool = False
+    speculation: Speculation | None = None
     input_tokens: Annotated[float, Field(ge=0)] = 1024.0
     output_tokens: Annotated[float, Field(ge=1)] = 256.0
     prefix_cache_hit_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -53,6 +90,7 @@ class LlmService(BaseModel):
     max_sequences: Annotated[int, Field(ge=1)] | None = None
     memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
     chunk_tokens: Annotated[int, Field(ge=64)] = 8192
+    benchmark: OwnBenchmark | None = None
     weight_bandwidth: Annotated[float, Field(gt=0, le=1)] | None = None
     decode_compute: Annotated[float, Field(gt=0, le=1)] | None = None
     prefill_compute: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -84,14 +122,23 @@ class LlmService(BaseModel):
         found: list[Deployment] = []
         excuses: list[Excuse] = []
         for precision in self.precision or (self.architecture.native_precision,):
-            for degree in self._degrees(machine):
-                made = self._deployment(machine, chip, precision, degree, mix, arrivals.scv)
-                (found if isinstance(made, Deployment) else excuses).append(made)  # type: ignore[arg-type]
+            for layout in self._layouts(machine):
+                made = self._deployment(machine, chip, precision, layout, mix, arrivals.scv)
+                if isinstance(made, Excuse):
+                    excuses.append(made)
+                    continue
+                found.append(made)
+                if self.disaggregated:
+                    found += self._split(made)
         return tuple(found) if found else min(excuses, key=lambda e: _gap_gib(e.gap))
 
-    def _degrees(self, machine: Machine) -> list[int]:
+    def _layouts(self, machine: Machine) -> list[Layout]:
         whole = max(int(machine.accelerators), 1)
-        return [d for d in sorted(set(self.tensor_parallel)) if d <= whole and whole % d == 0] or [whole]
+        degrees = [d for d in sorted(set(self.tensor_parallel)) if d <= whole and whole % d == 0] or [whole]
+        experts = self.expert_parallel and self.architecture.experts > 0
+        within = [Layout(d, expert_parallel=d if experts else 1) for d in degrees]
+        across = [Layout(whole, pp, expert_parallel=whole if experts else 1) for pp in range(2, self.max_instances_per_replica + 1)]
+        return within + across
 
     def _chip(self, machine: Machine) -> Accelerator | Excuse:
         if not machine.accelerator or not machine.accelerators > 0:
@@ -103,31 +150,61 @@ class LlmService(BaseModel):
             return Excuse(f"the speed of its accelerator {chip.name} is not known", "give memory bandwidth and dense peak")
         return chip
 
-    def _deployment(self, machine: Machine, chip: Accelerator, precision: str, degree: int, mix: TokenMix,
+    def _deployment(self, machine: Machine, chip: Accelerator, precision: str, layout: Layout, mix: TokenMix,
                     scv: float) -> Deployment | Excuse:
         if math.isnan(chip.flops(precision)):
             return Excuse(f"{chip.name} does not multiply {precision}", f"choose another precision than {precision}")
         visible = min(chip.memory_gib, machine.accelerator_memory_gib) if machine.accelerator_memory_gib > 0 else chip.memory_gib
         sequences = self.max_sequences or default_sequences(visible)
-        budget = memory(self.architecture, precision, visible, tensor_parallel=degree, utilization=self.memory_utilization,
-                        max_sequences=sequences)
-        longest = float(self.max_model_len or min((mix.input_tokens + mix.output_tokens).max(), self.architecture.max_context_tokens))
-        if longest > self.architecture.max_context_tokens:
-            return Excuse(f"{self.weights} takes {self.architecture.max_context_tokens} tokens at most",
-                          f"{longest - self.architecture.max_context_tokens:.0f} tokens too long")
-        shards = self.architecture.kv_shards(degree)
-        one = float(self.architecture.kv_bytes(longest, self.kv_precision)) / shards / GIB
+        budget = memory(self.architecture, precision, visible, tensor_parallel=layout.tensor_parallel,
+                        pipeline_parallel=layout.pipeline_parallel, utilization=self.memory_utilization, max_sequences=sequences)
+        fits = self._slots(budget, chip, precision, layout, mix, float(sequences))
+        if isinstance(fits, Excuse):
+            return fits
+        condition = Condition(self.architecture, chip, precision, self.engine, layout)
+        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, layout, min(machine.accelerators, 1.0))
+        fitted, sigma = self._constants(condition), band(condition).tpot
+        if self.benchmark is not None and self._is_own(condition):
+            points = read_llm_benchmark(self.benchmark.file)
+            fitted, sigma = calibrate(plant, fitted, points, fits), error_after(len(points), sigma)
+        draft = Draft(self.speculation.draft_tokens, self.speculation.accepted_tokens,
+                      self.speculation.draft_cost_share) if self.speculation else Draft()
+        station = Station(plant, fitted, fits, mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens), draft=draft)
+        share = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
+        label = f"{precision} tp{layout.tensor_parallel}" + (f" pp{layout.pipeline_parallel}" if layout.pipeline_parallel > 1 else "")
+        return Deployment(share, label, LlmReplica(station, budget, sigma))
+
+    def _slots(self, budget: Memory, chip: Accelerator, precision: str, layout: Layout, mix: TokenMix,
+               sequences: float) -> float | Excuse:
+        """Sequences that run at once, or what is missing for one of the longest."""
+        model = self.architecture
+        longest = float(self.max_model_len or min((mix.input_tokens + mix.output_tokens).max(), model.max_context_tokens))
+        if longest > model.max_context_tokens:
+            return Excuse(f"{self.weights} takes {model.max_context_tokens} tokens at most",
+                          f"{longest - model.max_context_tokens:.0f} tokens too long")
+        split = model.kv_shards(layout.tensor_parallel) * layout.pipeline_parallel * GIB
+        one = float(model.kv_bytes(longest, self.kv_precision)) / split
         if budget.kv_cache_gib < one:
-            return Excuse(f"{self.weights} in {precision} does not fit {degree} × {chip.name}",
-                          f"{(one - budget.kv_cache_gib) * degree:.1f} GiB missing")
-        held = float(mix.weight @ self.architecture.kv_bytes(mix.input_tokens + 0.75 * mix.output_tokens, self.kv_precision)) / shards / GIB
-        slots = min(float(sequences), budget.kv_cache_gib / held) if held > 0 else float(sequences)
-        condition = Condition(self.architecture, chip, precision, self.engine, Layout(degree))
-        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, condition.layout, min(machine.accelerators, 1.0))
-        station = Station(plant, self._constants(condition), max(slots, 1.0), mix, self.prefix_cache_hit_share, scv,
-                          float(self.chunk_tokens))
-        share = degree / machine.accelerators if machine.accelerators >= 1 else 1.0
-        return Deployment(share, f"{precision} tp{degree}", LlmReplica(station, budget, band(condition).tpot))
+            return Excuse(f"{self.weights} in {precision} does not fit {layout.accelerators} × {chip.name}",
+                          f"{(one - budget.kv_cache_gib) * layout.accelerators:.1f} GiB missing")
+        held = float(mix.weight @ model.kv_bytes(mix.input_tokens + 0.75 * mix.output_tokens, self.kv_precision)) / split
+        return max(min(sequences, budget.kv_cache_gib / held) if held > 0 else sequences, 1.0)
+
+    def _split(self, whole: Deployment) -> list[Deployment]:
+        """The same layout twice: once for prompts, once for decoding, if the machine has room for both."""
+        replica = whole.model
+        if whole.instances_per_replica * 2 > 1 or not isinstance(replica, LlmReplica):
+            return []
+        plant = replica.station.plant
+        # the state of one token crosses the links of all accelerators of the replica at once
+        moved = float((plant.kv_bytes + plant.window_bytes)[0] / plant.link[0])
+        station = replace(replica.station, disaggregated=True, transfer_s_per_token=moved)
+        return [Deployment(whole.instances_per_replica * 2, f"{whole.label} split", replace(replica, station=station))]
+
+    def _is_own(self, condition: Condition) -> bool:
+        own = self.benchmark
+        return own is not None and (canonical(own.accelerator, condition.chip.memory_gib), own.precision, own.tensor_parallel, 1) == (
+            condition.chip.name, condition.precision, condition.layout.tensor_parallel, condition.layout.pipeline_parallel)
 
     def _constants(self, condition: Condition) -> Constants:
         fitted = constants(condition)

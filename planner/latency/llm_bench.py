@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.latency.llm_steps import Array, Constants, Plant, decode_step_s, prefill_s
+from planner.latency.llm_steps import Array, Constants, Plant, decode_step, prefill_s
 
 MODES = ("closed_loop", "offline_max", "static_batch", "burst_all", "open_rate")
 # requests of an offline run, over which batches that start together decay; the most prompts of a burst that meet
@@ -53,11 +53,12 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, ro
     room = np.maximum(1.0 - runs.arrival_rate_rps * prompt, 0.05)
     together = c.burst_share * np.minimum(runs.clients, _BURST_PROMPTS) * prompt / 2.0
     clients = np.where(closed, runs.clients, 1.0)
+    fixed, decode = c.request_s + prompt + together, decode_step(plant, context, c)
     found = np.where(open_, 1.0, most) if start is None else start
     for _ in range(rounds):
-        step = decode_step_s(plant, np.maximum(found, 1.0), context, c)
+        step = decode.seconds(np.maximum(found, 1.0))
         rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(found, 1e-9))
-        first = c.request_s + prompt + 0.5 * step + together
+        first = fixed + 0.5 * step
         # clients that wait for their first token do not decode
         decoding = np.minimum(most, np.maximum(clients - rate * first, 0.03 * clients + 0.5))
         arrived = np.minimum(runs.arrival_rate_rps * steps * step / room, runs.slots)
@@ -73,7 +74,7 @@ def report(plant: Plant, c: Constants, runs: Runs, running: Array | None = None)
     b = batch(plant, c, runs) if running is None else running
     context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
     prompt = prefill_s(plant, runs.input_tokens, c)
-    step = decode_step_s(plant, np.maximum(b, 1.0), context, c)
+    step = decode_step(plant, context, c).seconds(np.maximum(b, 1.0))
     rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(b, 1e-9))
     closed = _closed(c, runs, prompt, step, rate, b, steps)
     static = _static(c, runs, prompt, step, steps)

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from planner.latency.llm_steps import Constants, Plant, decode_step_s, prefill_s
+from planner.latency.llm_steps import Constants, DecodeStep, Plant, decode_step, prefill_s
 from planner.tokens import TokenMix
 
 Array = NDArray[np.float64]
@@ -23,8 +23,25 @@ _INPUT_EDGES = (0.25, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985, 0.99
 
 
 @dataclass(frozen=True)
+class Draft:
+    """Speculative decoding: ``tokens`` drafted a step, of which ``accepted`` (with the target's own) come out on average.
+
+    A drafted token costs ``cost_share`` of a step of the target.
+    """
+
+    tokens: int = 0
+    accepted: float = 1.0
+    cost_share: float = 0.0
+
+
+@dataclass(frozen=True)
 class Station:
-    """One replica and the requests it gets: its plant, constants, slots, token lengths; ``error`` scales all step times."""
+    """One replica and the requests it gets: its plant, constants, slots, token lengths; ``error`` scales all step times.
+
+    ``cached_share`` of the prompt tokens is found in the prefix cache; prompts run in chunks of ``chunk_tokens``. A disaggregated
+    station computes prompts on a second plant of the same kind, so that they do not interrupt decoding, and moves their attention
+    state in ``transfer_s_per_token``.
+    """
 
     plant: Plant
     constants: Constants
@@ -34,6 +51,9 @@ class Station:
     scv: float = 1.0
     chunk_tokens: float = 8192.0
     error: float = 1.0
+    draft: Draft = Draft()
+    disaggregated: bool = False
+    transfer_s_per_token: float = 0.0
 
     def __post_init__(self) -> None:
         """Thin very fine token mixes: neighbors are merged, means kept."""
@@ -46,9 +66,18 @@ class Station:
         steps = mix.weight * mix.output_tokens
         return float(steps @ (mix.input_tokens + mix.output_tokens / 2.0) / steps.sum())
 
+    @cached_property
+    def _decode(self) -> tuple[DecodeStep, DecodeStep]:
+        return (decode_step(self.plant, self.mean_context, self.constants, 1.0 + self.draft.tokens),
+                decode_step(self.plant, self.mean_context, self.constants))
+
     def step_s(self, batch: ArrayLike) -> Array:
-        """Seconds of a decode step with ``batch`` sequences."""
-        return self.error * decode_step_s(self.plant, batch, self.mean_context, self.constants)
+        """Seconds of decoding for each token that comes out, with ``batch`` sequences."""
+        verified, plain = self._decode
+        step = verified.seconds(batch)
+        if self.draft.tokens:
+            step = (step + self.draft.tokens * self.draft.cost_share * plain.seconds(batch)) / self.draft.accepted
+        return self.error * step
 
     @cached_property
     def prompt_s(self) -> Array:
@@ -56,11 +85,10 @@ class Station:
         t = self.tokens.input_tokens
         return self.error * prefill_s(self.plant, t * (1.0 - self.cached_share), self.constants, t * self.cached_share)
 
-
     @cached_property
     def mean_prompt_s(self) -> float:
         """Mean accelerator seconds that a prompt takes from decoding."""
-        return float(self.tokens.weight @ self.prompt_s) * float(self.constants.overlap)
+        return 0.0 if self.disaggregated else float(self.tokens.weight @ self.prompt_s) * float(self.constants.overlap)
 
     @cached_property
     def mean_steps(self) -> float:
@@ -114,12 +142,14 @@ def state_at(station: Station, rate: Array, batch: Array) -> Steady:
 
     mix, prompt, mean = station.tokens, station.prompt_s, station.mean_prompt_s
     busy = rate * mean
+    prompt_mean = float(mix.weight @ prompt)
     running = np.maximum(batch, 1.0)
     step = station.step_s(running)
     # with chunked prompts every chunk also carries a decode step
-    shared = mix.input_tokens * (1.0 - station.cached_share) / station.chunk_tokens
+    chunks = 0.0 if station.disaggregated else 1.0 / station.chunk_tokens
+    shared = mix.input_tokens * (1.0 - station.cached_share) * chunks
     first, cross = float(mix.weight @ shared), float(mix.weight @ (prompt * shared))
-    service = mean + step * first
+    service = prompt_mean + step * first
     second = float(mix.weight @ prompt**2) + 2.0 * step * cross + step**2 * float(mix.weight @ shared**2)
     used = rate * service
     full = station.mean_steps > 0 and rate > float(np.ravel(rate_at(station, station.slots))[0]) * (1.0 + 1e-9)
@@ -132,7 +162,7 @@ def state_at(station: Station, rate: Array, batch: Array) -> Steady:
     beta = np.minimum(spare / np.sqrt(np.maximum(batch, 1e-9)), 20.0)
     delayed = 1.0 / (1.0 + beta * np.sqrt(np.pi / 2.0) * erfcx(-beta / _ROOT2)) if station.mean_steps else np.zeros_like(rate)
     slope = station.step_s(running + 1.0) - step
-    jolt = np.sqrt(rate * float(mix.weight @ prompt**2) / room)
+    jolt = np.sqrt(rate * (0.0 if station.disaggregated else float(mix.weight @ prompt**2)) / room)
     return Steady(batch, tpot, jolt, slope * np.sqrt(batch * 2.0 / 3.0) / room, used, wait, delayed,
                   spare / np.maximum(tpot * station.mean_steps, 1e-9), stable, step)
 
@@ -152,7 +182,8 @@ def exceedance(station: Station, state: Steady, metric: str, limit_s: ArrayLike)
         weight = mix.weight * (mix.output_tokens > 1)
         found = more @ (weight / weight.sum()) if weight.sum() > 0 else np.zeros_like(state.tpot_s)
     else:
-        first = station.constants.request_s + station.prompt_s + 0.5 * state.step_s[..., None] + state.step_s[..., None]
+        handover = station.transfer_s_per_token * mix.input_tokens if station.disaggregated else 0.5 * state.step_s[..., None]
+        first = station.constants.request_s + station.prompt_s + handover + state.step_s[..., None]
         if metric == "latency":
             body = np.maximum(tpot[..., None] + deviation[..., None] * _NODES, 0.0) * (mix.output_tokens - 1.0)[:, None]
             fixed = (first[..., None] + body).reshape(*first.shape[:-1], -1)
@@ -198,11 +229,11 @@ def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float
     0 and the bound's name if it fails at any rate; ``saturation`` where the server itself is full. Searched over the running
     batch, of which the rate is an explicit function.
     """
-    top = station.slots if station.mean_steps else 1.0
+    top, prompt_mean = station.slots if station.mean_steps else 1.0, float(station.tokens.weight @ station.prompt_s)
     grid, low = np.geomspace(top * 1e-5, top, 48), 0.0
     binding = "saturation"
     for _ in range(4):
-        rates = rate_at(station, grid) if station.mean_steps else grid / station.mean_prompt_s
+        rates = rate_at(station, grid) if station.mean_steps else grid / prompt_mean
         state = state_at(station, rates, grid if station.mean_steps else np.zeros_like(grid))
         broken = {"saturation": ~state.stable}
         broken |= {name: exceedance(station, state, m, np.full(rates.shape, limit)) > 1.0 - q for name, m, q, limit in bounds}
@@ -216,7 +247,7 @@ def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float
             return 0.0, binding
         low = float(grid[first - 1]) if first else low
         grid = np.linspace(low, float(grid[first]), 26)[1:]
-    return float(np.ravel(rate_at(station, low))[0]) if station.mean_steps else low / station.mean_prompt_s, binding
+    return float(np.ravel(rate_at(station, low))[0]) if station.mean_steps else low / prompt_mean, binding
 
 
 def _thin(mix: TokenMix) -> TokenMix:

@@ -138,36 +138,50 @@ class Constants:
         return replace(self, **{k: getattr(self, k) * v for k, v in factors.items()})
 
 
+class DecodeStep(NamedTuple):
+    """One decode step as a function of the running batch B, for fixed contexts: seconds are
+    ‖shared − experts·(e^(B·untouched_log) − 1), products·B‖₄ + fixed + each·B.
+    """
+
+    shared: Array
+    experts: Array
+    untouched_log: Array
+    products: Array
+    fixed: Array
+    each: Array
+
+    def seconds(self, batch: ArrayLike) -> Array:
+        """Seconds of a step with ``batch`` running sequences."""
+        b = np.asarray(batch, dtype=np.float64)
+        return np.asarray(_roofline(self.shared - self.experts * np.expm1(b * self.untouched_log), self.products * b)
+                          + self.fixed + self.each * b)
+
+
+def decode_step(plant: Plant, context: ArrayLike, c: Constants, width: float = 1.0) -> DecodeStep:
+    """One decode step of sequences with ``context`` tokens each, ``width`` tokens computed of each.
+
+    t = ‖W_touched/BW, 2·P·B/(n·peak)‖₄ + KV/BW + collectives + layers + c₀ + c₁·B, each with its multiplier; the experts touched
+    are a share 1−(1−k/E)^B. Collectives: two ring all-reduces a layer in the tensor-parallel group and the all-to-all of the experts
+    between data-parallel ranks. Rooflines after Williams et al. (2009); holds for steady batches without prefill.
+    """
+    s = np.asarray(context, dtype=np.float64)
+    products = plant.shared_params * c.weight_math + plant.routed_params * c.expert_math
+    held = plant.kv_bytes * s + plant.window_bytes * np.minimum(s, plant.window_tokens)
+    sent = width * plant.hidden * 2.0 / plant.link * c.link_time
+    ring = np.where(plant.tp > 1.0, 2.0 * (plant.tp - 1.0) / plant.tp, 0.0) + np.where(plant.dp > 1.0, plant.experts_per_token, 0.0)
+    latency = c.collective_s * (np.log2(np.maximum(plant.tp, 1.0)) + np.where(plant.dp > 1.0, np.log2(plant.accelerators), 0.0))
+    a_layer = c.layer_s + np.where(plant.untouched_log < 0.0, c.moe_layer_s, 0.0) + 2.0 * latency
+    return DecodeStep(
+        np.asarray(plant.shared_bytes * c.weight_read / plant.bandwidth), np.asarray(plant.expert_bytes * c.expert_read / plant.bandwidth),
+        plant.untouched_log * width, np.asarray(2.0 * products * width / (plant.accelerators * plant.peak)),
+        np.asarray(a_layer * plant.layers + c.step_s),
+        np.asarray((held / plant.bandwidth * c.kv_read + 2.0 * plant.layers * ring * sent) / plant.dp + c.sequence_s))
+
+
 def _roofline(read: Array, computed: Array) -> Array:
     """Smooth maximum of the two times: their 4-norm."""
     a, b = read * read, computed * computed
     return np.asarray(np.sqrt(np.sqrt(a * a + b * b)))
-
-
-def decode_step_s(plant: Plant, batch: ArrayLike, context: ArrayLike, c: Constants) -> Array:
-    """Seconds of one decode step of ``batch`` running sequences with ``context`` tokens each.
-
-    t = ‖W_touched/BW, 2·P·B/(n·peak)‖₄ + KV/BW + collectives + layers + c₀ + c₁·B, each with its multiplier; the experts touched
-    are a share 1−(1−k/E)^B. Rooflines after Williams et al. (2009); holds for steady batches without prefill.
-    """
-    b, s = np.asarray(batch, dtype=np.float64), np.asarray(context, dtype=np.float64)
-    read = (plant.shared_bytes * c.weight_read - plant.expert_bytes * np.expm1(b * plant.untouched_log) * c.expert_read) / plant.bandwidth
-    products = plant.shared_params * c.weight_math + plant.routed_params * c.expert_math
-    computed = 2.0 * products * b / (plant.accelerators * plant.peak)
-    held = plant.kv_bytes * s + plant.window_bytes * np.minimum(s, plant.window_tokens)
-    attended = b / plant.dp * held / plant.bandwidth * c.kv_read
-    a_layer = c.layer_s + np.where(plant.untouched_log < 0.0, c.moe_layer_s, 0.0)
-    return np.asarray(_roofline(read, computed) + attended + _exchange_s(plant, b / plant.dp, c) + a_layer * plant.layers
-                      + c.step_s + c.sequence_s * b)
-
-
-def _exchange_s(plant: Plant, tokens: Array, c: Constants) -> Array:
-    """Two ring all-reduces a layer in the tensor-parallel group, and the all-to-all of the experts between data-parallel ranks."""
-    sent = tokens * plant.hidden * 2.0 / plant.link * c.link_time
-    ring = 2.0 * (plant.tp - 1.0) / plant.tp
-    reduced = 2.0 * plant.layers * (c.collective_s * np.log2(np.maximum(plant.tp, 1.0)) + ring * sent)
-    spread = 2.0 * plant.layers * (c.collective_s * np.log2(np.maximum(plant.accelerators, 1.0)) + plant.experts_per_token * sent)
-    return np.asarray(np.where(plant.tp > 1.0, reduced, 0.0) + np.where(plant.dp > 1.0, spread, 0.0))
 
 
 def prefill_s(plant: Plant, tokens: ArrayLike, c: Constants, cached: ArrayLike = 0.0) -> Array:
