@@ -223,7 +223,10 @@ def _csv_names(path: Path, head: bytes) -> list[str]:
         header = line.decode("utf-8-sig").strip("\r")
     except UnicodeDecodeError:
         raise TrafficError("the file is not UTF-8 text", where=path, remedy="Save it as UTF-8 CSV") from None
-    names = [n.strip() for n in next(csv.reader([header], delimiter=_delimiter(header)), [])]
+    try:
+        names = [n.strip() for n in next(csv.reader([header], delimiter=_delimiter(header)), [])]
+    except csv.Error as error:
+        raise TrafficError(f"the first line is no header of a table: {error}", where=path, remedy="Give CSV, TSV or Parquet") from None
     if len(names) < 2:
         raise TrafficError("the header has fewer than two columns", where=f"{path}, line 1", got=header[:80],
                            remedy="The first line must name a time stamp and a value column")
