@@ -150,3 +150,23 @@ def test_random_balancing_is_not_a_shared_queue():
 def test_a_million_rates_at_once():
     rates = np.linspace(1, 400, 200_000)
     assert np.all(np.diff(deployed(service_scv=2).latency_s(rates, 2, 0.99)) >= 0)
+
+
+def test_a_watching_balancer_is_simulated_between_its_bounds():
+    """JSQ over small replicas: better than chance, no better than one shared queue, and its band is said."""
+    small = Machine("aws", "us-east-1", "m7a.medium", "m7a", "x86_64", 1.0, 4.0, threads_per_core=1.0)
+    rate = 4 * 0.8 / 0.05
+    central, jsq, random = (float(deployed(small, balancer=b).latency_s(rate, 4, 0.99)) for b in ("central", "jsq", "random"))
+    assert central < jsq < random
+    heavy = deployed(service_scv=9)
+    assert "simulated" in heavy.method
+    assert 0.1 < heavy.error_share < 0.3
+
+
+def test_bursty_arrivals_cost_goodput():
+    wide = Objective(latency_p99_s=0.5)
+    good = []
+    for scv in (0.5, 1.0, 3.0, 9.0):
+        (found,) = Queue(service_time_s=0.05, threads_share=1).deployments(BIG, Arrivals(scv))
+        good.append(found.model.goodput_rps(wide).arrival_rate_rps)
+    assert good == sorted(good, reverse=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from planner.latency import mgc
 from planner.latency.erlang import mmc_response_quantile_s, mmc_response_tail
-from planner.latency.simulation import POISSON, Pool, response_row
+from planner.latency.simulation import POISSON, Pool, Rows, response_rows
 from planner.latency.solve import REDUCTION_ERROR, alone
 from planner.latency.tables import Curve, largest
 
@@ -19,8 +19,6 @@ Array = NDArray[np.float64]
 
 _USUAL = (0.5, 0.9, 0.95, 0.99)
 _SIMULATED_ODDS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.33, 4.0, 6.0, 9.0, 15.0, 24.0, 49.0)
-_REQUESTS = 200_000
-_SIMULATION_ERROR = 0.05
 _LARGEST_POOL = 64
 
 
@@ -32,7 +30,8 @@ def method_and_error(pool: Pool) -> tuple[str, float]:
     if kind == "mmc":
         return f"M/M/{servers} exactly (Erlang 1917)", 0.0
     if kind == "simulation":
-        return f"simulated, {_REQUESTS:,} requests a point", _SIMULATION_ERROR
+        rows = _simulated(one, _USUAL)
+        return f"simulated, {rows.requests:,} requests a point", rows.error_share
     error = 0.001 if servers == 1 else next(e for scv, e in REDUCTION_ERROR if one.law.scv <= scv)
     if one.gaps == POISSON:
         return f"M/G/{servers} by the Tijms reduction (1981)", error
@@ -46,7 +45,7 @@ def response_quantile(pool: Pool, quantile: float, utilization: Array) -> Array:
     if _kind(one) == "mmc":
         servers = one.workers * one.replicas
         return mmc_response_quantile_s(utilization * servers, 1.0, servers, quantile)
-    return _curve(one, quantile).at(utilization)
+    return _within(one, quantile, utilization)
 
 
 @lru_cache(maxsize=65536)
@@ -61,9 +60,21 @@ def largest_utilization(pool: Pool, quantile: float, limit: float, slowdown: flo
         bound = limit / (1 + slowdown * rho)
         if _kind(one) == "mmc":
             return mmc_response_tail(bound, rho * servers, 1.0, servers) <= 1 - quantile
-        return _curve(one, quantile).at(rho) <= bound
+        return _within(one, quantile, rho) <= bound
 
     return largest(meets)
+
+
+def _within(one: Pool, quantile: float, utilization: Array) -> Array:
+    """Read the pool's table; a balancer that watches the replicas does no worse than one that does not."""
+    found = _curve(one, quantile).at(utilization)
+    if one.discipline == "ps" or one.balancer == "central" or one.gaps.scv < 1:
+        return found
+    return np.minimum(found, response_quantile(replace(one, replicas=1, balancer="central"), quantile, utilization))
+
+
+def _simulated(one: Pool, quantiles: tuple[float, ...]) -> Rows:
+    return response_rows(one, _SIMULATED_ODDS, quantiles)
 
 
 def _kind(one: Pool) -> str:
@@ -96,5 +107,5 @@ def _curve(one: Pool, quantile: float) -> Curve:
     known = _USUAL if quantile in _USUAL else (quantile,)
     at = known.index(quantile)
     if _kind(one) == "simulation":
-        return Curve.through(_SIMULATED_ODDS, response_row(one, _SIMULATED_ODDS, known, _REQUESTS)[at])
+        return Curve.through(_SIMULATED_ODDS, _simulated(one, known).values[at])
     return Curve.through(mgc.ODDS, mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)[at])
