@@ -3,6 +3,7 @@
 import json
 import threading
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
@@ -166,12 +167,9 @@ class _AwsTalk(Talk):
         self.answer(f"<{action}Response>{_xml(value, _output(action))}</{action}Response>", kind="text/xml")
 
 
-def _output(action, cache={}):  # noqa: B006 - a cache
-    if action not in cache:
-        from botocore.session import get_session
-
-        cache[action] = get_session().get_service_model("ec2").operation_model(action).output_shape
-    return cache[action]
+@cache
+def _output(action):
+    return _one_session().get_service_model("ec2").operation_model(action).output_shape
 
 
 def _xml(value, shape):
@@ -362,6 +360,8 @@ class Gcp:
 @contextmanager
 def aws_environment(monkeypatch, url):
     """The SDK's own way to another endpoint; the keys are made up."""
+    import boto3
+
     for key, value in {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
@@ -371,4 +371,13 @@ def aws_environment(monkeypatch, url):
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }.items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setattr(boto3, "Session", lambda: boto3.session.Session(botocore_session=_one_session()))
     yield
+
+
+@cache
+def _one_session():
+    """botocore reads its service models (megabytes of JSON) once a session."""
+    from botocore.session import get_session
+
+    return get_session()

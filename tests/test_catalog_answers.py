@@ -451,6 +451,14 @@ def test_local_disks_are_priced_by_a_month_of_730_hours():
     assert gcp.compose(shape, {k: v for k, v in parts.items() if k.part != "disk"}, "on_demand") is None
 
 
+def test_newer_families_do_not_take_the_common_disk_price():
+    parts = {gcp.Component("on_demand", "c4", p): 0.03 for p in ("core", "ram")} | {gcp.Component("on_demand", "", "disk"): 0.08}
+    shape = A2_SHAPE | {"family": "c4", "accelerators": 0.0, "local_disk_gib": 375.0, "instance_type": "c4-standard-4-lssd"}
+    assert gcp.compose(shape, parts, "on_demand") is None  # theirs costs twice as much
+    own = parts | {gcp.Component("on_demand", "c4", "disk"): 0.16}
+    assert gcp.compose(shape, own, "on_demand") == pytest.approx((12 + 85) * 0.03 + 375 * 0.16 / 730)
+
+
 def test_a_shared_core_is_billed_at_its_part():
     parts = {gcp.Component("on_demand", "e2", "core"): 0.02, gcp.Component("on_demand", "e2", "ram"): 0.003}
     shape = A2_SHAPE | {

@@ -40,6 +40,7 @@ _PART = re.compile(
 _GPU = re.compile(r"^(?:spot preemptible |commitment v\d: )?nvidia (?:tesla )?(?P<gpu>[a-z0-9 ]+?) gpu\b", re.I)
 _DISK = re.compile(r"^(?:commitment v\d: )?(?:ssd backed local storage|local ssd)", re.I)
 SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}  # vCPUs the guest sees
+_SHARED_DISK = frozenset({"n1", "n2", "n2d", "c2", "c2d", "c3", "c3d", "g2", "a2", "a3", "m1", "m3"})  # newer families have dearer disks
 RETRY_S = 120.0
 HOURS_PER_MONTH = 730.0  # Google's own month of a price per GiB-month
 
@@ -148,7 +149,8 @@ def compose(shape: Mapping[str, Any], prices: Mapping[Component, float], usage: 
     disk = float(shape["local_disk_gib"])
     if disk:
         own = Component(usage, family, "disk")
-        amounts[own if own in prices else Component(usage, "", "disk")] = disk / HOURS_PER_MONTH
+        shared = Component(usage, "", "disk")
+        amounts[shared if own not in prices and family in _SHARED_DISK else own] = disk / HOURS_PER_MONTH
     if math.isnan(disk) or any(part not in prices for part in amounts):
         return None
     return sum(amount * prices[part] for part, amount in amounts.items())
