@@ -40,7 +40,8 @@ class Plan:
     """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd`` = ``objective_usd``.
 
     ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path under the same
-    commitments; its P10/P50/P90 are the range.  ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.
+    commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by calendar month (YYYY-MM), adding up to it.
+    ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.
     """
 
     scenario_name: str
@@ -56,6 +57,7 @@ class Plan:
     paths_usd: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     time_zone: str = "UTC"
+    paths_month_usd: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""

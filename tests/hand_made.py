@@ -182,4 +182,6 @@ def _plan(s, ts, day):
         Certificate("Optimal", total, total, "by hand"),
         tuple(total * np.linspace(0.95, 1.1, 16)),
         ("Planned on 21 futures",),
+        s.time_zone,
+        {month: tuple(total / 2 * np.linspace(0.95, 1.1, 16)) for month in ("2027-01", "2027-02")},
     )

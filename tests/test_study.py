@@ -3,6 +3,7 @@
 import io
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
+import numpy as np
 import pandas as pd
 import pytest
 import test_cli
@@ -54,6 +55,9 @@ def test_law_59_the_median_bill_is_not_the_bill_of_the_median_load(study):
     assert summary["p10_usd"] <= summary["p50_usd"] <= summary["p90_usd"]
     assert summary["p50_usd"] != summary["total_usd"]
     assert len(study.plan.paths_usd) == 30
+    by_month = np.array(list(study.plan.paths_month_usd.values()))
+    assert by_month.sum(axis=0) == pytest.approx(study.plan.paths_usd)
+    assert set(study.plan.paths_month_usd) == set(study.plan.monthly()["month"])
 
 
 def test_law_2_a_tighter_target_costs_no_less(small, study):

@@ -49,13 +49,17 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     objective = float(cost["effective_cost_usd"].sum())
     checks["bill"] = _cross_check(load, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
+    months = Months.over(load.ts, scenario.time_zone)
+    paths = _paths(months, load, capacity, market, signed, steps, cost)
+    names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
                               {name: float(value) for name, value in checks.items()})
     return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, bindings,
                 answer.excuses_frame(market, schedule, charged),
-                certificate, paths_usd=_paths(load, capacity, market, signed, steps, cost), notes=_notes(load, market, signed),
-                time_zone=scenario.time_zone)
+                certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
+                paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
+                notes=_notes(load, market, signed), time_zone=scenario.time_zone)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
@@ -104,25 +108,32 @@ def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str
     return difference
 
 
-def _paths(load: Load, capacity: Capacity, market: Market, signed: Signed, steps: Mapping[str, Steps], cost: pd.DataFrame) -> tuple[
-        float, ...]:
-    """The bill of each path: whole machines follow it, request-driven charges with its volume, the rest as planned."""
-    total = np.full(load.paths, _fees(load, market, signed))
+def _paths(months: Months, load: Load, capacity: Capacity, market: Market, signed: Signed, steps: Mapping[str, Steps],
+           cost: pd.DataFrame) -> Floats:
+    """The bill of each path by month, shape (paths, months): machines follow the path, request charges its volume, the rest as planned."""
+    held = sum(a * market.terms[i].usd_per_h for i, a in signed.held.items())
+    total = np.tile(months.total(load.weight_h * held), (load.paths, 1))
     for s, table in steps.items():
         rate = load.services[s].arrival_rate_rps
         for k in range(load.paths):
-            total[k] += float(load.weight_h @ table.cost[table.at(rate[k].astype(np.float64))])
+            total[k] += months.total(load.weight_h * table.cost[table.at(rate[k].astype(np.float64))])
     needs = capacity.needs
     for (service, charge), part in cost[~cost["charge"].isin(COMPUTE)].groupby(["service", "charge"], observed=True):
         drivers = set(needs.loc[(needs["service"] == service) & (needs["charge"] == charge), "driver"])
         if drivers == {"instance_hour"}:
             continue
-        usd = float(part["effective_cost_usd"].sum())
-        if drivers == {"request"} and (volume := load.volume(str(service))).mean() > 0:
-            total += usd * volume / volume.mean()
-        else:
-            total += usd
-    return tuple(float(x) for x in total)
+        usd = _by_month(months, part)
+        if drivers == {"request"}:
+            volume = months.total(load.services[str(service)].arrival_rate_rps.astype(np.float64) * load.weight_h)
+            mean = volume.mean(axis=0)
+            usd = usd * np.divide(volume, mean, out=np.ones_like(volume), where=mean > 0)
+        total += usd
+    return total
+
+
+def _by_month(months: Months, cost: pd.DataFrame) -> Floats:
+    at = np.clip(np.searchsorted(months.start.asi8, cost["ts"].dt.as_unit("us").astype("int64").to_numpy(), side="right") - 1, 0, None)
+    return np.bincount(at, cost["effective_cost_usd"].to_numpy(), minlength=len(months.start)).astype(np.float64)
 
 
 def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
@@ -130,8 +141,7 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
     if budget is None or cost.empty:
         return
     months = Months.over(load.ts, scenario.time_zone)
-    at = np.clip(np.searchsorted(months.start.asi8, cost["ts"].dt.as_unit("us").astype("int64").to_numpy(), side="right") - 1, 0, None)
-    spent = np.bincount(at, cost["effective_cost_usd"].to_numpy(), minlength=len(months.start))
+    spent = _by_month(months, cost)
     worst = int(np.argmax(spent))
     if spent[worst] > budget * (1 + 1e-9):
         local = months.start[worst].tz_convert(scenario.time_zone)

@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#3182BD", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"
+INK = "#3A4350"  # on top of colored bars, light or dark ground around them
 COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
 BAND, SERVED = "Load, 8 of 10 futures", "Usable capacity"
 # column of a load frame: name in the legend, color, width, dash
@@ -146,11 +147,17 @@ def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet th
 
 
 def cost_months(
-    monthly: pd.DataFrame, names: dict[str, str], measure: str = "effective_cost_usd", title: str = "Cost by month", most: int = 6
-) -> alt.Chart:
+    monthly: pd.DataFrame,
+    names: dict[str, str],
+    measure: str = "effective_cost_usd",
+    title: str = "Cost by month",
+    span: pd.DataFrame | None = None,
+    most: int = 6,
+) -> alt.LayerChart:
     """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges into words.
 
-    The ``most`` largest charges have a color of their own, the rest is one.
+    The ``most`` largest charges have a color of their own, the rest is one.  ``span`` of :func:`views.month_range` adds the
+    range over load paths as a line with ends.
     """
     table = monthly.assign(month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"]))
     order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
@@ -159,22 +166,26 @@ def cost_months(
         order = [*order[:most], "All other"]
     table = table.groupby(["month", "what"], as_index=False)[[measure]].sum()
     table["rank"] = table["what"].map({name: i for i, name in enumerate(order)})
-    return (
+    x = alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True))
+    when = alt.Tooltip("month:T", title="Month", format="%B %Y")
+    layers = [
         alt.Chart(table)
         .mark_bar()
         .encode(
-            x=alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)),
+            x=x,
             y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(format="$~s")),
             color=alt.Color("what:N", sort=order, scale=alt.Scale(domain=order, range=COLORS[: len(order)]), legend=_BOTTOM),
             order=alt.Order("rank:Q"),
-            tooltip=[
-                alt.Tooltip("month:T", title="Month", format="%B %Y"),
-                alt.Tooltip("what:N", title="Charge"),
-                alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY),
-            ],
+            tooltip=[when, alt.Tooltip("what:N", title="Charge"), alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY)],
         )
-        .properties(title=_title(title, "USD per calendar month"), height=360)
-    )
+    ]
+    if span is not None and len(span):
+        shown = {"p10": "1 in 10 futures below", "p50": "Middle future", "p90": "1 in 10 futures above"}
+        tips = [when, *(alt.Tooltip(f"{c}:Q", title=t, format=_MONEY) for c, t in shown.items())]
+        lines = alt.Chart(span.assign(month=pd.to_datetime(span["month"]))).encode(x=x, tooltip=tips)
+        layers.append(lines.mark_rule(strokeWidth=2.5, color=INK).encode(y="p10:Q", y2="p90:Q"))
+        layers += [lines.mark_tick(thickness=2.5, size=14, color=INK).encode(y=f"{c}:Q") for c in ("p10", "p90")]
+    return alt.layer(*layers).properties(title=_title(title, "USD per calendar month"), height=360)
 
 
 def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every future") -> alt.LayerChart:

@@ -249,12 +249,15 @@ def _cost(study: Study) -> None:
         "List price, on demand": "list_cost_usd",
     }
     measure = st.segmented_control("Count", list(measures), default=next(iter(measures)), required=True)
-    st.altair_chart(charts.cost_months(study.plan.monthly(), views.CHARGES, measures[str(measure)]), alt="Cost by month and charge")
+    span = views.month_range(study.plan) if measures[str(measure)] == "effective_cost_usd" else None
+    chart = charts.cost_months(study.plan.monthly(), views.CHARGES, measures[str(measure)], span=span)
+    st.altair_chart(chart, alt="Cost by month and charge, with its range over simulated futures")
     if study.plan.paths_usd:
-        st.altair_chart(
-            charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)})), alt="Distribution of total cost over simulated futures"
-        )
-
+        if span is not None:
+            st.caption("Bars: machines for the load planned for. Lines: 8 of 10 futures, if machines follow the load that comes.")
+        futures = charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)}))
+        st.altair_chart(futures, alt="Distribution of total cost over simulated futures")
+        st.caption("Machines follow the load of each future; commitments stay as signed.")
     _table(views.by_basis(study.plan).rename(columns={"basis": "rests"}), ["rests", "effective_cost_usd"])
 
 

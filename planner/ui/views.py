@@ -316,6 +316,12 @@ def _unit(study: Study) -> str:
     return f"${study.plan.total_usd / requests * 1000:,.4f}" if requests else "–"
 
 
+def month_range(plan: Plan) -> pd.DataFrame:
+    """P10, P50 and P90 of each calendar month's bill over the load paths [USD]: ``month p10 p50 p90``."""
+    rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in plan.paths_month_usd.items()]
+    return pd.DataFrame(rows, columns=["month", "p10", "p50", "p90"])
+
+
 def path_costs(plan: Plan) -> NDArray[np.float64]:
     """The bill on each valued load path [USD], sorted."""
     return np.sort(np.asarray(plan.paths_usd, dtype=np.float64))
