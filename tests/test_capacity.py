@@ -71,6 +71,15 @@ def test_a_steeper_ramp_or_a_longer_start_up_keeps_more_free():
     assert row(sized())["headroom_share"] < short < long
 
 
+def test_the_margin_is_taken_after_the_machines_speed():
+    """Twice the speed and half the time scale: exactly twice the usable rate, the same share kept free."""
+    slow = row(sized(burst=1.4))
+    latency = {"model": "queue", "service_time_s": 0.05, "speed": {"big": 2.0}}
+    fast = row(sized(burst=1.4, services__web__latency=latency, services__web__objective={"latency_p99_s": 0.15}))
+    assert fast["usable_rps"] == pytest.approx(2 * slow["usable_rps"])
+    assert fast["headroom_share"] == pytest.approx(slow["headroom_share"])
+
+
 def test_a_target_utilization_replaces_the_planners_headroom():
     r = row(sized(burst=3.0, services__web__autoscaling__target_utilization=0.3))
     assert r["usable_rps"] == pytest.approx(0.3 * r["goodput_rps"] / r["utilization"])

@@ -1,4 +1,4 @@
-"""What a balancer is worth: exact limits of large pools, and the pool's response beside its bounds."""
+"""What a balancer is worth in the limit of many servers, in closed form."""
 
 import math
 

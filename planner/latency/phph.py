@@ -67,7 +67,7 @@ class PhPhC:
 
     def _solve(self) -> None:
         c, eye = self.servers, np.eye
-        serve0, serve1 = self._moves(c, c), self._departures(c, restart=True)
+        serve0, serve1 = self._moves(c), self._departures(c, restart=True)
         up, local = _kron(np.outer(self._gaps.exits, self._gaps.start), eye(self._m)), _kron(self._gaps.moves, eye(self._m))
         local = local + _kron(eye(self._na), serve0)
         down = _kron(eye(self._na), serve1)
@@ -77,7 +77,7 @@ class PhPhC:
         inner = local + self._r @ down
         for n in range(c, 0, -1):
             ratios[n] = self._arrivals(n - 1) @ np.linalg.inv(-inner)
-            inner = (_kron(self._gaps.moves, eye(len(self._levels[n - 1]))) + _kron(eye(self._na), self._moves(n - 1, n - 1))
+            inner = (_kron(self._gaps.moves, eye(len(self._levels[n - 1]))) + _kron(eye(self._na), self._moves(n - 1))
                      + ratios[n] @ _kron(eye(self._na), self._departures(n)))
         pi = _null_left(inner)
         rows = [pi]
@@ -87,9 +87,10 @@ class PhPhC:
         weight = sum(float(r.sum()) for r in rows[:c]) + float(self._tail_sum.sum())
         self._pi_c, self._tail_sum = rows[c] / weight, self._tail_sum / weight
         self._serve0, self._serve1 = serve0, serve1
-        self._first = _kron(self._gaps.exits[:, None], eye(self._m))  # what an arrival finds
+        # rows: states just before an arrival; columns: what the workers are doing then
+        self._first = _kron(self._gaps.exits[:, None], eye(self._m))
 
-    def _moves(self, n: int, _: int) -> Array:
+    def _moves(self, n: int) -> Array:
         """Phase changes without departures among n busy workers."""
         states = self._levels[n]
         index = {s: i for i, s in enumerate(states)}
