@@ -78,7 +78,7 @@ def test_module_and_exit_code():
     assert "effective_cost_usd" in done.stdout
 
 
-@pytest.mark.parametrize("command", [["forecast"], ["simulate"]])
+@pytest.mark.parametrize("command", [["forecast"], ["forecast", "--backtest"], ["simulate"]])
 def test_the_other_commands_answer(folder, command):
     done = CliRunner().invoke(main, [*command, str(folder / "small.yaml"), "--paths", "20"])
     assert done.exit_code == 0, done.output
@@ -126,7 +126,7 @@ BAD = {
     "gaps": (mostly_gaps, 2, "history|observed|day"),
     "unknown region": (yaml("us-east-1", "us-esat-1"), 2, "us-east-1"),
     "impossible target": (yaml("latency_p99_s: 0.3", "latency_p99_s: 0.001"), 3, "To make it possible"),
-    "missing price": (yaml("[m6a.xlarge, c6g.2xlarge]", "[r9g.xlarge]"), 2, "no price of them is known"),
+    "missing price": (yaml("[m6a.xlarge, c6g.2xlarge]", "[r9g.xlarge]"), 3, "no price known in this region"),
     "0 rows": (raw(b"ts,arrival_rate_rps\n"), 2, "row|empty"),
     "binary file as CSV": (raw(bytes(range(256)) * 40), 2, "CSV|text|UTF-8"),
     "no file": (raw(b""), 2, "empty|row"),

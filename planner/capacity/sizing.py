@@ -210,10 +210,6 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
     hidden = catalog.unpriced
     hidden = hidden[hidden["provider"].isin(scenario.providers) & hidden["region"].isin(scenario.regions)]
     unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]) - set(hidden["instance_type"]))
-    unpriced = sorted(set(unknown) & set(catalog.unpriced.loc[catalog.unpriced["region"].isin(scenario.regions), "instance_type"]))
-    if unpriced:
-        raise CatalogError("these machines of limits.instance_types are listed there, but no price of them is known", where=scenario.name,
-                           got=", ".join(unpriced), remedy="Take them out, choose another region, or refresh the snapshot")
     if unknown:
         raise ScenarioError(f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name)
     priced, hazards = _prices(catalog)

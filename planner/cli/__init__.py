@@ -12,7 +12,7 @@ import click
 
 from planner import __version__, columns, export
 from planner.cli import catalog as catalog_commands
-from planner.cli.answer import answer_text, compare_text, forecast_text, replay_text, sweep_text, table
+from planner.cli.answer import answer_text, backtest_text, compare_text, forecast_text, replay_text, sweep_text, table
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -101,14 +101,19 @@ def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder:
 
 @main.command()
 @_scenario_options
-def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
+@click.option("--backtest", is_flag=True, help="Also score the forecaster on each history's own past, beside the weekly naive.")
+def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtest: bool) -> None:
     """What will arrive: volume and peak of each service with their ranges, and where the ranges come from."""
+    from planner.load import backtest as score
     from planner.load import forecast as make_load
     from planner.load import read_histories
 
     scenario = _read(scenario_file, overrides)
     traffic = read_histories(scenario)
     click.echo(forecast_text(scenario, traffic, make_load(traffic, scenario, paths=paths)))
+    if backtest:
+        for name, history in traffic.items():
+            click.echo("\n" + backtest_text(name, score(history, time_zone=scenario.time_zone)))
 
 
 @main.command()

@@ -131,9 +131,33 @@ def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load
     return "\n\n".join(parts)
 
 
+def backtest_text(name: str, scores: pd.DataFrame) -> str:
+    """Past forecasts of one history against what came, beside the weekly naive; below 1 is better than the naive."""
+    rows = [
+        [
+            f"{r['horizon_h']:.0f} h",
+            f"{r['windows']:.0f}",
+            f"{r['wql']:.3f}",
+            f"{r['naive_wql']:.3f}",
+            f"{r['wql_ratio']:.2f}",
+            percent(r["coverage_90_share"]),
+            percent(r["coverage_99_share"]),
+            f"{r['peak_loss']:.3f}",
+            f"{r['naive_peak_loss']:.3f}",
+            percent(r["peak_exceeded_share"], 0),
+        ]
+        for r in scores.to_dict("records")
+    ]
+    head = ["horizon", "windows", "error", "naive's", "ratio", "below P90", "below P99", "peak error", "naive's", "peaks above"]
+    return f"{name}: forecasts of its own past (weighted quantile loss; peaks: the window's maximum against its 95 % quantile)\n" + table(
+        head, rows, "  "
+    )
+
+
 def _quality(traffic: Traffic) -> list[str]:
-    frame = traffic.quality
-    return [": ".join(str(v) for v in row if str(v)) for row in frame.itertuples(index=False, name=None)][:MOST]
+    """What was repaired or noticed, with the number of rows; assumptions stand among the notes."""
+    rows = traffic.quality[traffic.quality["kind"] != "assumed"].head(MOST).to_dict("records")
+    return [r["kind"] + (f" ({r['rows']:,} rows)" if r["rows"] else "") + f": {r['detail']}" for r in rows]
 
 
 def _head(study: "Study") -> str:

@@ -293,8 +293,10 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
     if mine.empty:
         return InfeasiblePlan("no machine is on offer", where=f"services.{service}",
                               relaxations=[f"add providers or regions (now {', '.join(scenario.regions)})"])
-    counts = mine["excuse"].value_counts()
-    top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(mine)} machines)"
+    allowed = mine[mine["excuse"] != "not among limits.instance_types"]  # what the user took out is no reason
+    reasons = allowed if len(allowed) else mine
+    counts = reasons["excuse"].value_counts()
+    top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(reasons)} machines)"
     return InfeasiblePlan(f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
                           where=f"services.{service}.objective",
                           relaxations=[f"relax services.{service}.objective ({', '.join(bounds)})",
