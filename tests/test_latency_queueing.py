@@ -103,6 +103,7 @@ def test_hyper_threads_are_not_cores():
     assert float(model.latency_s(1e-6, 1, 0.99)) == pytest.approx(0.05 * math.log(100))  # a lone request has the core to itself
     whole = Machine("aws", "us-east-1", "m7a.4xlarge", "m7a", "x86_64", 16.0, 64.0, threads_per_core=1.0)
     assert deployed(whole).slowdown == deployed(threads_share=1.0).slowdown == 0
+    assert deployed(memory_gib_per_request=8).slowdown == 0  # memory for 7 requests leaves each a core of the 8
 
 
 def test_burstable_machines_count_at_their_baseline():

@@ -173,8 +173,8 @@ class Queue(BaseModel):
         servers = self.workers(machine)
         if isinstance(servers, Excuse):
             return servers
-        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), self.law, self.slowdown(machine), arrivals.scv,
-                             self.balancer, self.discipline, self.error_share)
+        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), self.law, self.slowdown(machine, servers),
+                             arrivals.scv, self.balancer, self.discipline, self.error_share)
         return (Deployment(1.0, "", model),)
 
     @property
@@ -199,13 +199,14 @@ class Queue(BaseModel):
         speed = next((self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0)
         return speed * machine.baseline_share
 
-    def slowdown(self, machine: Machine) -> float:
-        """How much longer a request takes with all threads busy: threads/(1 + (threads − 1)·threads_share) − 1."""
+    def slowdown(self, machine: Machine, workers: int) -> float:
+        """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) − 1 for u > k threads busy on k cores."""
         threads = machine.threads_per_core
         if math.isnan(threads):
             # arm64 servers have one thread a core; x86_64 is taken to have two unless the catalog knows better
             threads = 1.0 if machine.arch == "arm64" else 2.0
-        return threads / (1 + (threads - 1) * self.threads_share) - 1
+        busy, cores = workers * self.vcpus_per_request, machine.vcpus / threads
+        return max(0.0, busy / (cores + (busy - cores) * self.threads_share) - 1)
 
     def _misfit(self, machine: Machine) -> Excuse | None:
         if machine.arch not in self.archs:
