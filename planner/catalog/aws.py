@@ -11,6 +11,7 @@ from typing import Any
 from planner.catalog.answers import Fetched, RawAnswers, within
 from planner.catalog.aws_answers import SOLD, VARIABLE_MAP, on_demand_usd, plan_rate, reserved, sells_plain_linux, shape, spot_usd, tiers
 from planner.catalog.aws_bulk import Term, offer_file, read_offers
+from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
 
 __all__ = ["PERMISSIONS", "VARIABLE_MAP", "fetch"]
@@ -40,6 +41,8 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk
     out = Fetched()
     with asking():
         cloud = Cloud()
+        for region in regions:
+            require_region(region, cloud.regions())
         for region in regions:
             _fetch_region(region, cloud, raw, out, bulk)
     return out
@@ -86,6 +89,10 @@ class Cloud:
 
         self._session, self._clients = boto3.Session(), dict[tuple[str, str], Any]()
         self._config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
+
+    def regions(self) -> list[str]:
+        """Names of all regions EC2 is sold in, as the SDK knows them."""
+        return [r for p in self._session.get_available_partitions() for r in self._session.get_available_regions("ec2", partition_name=p)]
 
     def client(self, service: str, region: str) -> Any:
         """The client of a service in a region."""

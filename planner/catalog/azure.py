@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from planner.catalog.answers import Fetched, RawAnswers, money, within
+from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
 
 ENDPOINT = "https://prices.azure.com/api/retail/prices"
@@ -95,6 +96,8 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = 
     """
     if known is None or known.empty:
         raise CatalogError("machine shapes are needed: the API has none", where="azure", remedy="Keep the bundled snapshot and refresh it")
+    for region in regions:
+        require_region(region, set(known["region"]))
     out = Fetched()
     for region in regions:
         ask = f"armRegionName eq '{region}' and serviceName eq 'Virtual Machines'"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from planner.catalog.answers import Fetched, RawAnswers, accelerator, money, within
+from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
 
 COMPUTE_ENGINE = "services/6F81-5844-456A"
@@ -163,6 +164,8 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = 
     """
     if known is None or known.empty:
         raise CatalogError("machine shapes are needed to compose prices", where="gcp", remedy="Keep the bundled snapshot and refresh it")
+    for region in regions:
+        require_region(region, set(known["region"]))
     out = Fetched()
     with _asking():
         skus = []

@@ -68,7 +68,7 @@ def refresh(
         return Refreshed(declined.moves, declined.notes, None)
     except OSError as error:
         raise CatalogError(
-            f"the snapshot cannot be written: {error.strerror}",
+            f"the snapshot cannot be written: {error.strerror or error}",
             where=home,
             remedy="Give another folder with --folder or PLANNER_CATALOG; the old snapshot stays in use",
         ) from None
@@ -180,11 +180,14 @@ def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: s
     ratio = moves["after_usd_per_h"] / moves["before_usd_per_h"]
     wild = moves[(ratio >= ABSURD_RATIO) | (ratio <= 1 / ABSURD_RATIO)]
     if len(wild):
-        row = wild.iloc[0]
+        shown = [
+            f"{r.region} {r.instance_type} {r.purchase_option} {r.before_usd_per_h:g} to {r.after_usd_per_h:g}"
+            for r in wild.head(3).itertuples()
+        ]
         raise CatalogError(
             f"{len(wild)} prices moved by a factor of {ABSURD_RATIO:g} or more",
-            where=f"{provider} {row['region']} {row['instance_type']} {row['purchase_option']}",
-            got=f"{row['before_usd_per_h']:g} to {row['after_usd_per_h']:g} USD/h",
+            where=provider,
+            got="; ".join(shown),
             remedy="Look at them, then accept them with --accept; the old snapshot stays in use",
         )
     if before is None:

@@ -77,7 +77,7 @@ class Catalog:
         if regions is None:
             return joined
         for region in regions:
-            joined._require_region(region)
+            require_region(region, set(joined.instances["region"]))
         for provider, table in joined.instances.groupby("provider"):
             if not set(table["region"]) & {*regions, GLOBAL}:
                 raise CatalogError(
@@ -102,7 +102,7 @@ class Catalog:
         """The part with these providers, regions and machines; all other frames follow the regions."""
         wanted_regions = None if regions is None else tuple(regions)
         for region in wanted_regions or ():
-            self._require_region(region)
+            require_region(region, set(self.instances["region"]))
         tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced")}
         for column, wanted in (("provider", providers), ("region", wanted_regions)):
             if wanted is not None:
@@ -122,11 +122,6 @@ class Catalog:
         chosen = tables | {"instances": shapes, "rates": rates}
         return replace(self, **{n: t.reset_index(drop=True) for n, t in chosen.items()})
 
-    def _require_region(self, region: str) -> None:
-        known = set(self.instances["region"])
-        if region not in known:
-            raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
-
     def price(self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None) -> float:
         """Price of an instance-hour [USD/h].
 
@@ -139,8 +134,7 @@ class Catalog:
         """The row of ``rates`` behind :meth:`price`, with its basis, source and date. Raises :class:`CatalogError`."""
         rates = self.rates if provider is None else self.rates[self.rates["provider"] == provider]
         here = rates[rates["region"] == region]
-        if here.empty:
-            raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, set(rates["region"])))
+        require_region(region, set(rates["region"]))
         typed = here[here["instance_type"] == instance_type]
         if typed.empty:
             hidden = self.unpriced[(self.unpriced["region"] == region) & (self.unpriced["instance_type"] == instance_type)]
@@ -215,6 +209,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"Did you mean {', '.join(close)}?"
     return f"Known are {', '.join(pool[:12])}{' ...' if len(pool) > 12 else ''}"
+
+
+def require_region(region: str, known: Iterable[str]) -> None:
+    """Raise :class:`CatalogError` with the nearest names if ``region`` is not known."""
+    if region not in known:
+        raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
 
 
 def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
