@@ -140,16 +140,16 @@ def state_at(station: Station, rate: Array, batch: Array) -> Steady:
     """
     from scipy.special import erfcx
 
-    mix, prompt, mean = station.tokens, station.prompt_s, station.mean_prompt_s
-    busy = rate * mean
-    prompt_mean = float(mix.weight @ prompt)
+    mix, busy = station.tokens, rate * station.mean_prompt_s
+    # what a prompt holds up: the part of its work that decoding cannot hide
+    prompt = station.prompt_s * (1.0 if station.disaggregated else float(station.constants.overlap))
     running = np.maximum(batch, 1.0)
     step = station.step_s(running)
     # with chunked prompts every chunk also carries a decode step
     chunks = 0.0 if station.disaggregated else 1.0 / station.chunk_tokens
     shared = mix.input_tokens * (1.0 - station.cached_share) * chunks
     first, cross = float(mix.weight @ shared), float(mix.weight @ (prompt * shared))
-    service = prompt_mean + step * first
+    service = float(mix.weight @ prompt) + step * first
     second = float(mix.weight @ prompt**2) + 2.0 * step * cross + step**2 * float(mix.weight @ shared**2)
     used = rate * service
     full = station.mean_steps > 0 and rate > float(np.ravel(rate_at(station, station.slots))[0]) * (1.0 + 1e-9)
@@ -162,8 +162,10 @@ def state_at(station: Station, rate: Array, batch: Array) -> Steady:
     beta = np.minimum(spare / np.sqrt(np.maximum(batch, 1e-9)), 20.0)
     delayed = 1.0 / (1.0 + beta * np.sqrt(np.pi / 2.0) * erfcx(-beta / _ROOT2)) if station.mean_steps else np.zeros_like(rate)
     slope = station.step_s(running + 1.0) - step
+    # the number running is birth and death with a pace that falls as it grows: its variance is B/(1−elasticity)
+    elasticity = np.minimum(slope * running / step, 0.95)
     jolt = np.sqrt(rate * (0.0 if station.disaggregated else float(mix.weight @ prompt**2)) / room)
-    return Steady(batch, tpot, jolt, slope * np.sqrt(batch * 2.0 / 3.0) / room, used, wait, delayed,
+    return Steady(batch, tpot, jolt, slope * np.sqrt(batch / (1.0 - elasticity)) / room, used, wait, delayed,
                   spare / np.maximum(tpot * station.mean_steps, 1e-9), stable, step)
 
 

@@ -149,11 +149,11 @@ def test_own_points_sharpen_the_model(rows, predicted, own):
 
 
 def choices(rows, tpot: np.ndarray, sigma: np.ndarray) -> tuple[list[bool], list[float]]:
-    """Choose the most clients whose TPOT, at its upper 85 % quantile, stays in a limit: was it broken, and what throughput is kept."""
+    """Choose the most clients whose TPOT, at its upper 80 % quantile, stays in a limit: was it broken, and what throughput is kept."""
     broken, kept = [], []
     for curve in curves(rows):
         measured, rate = rows.measured[curve, 0], rows.measured[curve, 1]
-        upper = tpot[curve] * np.exp(1.0364 * sigma[curve])
+        upper = tpot[curve] * np.exp(0.8416 * sigma[curve])
         for limit in np.quantile(measured, [0.3, 0.5, 0.7, 0.9]):
             fits, right = np.flatnonzero(upper <= limit), np.flatnonzero(measured <= limit)
             if fits.size:
@@ -169,7 +169,7 @@ def choices(rows, tpot: np.ndarray, sigma: np.ndarray) -> tuple[list[bool], list
 def test_largest_load_within_a_tpot_limit(rows, predicted):
     broken, kept = choices(rows, predicted[:, 0], np.array([band(c).tpot for c in rows.conditions]))
     assert np.mean(broken) <= 0.12
-    assert np.median(kept) >= 0.80
+    assert np.median(kept) >= 0.85
 
 
 def test_memory_of_servers(reference):
@@ -214,6 +214,7 @@ def test_combinations_left_out_of_the_fit(rows):
     broken, kept = choices(rows, np.exp(found[:, 0]), sigma[:, 0])
     assert np.mean(broken) <= 0.10
     assert np.median(kept) >= 0.85
+    assert np.mean(kept) >= 0.80
     for m in (0, 1):
         assert np.nanmedian(error[:, m]) <= 0.13
         assert np.nanquantile(error[:, m], 0.9) <= 0.40

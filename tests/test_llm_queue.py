@@ -1,0 +1,80 @@
+"""The open-arrival approximations of LLM serving against a simulation of every step."""
+
+import numpy as np
+import pytest
+
+from planner.latency import Arrivals, Machine
+from planner.latency.llm import LlmService
+from planner.latency.llm_queue import Station, largest_rate_rps, quantile_s, rate_at, steady
+from planner.tokens import TokenMix
+
+DRAWN = np.random.default_rng(0)
+MIX = TokenMix.of(DRAWN.lognormal(6.3, 0.9, 60).clip(20, 6000).round(), DRAWN.lognormal(4.6, 0.7, 60).clip(2, 900).round())
+
+
+def station(accelerator: str = "L40S") -> Station:
+    machine = Machine("aws", "us-east-1", "t", "t", "x86_64", 8, 64, accelerator=accelerator, accelerators=1)
+    # chunks as long as any prompt: the simulation runs prompts whole
+    found = LlmService(weights="llama-3.1-8b", chunk_tokens=1_000_000).deployments(machine, Arrivals(1.0, MIX))
+    return found[0].model.station
+
+
+def simulated(st: Station, rate: float, requests: int = 3000) -> dict[str, np.ndarray]:
+    """Every step of a server that runs waiting prompts first, one after the other, then a decode step of all running requests."""
+    rng = np.random.default_rng(3)
+    kind = rng.choice(st.tokens.weight.size, size=requests, p=st.tokens.weight)
+    arrival = np.cumsum(rng.exponential(1.0 / rate, requests))
+    output, prompt, overlap = st.tokens.output_tokens[kind].round().astype(int), st.prompt_s[kind], float(st.constants.overlap)
+    step = st.step_s(np.arange(1.0, st.slots + 2.0))
+    left, running = np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    first, end, now, nxt, done = np.zeros(requests), np.zeros(requests), 0.0, 0, 0
+    while done < requests:
+        if nxt < requests and arrival[nxt] <= now and left.size < int(st.slots):
+            now += prompt[nxt] * overlap
+            first[nxt] = now + prompt[nxt] * (1.0 - overlap) + step[max(left.size - 1, 0)] + float(st.constants.request_s)
+            left, running = np.append(left, output[nxt] - 1), np.append(running, nxt)
+            nxt += 1
+        elif left.size:
+            now += step[left.size - 1]
+            left = left - 1
+            ended = left <= 0
+            end[running[ended]] = now
+            done += int(ended.sum())
+            left, running = left[~ended], running[~ended]
+        else:
+            now = arrival[nxt]
+    kept = slice(requests // 10, requests * 9 // 10)
+    return {"ttft": (first - arrival)[kept], "tpot": ((end - first) / (output - 1))[kept], "latency": (end - arrival)[kept]}
+
+
+@pytest.mark.parametrize("utilization", [0.3, 0.6, 0.85])
+def test_quantiles_match_a_simulation_of_every_step(utilization):
+    st = station()
+    top, binding = largest_rate_rps(st, [])
+    assert binding == "saturation"
+    rate = utilization * top
+    seen = simulated(st, rate)
+    tolerances = {"ttft": (0.12, 0.12, 0.35), "tpot": (0.08, 0.08, 0.08), "latency": (0.10, 0.15, 0.20)}
+    for metric, allowed in tolerances.items():
+        for q, tolerance in zip((0.5, 0.9, 0.99), allowed, strict=True):
+            found, real = float(quantile_s(st, np.array([rate]), q, metric)[0]), float(np.quantile(seen[metric], q))
+            assert found == pytest.approx(real, rel=tolerance), (metric, q)
+
+
+def test_the_rate_of_a_batch_and_the_batch_of_a_rate_are_inverse():
+    st = station()
+    batches = np.array([0.5, 2.0, 10.0, 0.9 * st.slots])
+    assert np.allclose(steady(st, rate_at(st, batches)).batch, batches, rtol=1e-6)
+
+
+def test_thinning_a_fine_mix_keeps_means_and_tails():
+    rng = np.random.default_rng(1)
+    fine = TokenMix.of(rng.lognormal(6.5, 1.0, 5000), rng.lognormal(5.0, 0.8, 5000).clip(1))
+    st = station()
+    thin = Station(st.plant, st.constants, st.slots, fine).tokens
+    assert thin.weight.size <= 80
+    assert thin.mean_input_tokens == pytest.approx(fine.mean_input_tokens, rel=1e-9)
+    assert thin.mean_output_tokens == pytest.approx(fine.mean_output_tokens, rel=1e-9)
+    order = np.argsort(thin.input_tokens)
+    upper = thin.input_tokens[order][np.searchsorted(np.cumsum(thin.weight[order]), 0.95)]
+    assert upper == pytest.approx(float(np.quantile(fine.input_tokens, 0.95)), rel=0.08)
