@@ -69,6 +69,21 @@ added_up = float(load.quantile("web", 0.9).sum() * 3600)
 print(f"P90 of the year: {views.load_summary(load, 'web').loc['P90', 'requests']:,.0f}; sum of hourly P90s: {added_up:,.0f}")
 
 # %% [markdown]
+# ## How good is it?
+# The last week is forecast from what came before it, and compared with what came. The same is done at several
+# moments of the past, beside the plain rule that next week repeats last week.
+
+# %%
+charts.hindcast(views.hindcast(histories["web"], scenario))
+
+# %%
+scores = planner.load.backtest(histories["web"], time_zone=scenario.time_zone)
+charts.backtest(scores)
+
+# %%
+scores.round(3)
+
+# %% [markdown]
 # ## What the range comes from
 # Some of it is the noise of the history, some the growth nobody knows, some the events of the scenario.
 
@@ -89,4 +104,5 @@ assert (again.services["web"].arrival_rate_rps == load.services["web"].arrival_r
 assert views.load_summary(load, "web").loc["P90", "requests"] < added_up
 assert doubled > middle
 assert abs(sum(load.services["web"].range_share.values()) - 1) < 1e-6
+assert (scores["wql_ratio"] < 1).all()
 assert load.hours == scenario.horizon_h

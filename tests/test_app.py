@@ -107,6 +107,15 @@ def test_every_control_moves_and_the_plan_follows(small):
     assert "Changed from the scenario file" in shown(at)
 
 
+def test_the_forecast_is_held_against_the_past(small):
+    at = small()
+    at.query_params.update({"view": "Load and capacity", "backtest": "true"})
+    at.run()
+    assert not at.exception
+    assert not at.error
+    assert any("windows" in d.value.columns for d in at.dataframe)
+
+
 def test_trade_offs_are_plans_of_their_own(small):
     at = small()
     at.query_params.update({"view": "Trade-offs", "frontier": "true", "choice": "Longest commitment, months"})

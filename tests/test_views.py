@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from planner.load import backtest, read_traffic
 from planner.ui import charts, views
 
 
@@ -125,6 +126,21 @@ def test_a_latency_curve_stops_where_the_queue_runs_away():
     assert curve["latency_s"].is_monotonic_increasing
     spec = charts.latency(curve).to_dict()
     assert spec["title"]["text"].endswith("share of the limit")
+
+
+def test_last_week_is_forecast_from_what_came_before(tmp_path):
+    ts = pd.date_range("2026-09-01", periods=28 * 24, freq="h", tz="UTC")
+    rate = 50 + 20 * np.sin(2 * np.pi * ts.hour / 24) + np.random.default_rng(1).normal(0, 2, len(ts))
+    pd.DataFrame({"ts": ts.strftime("%Y-%m-%dT%H:%MZ"), "arrival_rate_rps": rate}).to_csv(tmp_path / "t.csv", index=False)
+    traffic = read_traffic(tmp_path / "t.csv")
+    table = views.hindcast(traffic, hand_made.scenario())
+    assert len(table) == 168
+    assert table["actual"].to_numpy() == pytest.approx(rate[-168:])
+    assert ((table["p5"] <= table["p50"]) & (table["p50"] <= table["p95"])).all()
+    inside = ((table["actual"] >= table["p5"]) & (table["actual"] <= table["p95"])).mean()
+    assert 0.75 < inside <= 1.0
+    assert charts.hindcast(table).to_dict()["title"]["text"].endswith("requests per second")
+    assert charts.backtest(backtest(traffic)).to_dict()["title"]["text"].endswith("share of the volume")
 
 
 def test_the_bridge_adds_up():

@@ -124,6 +124,41 @@ def spread(causes: pd.DataFrame, title: str = "Where the uncertainty of the volu
     )
 
 
+def hindcast(hours: pd.DataFrame, title: str = "The last week as it would have been forecast") -> alt.LayerChart:
+    """What came against what would have been forecast [requests/s], from :func:`views.hindcast`."""
+    names = {"p5": "Forecast, 9 of 10 hours", "p50": "Forecast, middle", "actual": "What came"}
+    scale = alt.Scale(domain=list(names.values()), range=[SKY, BLUE, RED])
+    tips = [alt.Tooltip("time:T", title="Hour", format="%a %d %b %H:%M")]
+    tips += [
+        alt.Tooltip(f"{c}:Q", title=t, format=",.3~r") for c, t in {"p5": "5 %", "p50": "Middle", "p95": "95 %", "actual": "Came"}.items()
+    ]
+    base = alt.Chart(hours).encode(x=alt.X("time:T", title=None, axis=alt.Axis(format="%a %d %b", tickCount="day", labelOverlap=True)))
+    band = _named(base.mark_area(opacity=0.45), names["p5"], "p5", scale).encode(y2="p95:Q")
+    middle = _named(base.mark_line(strokeWidth=1.2), names["p50"], "p50", scale)
+    actual = _named(base.mark_line(strokeWidth=1.5), names["actual"], "actual", scale)
+    hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=tips)
+    return alt.layer(band, middle, actual, hover).properties(title=_title(title, "requests per second"), height=320)
+
+
+def backtest(scores: pd.DataFrame, title: str = "Forecast error beside repeating last week") -> alt.Chart:
+    """Weighted quantile loss by horizon from :func:`planner.load.backtest`, the product's beside the weekly naive's; smaller is better."""
+    names = {"wql": "This forecast", "naive_wql": "Last week repeated"}
+    table = scores.assign(ahead=[f"{h / 24:.0f} days" if h > 24 else "1 day" for h in scores["horizon_h"]])
+    long = table.melt(["ahead", "horizon_h"], list(names), "who", "loss").assign(who=lambda t: t["who"].map(names))
+    return (
+        alt.Chart(long)
+        .mark_bar()
+        .encode(
+            y=alt.Y("ahead:N", sort=alt.EncodingSortField("horizon_h"), title=None),
+            yOffset=alt.YOffset("who:N", sort=list(names.values())),
+            x=alt.X("loss:Q", title="weighted quantile loss, share of the volume", axis=alt.Axis(format="%")),
+            color=alt.Color("who:N", scale=alt.Scale(domain=list(names.values()), range=[BLUE, GRAY]), legend=_BOTTOM),
+            tooltip=["ahead:N", alt.Tooltip("who:N", title="Forecast"), alt.Tooltip("loss:Q", title="Loss", format=".1%")],
+        )
+        .properties(title=_title(title, "share of the volume"), height=alt.Step(18))
+    )
+
+
 def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet the target", most: int = 12) -> alt.Chart:
     """On-demand cost of a million requests at full use [USD], the cheapest ``most`` machines of :func:`views.unit_costs`."""
     part = table.head(most).assign(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from planner import export
 from planner.errors import PlannerError
+from planner.load import Traffic
 from planner.scenario import Scenario
 from planner.study import Study
 from planner.ui import charts, controls, session, sources, views
@@ -47,6 +48,11 @@ CELLS = {
     "kind": st.column_config.TextColumn("What was done"),
     "rows": st.column_config.NumberColumn("Rows", format="%,d"),
     "detail": st.column_config.TextColumn("Detail", width="large"),
+    "days": st.column_config.NumberColumn("Days ahead", format="%.0f"),
+    "windows": st.column_config.NumberColumn("Times tried", format="%d"),
+    "coverage_90_share": st.column_config.TextColumn("Hours below the 90 % line", help="Close to 90 % is right"),
+    "coverage_99_share": st.column_config.TextColumn("Hours below the 99 % line", help="Close to 99 % is right"),
+    "peak_exceeded_share": st.column_config.TextColumn("Peak above the 95 % line", help="About 5 % is right"),
     "value": st.column_config.NumberColumn("Value", format="%.4g"),
     "monthly_usd": st.column_config.TextColumn("Cost a month"),
     "note": st.column_config.TextColumn("Note", width="large"),
@@ -212,8 +218,19 @@ def _load(study: Study) -> None:
     with st.expander(f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"):
         st.altair_chart(charts.history(traffic.hourly()), alt=f"Traffic history of {name}")
         _table(traffic.quality, ["kind", "rows", "detail"])
+        if st.toggle("How good would the forecast have been on it?", key="backtest", bind="query-params"):
+            _past(traffic, study.scenario)
         if len(causes := views.range_causes(study.load)):
             st.altair_chart(charts.spread(causes), alt="Where the uncertainty of the volume comes from")
+
+
+def _past(traffic: Traffic, scenario: Scenario) -> None:
+    scores = session.backtest(traffic, scenario.time_zone)
+    st.altair_chart(charts.hindcast(views.hindcast(traffic, scenario)), alt="The last week as it would have been forecast, and what came")
+    st.altair_chart(charts.backtest(scores), alt="Forecast error by horizon beside repeating last week")
+    _table(
+        scores.assign(days=scores["horizon_h"] / 24), ["days", "windows", "coverage_90_share", "coverage_99_share", "peak_exceeded_share"]
+    )
 
 
 def _which(scenario: Scenario) -> str:

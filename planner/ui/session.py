@@ -1,5 +1,6 @@
 """What every page needs: the cached study, the catalog, clean error messages, text that stays text."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,13 +9,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 import yaml
 
+from planner import load
 from planner.catalog import Catalog
 from planner.data import data_path
 from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
 from planner.latency.llm_models import architectures
+from planner.load import Traffic
 from planner.scenario import Scenario
 from planner.study import Study, run
 
@@ -63,9 +67,14 @@ def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: AR
     return _Slot()
 
 
+def _score(digest: str, time_zone: str, _traffic: Traffic) -> pd.DataFrame:  # noqa: ARG001  (the digest is the key)
+    return load.backtest(_traffic, time_zone=time_zone)
+
+
 # shared by all sessions and bounded; frozen objects, so that nobody gets a copy and nobody can spoil them
 catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(_read_catalog)
 places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
+_scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(max_entries=16, show_spinner="Forecasting the past …")(_score)
 _slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=24, show_spinner=False)(_new_slot)
 
 
@@ -76,6 +85,11 @@ def study(scenario: Scenario, paths: int = PATHS) -> Study:
         if slot.study is None:
             slot.study = _computed(scenario, paths)
         return slot.study
+
+
+def backtest(traffic: Traffic, time_zone: str) -> pd.DataFrame:
+    """Scores of the forecaster on a history's own past, computed once a history."""
+    return _scores(hashlib.sha256(traffic.arrival_rate_rps.tobytes()).hexdigest(), time_zone, traffic)
 
 
 def warm() -> None:
