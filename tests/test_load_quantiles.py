@@ -41,7 +41,7 @@ HARD = {
 
 
 @pytest.mark.parametrize("name", HARD)
-@pytest.mark.parametrize("horizon", [1, 24, 672, 700])
+@pytest.mark.parametrize("horizon", [1, 700])
 def test_every_history_gives_ordered_finite_quantiles(name, horizon):
     found = forecast_quantiles(series(HARD[name]), horizon, QS)
     assert found.shape == (horizon, 4)

@@ -29,6 +29,7 @@ COUNT_NAMES = ("requests", "request_count", "requestcount", "count", "counts", "
                "sessions", "users", "orders", "trips", "people", "passengers", "vehicles", "mentions", "messages", "jobs", "transactions")
 GAUGES = re.compile(r"cpu|percent|pct|utili[sz]ation|memory|temperature|load_avg|saturation|_mw$|bytes|latency|duration|_ms$|gauge")
 NOT_NUMBERS = ("nan", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity")
+JSON_LINES = (".jsonl", ".ndjson")
 MAX_LINE_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 16
 _REMEDY_COLUMNS = "Name it in traffic.columns, such as {arrival_rate_rps: requests}"
@@ -36,26 +37,26 @@ _REMEDY_COLUMNS = "Name it in traffic.columns, such as {arrival_rate_rps: reques
 
 def sniff(path: Path, head: bytes) -> bool:
     """A table by its name or by its magic bytes."""
-    return path.suffix.lower() in {".csv", ".tsv", ".txt", ".parquet", ".pq"} or head[:4] == b"PAR1"
+    return path.suffix.lower() in {".csv", ".tsv", ".txt", ".parquet", ".pq", *JSON_LINES} or head[:4] == b"PAR1"
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     """Read one table. Raises :class:`TrafficError` naming row and column of what is wrong."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    parquet = head[:4] == b"PAR1"
-    names = _parquet_names(path) if parquet else _csv_names(path, head)
+    parquet, lines = head[:4] == b"PAR1", _read_json_lines(path) if path.suffix.lower() in JSON_LINES else None
+    names = lines.column_names if lines is not None else _parquet_names(path) if parquet else csv_names(path, head)
     picked, meaning = choose(names, source, str(path), quality)
     wanted = [c for c in picked.values() if c]
-    table = _read_parquet(path, wanted) if parquet else _read_csv(path, head, wanted)
+    table = lines.select(wanted) if lines is not None else _read_parquet(path, wanted) if parquet else read_csv(path, head, wanted)
     if not table.num_rows:
         raise TrafficError("the table has no rows below its header", where=path, remedy="Export the history again")
-    return _raw(table, picked, meaning, source, quality, "row" if parquet else "line", 1 if parquet else 2)
+    return _raw(table, picked, meaning, source, quality, "row" if parquet else "line", 1 if parquet or lines is not None else 2)
 
 
 def choose(names: list[str], source: TrafficSource, where: str, quality: Quality) -> tuple[dict[str, str], Meaning | None]:
     """File columns by planner name, and what the value counts (``None``: no value column, each row is a request)."""
-    plain = {_plain(n): n for n in names}
+    plain = {plain_name(n): n for n in names}
     for known, given in source.columns.items():
         if known not in KNOWN:
             raise TrafficError(f"traffic.columns maps the unknown name {known}", where=where, remedy=f"Map {', '.join(KNOWN)}")
@@ -85,7 +86,7 @@ def _value(rest: list[str], has_tokens: bool, source: TrafficSource, where: str,
     if not name:
         if has_tokens and not rest:
             return "", None
-        shown = [n for n in rest if not GAUGES.search(_plain(n))]
+        shown = [n for n in rest if not GAUGES.search(plain_name(n))]
         if rest and not shown:
             raise TrafficError("a utilization or size gauge is not demand: it falls when machines are added",
                                where=f"{where}, column {rest[0]}",
@@ -93,7 +94,7 @@ def _value(rest: list[str], has_tokens: bool, source: TrafficSource, where: str,
         if len(shown) != 1 or has_tokens:
             raise TrafficError("the column that holds the demand cannot be told", where=where, got=rest, remedy=_REMEDY_COLUMNS)
         name = shown[0]
-    plain = _plain(name)
+    plain = plain_name(name)
     if GAUGES.search(plain) and not (mapped and source.value):
         raise TrafficError("a utilization or size gauge is not demand: it falls when machines are added", where=f"{where}, column {name}",
                            remedy="Export a request count or rate; to use it as it is, map it in traffic.columns and state traffic.value")
@@ -109,7 +110,7 @@ def _value(rest: list[str], has_tokens: bool, source: TrafficSource, where: str,
 
 
 def _candidate(rest: list[str], where: str) -> str:
-    plain = {_plain(n): n for n in rest}
+    plain = {plain_name(n): n for n in rest}
     if "arrival_rate_rps" in plain:
         return plain["arrival_rate_rps"]
     rates = [n for p, n in plain.items() if RATE_NAMES.search(p)]
@@ -120,7 +121,8 @@ def _candidate(rest: list[str], where: str) -> str:
     return next((plain[n] for n in COUNT_NAMES if n in plain), "")
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """A column name in lower case with underscores."""
     return re.sub(r"[\s./()-]+", "_", name.strip().lower()).strip("_")
 
 
@@ -134,10 +136,10 @@ def _raw(table: pa.Table, picked: dict[str, str], meaning: Meaning | None, sourc
         return Place(quality.source, name, label, first)
 
     ts = _stamps(table.column(picked["ts"]), source.time_zone, place(picked["ts"]), quality)
-    tokens = {k: _numbers(table.column(picked[k]), place(picked[k])) if picked[k] else None for k in TOKEN_NAMES}
+    tokens = {k: numbers(table.column(picked[k]), place(picked[k])) if picked[k] else None for k in TOKEN_NAMES}
     if meaning is None:
         return _request_log(ts, tokens, place(picked["ts"]))
-    value = _numbers(table.column(picked["arrival_rate_rps"]), place(picked["arrival_rate_rps"]))
+    value = numbers(table.column(picked["arrival_rate_rps"]), place(picked["arrival_rate_rps"]))
     return Raw(ts, value, meaning, input_tokens=tokens["input_tokens"], output_tokens=tokens["output_tokens"])
 
 
@@ -169,7 +171,8 @@ def _stamps(column: pa.ChunkedArray, zone: str | None, place: Place, quality: Qu
     return stamps.parse(text, zone, place, quality)
 
 
-def _numbers(column: pa.ChunkedArray, place: Place) -> Floats:
+def numbers(column: pa.ChunkedArray, place: Place) -> Floats:
+    """Values ≥ 0; NaN where a cell is empty. Raises :class:`TrafficError` for NaN, infinity, words and negatives."""
     import pyarrow as pa
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column = _to_float(column, place)
@@ -208,7 +211,8 @@ def _to_float(column: pa.ChunkedArray, place: Place) -> pa.ChunkedArray:
         raise TrafficError("not a number", where=place.row(bad), got=got, remedy=hint) from None
 
 
-def _csv_names(path: Path, head: bytes) -> list[str]:
+def csv_names(path: Path, head: bytes) -> list[str]:
+    """Column names of a text table. Raises :class:`TrafficError` for empty, binary and header-less files."""
     import csv
     if not head.strip():
         raise TrafficError("the file is empty", where=path, remedy="Export the history again")
@@ -240,11 +244,12 @@ def _delimiter(header: str) -> str:
     return max("\t;,|", key=lambda mark: (header.count(mark), mark == ","))
 
 
-def _read_csv(path: Path, head: bytes, wanted: list[str]) -> pa.Table:
+def read_csv(path: Path, head: bytes, wanted: list[str]) -> pa.Table:
+    """The wanted columns as text. Raises :class:`TrafficError` for ragged rows and lines beyond 1 MiB."""
     import pyarrow as pa
     from pyarrow import csv
     header = head.partition(b"\n")[0].decode("utf-8-sig")
-    names = _csv_names(path, head)
+    names = csv_names(path, head)
     parse = csv.ParseOptions(delimiter=_delimiter(header), newlines_in_values=False)
     convert = csv.ConvertOptions(column_types={n: pa.string() for n in names}, include_columns=wanted, strings_can_be_null=False)
     # a line longer than one block is an error, so memory stays bounded whatever the file
@@ -273,6 +278,16 @@ def _read_parquet(path: Path, wanted: list[str]) -> pa.Table:
         return parquet.read_table(path, columns=wanted, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise TrafficError(f"the Parquet file cannot be read: {str(error)[:160]}", where=path, remedy="Write the file again") from None
+
+
+def _read_json_lines(path: Path) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import json
+    try:
+        return json.read_json(path, read_options=json.ReadOptions(use_threads=False, block_size=MAX_LINE_BYTES))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TrafficError(f"a line is no JSON object: {str(error).splitlines()[0][:160]}", where=path,
+                           remedy="Each line must be one object with the same fields, below 1 MiB") from None
 
 
 TABLE = TrafficFormat("table", "CSV, TSV or Parquet with one row a bucket, or a request log with one row a request", sniff, read)
