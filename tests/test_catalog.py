@@ -222,6 +222,22 @@ def test_binary_rubbish_is_refused(copy):
         Catalog.read("azure", folder=copy)
 
 
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(CatalogError, match="no provider has a snapshot"):
+        Catalog.read(folder=tmp_path)
+
+
+@pytest.mark.parametrize("provider", list(PROVIDERS))
+def test_what_a_plan_needs_has_a_price_in_every_region(catalog, provider):
+    """Defaults of a scenario must not fail for want of a price; what no source covers is marked assumed."""
+    seller = PROVIDERS[provider]
+    needs = (seller.block_storage, seller.object_storage, "egress", "load_balancer_hour", "public_ipv4", "logs_gib", "cross_zone")
+    here = catalog.instances[catalog.instances["provider"] == provider]
+    for region in sorted(set(here["region"])):
+        for name in needs:
+            assert catalog.tiers(name, region, provider=provider)[-1].upper > 1e6
+
+
 def test_select_cuts_every_frame(catalog):
     part = catalog.select(providers=["aws"], regions=["us-east-1"], accelerators=["L4"], current_generation=True)
     assert set(part.instances["accelerator"]) == {"L4"}

@@ -441,7 +441,7 @@ def main(folder: Path) -> None:
         here = {n: t[(t["provider"] == provider) & t["region"].isin([*regions, "global"])] for n, t in frames.items()}
         write_files(OUT / provider, here)
     clouds = gpu_clouds(_read(folder, "gpu_cloud_prices.csv"))
-    write_files(OUT / "gpu_cloud", {n: clouds.get(n, t.iloc[:0]) for n, t in frames.items()})
+    write_files(OUT / "gpu_cloud", {n: clouds.get(n, t[t["provider"] == "gpu_cloud"]) for n, t in frames.items()})
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ PROVIDERS: dict[str, Provider] = {
     "aws": Provider("Amazon Web Services", "planner.catalog.aws", "block/gp3", "object/standard"),
     "gcp": Provider("Google Cloud", "planner.catalog.gcp", "block/pd-balanced", "object/standard"),
     "azure": Provider("Microsoft Azure", "planner.catalog.azure", "block/standard-ssd", "object/hot-lrs"),
-    "gpu_cloud": Provider("GPU clouds and marketplaces, by the GPU-hour", "", "", ""),
+    "gpu_cloud": Provider("GPU clouds and marketplaces, by the GPU-hour", "", "block/network-volume", "object/standard"),
 }
 
 

@@ -64,6 +64,8 @@ class Catalog:
         if isinstance(regions, str):
             raise CatalogError("regions must be a list of names", got=regions, remedy=f"Give [{regions!r}]")
         names = providers or tuple(p for p in PROVIDERS if (root / p).is_dir())
+        if not names:
+            raise CatalogError("no provider has a snapshot here", where=root, remedy="Give the folder that holds aws/, gcp/ ...")
         for name in names:
             if name not in PROVIDERS:
                 raise CatalogError("no such provider", where="catalog", got=name, remedy=nearest(name, PROVIDERS))
