@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.optimize.evaluate import Template, template
+from planner.optimize.evaluate import Template, templates_of
 from planner.optimize.problem import Floats, Problem, States
 
 Pairs = dict[str, dict[str, None]]
@@ -43,11 +43,10 @@ class Audit:
         self._pools = {g.name: j for j, g in enumerate(problem.pools)}
         self._units = {g.name: g.units for g in problem.pools}
         self._full: dict[int, tuple[Template, object, Floats, NDArray[np.intp]]] = {}
-        for price in np.unique(states.price):
-            t = template(problem, states, int(price))
+        for price, t in templates_of(problem, states).items():
             units = np.array([self._units[g][i] if g else 1.0 for g, _, i in t.columns])
             pool = np.array([self._pools.get(g, -1) for g, _, _ in t.columns], dtype=np.intp)
-            self._full[int(price)] = t, csr_array(t.A.T), units, pool
+            self._full[price] = t, csr_array(t.A.T), units, pool
 
     def examine(self, pairs: Pairs, known: set[str], duals: Duals, tolerance: float) -> Finding:
         """Price out. ``known`` pools are in the program.

@@ -5,6 +5,7 @@ in the commitments. A basis B that is optimal for one hour is optimal for every 
 Rutenberg 1973), so one matrix product settles all the hours that share it, and few hours are ever given to the solver.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +79,11 @@ def template(problem: Problem, states: States, price: int) -> Template:
                     dense[np.ix_(~keep, buy)], every[~keep], bounds[~keep])
 
 
+def templates_of(problem: Problem, states: States) -> dict[int, Template]:
+    """The one-hour model of each price class."""
+    return {int(price): template(problem, states, int(price)) for price in np.unique(states.price)}
+
+
 def _parts(key: tuple[str, ...]) -> tuple[str, str, str]:
     if key[0] == "covered":
         return key[1], key[2], key[3]
@@ -111,20 +117,17 @@ class Valued:
 
 @dataclass
 class Recourse:
-    """Evaluates all states of a problem; keeps the bases it has met. ``solved`` counts hours given to the solver."""
+    """Values all states by the one-hour models of their price classes, keeping the bases met; ``solved``: hours given to the solver."""
 
-    problem: Problem
     states: States
-    templates: dict[int, Template] = field(default_factory=dict)
+    templates: Mapping[int, Template]
     solved: int = 0
     _bases: dict[int, list[_Basis]] = field(default_factory=dict)
     _live: dict[int, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Build one template for each price class."""
-        for price in np.unique(self.states.price):
-            self.templates[int(price)] = template(self.problem, self.states, int(price))
-            self._bases[int(price)] = []
+        """Start without bases."""
+        self._bases.update({price: [] for price in self.templates})
 
     def cost(self, units: Floats, states: States | None = None) -> "Valued | None":
         """Value every state (of ``self.states``, or others of the same prices) for ``units`` of the products; ``None`` if one fails."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.optimize.audit import Audit, Duals, Finding, Pairs
-from planner.optimize.evaluate import Recourse, Valued
+from planner.optimize.evaluate import Recourse, Valued, templates_of
 from planner.optimize.model import build
 from planner.optimize.problem import Floats, Problem, States, Type, Workload
 from planner.optimize.reduce import aggregate, groups_of
@@ -78,13 +78,14 @@ class _Search:
     def _play(self, pairs: Pairs) -> None:
         self.pairs, self.small = pairs, self.problem.restricted(pairs)
         self.known = {g.name for g in self.small.pools}
+        self.templates = templates_of(self.small, self.states)
         self._recourse: Recourse | None = None
 
     @property
     def recourse(self) -> Recourse:
         """Values the offers in play."""
         if self._recourse is None:
-            self._recourse = Recourse(self.small, self.states)
+            self._recourse = Recourse(self.states, self.templates)
         return self._recourse
 
     def report(self, groups: int, rounds: int) -> Reduced:
@@ -94,7 +95,7 @@ class _Search:
     def lower_bound(self, grouped: States, of_group: NDArray[np.intp]) -> bool:
         """The program over groups and cuts, with offers added until none left out has a negative reduced cost; False if infeasible."""
         while True:
-            stack = Stack(self.small, grouped, of_group, self.cuts)
+            stack = Stack(self.small, grouped, of_group, self.templates, self.cuts)
             found = stack.solve()
             if not found.optimal:
                 everything = {w.name: dict.fromkeys(i for i, c in w.capacity.items() if c > 0) for w in self.problem.workloads}

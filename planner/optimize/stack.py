@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.optimize.audit import Duals
-from planner.optimize.evaluate import Template, by_rows, template
+from planner.optimize.evaluate import Template, by_rows
 from planner.optimize.problem import Floats, Problem, States
 from planner.optimize.solve import Matrix, Solution, hand_over, live_handle, nothing_to_choose, read
 
@@ -27,10 +27,11 @@ class Stack:
     the cuts (Σ ω z of a family ≥ its cut), then for each group its hour and z ≥ cost.
     """
 
-    def __init__(self, problem: Problem, grouped: States, family: NDArray[np.intp], cuts: Sequence[Cut] = ()) -> None:
-        """Lay the program out; ``family`` (groups,) is the family of each group."""
+    def __init__(self, problem: Problem, grouped: States, family: NDArray[np.intp], templates: Mapping[int, Template],
+                 cuts: Sequence[Cut] = ()) -> None:
+        """Lay the program out; ``family`` (groups,) is the family of each group; ``templates`` as for all states."""
         self.problem, self.grouped, self.family, self.cuts = problem, grouped, family, cuts
-        self.templates = {int(p): template(problem, grouped, int(p)) for p in np.unique(grouped.price)}
+        self.templates = templates
         self.products, extra = len(problem.products), int(bool(cuts))
         cost, lower = [np.array([problem.fee_usd(b) for b in problem.products])], [np.zeros(self.products)]
         self.column_of: dict[int, tuple[NDArray[np.intp], int]] = {}
