@@ -10,48 +10,57 @@ from numpy.typing import NDArray
 
 from planner.optimize.problem import Floats, States
 
+SAMPLE = 40_000  # rows from which the cuts are found; all rows are then dealt by them
+
 
 def group_by_load(load: Floats, weight: Floats, groups: int) -> NDArray[np.intp]:
-    """Group of each row of ``load`` (k, workloads): repeated weighted-median cuts along the widest direction; ≤ ``groups`` groups.
+    """Group of each row of ``load`` (k, workloads): repeated cuts at the mean of the widest direction; ≤ ``groups`` groups.
 
     Rows equal in load never part. Loads are scaled by their weighted spread, so that no workload dominates by its unit.
     """
     member = np.zeros(len(load), dtype=np.intp)
     if len(load) < 2 or groups < 2:
         return member
-    mean = np.average(load, axis=0, weights=weight)
-    spread = np.sqrt(np.average((load - mean) ** 2, axis=0, weights=weight))
-    scaled = load / np.where(spread > 0, spread, 1.0)
-    queue = [(_badness(scaled, weight), np.arange(len(load)))]
-    final: list[NDArray[np.intp]] = []
-    while queue and len(queue) + len(final) < groups:
-        at = max(range(len(queue)), key=lambda j: queue[j][0])
-        badness, rows = queue.pop(at)
-        if badness <= 0:
-            final.append(rows)
-            continue
-        queue += [(_badness(scaled[part], weight[part]), part) for part in _halves(scaled, weight, rows)]
-    for number, rows in enumerate([*final, *(rows for _, rows in queue)]):
-        member[rows] = number
+    stride = -(-len(load) // SAMPLE)
+    part, hours = load[::stride], weight[::stride]
+    spread = np.sqrt(np.average((part - np.average(part, axis=0, weights=hours)) ** 2, axis=0, weights=hours))
+    scale = np.where(spread > 0, spread, 1.0)
+    leaves: list[_Leaf] = [_Leaf(np.arange(len(part)), np.arange(len(load)), part / scale, hours)]
+    while len(leaves) < groups:
+        at = max(range(len(leaves)), key=lambda j: leaves[j].badness)
+        if leaves[at].badness <= 0:
+            break
+        leaves += leaves.pop(at).halves(load)
+    for number, leaf in enumerate(leaves):
+        member[leaf.rows] = number
     return member
 
 
-def _badness(load: Floats, weight: Floats) -> float:
-    """Weighted sum of absolute deviations in the widest direction."""
-    if len(load) < 2 or (load == load[:1]).all():
-        return 0.0
-    mean = np.average(load, axis=0, weights=weight)
-    return float(np.max(weight @ np.abs(load - mean)))
+class _Leaf:
+    """Rows of one group: those of the sample (``seen``) say where to cut, all of them (``rows``) are dealt."""
 
+    def __init__(self, seen: NDArray[np.intp], rows: NDArray[np.intp], scaled: Floats, weight: Floats) -> None:
+        self.seen, self.rows, self.scaled, self.weight = seen, rows, scaled, weight
+        self.axis, self.cut, self.badness = 0, 0.0, 0.0
+        part, hours = scaled[seen], weight[seen]
+        if len(seen) > 1 and (part != part[:1]).any():
+            mean = (hours @ part) / hours.sum()
+            off = hours @ np.abs(part - mean)
+            self.axis, self.badness = int(np.argmax(off)), float(off.max())
+            column = part[:, self.axis]
+            low, high = column[column <= mean[self.axis]], column[column > mean[self.axis]]
+            # half-way between two loads that occur, so that equal loads stay together; rounding can leave one side empty
+            self.cut = float(low.max() + high.min()) / 2 if len(low) and len(high) else float(column.min())
 
-def _halves(load: Floats, weight: Floats, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    part, w = load[rows], weight[rows]
-    mean = np.average(part, axis=0, weights=w)
-    axis = int(np.argmax(w @ np.abs(part - mean)))
-    low = part[:, axis] <= mean[axis]
-    if low.all() or not low.any():
-        low = part[:, axis] < part[:, axis].max()
-    return rows[low], rows[~low]
+    def halves(self, load: Floats) -> list["_Leaf"]:
+        """The two groups below and above the cut."""
+        column, stride = self.scaled[self.seen, self.axis], -(-len(load) // len(self.scaled))
+        below = column <= self.cut
+        example = self.seen[below][np.argmax(column[below])]
+        bound = load[example * stride, self.axis]  # in the units of the load: scaling could round differently
+        every = load[self.rows, self.axis] <= bound
+        return [_Leaf(self.seen[below], self.rows[every], self.scaled, self.weight),
+                _Leaf(self.seen[~below], self.rows[~every], self.scaled, self.weight)]
 
 
 def aggregate(states: States, member: NDArray[np.intp]) -> States:
