@@ -119,6 +119,7 @@ def test_burstable_machines_count_at_their_baseline():
     ({"memory_gib": 100}, BIG, "too little memory", "64 GiB of 100.5 GiB needed"),
     ({"vcpus_per_request": 32}, BIG, "too little CPU", "16 vCPUs of 32 needed"),
     ({"archs": ("arm64",)}, BIG, "architecture", "x86_64"),
+    ({}, Machine("gpu_cloud", "r", "bare", "", "x86_64", math.nan, 64.0), "not known", "nan vCPUs"),
     ({}, Machine("aws", "r", "g5.xlarge", "g5", "x86_64", 4.0, 16.0, accelerator="A10G", accelerators=1.0), "accelerators", "1 × A10G"),
 ])
 def test_excuses_name_their_gap(parameters, machine, reason, gap):

@@ -141,7 +141,8 @@ def _factors(service: Service, sized: _Sized, common: Sequence[Factor]) -> list[
     target = service.autoscaling.target_utilization
     if target is None:
         return [*common, Factor("model_error", model_error_factor(sized.error_share), sized.deployment.model.basis)]
-    reached = min(target / sized.goodput.utilization, 1.0)
+    use = sized.goodput.utilization
+    reached = min(target / use, 1.0) if use > 0 else target  # a utilization nobody knows is taken as full
     return [*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured")]
 
 

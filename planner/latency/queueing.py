@@ -213,6 +213,8 @@ class Queue(BaseModel):
             return Excuse("architecture not supported by the service", f"{machine.arch}, the service runs on {', '.join(self.archs)}")
         if machine.accelerator:
             return Excuse("has accelerators the service does not use", f"{machine.accelerators:g} × {machine.accelerator}")
+        if not (math.isfinite(machine.vcpus) and math.isfinite(machine.memory_gib)):
+            return Excuse("its vCPUs or memory are not known", f"{machine.vcpus:g} vCPUs, {machine.memory_gib:g} GiB in the catalog")
         if machine.baseline_share < 1 and self.burstable == "exclude":
             return Excuse("burstable types are excluded", f"sustains {machine.baseline_share:.0%} of its vCPUs")
         return None

@@ -77,7 +77,33 @@ def simpy_rate(requests: int) -> float:
     return requests / timed(run)
 
 
+def sizing() -> None:
+    """Three queueing services on every machine of one region."""
+    import numpy as np
+    import pandas as pd
+
+    from planner.capacity import size
+    from planner.catalog import Catalog
+    from planner.load import Load, ServiceLoad
+    from planner.scenario import Scenario
+
+    text = "".join(f"""
+  s{i}:
+    traffic: none.csv
+    latency: {{model: queue, service_time_s: 0.02, service_scv: {scv}}}
+    objective: {{latency_p99_s: 0.3}}""" for i, scv in enumerate((1, 0.5, 3)))
+    head = "name: bench\nstart: 2027-01-01\nhorizon_h: 8760\nproviders: [aws]\nregions: [us-east-1]\nservices:"
+    scenario = Scenario.from_yaml(head + text)
+    catalog = Catalog.read("aws", regions=["us-east-1"])
+    ts = pd.date_range("2027-01-01", periods=8760, freq="h", tz="UTC", unit="us")
+    load = Load(ts, np.ones(8760), {n: ServiceLoad(np.full((200, 8760), 50, dtype=np.float32)) for n in scenario.services})
+    start = time.process_time()
+    rows = len(size(scenario, catalog, load).frame)
+    print(f"three services on {rows // 3:,} machines: {time.process_time() - start:.2f} s the first time")
+
+
 def main() -> None:
+    sizing()
     ours_rate = ours(10_000_000, Pool(POISSON, SERVERS))
     print(f"M/M/8 FCFS, one queue: {ours_rate:.3g} requests/s a core")
     for name, rate in (("ciw", ciw_rate), ("simpy", simpy_rate)):

@@ -20,6 +20,8 @@ ANY_TOKEN = {"ttft_p95_s": 1.0, "tpot_p95_s": 0.08}
 POINTS = [{"arrival_rate_rps": r, "latency_p50_s": 0.02 * k, "latency_p95_s": 0.05 * k, "latency_p99_s": 0.09 * k}
           for r, k in ((10, 1.0), (40, 1.2), (80, 2.0), (100, 9.0))]
 
+CLOSED = [{**p, "concurrency": n} for n, p in zip((1, 4, 16, 64), POINTS, strict=True)]
+
 # (model, its parameters, a machine it fits, an objective it can meet): at least one for each registered model
 CASES = {
     "queue-mmc": ("queue", {"service_time_s": 0.05}, CPU, ANY_LATENCY),
@@ -33,6 +35,7 @@ CASES = {
     "queue-shared": ("queue", {"service_time_s": 0.02, "discipline": "ps"}, CPU, ANY_LATENCY),
     "queue-heavy": ("queue", {"service_time_s": 0.01, "service_scv": 12}, CPU, ANY_LATENCY),
     "accelerated": ("accelerated", {"workload": "resnet50"}, GPU, ANY_LATENCY),
+    "measured-closed": ("measured", {"machines": {"m7i.4xlarge": CLOSED}}, CPU, ANY_LATENCY),
     "batching": ("batching", {"machines": {"H100-SXM-80GB": {"setup_s": 0.02, "each_s": 0.004}}}, GPU, ANY_LATENCY),
     "llm": ("llm", {"weights": "llama-3.1-8b"}, GPU, ANY_TOKEN),
 }
