@@ -101,9 +101,11 @@ class TrafficSource(_Part):
     ``columns`` maps the planner's column names (``ts arrival_rate_rps input_tokens output_tokens``) to the file's.
     ``value`` says what the value column counts: requests a second, or requests in each interval.
     ``holidays`` is a country (``DE``) or subdivision (``DE-BE``) code.
+    ``requests`` is a log of single requests of the same service, for joint token lengths and the spread of arrivals.
     """
 
     file: str = Field(min_length=1)
+    requests: str | None = None
     format: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
     value: Literal["requests_per_s", "requests_per_interval"] | None = None
@@ -347,12 +349,19 @@ class Scenario(_Part):
 
     def traffic_file(self, service: str) -> Path:
         """The history file of a service: looked for beside the scenario, then one folder up. Raises :class:`ScenarioError`."""
-        written = Path(self.services[service].traffic.file)
+        return self._beside(service, "traffic", Path(self.services[service].traffic.file))
+
+    def request_file(self, service: str) -> Path | None:
+        """The request log of a service, looked for as the history; ``None`` if it names none. Raises :class:`ScenarioError`."""
+        written = self.services[service].traffic.requests
+        return None if written is None else self._beside(service, "traffic.requests", Path(written))
+
+    def _beside(self, service: str, key: str, written: Path) -> Path:
         folder = self.folder or Path()
         for place in (folder, folder.parent):
             if (place / written).is_file():
                 return place / written
-        raise ScenarioError(f"services.{service}.traffic: no file {written} beside the scenario. "
+        raise ScenarioError(f"services.{service}.{key}: no file {written} beside the scenario. "
                             "Give a path relative to the scenario file", where=self.name)
 
     @property
