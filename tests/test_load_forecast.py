@@ -52,6 +52,22 @@ def test_shape_follows_the_users_wall_clock_through_daylight_saving():
     assert noon[0] == pytest.approx(10 * 2.2, rel=0.05)
 
 
+def test_public_holidays_are_planned_as_sundays():
+    plain, known = (forecast(history(berlin(12), "2026-06-01T00:00Z", holidays=h), scenario()) for h in (None, "DE"))
+    local = plain.ts.tz_convert("Europe/Berlin")
+    may_day = (local.strftime("%m-%d") == "05-01") | (local.strftime("%m-%d") == "05-06")  # Saturday; Ascension, a Thursday
+    assert known.quantile("web", 0.5)[may_day].mean() < 0.75 * plain.quantile("web", 0.5)[may_day].mean()
+    usual = local.strftime("%m-%d") == "06-16"
+    np.testing.assert_allclose(known.quantile("web", 0.5)[usual], plain.quantile("web", 0.5)[usual], rtol=0.05)
+
+
+def test_a_shifted_level_is_flagged():
+    rate = berlin(12)
+    rate[-168:] *= 2.5
+    assert any("times the four before" in n for n in forecast(history(rate, "2026-06-01T00:00Z"), scenario(100)).notes)
+    assert not any("times the four before" in n for n in forecast(history(berlin(12), "2026-06-01T00:00Z"), scenario(100)).notes)
+
+
 def test_same_seed_same_bytes_other_seed_other_paths(web):  # law 52
     a, b, c = (forecast(web, scenario(500), paths=20, seed=s).services["web"].arrival_rate_rps for s in (3, 3, 4))
     assert a.tobytes() == b.tobytes()

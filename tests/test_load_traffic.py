@@ -152,6 +152,17 @@ def test_a_request_log_gives_rate_lengths_and_gaps():
     assert traffic.arrival_scv == pytest.approx(1.2, rel=0.1)  # the generator's gamma gaps
 
 
+def test_a_request_log_beside_the_history_gives_its_lengths(tmp_path):
+    folder = data_path("traffic")
+    traffic = read_traffic(TrafficSource(file="chat.csv", requests="chat_requests.csv"), folder=folder)
+    plain = read_traffic(folder / "chat.csv")
+    np.testing.assert_array_equal(traffic.arrival_rate_rps, plain.arrival_rate_rps)
+    assert traffic.tokens is not None
+    assert (traffic.tokens.basis, traffic.arrival_basis) == ("measured", "measured")
+    with pytest.raises(TrafficError, match="no log of single requests"):
+        read_traffic(TrafficSource(file="chat.csv", requests="web.csv"), folder=folder)
+
+
 def test_mean_lengths_spread_into_a_mix_with_those_means():
     traffic = read_traffic(data_path("traffic", "chat.csv"))
     frame = pd.read_csv(data_path("traffic", "chat.csv"))

@@ -24,6 +24,7 @@ LEADS = 672
 LEVELS = (0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99, 0.998)
 LEVEL_MEMORY = 0.9  # correlation of the level error from one week to the next
 YEARLY_DAYS = 550
+SHIFT = 1.5
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -116,7 +117,23 @@ def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
     yearly, notes = _yearly(grid)
     first = grid.first + len(grid.y)
     weeks, start = _weeks(cast, first)
-    return Outlook(zone, country, first, table, weeks, start, yearly, notes)
+    return Outlook(zone, country, first, table, weeks, start, yearly, notes + _flags(cast))
+
+
+def _flags(cast: Backcast) -> tuple[str, ...]:
+    """Sentences on what makes the end of the history unlike the weeks before."""
+    if len(cast.y) < 5 * WEEK:
+        return ()
+    weeks = cast.y[-5 * WEEK:].reshape(5, WEEK)
+    before, now = float(np.median(weeks[:4].mean(axis=1))), float(weeks[4].mean())
+    found = []
+    if now > SHIFT * before or before > SHIFT * now:
+        found.append(f"the last week is {now / before if before > 0 else float('inf'):.2f} times the four before: if that was an event, "
+                     "end the history before it, if it stays, name the new level as an event")
+    top = float(np.median(np.sort(weeks[:4], axis=1)[:, -1]))
+    if weeks[4].max() > 3 * top > 0:
+        found.append(f"the last week holds a burst of {weeks[4].max() / top:.1f} times the usual weekly peak")
+    return tuple(found)
 
 
 def _weeks(cast: Backcast, now: int) -> tuple[Floats, Ints]:

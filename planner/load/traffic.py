@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ import pandas as pd
 from planner.errors import TrafficError
 from planner.load import bursts
 from planner.load.formats import TRAFFIC_FORMATS, Raw, TrafficFormat
-from planner.load.formats.base import Floats
+from planner.load.formats.base import Floats, Requests
+from planner.load.formats.table import TABLE
 from planner.load.grid import Grid, regular
 from planner.load.quality import Quality
 from planner.scenario import Scenario, TrafficSource
@@ -107,6 +108,8 @@ def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | Non
     path = _existing(Path(folder or "") / spec.file)
     quality = Quality(str(path))
     raw = _format_of(path, spec).read(path, spec, quality)
+    if spec.requests is not None:
+        raw = replace(raw, requests=_request_log(Path(folder or "") / spec.requests, spec, quality))
     grid = _trim(regular(raw, spec.gaps, str(path), quality), raw.complete, quality)
     if not np.isfinite(grid.rate_rps).any():
         raise TrafficError("no bucket of the history holds a value", where=path, remedy="Export the history again")
@@ -118,7 +121,22 @@ def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
     found = {}
     for name, service in scenario.services.items():
         path = scenario.traffic_file(name)
-        found[name] = read_traffic(service.traffic.model_copy(update={"file": str(path.resolve())}))
+        log = scenario.request_file(name)
+        update = {"file": str(path.resolve()), "requests": None if log is None else str(log.resolve())}
+        found[name] = read_traffic(service.traffic.model_copy(update=update))
+    return found
+
+
+def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
+    """Single requests of the same service: their lengths and gaps, not their rate."""
+    path = _existing(path)
+    own = Quality(str(path))
+    found = TABLE.read(path, TrafficSource(file=str(path), time_zone=spec.time_zone), own).requests
+    if found is None:
+        raise TrafficError("this is no log of single requests", where=path,
+                           remedy="Give columns ts, input_tokens, output_tokens, one row a request")
+    quality.lines += own.lines
+    quality.add("noted", len(found.at_s), f"single requests in {path.name} give the token lengths and the spread of arrivals")
     return found
 
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from planner.errors import TrafficError
-from planner.load import forecast, read_traffic
+from planner.load import forecast, forecast_quantiles, read_traffic
+from planner.load.backtest import score
 from planner.scenario import Scenario, TrafficSource
 
 
@@ -55,3 +56,28 @@ def test_gauges_are_refused_as_demand_by_default(manifest):
     for _, row in rows[rows["value_column"].str.contains("percent|bytes|_mw")].iterrows():
         with pytest.raises(TrafficError):
             read_traffic(folder / row["hourly_file"])
+
+
+def level(scores: pd.DataFrame, column: str, against: str, horizon: int, small: float = 0.0) -> float:
+    """Geometric mean over series of (score + small) / (naive + small)."""
+    part = scores[scores["horizon_h"] == horizon]
+    return float(np.exp(np.log((part[column] + small) / (part[against] + small)).mean()))
+
+
+@pytest.mark.slow
+def test_forecasts_beat_the_weekly_naive_by_the_stated_margins(manifest):
+    folder, rows = manifest
+    tables = []
+    for _, row in rows.iterrows():
+        frame = pd.read_csv(folder / row["hourly_file"], usecols=["timestamp", row["value_column"]])
+        y = pd.Series(frame[row["value_column"]].to_numpy(float), index=pd.to_datetime(frame["timestamp"]).dt.tz_localize(None)).asfreq("h")
+        y.attrs = {k: row[k] for k in ("id", "unit", "kind", "tz", "clock")}
+        tables.append(score(y, forecast_quantiles).assign(id=row["id"]))
+    scores = pd.concat(tables)
+    for horizon, wql, peak in ((24, 0.79, 0.90), (168, 0.80, 1.05), (672, 0.84, 1.0)):
+        part = scores[scores["horizon_h"] == horizon]
+        assert level(scores, "wql", "naive_wql", horizon) <= wql
+        assert level(scores, "peak_loss", "naive_peak_loss", horizon, 0.01) <= peak
+        assert 0.975 <= part["coverage_99_share"].mean() <= 0.995
+        assert part["peak_exceeded_share"].mean() <= 0.15
+        assert part["wql_ratio"].max() <= 1.5
