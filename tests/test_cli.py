@@ -34,7 +34,7 @@ limits: {instance_types: [m6a.xlarge, c6g.2xlarge]}
 
 def traffic(hours=24 * 28, **changes):
     ts = pd.date_range("2026-11-02", periods=hours, freq="h", tz="UTC")
-    rate = 200 + 150 * np.sin(np.arange(hours) * np.pi / 12) + np.arange(hours) % 7
+    rate = (200 + 150 * np.sin(np.arange(hours) * np.pi / 12)) * np.random.default_rng(3).gamma(100, 0.01, hours)
     return pd.DataFrame({"ts": ts.strftime("%Y-%m-%dT%H:%MZ"), "arrival_rate_rps": rate} | changes)
 
 

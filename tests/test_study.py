@@ -10,7 +10,7 @@ import test_cli
 
 from planner import export
 from planner.data import data_path
-from planner.errors import InfeasiblePlan
+from planner.errors import CatalogError, InfeasiblePlan
 from planner.scenario import Scenario
 from planner.study import run, sweep
 
@@ -93,3 +93,30 @@ def test_bundled_scenarios_read_back(name):
     assert Scenario.from_yaml(scenario.to_yaml(), folder=scenario.folder) == scenario
     for service in scenario.services:
         assert scenario.traffic_file(service).is_file()
+
+
+HELD = {"commitment": "aws/us-east-1/m6a.xlarge/standard_ri/1y/none", "quantity": 3, "region": "us-east-1"}
+
+
+def test_commitments_already_held_are_used_and_paid(small, study):
+    held = run(small.replace(existing=[{**HELD, "end": "2027-06-01"}]), paths=10)
+    cost = held.plan.cost
+    fee = 3 * 0.11431 * 72  # what three cost an hour, used or not
+    own = cost[cost["commitment"] != ""]
+    assert own["effective_cost_usd"].sum() == pytest.approx(fee, rel=1e-6)
+    assert own["billed_cost_usd"].sum() == pytest.approx(own["effective_cost_usd"].sum(), rel=1e-9)
+    row = held.plan.commitments.iloc[0]
+    assert row["commitment"].endswith("(held)")
+    assert row["start"] < study.load.ts[0] < row["end"]
+    assert held.plan.coverage["instances"].max() == 3.0
+    paid = cost.loc[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand"), "effective_cost_usd"].sum()
+    before = study.plan.cost.loc[study.plan.cost["charge"] == "compute", "effective_cost_usd"].sum()
+    assert paid < before
+    assert held.plan.total_usd == pytest.approx(held.plan.objective_usd, rel=1e-6)
+
+
+def test_commitments_that_cannot_be_counted_are_said(small):
+    ends = run(small.replace(existing=[{**HELD, "end": "2027-01-06"}]), paths=10)
+    assert any("end inside the horizon" in note for note in ends.plan.notes)
+    with pytest.raises(CatalogError, match="no such commitment"):
+        run(small.replace(existing=[{**HELD, "commitment": "aws/nothing", "end": "2027-06-01"}]), paths=10)

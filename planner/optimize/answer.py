@@ -84,6 +84,9 @@ def _commitment(scenario: Scenario, market: Market, signed: Signed, index: int, 
     term, quantity = market.terms[index], signed.held[index]
     start = pd.Timestamp(scenario.start_utc)
     end = start + pd.DateOffset(months=term.term_months)
+    if term.end is not None:
+        end = pd.Timestamp(term.end).tz_localize(scenario.time_zone).tz_convert("UTC")
+        start = end - pd.DateOffset(months=term.term_months)
     hours = (end - start) / pd.Timedelta(hours=1)
     prices = {c.kind: c.on_demand for found in market.candidates.values() for c in found}
     ratio = max(prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan)))

@@ -15,7 +15,7 @@ from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.errors import CatalogError, SolverError
 from planner.load import Load
-from planner.optimize.grid import TINY, Floats, Grid, price_factor
+from planner.optimize.grid import HELD, TINY, Floats, Grid, price_factor
 from planner.optimize.ledger import Ledger, Price
 from planner.optimize.metered import add_metered
 from planner.scenario import Scenario
@@ -88,7 +88,8 @@ class _Rates:
     def committed(self, name: str, pool: Mapping[str, str], family: str, on_demand_usd: float) -> Price:
         """Effective price of an instance-hour under a commitment: its own rate, or the discounted on-demand price."""
         c = self._commitments
-        rows = c[(c["commitment"] == name) & (c["provider"] == pool["provider"]) & (c["region"].isin([pool["region"], "", "global"]))]
+        here = c["region"].isin([pool["region"], "", "global"])
+        rows = c[(c["commitment"] == name.removesuffix(HELD)) & (c["provider"] == pool["provider"]) & here]
         for scope in (pool["resource"], family):  # the narrowest scope that fits wins
             narrow = rows[(rows["scope"] == scope)]
             if len(narrow):

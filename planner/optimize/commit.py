@@ -76,11 +76,11 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
     model = build(problem, states)
     found = solve(model.lp)
     if not found.optimal:
-        return Signed({}, menus, {}, np.nan)
+        return Signed({i: t.held for i, t in enumerate(market.terms) if t.held}, menus, {}, np.nan)
     index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms)}
     amounts = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
     shares = _shares(market, model.hours, states.weight_h, found)
-    held = {i: a for i, a in amounts.items() if a > 1e-9}
+    held = {i: a for i, a in amounts.items() if a > 1e-9} | {i: t.held for i, t in enumerate(market.terms) if t.held}
     ordered = {s: _sorted(loads[s], load.weight_h) for s in loads}
 
     def expected(trial: Mapping[int, float]) -> float:
@@ -89,7 +89,7 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
 
     def affordable(trial: Mapping[int, float]) -> bool:
         budget = scenario.limits.upfront_budget_usd
-        return budget is None or sum(a * _cash(market, i) for i, a in trial.items()) <= budget * (1 + 1e-9)
+        return budget is None or sum(a * _cash(market, i) for i, a in trial.items() if not market.terms[i].held) <= budget * (1 + 1e-9)
 
     return Signed(_whole(market, held, expected, affordable), menus, shares, found.bound)
 
@@ -133,11 +133,12 @@ def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[i
     """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
     spend = [i for i in held if market.terms[i].category == "Spend"]
     step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else 1.0 for i, a in held.items()}
-    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
+    fixed = {i: a for i, a in held.items() if market.terms[i].held}
+    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()} | fixed
     value, tries, sweep = expected(best), 0, True
     while sweep and tries < MOST_TRIALS:
         moved = False
-        for i in best:
+        for i in [k for k in best if k not in fixed]:
             for move in (step[i], -step[i]):
                 while tries < MOST_TRIALS:
                     trial = {**best, i: round(best[i] + move, 9)}

@@ -16,6 +16,7 @@ from planner.scenario import Scenario
 Floats = NDArray[np.float64]
 POOL = ["service", "provider", "region", "instance_type", "deployment"]
 TINY = 1e-6
+HELD = " (held)"  # after the name of a commitment that was signed before the plan
 
 
 def price_factor(scenario: Scenario, provider: str, family: str = "", service: str = "") -> float:

@@ -5,6 +5,7 @@ left off the short list; the reason stands in ``plan.excuses``.
 """
 
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,12 @@ import pandas as pd
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
-from planner.errors import InfeasiblePlan
+from planner.errors import CatalogError, InfeasiblePlan
 from planner.load import Load
-from planner.optimize.grid import Months, price_factor
+from planner.optimize.grid import HELD, Months, price_factor
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Rules
-from planner.scenario import Scenario
+from planner.scenario import Existing, Scenario
 
 PLACE = ["provider", "region", "instance_type"]
 KEPT_BY_RATIO = 3
@@ -65,6 +66,8 @@ class Term:
     usd_per_h: float
     upfront_share: float
     units: dict[str, float]
+    held: float = 0.0  # units already signed: they cost the same whether used or not
+    end: date | None = None
 
     @property
     def unit(self) -> str:
@@ -86,7 +89,7 @@ class Market:
 def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
     """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
     table = _table(scenario, load, capacity, catalog)
-    terms = _terms(scenario, catalog, table)
+    terms = [*_held(scenario, catalog, table), *_terms(scenario, catalog, table)]
     candidates = {}
     for service in scenario.services:
         usable = table[(table["service"] == service) & (table["excuse"] == "")]
@@ -179,9 +182,7 @@ def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Te
     limits, rows = scenario.limits, catalog.commitments
     allowed = (rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments)
     rows = rows[allowed & (rows["basis"] != "vendor_maximum")]
-    priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
-    kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
-    by_type = {str(k): g for k, g in kinds.groupby("instance_type")}
+    kinds, by_type = _kinds(table)
     found = []
     known = set(by_type)
     for row in rows.to_dict("records"):
@@ -191,6 +192,38 @@ def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Te
         if len(covered):
             found += _term(scenario, row, covered)
     return _undominated(found)
+
+
+def _kinds(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Machines a commitment could cover, and the same by instance type."""
+    priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
+    kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
+    return kinds, {str(k): g for k, g in kinds.groupby("instance_type")}
+
+
+def counted(scenario: Scenario, held: Existing) -> bool:
+    """Whether a commitment already held lasts to the end of the horizon; one that ends inside it is not counted."""
+    return pd.Timestamp(held.end).tz_localize(scenario.time_zone) >= pd.Timestamp(scenario.end_utc)
+
+
+def _held(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
+    """Commitments already held, as terms of a fixed amount. Raises :class:`CatalogError` for a name the catalog does not know."""
+    kinds, by_type = _kinds(table)
+    found: list[Term] = []
+    for e in scenario.existing:
+        rows = catalog.commitments[catalog.commitments["commitment"] == e.commitment]
+        if e.region is not None:
+            rows = rows[rows["region"].isin([e.region, "global", "", "any"])]
+        if rows.empty:
+            raise CatalogError("the catalog knows no such commitment", where="existing", got=e.commitment,
+                               remedy="Take its name from: planner catalog existing, or planner catalog explain TYPE")
+        row = rows.to_dict("records")[0]
+        if not counted(scenario, e) or (row["scope_kind"] == "instance_type" and row["scope"] not in by_type):
+            continue
+        covered = _covered(row, kinds, by_type)
+        terms = _term(scenario, row, covered, sunk=True) if len(covered) else []
+        found += [replace(t, commitment=t.commitment + HELD, held=float(e.quantity), end=e.end) for t in terms[:1]]
+    return found
 
 
 def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -203,8 +236,8 @@ def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[str, pd.Dat
     return pd.DataFrame(near.loc[on])
 
 
-def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame) -> list[Term]:
-    text = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
+def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame, *, sunk: bool = False) -> list[Term]:
+    text: dict[str, Any] = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
     months, share = int(row["term_months"]), float(row["upfront_share"])
     share = 0.0 if np.isnan(share) else share
     if row["category"] == "Spend":
@@ -218,7 +251,7 @@ def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame) -> lis
         part = covered[(covered["provider"] == place[0]) & (covered["region"] == place[1])]
         cheapest = float(part["on_demand"].max())
         usd = rate * price_factor(scenario, place[0], str(part["family"].iloc[0]))
-        if rate > 0 and usd < cheapest and row["scope_kind"] == "instance_type":
+        if rate > 0 and (usd < cheapest or sunk) and row["scope_kind"] == "instance_type":
             pool = f"{place[0]}/{place[1]}/{row['scope']}"
             found.append(Term(**{**text, "region": place[1]}, term_months=months, pool=pool, usd_per_h=usd, upfront_share=share,
                               units={str(k): 1.0 for k in part["kind"]}))
@@ -272,7 +305,7 @@ def _best_committed(usable: pd.DataFrame, terms: list[Term]) -> Floats:
     best: dict[str, float] = {}
     for t in terms:
         for kind, units in t.units.items():
-            best[kind] = min(best.get(kind, np.inf), units * t.usd_per_h)
+            best[kind] = min(best.get(kind, np.inf), 0.0 if t.held else units * t.usd_per_h)
     return np.array([best.get(k, np.nan) for k in usable["kind"]])
 
 

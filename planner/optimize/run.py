@@ -13,8 +13,8 @@ from planner.optimize import answer, explain
 from planner.optimize.bill import bill
 from planner.optimize.build import fill, problem_of
 from planner.optimize.commit import GROUPS, Signed, sign
-from planner.optimize.grid import Months
-from planner.optimize.market import Market, read_market
+from planner.optimize.grid import HELD, Months
+from planner.optimize.market import Market, counted, read_market
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Ints, Steps
 from planner.optimize.reduce import aggregate, groups_of
@@ -59,7 +59,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=_notes(load, market, signed), time_zone=scenario.time_zone)
+                notes=_notes(scenario, load, market, signed), time_zone=scenario.time_zone)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
@@ -151,8 +151,12 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
                                           "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
 
 
-def _notes(load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
+def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
     notes = [f"Commitments were chosen for the expected cost over {load.paths} load paths; the cost range values them on the same paths."]
+    counting = {t.commitment.removesuffix(HELD) for t in market.terms if t.held}
+    notes += [f"{e.quantity:g} of {e.commitment}, already held, "
+              + ("end inside the horizon and are" if not counted(scenario, e) else "fit no machine that is on the short list and are")
+              + " left out: neither their cost nor their cover is counted" for e in scenario.existing if e.commitment not in counting]
     if not market.terms:
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
     elif not signed.held:
