@@ -92,7 +92,7 @@ def test_a_wrong_model_is_refused_with_the_nearest_name():
 @given(ttft=st.floats(0.2, 3.0), tpot=st.floats(0.012, 0.2), q=st.sampled_from(["p50", "p90", "p99"]),
        accelerator=st.sampled_from(["L40S", "H100-SXM-80GB"]), scv=st.sampled_from([1.0, 4.0]))
 def test_goodput_and_latency_are_inverse(ttft, tpot, q, accelerator, scv):
-    """Laws 27 and 28: every bound holds at the goodput, and the binding one breaks a little above it."""
+    """Laws 36 and 37: every bound holds at the goodput, and the binding one breaks a little above it."""
     model = replicas(accelerator, arrivals=Arrivals(scv, CHAT.tokens))["bf16 tp1"].model
     objective = Objective(**{f"ttft_{q}_s": ttft, f"tpot_{q}_s": tpot})
     found = model.goodput_rps(objective)
@@ -108,11 +108,13 @@ def test_goodput_and_latency_are_inverse(ttft, tpot, q, accelerator, scv):
 @settings(max_examples=20, deadline=None)
 @given(metric=st.sampled_from(["ttft", "tpot", "latency"]), quantile=st.floats(0.3, 0.99), hit=st.floats(0.0, 0.8))
 def test_latency_grows_with_the_rate_and_falls_with_replicas(metric, quantile, hit):
+    """Laws 27, 33 and 40."""
     model = replicas("A100-SXM-80GB", prefix_cache_hit_share=hit)["bf16 tp1"].model
     rates = np.linspace(0.01, 60.0, 80)
     one, two = model.latency_s(rates, 1, quantile, metric), model.latency_s(rates, 2, quantile, metric)
     assert (np.diff(one[np.isfinite(one)]) >= -1e-6 * one[0]).all()
     assert (two <= one * (1 + 1e-9)).all()
+    assert (model.latency_s(rates, 1, min(quantile + 0.005, 0.995), metric) >= one).all()
     assert np.isinf(one[-1])
 
 
@@ -167,6 +169,9 @@ def test_a_model_too_large_for_a_machine_may_span_several():
 
 
 def test_slices_serve_in_proportion():
+    excuse = LlmService(weights="llama-3.1-8b").deployments(machine("L4", 0.5, 11.18), CHAT)
+    assert isinstance(excuse, Excuse)
+    assert "0.5 × L4" in excuse.reason
     whole, half = replicas("RTX-PRO-6000", 1), replicas("RTX-PRO-6000", 0.5)
     assert half["bf16 tp1"].instances_per_replica == 1.0
     assert half["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps < whole["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps

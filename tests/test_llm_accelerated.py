@@ -92,7 +92,7 @@ def test_what_is_not_known_is_excused_or_refused():
 @settings(max_examples=20, deadline=None)
 @given(limit=st.floats(0.005, 2.0), q=st.sampled_from(["p50", "p95", "p99"]), items=st.sampled_from([1.0, 16.0]))
 def test_goodput_and_latency_are_inverse(limit, q, items):
-    """Laws 27 and 28."""
+    """Laws 27, 36, 37 and 40."""
     model = one("L4", items_per_request=items).model
     objective = Objective(**{f"latency_{q}_s": limit})
     found = model.goodput_rps(objective)

@@ -120,7 +120,7 @@ def test_reports_are_finite_and_worsen_with_load(mode):
 
 
 def test_closed_loop_obeys_littles_law():
-    """Law 27: clients = throughput × (TTFT + (o−1)·TPOT)."""
+    """Law 38: clients = throughput × (TTFT + (o−1)·TPOT)."""
     plant, c = deployment()
     runs = runs_of([2.0, 20.0, 90.0])
     found = report(plant, c, runs)

@@ -158,11 +158,12 @@ class LlmService(BaseModel):
         sequences = self.max_sequences or default_sequences(visible)
         budget = memory(self.architecture, precision, visible, tensor_parallel=layout.tensor_parallel,
                         pipeline_parallel=layout.pipeline_parallel, utilization=self.memory_utilization, max_sequences=sequences)
-        fits = self._slots(budget, chip, precision, layout, mix, float(sequences))
+        share = min(machine.accelerators, 1.0)
+        fits = self._slots(budget, chip, share, precision, layout, mix, float(sequences))
         if isinstance(fits, Excuse):
             return fits
         condition = Condition(self.architecture, chip, precision, self.engine, layout)
-        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, layout, min(machine.accelerators, 1.0))
+        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, layout, share)
         fitted, sigma = self._constants(condition), band(condition).tpot
         if self.benchmark is not None and self._is_own(condition):
             points = read_llm_benchmark(self.benchmark.file)
@@ -170,11 +171,11 @@ class LlmService(BaseModel):
         draft = Draft(self.speculation.draft_tokens, self.speculation.accepted_tokens,
                       self.speculation.draft_cost_share) if self.speculation else Draft()
         station = Station(plant, fitted, fits, mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens), draft=draft)
-        share = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
+        instances = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
         label = f"{precision} tp{layout.tensor_parallel}" + (f" pp{layout.pipeline_parallel}" if layout.pipeline_parallel > 1 else "")
-        return Deployment(share, label, LlmReplica(station, budget, sigma))
+        return Deployment(instances, label, LlmReplica(station, budget, sigma))
 
-    def _slots(self, budget: Memory, chip: Accelerator, precision: str, layout: Layout, mix: TokenMix,
+    def _slots(self, budget: Memory, chip: Accelerator, share: float, precision: str, layout: Layout, mix: TokenMix,
                sequences: float) -> float | Excuse:
         """Sequences that run at once, or what is missing for one of the longest."""
         model = self.architecture
@@ -185,7 +186,7 @@ class LlmService(BaseModel):
         split = model.kv_shards(layout.tensor_parallel) * layout.pipeline_parallel * GIB
         one = float(model.kv_bytes(longest, self.kv_precision)) / split
         if budget.kv_cache_gib < one:
-            return Excuse(f"{self.weights} in {precision} does not fit {layout.accelerators} × {chip.name}",
+            return Excuse(f"{self.weights} in {precision} does not fit {layout.accelerators * share:g} × {chip.name}",
                           f"{(one - budget.kv_cache_gib) * layout.accelerators:.1f} GiB missing")
         held = float(mix.weight @ model.kv_bytes(mix.input_tokens + 0.75 * mix.output_tokens, self.kv_precision)) / split
         return max(min(sequences, budget.kv_cache_gib / held) if held > 0 else sequences, 1.0)
