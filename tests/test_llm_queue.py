@@ -78,3 +78,17 @@ def test_thinning_a_fine_mix_keeps_means_and_tails():
     order = np.argsort(thin.input_tokens)
     upper = thin.input_tokens[order][np.searchsorted(np.cumsum(thin.weight[order]), 0.95)]
     assert upper == pytest.approx(float(np.quantile(fine.input_tokens, 0.95)), rel=0.08)
+
+
+@pytest.mark.parametrize("metric", ["ttft", "tpot", "latency"])
+def test_a_year_of_rates_is_answered_along_a_curve(metric):
+    st = station()
+    rates = np.linspace(0.0, 1.2, 2000) * largest_rate_rps(st, [])[0]
+    many, few = quantile_s(st, rates, 0.95, metric), quantile_s(st, rates[::25], 0.95, metric)
+    assert (np.isfinite(many[::25]) == np.isfinite(few)).all()
+    known = np.isfinite(few)
+    # where the batch is all but full a percentile jumps from the prompts to the wait for a slot within 1 % of the rate
+    calm = known & (rates[::25] < 0.95 * rates[np.isfinite(many)].max())
+    assert np.allclose(many[::25][calm], few[calm], rtol=0.005)
+    assert np.allclose(many[::25][known], few[known], rtol=0.25)
+    assert (np.diff(many[np.isfinite(many)]) >= -1e-12).all()

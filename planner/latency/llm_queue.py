@@ -19,6 +19,7 @@ _ROOT2 = np.sqrt(2.0)
 _NODES, _WEIGHTS = np.array([0.0, np.sqrt(3.0)]), np.array([5.0, 1.0]) / 6.0
 # cells of very fine token mixes: finest where percentiles are read
 _OUTPUT_EDGES = (0.3, 0.6, 0.8, 0.92, 0.98)
+_NODES_OF_A_CURVE = 320
 _INPUT_EDGES = (0.25, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985, 0.995)
 
 
@@ -36,7 +37,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Station:
-    """One replica and the requests it gets: its plant, constants, slots, token lengths; ``error`` scales all step times.
+    """One replica and the requests it gets: its plant, constants, slots, token lengths.
 
     ``cached_share`` of the prompt tokens is found in the prefix cache; prompts run in chunks of ``chunk_tokens``. A disaggregated
     station computes prompts on a second plant of the same kind, so that they do not interrupt decoding, and moves their attention
@@ -50,7 +51,6 @@ class Station:
     cached_share: float = 0.0
     scv: float = 1.0
     chunk_tokens: float = 8192.0
-    error: float = 1.0
     draft: Draft = Draft()
     disaggregated: bool = False
     transfer_s_per_token: float = 0.0
@@ -77,13 +77,13 @@ class Station:
         step = verified.seconds(batch)
         if self.draft.tokens:
             step = (step + self.draft.tokens * self.draft.cost_share * plain.seconds(batch)) / self.draft.accepted
-        return self.error * step
+        return step
 
     @cached_property
     def prompt_s(self) -> Array:
         """Accelerator seconds of each prompt of the mix, shape (k,)."""
         t = self.tokens.input_tokens
-        return self.error * prefill_s(self.plant, t * (1.0 - self.cached_share), self.constants, t * self.cached_share)
+        return prefill_s(self.plant, t * (1.0 - self.cached_share), self.constants, t * self.cached_share)
 
     @cached_property
     def mean_prompt_s(self) -> float:
@@ -211,6 +211,8 @@ def _wait_tail(state: Steady, t: Array) -> Array:
 def quantile_s(station: Station, arrival_rate_rps: ArrayLike, quantile: float, metric: str) -> Array:
     """Quantile of ``ttft``, ``tpot`` or ``latency`` [s] at each rate; inf where unstable."""
     rate = np.asarray(arrival_rate_rps, dtype=np.float64)
+    if rate.size > 2 * _NODES_OF_A_CURVE:
+        return _along_a_curve(station, rate, quantile, metric)
     state = steady(station, rate)
     low, high = np.full(rate.shape, 1e-5), np.full(rate.shape, 1e-3)
     for _ in range(40):
@@ -223,6 +225,20 @@ def quantile_s(station: Station, arrival_rate_rps: ArrayLike, quantile: float, m
         over = exceedance(station, state, metric, mid) > 1.0 - quantile
         low, high = np.where(over, mid, low), np.where(over, high, mid)
     return np.where(state.stable, high, np.inf)
+
+
+def _along_a_curve(station: Station, rate: Array, quantile: float, metric: str) -> Array:
+    """The quantile at many rates: log-linear between nodes at even steps of the batch, inf above the largest stable rate."""
+    top = largest_rate_rps(station, [])[0]
+    most = float(steady(station, np.array([top])).batch[0]) if station.mean_steps else top
+    # the wait for a slot grows steeply only where the batch is all but full
+    half = _NODES_OF_A_CURVE // 2
+    filled = most * np.concatenate([np.geomspace(1e-4, 0.85, half), 1.0 - np.geomspace(0.145, 1e-6, half)])
+    nodes = np.append(0.0, rate_at(station, filled) if station.mean_steps else filled)
+    values = quantile_s(station, nodes, quantile, metric)
+    known = np.isfinite(values)
+    found = np.exp(np.interp(rate, nodes[known], np.log(values[known])))
+    return np.where(rate <= nodes[known][-1] * (1.0 + 1e-9), found, np.inf)
 
 
 def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float]]) -> tuple[float, str]:
