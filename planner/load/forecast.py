@@ -96,6 +96,7 @@ def _service(name: str, service: Service, traffic: Traffic, outlook: Outlook, sc
     factor = growth.growth_factor(service.growth_share_per_year, ts, anchor, paths, rng)
     multiplier, added = growth.event_effects(service.events, ts, scenario.time_zone, paths, rng)
     rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)
+    rate[rate < 1e-9] = 0.0  # less than one request in thirty years is none
     share = _range_share(base, noisy, factor, multiplier, added)
     return ServiceLoad(rate, traffic.burst_factor, traffic.burst_basis, traffic.arrival_scv, traffic.arrival_basis, traffic.tokens, share)
 

@@ -157,6 +157,12 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tu
     notes += [f"{e.quantity:g} of {e.commitment}, already held, "
               + ("end inside the horizon and are" if not counted(scenario, e) else "fit no machine that is on the short list and are")
               + " left out: neither their cost nor their cover is counted" for e in scenario.existing if e.commitment not in counting]
+    first, last = pd.Timestamp(scenario.start_utc), pd.Timestamp(scenario.end_utc) + pd.Timedelta(days=1)
+    signed_terms = [market.terms[i] for i in signed.held]
+    longer = [t.commitment for t in signed_terms if not t.held and first + pd.DateOffset(months=t.term_months) > last]
+    if longer:
+        notes.append(f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
+                     "and the rest must be used or paid for nothing.")
     if not market.terms:
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
     elif not signed.held:
