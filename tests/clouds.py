@@ -87,7 +87,7 @@ class Aws(Cloud):
 
     def __init__(self, types=(), products=(), spot=(), plans=(), offers=()):
         self.types, self.products, self.spot, self.plans, self.offers = list(types), list(products), list(spot), list(plans), offers
-        self.held, self.held_plans, self.quotas = [], [], []
+        self.held, self.held_plans, self.quotas, self.scores = [], [], [], []
         super().__init__(_AwsTalk)
 
 
@@ -159,6 +159,7 @@ class _AwsTalk(Talk):
         known = {
             "DescribeInstanceTypes": (self.server.types, "InstanceTypes"),
             "DescribeSpotPriceHistory": (self.server.spot, "SpotPriceHistory"),
+            "GetSpotPlacementScores": (self.server.scores, "SpotPlacementScores"),
             "DescribeReservedInstances": (self.server.held, "ReservedInstances"),
         }
         found, name = known[action]

@@ -8,7 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from planner.catalog import Catalog, aws
-from planner.catalog.holdings import account_holdings, account_quota, instance_quota, read_holdings, with_price_list
+from planner.catalog.holdings import account_holdings, account_quota, instance_quota, read_holdings, spot_scores, with_price_list
 from planner.cli import main
 from planner.errors import CatalogError
 
@@ -86,6 +86,16 @@ def test_the_command_line_writes_what_a_scenario_takes(cloud, tmp_path):
     ]
     may = CliRunner().invoke(main, ["catalog", "quota", "--region", "us-east-1", "m6a.xlarge", "g6.xlarge"])
     assert yaml.safe_load(may.stdout) == {"limits": {"quota": {"m6a.xlarge": 16, "g6.xlarge": 2}}}
+
+
+def test_spot_placement_scores_are_asked_by_zone(cloud):
+    cloud.scores = [{"Region": "us-east-1", "AvailabilityZoneId": f"use1-az{k}", "Score": s} for k, s in ((1, 3), (2, 9))]
+    assert spot_scores(["us-east-1"], ["p5.48xlarge"], 4).to_numpy().tolist() == [
+        ["us-east-1", "use1-az2", 9],
+        ["us-east-1", "use1-az1", 3],
+    ]
+    shown = CliRunner().invoke(main, ["catalog", "spot-score", "--region", "us-east-1", "p5.48xlarge"])
+    assert "use1-az2" in shown.output
 
 
 def test_a_refused_question_is_one_screen(cloud):
@@ -168,3 +178,12 @@ def test_a_bad_price_list_names_the_row(tmp_path, catalog, row, words):
     with pytest.raises(CatalogError, match=words) as caught:
         with_price_list(catalog, path)
     assert "row 2" in caught.value.where
+
+
+def test_every_permission_is_an_operation_of_its_service():
+    from botocore.session import get_session
+
+    session, named = get_session(), {"servicequotas": "service-quotas"}
+    for permission in aws.PERMISSIONS:
+        service, operation = permission.split(":")
+        assert operation in session.get_service_model(named.get(service, service)).operation_names, permission

@@ -26,6 +26,7 @@ PERMISSIONS = (
     "ec2:DescribeReservedInstances",
     "savingsplans:DescribeSavingsPlans",
     "servicequotas:ListServiceQuotas",
+    "ec2:GetSpotPlacementScores",
 )
 ATTEMPTS = 8
 PRICING_REGION = "us-east-1"  # the Price List answers in three regions only; the region asked about is a filter

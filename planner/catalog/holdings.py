@@ -172,3 +172,17 @@ def account_quota(region: str, shapes: pd.DataFrame) -> dict[str, int]:
     with asking():
         pages = Cloud().client("service-quotas", region).get_paginator("list_service_quotas").paginate(ServiceCode="ec2")
         return instance_quota((q for page in pages for q in page["Quotas"]), shapes[shapes["region"] == region])
+
+
+def spot_scores(regions: Sequence[str], instance_types: Sequence[str], count: int) -> pd.DataFrame:
+    """How likely a spot request for ``count`` of these machines succeeds now, by zone: AWS's placement score, 10 likely to 1 unlikely.
+
+    The score is of this moment and says nothing about interruptions.  Columns: region zone score.  Raises :class:`CatalogError`.
+    """
+    from planner.catalog.aws import Cloud, asking
+
+    with asking():
+        pages = Cloud().client("ec2", regions[0]).get_paginator("get_spot_placement_scores").paginate(
+            InstanceTypes=list(instance_types), TargetCapacity=count, RegionNames=list(regions), SingleAvailabilityZone=True)  # fmt: skip
+        rows = [(s["Region"], s.get("AvailabilityZoneId", ""), int(s["Score"])) for page in pages for s in page["SpotPlacementScores"]]
+    return pd.DataFrame(rows, columns=["region", "zone", "score"]).sort_values("score", ascending=False, ignore_index=True)

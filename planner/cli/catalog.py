@@ -184,3 +184,14 @@ def quota(region: str, instance_types: tuple[str, ...]) -> None:
     for name in sorted(set(instance_types) - set(shapes["instance_type"])):
         raise CatalogError("the catalog has no such machine there", where=region, got=name)
     click.echo(yaml.safe_dump({"limits": {"quota": account_quota(region, shapes)}}, sort_keys=False), nl=False)
+
+
+@catalog.command(name="spot-score")
+@click.option("--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times.")
+@click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Instances wanted at once.")
+@click.argument("instance_types", nargs=-1, required=True)
+def spot_score(regions: tuple[str, ...], count: int, instance_types: tuple[str, ...]) -> None:
+    """How likely AWS has COUNT spot instances of these TYPEs now, by zone: 10 likely, 1 unlikely."""
+    from planner.catalog.holdings import spot_scores
+
+    _print(spot_scores(regions, instance_types, count), False, "AWS gives no score")
