@@ -144,6 +144,10 @@ def test_a_prefix_cache_and_speculation_help_as_far_as_they_reach():
     ratio = float(guessed.latency_s(0.01, 1, 0.5, "tpot")) / float(plain.latency_s(0.01, 1, 0.5, "tpot"))
     # at small batches the step is memory-bound, so a token costs about (1 + 3·0.05)/2.6 of a step
     assert ratio == pytest.approx(1.15 / 2.6, rel=0.1)
+    recorded = replicas("L40S", speculation={"draft_tokens": 3})["bf16 tp1"].model
+    assert float(recorded.latency_s(0.01, 1, 0.5, "tpot")) < float(guessed.latency_s(0.01, 1, 0.5, "tpot"))
+    with pytest.raises(ValidationError, match="not on record"):
+        LlmService(weights="llama-3.1-8b", speculation={"draft_tokens": 15})
     with pytest.raises(ValidationError, match="draft_tokens"):
         LlmService(weights="llama-3.1-8b", speculation={"draft_tokens": 1, "accepted_tokens": 2.5})
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from planner.errors import PlannerError
 from planner.latency import Arrivals, Machine
@@ -104,6 +105,20 @@ def test_a_benchmark_in_the_scenario_moves_only_its_own_deployment(tmp_path):
     assert sharp["bf16 tp1"].goodput_rps(goal).arrival_rate_rps < 0.8 * plain["bf16 tp1"].goodput_rps(goal).arrival_rate_rps
     assert sharp["bf16 tp2"].goodput_rps(goal) == plain["bf16 tp2"].goodput_rps(goal)
     assert sharp["bf16 tp1"].error_share <= plain["bf16 tp1"].error_share
+
+
+def test_a_benchmark_is_looked_for_beside_the_scenario_and_read_at_once(tmp_path):
+    own = {"file": "bench.json", "accelerator": "H100-SXM", "precision": "bf16"}
+    with pytest.raises(ValidationError, match="beside the scenario"):
+        LlmService.model_validate({"weights": "llama-3.1-8b", "benchmark": own}, context={"folder": tmp_path})
+    (tmp_path / "bench.json").write_text(json.dumps(SERVING), encoding="utf-8")
+    found = LlmService.model_validate({"weights": "llama-3.1-8b", "benchmark": own}, context={"folder": tmp_path})
+    assert found.benchmark.accelerator == "H100-SXM-80GB"
+    (tmp_path / "bench.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValidationError, match="lacks the number completed"):
+        LlmService.model_validate({"weights": "llama-3.1-8b", "benchmark": own}, context={"folder": tmp_path})
+    with pytest.raises(ValidationError, match="several boards"):
+        LlmService(weights="llama-3.1-8b", benchmark=own | {"accelerator": "A100"})
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,6 +1,6 @@
-"""Condense public inference records into data/benchmarks/accelerated.csv: one row a workload and accelerator.
+"""Condense public inference records into data/benchmarks: rates by workload and accelerator, accepted lengths of speculation.
 
-Usage: python data/build/make_benchmarks.py REFERENCE_FOLDER   (the folder that holds gpuperf/nonllm_inference.csv)
+Usage: python data/build/make_benchmarks.py REFERENCE_FOLDER   (the folder that holds gpuperf/)
 """
 
 import sys
@@ -11,7 +11,7 @@ import pandas as pd
 from planner.errors import PlannerError
 from planner.latency.hardware import canonical
 
-OUT = Path(__file__).parents[1] / "benchmarks" / "accelerated.csv"
+OUT = Path(__file__).parents[1] / "benchmarks"
 # record name -> workload, what one item is, tokens an item holds (0: none), millions of parameters multiplied for a token
 WORKLOADS = {
     "bert-99": ("bert-large", "text", 178.0, 303.0), "resnet50": ("resnet50", "image", 0.0, 0.0),
@@ -41,7 +41,15 @@ def main(reference: Path) -> None:
                      "items_per_s": full.median(), "served_items_per_s": served.median(), "single_item_s": single.median(),
                      "records": len(part), "source": " + ".join(sorted(part["source"].unique())), "as_of": "2026-11-22"})
     table = pd.DataFrame(rows).sort_values(["workload", "accelerator"])
-    table.round(6).to_csv(OUT, index=False, lineterminator="\n", float_format="%.6g")
+    table.round(6).to_csv(OUT / "accelerated.csv", index=False, lineterminator="\n", float_format="%.6g")
+
+
+def speculation(reference: Path) -> None:
+    d = pd.read_csv(reference / "gpuperf" / "speculative_acceptance.csv")
+    accepted = d.groupby("draft_tokens")["mean_acceptance_length"]
+    table = pd.DataFrame({"accepted_tokens": accepted.median(), "low": accepted.quantile(0.1), "high": accepted.quantile(0.9)}).round(3)
+    table["records"], table["source"], table["as_of"] = accepted.size(), d["source"].iloc[0], "2026-11-22"
+    table.to_csv(OUT / "speculation.csv", lineterminator="\n")
 
 
 def _name(accelerator: str) -> str | None:
@@ -55,3 +63,4 @@ def _name(accelerator: str) -> str | None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    speculation(Path(sys.argv[1]))

@@ -4,16 +4,19 @@ Every precision × tensor-parallel degree that fits the accelerators of a machin
 smaller degree leaves room for more replicas on the same machine (``instances_per_replica`` below 1).
 """
 
+import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from planner.data import data_path
 from planner.errors import PlannerError
 from planner.latency.calibration import calibrate, error_after, read_llm_benchmark
 from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
@@ -27,26 +30,41 @@ from planner.tokens import TokenMix
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "fp4", "mxfp4"]
 KvPrecision = Literal["bf16", "fp16", "fp8", "int8"]
-_Z90 = 1.645
+_Z90, _TRANSFER_SHARE = 1.645, 0.82
 
 
 class Speculation(BaseModel):
     """Speculative decoding: ``draft_tokens`` guessed a step, ``accepted_tokens`` that come out of it on average (1 to draft + 1).
 
-    ``draft_cost_share``: what guessing one token costs, as a share of a step of the served model.
+    Without ``accepted_tokens`` the median of data/benchmarks/speculation.csv holds (coding prompts). ``draft_cost_share``: what
+    guessing one token costs, as a share of a step of the served model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     draft_tokens: Annotated[int, Field(ge=1, le=16)]
-    accepted_tokens: Annotated[float, Field(ge=1)]
+    accepted_tokens: Annotated[float, Field(ge=1)] | None = None
     draft_cost_share: Annotated[float, Field(ge=0, le=1)] = 0.05
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
-        if self.accepted_tokens > self.draft_tokens + 1:
+        if self.accepted_tokens is not None and self.accepted_tokens > self.draft_tokens + 1:
             raise ValueError("accepted_tokens must be ≤ draft_tokens + 1")
+        if self.accepted_tokens is None and self.draft_tokens not in accepted_lengths():
+            raise ValueError(f"accepted_tokens is not on record for {self.draft_tokens} draft tokens; state it")
         return self
+
+    @property
+    def draft(self) -> Draft:
+        """The same for the latency model."""
+        return Draft(self.draft_tokens, self.accepted_tokens or accepted_lengths()[self.draft_tokens], self.draft_cost_share)
+
+
+@cache
+def accepted_lengths() -> dict[int, float]:
+    """Median tokens out of one step by tokens drafted, on record."""
+    with data_path("benchmarks", "speculation.csv").open(encoding="utf-8", newline="") as file:
+        return {int(r["draft_tokens"]): float(r["accepted_tokens"]) for r in csv.DictReader(file)}
 
 
 class OwnBenchmark(BaseModel):
@@ -58,6 +76,29 @@ class OwnBenchmark(BaseModel):
     accelerator: str
     precision: Precision
     tensor_parallel: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("file")
+    @classmethod
+    def _there(cls, value: str, info: ValidationInfo) -> str:
+        """Beside the scenario, one folder up, or from where the program runs; read once here, so that faults show at once."""
+        folder = (info.context or {}).get("folder")
+        places = [Path(), *([Path(folder), Path(folder).parent] if folder is not None else [])]
+        found = next((p / value for p in places if (p / value).is_file()), None)
+        if found is None:
+            raise ValueError("is no file beside the scenario; give the path of the load test's JSON")
+        try:
+            read_llm_benchmark(found)
+        except PlannerError as error:
+            raise ValueError(f"{error.what}. {error.remedy}") from None
+        return str(found)
+
+    @field_validator("accelerator")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        try:
+            return canonical(value)
+        except PlannerError as error:
+            raise ValueError(f"{error.what}. {error.remedy}") from None
 
 
 class LlmService(BaseModel):
@@ -168,8 +209,7 @@ class LlmService(BaseModel):
         if self.benchmark is not None and self._is_own(condition):
             points = read_llm_benchmark(self.benchmark.file)
             fitted, sigma = calibrate(plant, fitted, points, fits), error_after(len(points), sigma)
-        draft = Draft(self.speculation.draft_tokens, self.speculation.accepted_tokens,
-                      self.speculation.draft_cost_share) if self.speculation else Draft()
+        draft = self.speculation.draft if self.speculation else Draft()
         station = Station(plant, fitted, fits, mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens), draft=draft)
         instances = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
         label = f"{precision} tp{layout.tensor_parallel}" + (f" pp{layout.pipeline_parallel}" if layout.pipeline_parallel > 1 else "")
@@ -197,14 +237,14 @@ class LlmService(BaseModel):
         if whole.instances_per_replica * 2 > 1 or not isinstance(replica, LlmReplica):
             return []
         plant = replica.station.plant
-        # the state of one token crosses the links of all accelerators of the replica at once
-        moved = float((plant.kv_bytes + plant.window_bytes)[0] / plant.link[0])
+        # the state of one token crosses the links of all accelerators of the replica at once, at 82 % of their rate (Mooncake, 2025)
+        moved = float((plant.kv_bytes + plant.window_bytes)[0] / plant.link[0]) / _TRANSFER_SHARE
         station = replace(replica.station, disaggregated=True, transfer_s_per_token=moved)
         return [Deployment(whole.instances_per_replica * 2, f"{whole.label} split", replace(replica, station=station))]
 
     def _is_own(self, condition: Condition) -> bool:
         own = self.benchmark
-        return own is not None and (canonical(own.accelerator, condition.chip.memory_gib), own.precision, own.tensor_parallel, 1) == (
+        return own is not None and (own.accelerator, own.precision, own.tensor_parallel, 1) == (
             condition.chip.name, condition.precision, condition.layout.tensor_parallel, condition.layout.pipeline_parallel)
 
     def _constants(self, condition: Condition) -> Constants:
