@@ -1,6 +1,9 @@
 """The page of one plan: choose, move, read the answer, see why, download."""
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -218,10 +221,10 @@ def _load(study: Study) -> None:
     with st.expander(f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"):
         st.altair_chart(charts.history(traffic.hourly()), alt=f"Traffic history of {name}")
         _table(traffic.quality, ["kind", "rows", "detail"])
-        if st.toggle("How good would the forecast have been on it?", key="backtest", bind="query-params"):
-            _past(traffic, study.scenario)
         if len(causes := views.range_causes(study.load)):
             st.altair_chart(charts.spread(causes), alt="Where the uncertainty of the volume comes from")
+    if st.toggle("How good would the forecast have been on this history?", key="backtest", bind="query-params"):
+        _past(traffic, study.scenario)
 
 
 def _past(traffic: Traffic, scenario: Scenario) -> None:
@@ -379,6 +382,15 @@ def _downloads(study: Study) -> None:
             key=f"download_{name}",
             icon=":material/download:",
         )
+    if find_spec("xlsxwriter"):
+        st.download_button(
+            "All tables in one workbook (Excel)",
+            data=lambda: _workbook(study),
+            file_name=f"{study.scenario.name}.xlsx",
+            mime="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            on_click="ignore",
+            icon=":material/download:",
+        )
     st.download_button(
         "Scenario with your changes (YAML)",
         data=study.scenario.to_yaml,
@@ -387,6 +399,11 @@ def _downloads(study: Study) -> None:
         on_click="ignore",
         icon=":material/download:",
     )
+
+
+def _workbook(study: Study) -> bytes:
+    with TemporaryDirectory() as folder:
+        return export.to_excel(study.plan, Path(folder) / "plan.xlsx", study.replay).read_bytes()
 
 
 def _table(frame: pd.DataFrame, columns: list[str]) -> None:

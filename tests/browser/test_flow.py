@@ -2,6 +2,7 @@
 
 import csv
 import re
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,6 +42,10 @@ def test_read_move_share_and_download(app_url, page, tmp_path):
     with (tmp_path / "cost.csv").open(newline="") as file:
         added = sum(float(row["effective_cost_usd"]) for row in csv.DictReader(file))
     assert round(added) == total(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("one workbook")).click()
+    book = zipfile.ZipFile(download.value.path())
+    assert "xl/workbook.xml" in book.namelist()
 
     page.goto(address, wait_until="domcontentloaded")
     expect(cost(page)).to_have_text(after, timeout=FIRST)
@@ -67,6 +72,7 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
     assert total(page) > 0
 
     page.get_by_role("button", name="Remove ../../etc/history.csv").click()
+    expect(page.get_by_text("Upload a traffic history in the sidebar")).to_be_visible(timeout=FIRST)
     chooser.set_input_files({"name": "history.csv", "mimeType": "text/csv", "buffer": bytes(range(256)) * 64})
     alert = page.get_by_test_id("stAlert")
     expect(alert).to_contain_text("The traffic history cannot be used", timeout=FIRST)
