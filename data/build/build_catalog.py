@@ -113,7 +113,10 @@ ACCELERATOR_FACTS = pd.read_csv(OUT.parent / "hardware" / "accelerators.csv")
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:
-    return pd.read_csv(folder / name, keep_default_na=False, dtype="str")
+    table = pd.read_csv(folder / name, keep_default_na=False, dtype="str")
+    if "source" in table:  # where the fact was read, without how it was found
+        table["source"] = table["source"].str.replace(r" ?\(find_string id \d+\)|\bstored ", "", regex=True)
+    return table
 
 
 def _number(column: pd.Series) -> pd.Series:
