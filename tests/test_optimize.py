@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from planner.capacity import size
-from planner.errors import InfeasiblePlan
+from planner.errors import CatalogError, InfeasiblePlan
 from planner.optimize import optimize
 from planner.scenario import Scenario
 
@@ -167,3 +167,56 @@ def test_demand_that_may_fall_lowers_the_purchase():
     sure, *_ = plan_of(flat, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
     unsure, *_ = plan_of(falling, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
     assert unsure.commitments["quantity"].sum() < sure.commitments["quantity"].sum()
+
+
+def test_a_commitment_already_held_is_used_first_and_until_its_end():
+    flat, market = np.full(48, 500.0), {("m", "on_demand"): 1.0}
+    held = [{"commitment": "m-1y", "quantity": 2, "end": "2027-02-01"}]
+    plan, capacity, _ = plan_of(flat, commitments=[RESERVED], market=market, existing=held, **{"limits.max_term_months": 0})
+    count = np.ceil(500 / usable(capacity))
+    assert plan.coverage.groupby("ts")["instances"].sum().to_numpy() == pytest.approx(np.full(24, 2.0))
+    assert plan.objective_usd == pytest.approx(24 * (2 * 0.6 + count - 2) + 24 * count, rel=1e-9)
+    assert plan.paths_usd[0] == pytest.approx(plan.objective_usd, rel=1e-6)
+    row = plan.commitments.iloc[0]
+    assert (row["quantity"], row["commitment_utilization"]) == (2.0, pytest.approx(1.0))
+    assert str(row["end"].date()) == "2027-02-01"
+
+
+def test_a_commitment_held_leaves_less_to_buy():
+    flat, market = np.full(48, 500.0), {("m", "on_demand"): 1.0}
+    fresh, *_ = plan_of(flat, commitments=[RESERVED], market=market)
+    held = [{"commitment": "m-1y", "quantity": 2, "end": "2028-01-01"}]
+    plan, *_ = plan_of(flat, commitments=[RESERVED], market=market, existing=held)
+    assert sorted(plan.commitments["quantity"]) == [2.0, fresh.commitments["quantity"].iloc[0] - 2]
+    assert plan.objective_usd == pytest.approx(fresh.objective_usd, rel=1e-9)
+
+
+def test_a_commitment_the_catalog_does_not_know_is_an_error():
+    with pytest.raises(CatalogError, match="Did you mean m-1y"):
+        plan_of(DAY, commitments=[RESERVED], existing=[{"commitment": "m-2y", "quantity": 1, "end": "2028-01-01"}])
+
+
+def two_services(**changes):
+    s = scenario(**changes)
+    raw = s.model_dump(mode="json", exclude_defaults=True)
+    raw["services"]["api"] = raw["services"]["web"]
+    return Scenario.model_validate(raw)
+
+
+def test_two_services_share_a_quota():
+    s = two_services(**{"limits.quota": {"m": 6}})
+    load = hand.load(s, {"web": np.full(48, 300.0), "api": np.full(48, 400.0)})
+    catalog = hand.catalog(rates={("m", "on_demand"): 1.0, ("big", "on_demand"): 9.0})
+    capacity = size(s, catalog, load)
+    plan = optimize(s, load, capacity, catalog)
+    assert hourly(plan, instance_type="m").max() <= 6
+    assert (plan.schedule["instance_type"] == "big").any()  # three and four of m would be seven
+
+
+def test_two_services_share_a_savings_plan():
+    s = two_services()
+    load = hand.load(s, {"web": np.full(48, 300.0), "api": np.full(48, 400.0)})
+    catalog = hand.catalog(rates={("m", "on_demand"): 1.0}, commitments=[SAVINGS])
+    plan = optimize(s, load, size(s, catalog, load), catalog)
+    machines = hourly(plan).iloc[0]
+    assert plan.objective_usd == pytest.approx(48 * machines * 0.7, rel=2e-3)

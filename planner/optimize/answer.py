@@ -57,9 +57,10 @@ def schedule_frame(load: Load, market: Market, menus: Mapping[str, Menu], chosen
 def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Signed,
                     running: Mapping[tuple[str, str], Floats]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """``plan.coverage`` and ``plan.commitments``."""
-    covered = fill(market, signed.held, running)
+    held = holdings(market, signed, load)
+    covered = fill(market, held, running)
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
-    parts, used = [], dict.fromkeys(signed.held, np.zeros(load.hours))
+    parts, used = [], dict.fromkeys(held, np.zeros(load.hours))
     for (index, service, kind), instances in covered.items():
         term, c, on = market.terms[index], known[service, kind], np.flatnonzero(instances > 1e-9)
         used[index] = used[index] + instances * term.units[kind]
@@ -71,7 +72,7 @@ def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Sign
     if parts:
         frame = pd.concat(parts, ignore_index=True)
         coverage = columns.check("plan.coverage", frame.sort_values(["ts", "service", "commitment"], ignore_index=True))
-    rows = [_commitment(scenario, market, signed, i, float((u * load.weight_h).sum() / load.weight_h.sum())) for i, u in used.items()]
+    rows = [_commitment(scenario, market, i, held[i], u, load.weight_h) for i, u in used.items()]
     if not rows:
         return coverage, columns.empty("plan.commitments")
     signed_frame = pd.DataFrame(rows)
@@ -80,21 +81,25 @@ def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Sign
     return coverage, columns.check("plan.commitments", signed_frame)
 
 
-def _commitment(scenario: Scenario, market: Market, signed: Signed, index: int, mean_units: float) -> dict[str, Any]:
-    term, quantity = market.terms[index], signed.held[index]
-    start = pd.Timestamp(scenario.start_utc)
-    end = start + pd.DateOffset(months=term.term_months)
-    if term.end is not None:
-        end = pd.Timestamp(term.end).tz_localize(scenario.time_zone).tz_convert("UTC")
-        start = end - pd.DateOffset(months=term.term_months)
-    hours = (end - start) / pd.Timedelta(hours=1)
+def holdings(market: Market, signed: Signed, load: Load) -> dict[int, Floats]:
+    """Units of each commitment in force, new and already signed, one value an hour."""
+    new = {i: np.full(load.hours, amount) for i, amount in signed.held.items()}
+    return new | {i: t.held * t.in_force(load.ts) for i, t in enumerate(market.terms) if t.held}
+
+
+def _commitment(scenario: Scenario, market: Market, index: int, held: Floats, used: Floats, weight_h: Floats) -> dict[str, Any]:
+    term = market.terms[index]
+    months, quantity = pd.DateOffset(months=term.term_months), term.held or float(held.max())
+    start = pd.Timestamp(scenario.start_utc) if term.end is None else term.end - months
+    end = start + months if term.end is None else term.end
+    hours, utilization = (end - start) / pd.Timedelta(hours=1), float(used @ weight_h) / max(1e-12, float(held @ weight_h))
     prices = {c.kind: c.on_demand for found in market.candidates.values() for c in found}
-    ratio = max(prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan)))
+    ratio = max((prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan))), default=np.nan)
     return {
         "provider": term.provider, "region": term.region, "commitment": term.commitment, "category": term.category,
         "plan_kind": term.plan_kind, "scope": term.scope, "term_months": term.term_months, "payment": term.payment, "quantity": quantity,
         "unit": term.unit, "start": start, "end": end, "upfront_usd": quantity * term.usd_per_h * term.upfront_share * hours,
-        "hourly_usd": quantity * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, mean_units / quantity),
+        "hourly_usd": quantity * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, utilization),
         "break_even_utilization": term.usd_per_h / ratio}
 
 

@@ -18,14 +18,14 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Instrument:
-    """A commitment in force: ``amount`` units an hour (instances, family units, or USD/h of a plan).
+    """A commitment in force: ``amount`` units an hour, a number or one value an hour (instances, family units, or USD/h of a plan).
 
     ``units`` {usage: units an instance-hour takes}; of a plan these are its rates [USD/h]. Reservations have ``rank`` 0 and
     take usage in the order of ``units``; plans follow by rank.
     """
 
     name: str
-    amount: float
+    amount: float | Floats
     units: Mapping[Any, float]
     rank: int = 0
 
@@ -36,7 +36,7 @@ def settle(usage: Mapping[Key, Floats], on_demand: Mapping[Key, float], instrume
     left = {key: np.asarray(count, dtype=np.float64).copy() for key, count in usage.items()}
     covered: dict[tuple[str, Key], Floats] = {}
     for held in sorted(instruments, key=lambda i: i.rank):
-        room: Floats = np.full_like(next(iter(left.values())), held.amount) if left else np.zeros(0)
+        room: Floats = np.zeros_like(next(iter(left.values()))) + held.amount if left else np.zeros(0)
         for key in _order(held, left, on_demand):
             used = np.minimum(left[key], room / held.units[key])
             left[key] = left[key] - used

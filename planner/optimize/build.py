@@ -31,18 +31,22 @@ def offers_of(candidates: Sequence[Candidate], rules: Rules) -> list[Offer]:
 
 
 def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], weight_h: Floats, *,
-               held: Mapping[str, float] | None = None) -> Problem:
+               held: Mapping[int, float] | None = None, existing: Mapping[int, float] | None = None) -> Problem:
     """The linear problem of the short-listed market; ``loads`` {service: (scenarios, hours)} equally likely.
 
-    ``held`` {commitment: units} fixes the commitments (their fees are then not in the cost); ``None`` lets the problem buy.
+    ``held`` {term index: units} fixes the commitments (their fees are then not in the cost); ``None`` lets the problem buy
+    besides ``existing`` {term index: units}.
     """
     paths = len(next(iter(loads.values())))
     workloads = tuple(_workload(market, s, loads[s]) for s in market.candidates)
     pools: dict[str, Pool] = {}
-    for t in market.terms:
+    have = (existing or {}) if held is None else held
+    for index, t in enumerate(market.terms):
+        if not t.units:
+            continue
         before = pools.get(t.pool, Pool(t.pool, t.units))
-        pools[t.pool] = replace(before, existing=before.existing + (0.0 if held is None else held.get(t.commitment, 0.0)))
-    products = () if held is not None else tuple(_product(t) for t in market.terms)
+        pools[t.pool] = replace(before, existing=before.existing + have.get(index, 0.0))
+    products = () if held is not None else tuple(_product(t) for t in market.terms if not t.held)
     return Problem(workloads, tuple(_types(market)), weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
                    np.full(paths, 1.0 / paths), None if held is not None else scenario.limits.upfront_budget_usd)
 
@@ -79,10 +83,11 @@ def _quotas(scenario: Scenario, market: Market) -> list[Limit]:
             for name, count in scenario.limits.quota.items() if name in kinds]
 
 
-def fill(market: Market, held: Mapping[int, float], running: Mapping[tuple[str, str], Floats]) -> dict[tuple[int, str, str], Floats]:
+def fill(market: Market, held: Mapping[int, float | Floats],
+         running: Mapping[tuple[str, str], Floats]) -> dict[tuple[int, str, str], Floats]:
     """What each commitment covers as the bill applies it: instances by (term, service, kind), arrays like ``running``.
 
-    ``held`` {term index: units}.
+    ``held`` {term index: units, a number or one value an hour}.
     """
     price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
     instruments = []
@@ -94,9 +99,9 @@ def fill(market: Market, held: Mapping[int, float], running: Mapping[tuple[str, 
     return {(int(name), *key): count for (name, key), count in covered.items()}
 
 
-def billing_order(market: Market, held: Mapping[int, float]) -> list[int]:
+def billing_order(market: Market, held: Mapping[int, float | Floats]) -> list[int]:
     """Indices of the held terms in the order the bill applies them: usage first, then narrow plans, then by rate."""
     def rank(index: int) -> tuple[bool, int, float, str]:
         term = market.terms[index]
-        return term.category == "Spend", len(term.units), term.usd_per_h * min(term.units.values()), term.commitment
-    return sorted((i for i, amount in held.items() if amount > 0), key=rank)
+        return term.category == "Spend", len(term.units), min(term.units.values()), term.commitment
+    return sorted((i for i, amount in held.items() if np.any(np.asarray(amount) > 0) and market.terms[i].units), key=rank)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.load import Load
 from planner.optimize.build import billing_order, offers_of, problem_of
@@ -36,9 +37,22 @@ class Signed:
     shares: dict[tuple[str, str], float]
     bound_usd: float
 
-    def covers(self, market: Market, service: str) -> list[Cover]:
-        """What a service may count on of each pool, in billing order."""
-        return covers_of(market, self.held, self.shares, service)
+
+@dataclass(frozen=True)
+class Regime:
+    """Hours of the horizon in which the same commitments already signed are in force: ``held`` {term index: units}."""
+
+    hours: NDArray[np.intp]
+    held: dict[int, float]
+
+
+def regimes_of(market: Market, load: Load) -> list[Regime]:
+    """The horizon cut where a commitment already signed ends."""
+    signed = {i: t for i, t in enumerate(market.terms) if t.held}
+    flags = np.stack([t.in_force(load.ts) for t in signed.values()], axis=1) if signed else np.zeros((load.hours, 0), dtype=bool)
+    _, first, number = np.unique(flags, axis=0, return_index=True, return_inverse=True)
+    return [Regime(np.flatnonzero(number.reshape(-1) == r), {i: t.held for j, (i, t) in enumerate(signed.items()) if flags[at, j]})
+            for r, at in enumerate(first)]
 
 
 def covers_of(market: Market, held: Mapping[int, float], shares: Mapping[tuple[str, str], float], service: str) -> list[Cover]:
@@ -71,25 +85,28 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
     loads = {s: np.minimum(load.services[s].arrival_rate_rps.astype(np.float64), menus[s].reach.max()) for s in market.candidates}
     if not market.terms:
         return Signed({}, menus, {}, np.nan)
-    problem = problem_of(scenario, market, loads, load.weight_h)
+    regimes, horizon_h = regimes_of(market, load), float(load.weight_h.sum())
+    existing = {i: t.held * float(load.weight_h @ t.in_force(load.ts)) / horizon_h for i, t in enumerate(market.terms) if t.held}
+    problem = problem_of(scenario, market, loads, load.weight_h, existing=existing)
     states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
     model = build(problem, states)
     found = solve(model.lp)
     if not found.optimal:
-        return Signed({i: t.held for i, t in enumerate(market.terms) if t.held}, menus, {}, np.nan)
-    index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms)}
+        return Signed({}, menus, {}, np.nan)
+    index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms) if not t.held}
     amounts = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
     shares = _shares(market, model.hours, states.weight_h, found)
-    held = {i: a for i, a in amounts.items() if a > 1e-9} | {i: t.held for i, t in enumerate(market.terms) if t.held}
-    ordered = {s: _sorted(loads[s], load.weight_h) for s in loads}
+    held = {i: a for i, a in amounts.items() if a > 1e-9}
+    ordered = {s: [_sorted(loads[s][:, r.hours], load.weight_h[r.hours]) for r in regimes] for s in loads}
 
     def expected(trial: Mapping[int, float]) -> float:
-        fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * float(load.weight_h.sum())
-        return fees + sum(_expected(menus[s], covers_of(market, trial, shares, s), *ordered[s]) for s in menus)
+        fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * horizon_h
+        return fees + sum(_expected(menus[s], covers_of(market, {**trial, **r.held}, shares, s), *ordered[s][n])
+                          for s in menus for n, r in enumerate(regimes))
 
     def affordable(trial: Mapping[int, float]) -> bool:
         budget = scenario.limits.upfront_budget_usd
-        return budget is None or sum(a * _cash(market, i) for i, a in trial.items() if not market.terms[i].held) <= budget * (1 + 1e-9)
+        return budget is None or sum(a * _cash(market, i) for i, a in trial.items()) <= budget * (1 + 1e-9)
 
     return Signed(_whole(market, held, expected, affordable), menus, shares, found.bound)
 
@@ -133,12 +150,11 @@ def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[i
     """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
     spend = [i for i in held if market.terms[i].category == "Spend"]
     step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else 1.0 for i, a in held.items()}
-    fixed = {i: a for i, a in held.items() if market.terms[i].held}
-    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()} | fixed
+    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
     value, tries, sweep = expected(best), 0, True
     while sweep and tries < MOST_TRIALS:
         moved = False
-        for i in [k for k in best if k not in fixed]:
+        for i in best:
             for move in (step[i], -step[i]):
                 while tries < MOST_TRIALS:
                     trial = {**best, i: round(best[i] + move, 9)}

@@ -23,7 +23,7 @@ class Conflict:
 
 def diagnose(problem: Problem) -> Conflict | None:
     """The conflict that makes a problem infeasible; ``None`` if it can be solved."""
-    states = _hard_states(problem)
+    states = hard_states(problem)
     whole, problem = problem, problem.linear()
     names = restrictions(problem)
     if _give(problem, states, frozenset()) is not None:
@@ -53,7 +53,7 @@ def _give(problem: Problem, states: States, elastic: frozenset[Restriction]) -> 
     return found.objective if found.optimal else None
 
 
-def _hard_states(problem: Problem) -> States:
+def hard_states(problem: Problem) -> States:
     """States enough to show the conflict: with a budget over all hours every state, else those no other state exceeds."""
     states = problem.states
     if problem.total_budget_usd is not None or any(b.minimum > 0 for b in problem.products) or len(states) <= 64:

@@ -4,8 +4,8 @@ Offers that no price of any option can make cheapest, for a long run or for the 
 left off the short list; the reason stands in ``plan.excuses``.
 """
 
+import difflib
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from planner.load import Load
 from planner.optimize.grid import HELD, Months, price_factor
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Rules
-from planner.scenario import Existing, Scenario
+from planner.scenario import Scenario
 
 PLACE = ["provider", "region", "instance_type"]
 KEPT_BY_RATIO = 3
@@ -52,7 +52,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Term:
-    """A commitment on offer: one unit costs ``usd_per_h`` amortized; ``units`` {kind: units an instance-hour uses}."""
+    """A commitment on offer: one unit costs ``usd_per_h`` amortized; ``units`` {kind: units an instance-hour uses}.
+
+    ``held`` units are already signed, until ``end`` (exclusive); 0 for an offer.
+    """
 
     commitment: str
     provider: str
@@ -66,8 +69,12 @@ class Term:
     usd_per_h: float
     upfront_share: float
     units: dict[str, float]
-    held: float = 0.0  # units already signed: they cost the same whether used or not
-    end: date | None = None
+    held: float = 0.0
+    end: pd.Timestamp | None = None
+
+    def in_force(self, ts: pd.DatetimeIndex) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+        """Hours in which it holds."""
+        return np.ones(len(ts), dtype=bool) if self.end is None else np.asarray(ts < self.end, dtype=bool)
 
     @property
     def unit(self) -> str:
@@ -89,7 +96,7 @@ class Market:
 def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
     """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
     table = _table(scenario, load, capacity, catalog)
-    terms = [*_held(scenario, catalog, table), *_terms(scenario, catalog, table)]
+    terms = _terms(scenario, catalog, table) + _existing(scenario, catalog, table)
     candidates = {}
     for service in scenario.services:
         usable = table[(table["service"] == service) & (table["excuse"] == "")]
@@ -99,7 +106,7 @@ def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Cat
         candidates[service] = tuple(_candidate(row) for row in picked.to_dict("records"))
     kinds = {c.kind for found in candidates.values() for c in found}
     narrowed = (replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in terms)
-    kept = tuple(t for t in narrowed if t.units)
+    kept = tuple(t for t in narrowed if t.units or t.held)
     return Market(candidates, kept, {s: _rules(scenario, s, found) for s, found in candidates.items()}, table, _excused(table))
 
 
@@ -183,7 +190,7 @@ def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Te
     allowed = (rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments)
     rows = rows[allowed & (rows["basis"] != "vendor_maximum")]
     kinds, by_type = _kinds(table)
-    found = []
+    found: list[Term] = []
     known = set(by_type)
     for row in rows.to_dict("records"):
         if row["scope_kind"] == "instance_type" and row["scope"] not in known:
@@ -195,35 +202,42 @@ def _terms(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Te
 
 
 def _kinds(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Machines a commitment could cover, and the same by instance type."""
+    """Machines that a commitment could cover, and the same by instance type."""
     priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
     kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
     return kinds, {str(k): g for k, g in kinds.groupby("instance_type")}
 
 
-def counted(scenario: Scenario, held: Existing) -> bool:
-    """Whether a commitment already held lasts to the end of the horizon; one that ends inside it is not counted."""
-    return pd.Timestamp(held.end).tz_localize(scenario.time_zone) >= pd.Timestamp(scenario.end_utc)
-
-
-def _held(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
-    """Commitments already held, as terms of a fixed amount. Raises :class:`CatalogError` for a name the catalog does not know."""
+def _existing(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
+    """Commitments already held, paid for as the catalog says. Raises :class:`CatalogError` for a name the catalog does not know."""
     kinds, by_type = _kinds(table)
     found: list[Term] = []
-    for e in scenario.existing:
-        rows = catalog.commitments[catalog.commitments["commitment"] == e.commitment]
-        if e.region is not None:
-            rows = rows[rows["region"].isin([e.region, "global", "", "any"])]
+    for number, held in enumerate(scenario.existing):
+        rows = catalog.commitments[catalog.commitments["commitment"] == held.commitment]
+        if held.region is not None:
+            rows = rows[rows["region"].isin([held.region, "global", "any", ""])]
         if rows.empty:
-            raise CatalogError("the catalog knows no such commitment", where="existing", got=e.commitment,
-                               remedy="Take its name from: planner catalog existing, or planner catalog explain TYPE")
-        row = rows.to_dict("records")[0]
-        if not counted(scenario, e) or (row["scope_kind"] == "instance_type" and row["scope"] not in by_type):
-            continue
-        covered = _covered(row, kinds, by_type)
-        terms = _term(scenario, row, covered, sunk=True) if len(covered) else []
-        found += [replace(t, commitment=t.commitment + HELD, held=float(e.quantity), end=e.end) for t in terms[:1]]
+            near = difflib.get_close_matches(held.commitment, catalog.commitments["commitment"].tolist(), n=3)
+            raise CatalogError("the catalog knows no such commitment", where=f"existing.{number}.commitment", got=held.commitment,
+                               remedy=f"Did you mean {', '.join(near)}?" if near else
+                               "Take its name from: planner catalog existing, or planner catalog explain TYPE")
+        end = pd.Timestamp(held.end).tz_localize(scenario.time_zone).tz_convert("UTC")
+        for row in rows.to_dict("records")[:1]:
+            of_type = row["scope_kind"] == "instance_type"
+            covered = _covered(row, kinds, by_type) if not of_type or str(row["scope"]) in by_type else kinds.iloc[:0]
+            terms = _term(scenario, row, covered, sunk=True) if len(covered) else []
+            mine = (terms or [_idle(scenario, row)])[0]
+            found.append(replace(mine, commitment=mine.commitment + HELD, held=held.quantity, end=end))
     return found
+
+
+def _idle(scenario: Scenario, row: dict[Any, Any]) -> Term:
+    """A commitment that no machine of the plan can use: it is still paid."""
+    text: dict[str, Any] = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
+    usd = 1.0 if row["category"] == "Spend" else float(row["rate_usd_per_h"]) * price_factor(scenario, str(row["provider"]))
+    share = float(row["upfront_share"])
+    return Term(**text, term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=usd,
+                upfront_share=0.0 if np.isnan(share) else share, units={})
 
 
 def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[str, pd.DataFrame]) -> pd.DataFrame:

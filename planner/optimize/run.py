@@ -12,10 +12,11 @@ from planner.load import Load
 from planner.optimize import answer, explain
 from planner.optimize.bill import bill
 from planner.optimize.build import fill, problem_of
-from planner.optimize.commit import GROUPS, Signed, sign
+from planner.optimize.commit import GROUPS, Regime, Signed, covers_of, regimes_of, sign
 from planner.optimize.grid import HELD, Months
-from planner.optimize.market import Market, counted, read_market
+from planner.optimize.market import Market, read_market
 from planner.optimize.problem import Floats
+from planner.optimize.quotas import deal_quotas
 from planner.optimize.recourse import Ints, Steps
 from planner.optimize.reduce import aggregate, groups_of
 from planner.plan import Certificate, Plan
@@ -35,10 +36,12 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     """
     market = read_market(scenario, load, capacity, catalog)
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
+    market = deal_quotas(scenario, market, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     signed = sign(scenario, load, market, tops)
-    steps = {s: signed.menus[s].steps(signed.covers(market, s)) for s in planned}
-    chosen = {s: _choose(load, market, signed, s, steps[s], planned[s]) for s in planned}
+    regimes = regimes_of(market, load)
+    steps = {s: [signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s)) for r in regimes] for s in planned}
+    chosen = {s: _choose(load, market, signed, s, list(zip(regimes, steps[s], strict=True)), planned[s]) for s in planned}
     running = answer.running_of(signed.menus, chosen)
     schedule = answer.schedule_frame(load, market, signed.menus, chosen, planned)
     coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
@@ -50,7 +53,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     checks["bill"] = _cross_check(load, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     months = Months.over(load.ts, scenario.time_zone)
-    paths = _paths(months, load, capacity, market, signed, steps, cost)
+    paths = _paths(months, load, capacity, market, signed, {s: list(zip(regimes, t, strict=True)) for s, t in steps.items()}, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
@@ -62,16 +65,19 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 notes=_notes(scenario, load, market, signed), time_zone=scenario.time_zone)
 
 
-def _choose(load: Load, market: Market, signed: Signed, service: str, steps: Steps, planned: Floats) -> Ints:
-    if not len(steps.reach) or steps.short(planned).any():
-        raise explain.too_small(market, service, signed.menus[service], planned, load)
-    return signed.menus[service].counts[steps.mix[steps.at(planned)]]
+def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
+    mix = np.zeros(len(planned), dtype=np.intp)
+    for regime, steps in tables:
+        if not len(steps.reach) or steps.short(planned).any():
+            raise explain.too_small(market, service, signed.menus[service], planned, load)
+        mix[regime.hours] = steps.mix[steps.at(planned[regime.hours])]
+    return signed.menus[service].counts[mix]
 
 
 def _bound(scenario: Scenario, load: Load, market: Market, signed: Signed, planned: Mapping[str, Floats]) -> tuple[
         float, pd.DataFrame, dict[str, float]]:
     """Lower bound of compute, disks and fees for the planned load under the signed commitments; what binds there."""
-    held = {market.terms[i].commitment: a for i, a in signed.held.items()}
+    held = {i: float(a.max()) for i, a in answer.holdings(market, signed, load).items()}
     problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held=held)
     states = problem.states
     if len(states) > GROUPS:
@@ -83,7 +89,7 @@ def _bound(scenario: Scenario, load: Load, market: Market, signed: Signed, plann
 
 
 def _fees(load: Load, market: Market, signed: Signed) -> float:
-    return sum(a * market.terms[i].usd_per_h for i, a in signed.held.items()) * float(load.weight_h.sum())
+    return sum(float(load.weight_h @ a) * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items())
 
 
 def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
@@ -96,7 +102,7 @@ def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str
     running = answer.running_of(signed.menus, chosen)
     price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
     own = _fees(load, market, signed) + sum(float(load.weight_h @ n) * price[key] for key, n in running.items())
-    for (_, service, kind), covered in fill(market, signed.held, running).items():
+    for (_, service, kind), covered in fill(market, answer.holdings(market, signed, load), running).items():
         own -= float(load.weight_h @ covered) * price[service, kind]
     for s, counts in chosen.items():
         spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
@@ -108,15 +114,17 @@ def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str
     return difference
 
 
-def _paths(months: Months, load: Load, capacity: Capacity, market: Market, signed: Signed, steps: Mapping[str, Steps],
-           cost: pd.DataFrame) -> Floats:
+def _paths(months: Months, load: Load, capacity: Capacity, market: Market, signed: Signed,
+           tables: Mapping[str, list[tuple[Regime, Steps]]], cost: pd.DataFrame) -> Floats:
     """The bill of each path by month, shape (paths, months): machines follow the path, request charges its volume, the rest as planned."""
-    held = sum(a * market.terms[i].usd_per_h for i, a in signed.held.items())
-    total = np.tile(months.total(load.weight_h * held), (load.paths, 1))
-    for s, table in steps.items():
+    fees = sum((a * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()), np.zeros(load.hours))
+    total, usd_per_h = np.tile(months.total(load.weight_h * fees), (load.paths, 1)), np.zeros(load.hours)
+    for s, found in tables.items():
         rate = load.services[s].arrival_rate_rps
         for k in range(load.paths):
-            total[k] += months.total(load.weight_h * table.cost[table.at(rate[k].astype(np.float64))])
+            for regime, table in found:
+                usd_per_h[regime.hours] = table.cost[table.at(rate[k, regime.hours].astype(np.float64))]
+            total[k] += months.total(load.weight_h * usd_per_h)
     needs = capacity.needs
     for (service, charge), part in cost[~cost["charge"].isin(COMPUTE)].groupby(["service", "charge"], observed=True):
         drivers = set(needs.loc[(needs["service"] == service) & (needs["charge"] == charge), "driver"])
@@ -153,17 +161,18 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
 
 def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
     notes = [f"Commitments were chosen for the expected cost over {load.paths} load paths; the cost range values them on the same paths."]
-    counting = {t.commitment.removesuffix(HELD) for t in market.terms if t.held}
-    notes += [f"{e.quantity:g} of {e.commitment}, already held, "
-              + ("end inside the horizon and are" if not counted(scenario, e) else "fit no machine that is on the short list and are")
-              + " left out: neither their cost nor their cover is counted" for e in scenario.existing if e.commitment not in counting]
+    for t in market.terms:
+        name = f"{t.held:g} of {t.commitment.removesuffix(HELD)}, already held,"
+        if t.held and not t.units:
+            notes.append(f"{name} fit no machine on the short list: they are paid and not used.")
+        elif t.held and not t.in_force(load.ts).all():
+            notes.append(f"{name} end inside the horizon ({t.end:%Y-%m-%d %H:%M} UTC): they are used and paid until then.")
     first, last = pd.Timestamp(scenario.start_utc), pd.Timestamp(scenario.end_utc) + pd.Timedelta(days=1)
-    signed_terms = [market.terms[i] for i in signed.held]
-    longer = [t.commitment for t in signed_terms if not t.held and first + pd.DateOffset(months=t.term_months) > last]
+    longer = [t.commitment for t in (market.terms[i] for i in signed.held) if first + pd.DateOffset(months=t.term_months) > last]
     if longer:
         notes.append(f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
                      "and the rest must be used or paid for nothing.")
-    if not market.terms:
+    if not any(not t.held for t in market.terms):
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
