@@ -158,6 +158,16 @@ def test_needs_have_charge_resource_driver_and_basis():
     assert set(needs["provider"]) == {"aws"}
 
 
+@pytest.mark.parametrize(("provider", "region", "unit", "amount"), [
+    ("aws", "us-east-1", "LCU-hour", 0.001 * 2**30 / 1e9), ("gcp", "us-central1", "GiB", 0.001), ("azure", "eastus", "GiB", 0.001)])
+def test_balancers_are_paid_by_use_as_well(provider, region, unit, amount):
+    s = scenario(**QUEUE, **{"services.web.network": {"egress_gib_per_request": 0.001}, "providers": [provider], "regions": [region]})
+    needs = size(s, Catalog.read(provider, regions=[region]), load(s, {"web": STEADY})).needs.set_index("resource")
+    assert needs.loc["load_balancer_unit", "unit"] == unit
+    assert needs.loc["load_balancer_unit", "needs_quantity"] == pytest.approx(amount)
+    assert needs.loc["load_balancer_hour", "driver"] == "hour"
+
+
 def test_storage_without_a_price_is_an_error_not_a_zero():
     with pytest.raises(CatalogError, match="no price of block storage"):
         sized(offer=catalog(), services__web__storage={"block_gib": 100})

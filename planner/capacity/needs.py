@@ -13,13 +13,15 @@ from planner.scenario import Scenario, Service
 # the class a plain disk or bucket gets where the scenario names none, best first
 _BLOCK = ("block/gp3", "block/pd-balanced", "block/standard-ssd")
 _OBJECT = ("object/standard", "object/hot-lrs")
+# clients keep a connection for some requests
+_REQUESTS_A_CONNECTION = 10
 
 
 def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
     """All needs (``capacity.needs``), by service and provider; amounts a request causes include its retries."""
     rows = [{"service": name, "provider": provider, "growth_per_month": 0.0, **row}
             for name, service in scenario.services.items() for provider in scenario.providers
-            for row in (*_storage(service, catalog, provider), *_network(service, scenario.limits.zones))]
+            for row in (*_storage(service, catalog, provider), *_network(service, catalog, provider, scenario.limits.zones))]
     return pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs"))) if rows else columns.empty("capacity.needs")
 
 
@@ -44,7 +46,7 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
         yield _row("logs", "logs_gib", "request", s.log_gib_per_request / (1 - service.retry_share), "GiB", "measured")
 
 
-def _network(service: Service, zones: int) -> Iterator[dict[str, Any]]:
+def _network(service: Service, catalog: Catalog, provider: str, zones: int) -> Iterator[dict[str, Any]]:
     n = service.network
     tries = 1 / (1 - service.retry_share)
     given = n.model_fields_set
@@ -57,8 +59,26 @@ def _network(service: Service, zones: int) -> Iterator[dict[str, Any]]:
         yield _row("nat", "nat_hour", "hour", zones, "hour", "assumed")  # one gateway a zone
     if n.load_balancer:
         yield _row("load_balancer", "load_balancer_hour", "hour", 1, "hour", "measured" if "load_balancer" in given else "assumed")
+        unit = _price_unit(catalog, provider, "load_balancer_unit")
+        units = _balanced(n.egress_gib_per_request, unit)
+        if unit and units:
+            yield _row("load_balancer", "load_balancer_unit", "request", units * tries, unit, "assumed")
     if n.public_ipv4:
         yield _row("public_ipv4", "public_ipv4", "hour", n.public_ipv4, "hour", "measured" if "public_ipv4" in given else "assumed")
+
+
+def _balanced(gib: float, unit: str) -> float:
+    """Balancer units of one request: GiB, or LCU-hours (1 GB each, or 25 new connections a second, whichever is more)."""
+    if not unit.startswith("LCU"):
+        return gib
+    return max(gib * 2**30 / 1e9, 1 / (25 * 3600 * _REQUESTS_A_CONNECTION))
+
+
+def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
+    """Unit of a network price of a provider; empty where there is none."""
+    table = catalog.network
+    found = table.loc[(table["provider"] == provider) & (table["kind"] == kind), "price_unit"]
+    return str(found.iloc[0]) if len(found) else ""
 
 
 def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:
