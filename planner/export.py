@@ -37,6 +37,7 @@ def tables(plan: Plan, replay: Replay | None = None) -> dict[str, pd.DataFrame]:
     found = {
         "summary": summary,
         "months": plan.monthly(),
+        "month_range": plan.monthly_range(),
         "owners": plan.by_owner(),
         "machines": plan.machines(),
         "cost": plan.cost,
@@ -80,7 +81,7 @@ def write_texts(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 def to_json(plan: Plan, replay: Replay | None = None) -> str:
     """The answer without its hourly rows as JSON: summary, months, owners, machines, commitments, breaks; unknown is ``null``."""
-    wanted = ("months", "owners", "machines", "commitments", "bindings", "replay_objectives", "replay_breaks")
+    wanted = ("months", "month_range", "owners", "machines", "commitments", "bindings", "replay_objectives", "replay_breaks")
     found = tables(plan, replay)
     answer: dict[str, object] = {"scenario": plan.scenario_name, "summary": {k: v if v == v else None for k, v in plan.summary().items()}}
     answer |= {n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15)) for n in wanted if n in found}

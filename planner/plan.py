@@ -118,6 +118,15 @@ class Plan:
         found = self.cost.groupby([month, "charge"], observed=True)[_MONEY].sum().reset_index()
         return columns.check("plan.months", found)
 
+    def monthly_range(self) -> pd.DataFrame:
+        """P10, P50 and P90 of each month's bill over the paths (``plan.month_range``); they do not add up to those of the year."""
+        rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in self.paths_month_usd.items()]
+        if not rows:
+            return columns.empty("plan.month_range")
+        return columns.check(
+            "plan.month_range", pd.DataFrame(rows, columns=["month", "p10_usd", "p50_usd", "p90_usd"]).astype({"month": "str"})
+        )
+
     def by_owner(self) -> pd.DataFrame:
         """Cost by owner, cost center and service, dearest first (``plan.owners``); an empty owner is money nobody answers for."""
         found = self.cost.groupby(["owner", "cost_center", "service"], observed=True)[_MONEY].sum().reset_index()

@@ -55,6 +55,10 @@ def test_law_59_the_median_bill_is_not_the_bill_of_the_median_load(study):
     assert summary["p10_usd"] <= summary["p50_usd"] <= summary["p90_usd"]
     assert summary["p50_usd"] != summary["total_usd"]
     assert len(study.plan.paths_usd) == 30
+    ranges = study.plan.monthly_range()
+    assert ranges["month"].tolist() == sorted(set(study.plan.monthly()["month"]))
+    sums = pd.DataFrame(study.plan.paths_month_usd).sum(axis=1)
+    assert sums.to_numpy() == pytest.approx(study.plan.paths_usd, rel=1e-9)
     by_month = np.array(list(study.plan.paths_month_usd.values()))
     assert by_month.sum(axis=0) == pytest.approx(study.plan.paths_usd)
     assert set(study.plan.paths_month_usd) == set(study.plan.monthly()["month"])

@@ -238,6 +238,8 @@ def _barred(scenario: Scenario, instance_type: str, current: bool, priced: bool)
         return Excuse("not among limits.instance_types", "add it there")
     if not current and not limits.previous_generation and not limits.instance_types:
         return Excuse("previous generation", "set limits.previous_generation: true")
+    if instance_type.startswith("hpc") and not limits.instance_types:  # AWS sells these in a single zone of a region
+        return Excuse("made for HPC clusters, in one zone only", "name it in limits.instance_types")
     if limits.quota.get(instance_type) == 0:
         return Excuse("quota is 0", "at least 1 is needed")
     if not priced:

@@ -194,8 +194,9 @@ def columns_command(frame: str | None) -> None:
 
 @main.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option("--address", default="localhost", show_default=True, help="Where to listen; 0.0.0.0 for other machines.")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
-def app(port: int, headless: bool) -> None:
+def app(port: int, address: str, headless: bool) -> None:
     """Start the browser app (extra app)."""
     if find_spec("streamlit") is None:
         raise PlannerError("the browser app needs Streamlit", remedy="pip install 'infra-planner[app]'")
@@ -206,6 +207,7 @@ def app(port: int, headless: bool) -> None:
             "-m",
             "planner.ui",
             f"--server.port={port}",
+            f"--server.address={address}",
             f"--server.headless={str(headless).lower()}",
             "--browser.gatherUsageStats=false",
         ],

@@ -301,10 +301,11 @@ def _owners(study: "Study") -> str:
 
 def _months(study: "Study") -> str:
     by = study.plan.monthly().groupby("month")[["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]].sum()
-    rows = [[str(m), *(usd(float(v)) for v in row)] for m, row in zip(by.index, by.to_numpy(), strict=True)]
+    ranges = {r["month"]: f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}" for r in study.plan.monthly_range().to_dict("records")}
+    rows = [[str(m), *(usd(float(v)) for v in row), ranges.get(str(m), "")] for m, row in zip(by.index, by.to_numpy(), strict=True)]
     charges = study.plan.monthly().groupby("charge")["effective_cost_usd"].sum().sort_values(ascending=False)
     split = ", ".join(f"{c} {usd(float(v))}" for c, v in charges.items() if v >= 0.005)
-    return "By month\n" + table(["month", "list", "amortized", "cash"], rows, "  ") + f"\n  by charge: {split}"
+    return "By month\n" + table(["month", "list", "amortized", "cash", "P10 to P90"], rows, "  ") + f"\n  by charge: {split}"
 
 
 def _reasons(study: "Study") -> str:
