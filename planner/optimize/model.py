@@ -29,7 +29,7 @@ Everything is time-separable but N and the two budgets. A dual is money for each
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,16 +121,15 @@ class _Builder:
         if self.p.total_budget_usd is not None:
             self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
         broken = [(v, 1.0) for v in self.broken.values()]
-        self.lp.setObjective(pulp.LpAffineExpression(self.spend + self.shortage if self.elastic is None else broken))
+        self.lp.setObjective(_sum(dict(self.spend + self.shortage if self.elastic is None else broken)))
         return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken)
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
-        text, kind = "_".join(str(n) for n in name if n != ""), pulp.LpInteger if whole else pulp.LpContinuous
-        variable = self.lp.add_variable(text, 0, None, kind)
-        if variable.name in self.keys:  # PuLP writes "_" for signs that .lp files cannot hold, so two names may become one
-            variable = self.lp.add_variable(f"{text}_{len(self.keys)}", 0, None, kind)
-        self.keys[variable.name] = tuple(str(n) for n in name)
-        return variable
+        text = "_".join(str(n) for n in name if n != "").translate(_PLAIN)
+        if text in self.keys:  # .lp files cannot hold some signs, so two names may become one
+            text = f"{text}_{len(self.keys)}"
+        self.keys[text] = tuple(str(n) for n in name)
+        return self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous)
 
     def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
         sums: dict[Any, float] = defaultdict(float)
@@ -141,12 +140,12 @@ class _Builder:
                 if restriction not in self.broken:
                     self.broken[restriction] = self._variable("broken", *restriction)
                 sums[self.broken[restriction]] = 1.0 if sense == ">=" else -1.0
-        name = "_".join(x for x in (constraint, subject, "" if k < 0 else str(k)) if x)
-        if name.translate(_PLAIN) in self.row_names:
+        name = "_".join(x for x in (constraint, subject, "" if k < 0 else str(k)) if x).translate(_PLAIN)
+        if name in self.row_names:
             name = f"{name}_{len(self.rows)}"
-        self.row_names.add(name.translate(_PLAIN))
-        sign = {"<=": pulp.LpConstraintLE, ">=": pulp.LpConstraintGE, "==": pulp.LpConstraintEQ}[sense]
-        self.lp.addConstraint(pulp.LpConstraint(pulp.LpAffineExpression(sums), sign, name, float(bound)))
+        self.row_names.add(name)
+        left = _sum(sums)
+        self.lp += (left <= bound if sense == "<=" else left >= bound if sense == ">=" else left == bound), name
         self.rows.append((constraint, subject, k))
 
     def _first_stage(self) -> dict[str, tuple[Any, float]]:
@@ -269,6 +268,12 @@ class _Builder:
                 wanted = (limit.types is None or kind in limit.types) and (limit.workloads is None or name in limit.workloads)
                 if wanted and (limit.zone is None or zone == limit.zone):
                     yield v, self.p.types[self.type_at[kind]].vcpus if limit.vcpus else 1.0
+
+
+def _sum(terms: Mapping[Any, float]) -> Any:
+    """Σ factor · variable; PuLP 4 has a constructor of its own for it."""
+    make = getattr(pulp.LpAffineExpression, "from_dict", pulp.LpAffineExpression)
+    return make(dict(terms))
 
 
 def _places(w: Workload) -> Iterator[tuple[str, str]]:

@@ -41,8 +41,9 @@ class Matrix:
             cost[at[v.name]] = factor
         start, index, value, low, high = [0], [], [], [], []
         for row in lp.constraints():
-            index += [at[v.name] for v in row]
-            value += list(row.values())
+            found = list(row.items())
+            index += [at[v.name] for v, _ in found]
+            value += [factor for _, factor in found]
             start.append(len(index))
             bound = -row.constant
             low.append(-np.inf if row.sense == pulp.LpConstraintLE else bound)
