@@ -7,6 +7,7 @@ A reader therefore sees the old snapshot or the new one, whatever is killed when
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from planner.errors import CatalogError
 
 FILES = ("instances", "rates", "rates_inferred", "commitments", "storage", "storage_assumed", "network", "network_assumed")
 CURRENT = "CURRENT"
+_GENERATION = re.compile(r"\d{4}-\d\d-\d\dT\d{6}\.\d{6}")
 ENVIRONMENT = "PLANNER_CATALOG"  # another folder for the snapshots than the one that came with the package
 
 
@@ -71,8 +73,9 @@ def new_generation(home: Path, name: str) -> Iterator[Path]:
     """A folder to write the next generation into; taken into use when the block ends well, removed when it does not."""
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
-        for left in home.glob("*.part"):
-            shutil.rmtree(left, ignore_errors=True)
+        for left in home.glob("*.part"):  # of a process that was killed
+            if _GENERATION.fullmatch(left.stem):
+                shutil.rmtree(left, ignore_errors=True)
         part, final = home / f"{name}.part", home / name
         part.mkdir()
         try:
@@ -91,8 +94,9 @@ def new_generation(home: Path, name: str) -> Iterator[Path]:
 
 
 def _prune(home: Path, name: str) -> None:
-    """Keep the new generation and the one before it."""
-    for old in sorted((p for p in home.iterdir() if p.is_dir() and p.name != name), key=lambda p: p.name)[:-1]:
+    """Keep the new generation and the one before it, which a reader may still be reading; touch nothing that is not a generation."""
+    older = sorted(p for p in home.iterdir() if p.is_dir() and p.name != name and _GENERATION.fullmatch(p.name))
+    for old in older[:-1]:
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -378,9 +378,11 @@ def test_declined_changes_are_not_made(provider, home, cloud):
 
 @any_one
 def test_old_generations_are_pruned_and_the_last_one_kept(provider, home, cloud):
+    (home / provider / "mine").mkdir()  # not a generation: not ours to delete
     for _ in range(3):
         ask(provider, home, cloud, accept=True)
-    generations = [p for p in (home / provider).iterdir() if p.is_dir()]
+    generations = [p for p in (home / provider).iterdir() if p.is_dir() and p.name != "mine"]
+    assert (home / provider / "mine").is_dir()
     assert len(generations) == 2
     assert all((g / "rates.csv").exists() for g in generations)
     assert {f"{n}.csv" for n in FILES} & {p.name for p in (home / provider).iterdir()}  # what came with the package stays
