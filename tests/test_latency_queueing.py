@@ -9,6 +9,7 @@ from planner.errors import PlannerError
 from planner.latency import Arrivals, Deployment, Excuse, Machine, erlang, mgc
 from planner.latency.queueing import Queue, QueueLatency
 from planner.latency.service_law import ServiceLaw
+from planner.latency.solve import fewest_workers
 from planner.scenario import Objective
 
 BIG = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)
@@ -51,6 +52,19 @@ def test_fewest_servers_is_minimal():
     meets = [float(erlang.mmc_response_quantile_s(100.0, 10.0, n, 0.99)) <= 0.6 for n in (c - 1, c)]
     assert meets == [False, True]
     assert erlang.fewest_servers(100.0, 10.0, 0.99, 0.46) is None  # the service alone takes 0.4605 s
+
+
+@pytest.mark.parametrize(("rate", "quantile", "target"), [(math.nan, 0.9, 1), (1, 0.9, math.nan),
+                                                          (1, 1.0, 1), (-1, 0.9, 1), (math.inf, 0.9, 1)])
+def test_fewest_servers_refuses_what_is_not_a_question(rate, quantile, target):
+    with pytest.raises(PlannerError, match="fewest"):
+        erlang.fewest_servers(rate, 1.0, quantile, target)
+    with pytest.raises(PlannerError, match="fewest"):
+        fewest_workers(ServiceLaw.of(2.0), rate, quantile, target)
+
+
+def test_a_wait_below_zero_cannot_be_had():
+    assert erlang.fewest_servers(10.0, 1.0, 0.9, -0.1, "wait") is None
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "gamma", "exponential", "hyperexponential", "lognormal"])

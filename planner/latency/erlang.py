@@ -10,6 +10,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from planner.errors import PlannerError
+
 Array = NDArray[np.float64]
 
 _LONG_RECURSION = 24
@@ -185,8 +187,14 @@ def mdc_mean_wait_s(rate: float, service_time_s: float, servers: int) -> float:
 def fewest_servers(rate: float, mu: float, quantile: float, target_s: float, of: str = "response") -> int | None:
     """Smallest c with the ``of`` (``response`` or ``wait``) quantile of M/M/c within ``target_s``; ``None`` if no c can.
 
-    The response target is infeasible exactly when the service alone misses it: e^{−μt} > 1 − q.
+    The response target is infeasible exactly when the service alone misses it: e^{−μt} > 1 − q; a wait below 0 always is.
+    Raises :class:`PlannerError` for numbers that are not finite, a rate or μ not above 0, a quantile outside (0, 1).
     """
+    if not (math.isfinite(target_s) and 0 < rate < math.inf and 0 < mu < math.inf and 0 < quantile < 1):
+        raise PlannerError("fewest servers need a finite target, rates above 0 and a quantile between 0 and 1",
+                           got=(rate, mu, quantile, target_s))
+    if target_s < 0:
+        return None
     if of == "response" and math.exp(-mu * target_s) >= 1 - quantile:
         return None
     a = rate / mu

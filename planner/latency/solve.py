@@ -107,8 +107,12 @@ def fewest_workers(law: ServiceLaw, offered_load: float, quantile: float, target
     """Smallest c whose response quantile is within ``target`` mean services: c meets it and c − 1 does not.
 
     ``None`` exactly when the service alone misses the target.  Closed form for exponential service, else the quick
-    reduction by bisection (its error band applies); gaps that are not Poisson stretch the wait.
+    reduction by bisection (its error band applies); gaps that are not Poisson stretch the wait.  Raises
+    :class:`PlannerError` for numbers that are not finite or out of range.
     """
+    if not (0 < offered_load < np.inf and 0 < quantile < 1 and target < np.inf):
+        raise PlannerError("fewest workers need a finite load above 0, a finite target and a quantile between 0 and 1",
+                           got=(offered_load, quantile, target))
     if law.quantile(quantile) >= target:
         return None
     if law.kind == "exponential" and gaps == POISSON:
