@@ -47,5 +47,5 @@ def test_the_notebook_runs_in_a_kernel(source, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     book = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     done = nbclient.NotebookClient(book, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
-    drawn = [o for c in done.cells for o in c.get("outputs", []) if any("vegalite" in kind for kind in o.get("data", {}))]
+    drawn = [o for c in done.cells for o in c.get("outputs", []) if "vegaEmbed" in o.get("data", {}).get("text/html", "")]
     assert len(drawn) >= 3
