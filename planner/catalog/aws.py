@@ -107,7 +107,9 @@ def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk
     shapes = _shapes(region, cloud, raw)
     for row in shapes.values():
         out.add("instances", **row, **stamp, source="AWS describe_instance_types")
-    prices, terms = _bulk_prices(region, cloud, raw) if bulk else _listed_prices(region, cloud, raw)
+    listed, terms = _bulk_prices(region, cloud, raw) if bulk else _listed_prices(region, cloud, raw)
+    prices = {name: min(found) for name, found in listed.items() if len(found) == 1}
+    out.notes += [f"aws {region}: {name} has several on-demand prices and is left out" for name, found in listed.items() if len(found) > 1]
     unknown = sorted(set(prices) - set(shapes))
     if unknown:
         out.notes.append(f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}")
@@ -122,8 +124,8 @@ def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk
             basis="observed",
             source="AWS Price List",
         )
-    for name, kind, months, payment, usd, share in terms:
-        if name in shapes:
+    for name, kind, months, payment, usd, share in dict.fromkeys(terms):
+        if name in shapes and name in prices:
             out.add(
                 "commitments",
                 **stamp,
@@ -183,8 +185,8 @@ def _products(region: str, service: str, filters: Mapping[str, str], cloud: Clou
             yield entry
 
 
-def _listed_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
-    prices: dict[str, float] = {}
+def _listed_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, set[float]], list[Term]]:
+    prices: dict[str, set[float]] = {}
     terms: list[Term] = []
     for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, cloud, raw, "prices"):
         sku = str(within(entry, ("product", "sku"), "Price List"))
@@ -192,24 +194,17 @@ def _listed_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str
         if not sells_plain_linux(facts) or facts.get("regionCode") != region:
             continue
         name, usd = str(within(facts, ("instanceType",), sku)), on_demand_usd(entry)
-        _take(prices, name, usd, sku)
+        prices.setdefault(name, set()).update({usd} if usd else ())
         terms += [(name, *term) for term in reserved(entry)]
     return prices, terms
 
 
-def _take(prices: dict[str, float], name: str, usd: float | None, sku: str) -> None:
-    if usd is None or usd == 0:
-        return
-    if prices.setdefault(name, usd) != usd:
-        raise CatalogError("one machine has two on-demand prices", where=f"{sku} {name}", got=(prices[name], usd), remedy="Report the SKU")
-
-
-def _bulk_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, float], list[Term]]:
-    prices: dict[str, float] = {}
+def _bulk_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, set[float]], list[Term]]:
+    prices: dict[str, set[float]] = {}
     with offer_file(cloud.client("pricing", PRICING_REGION), region) as lines:
         offers = read_offers(lines, lambda row: raw.keep(f"{region}-prices", row))
-    for name, usd, sku in offers.on_demand:
-        _take(prices, name, usd, sku)
+    for name, usd, _ in offers.on_demand:
+        prices.setdefault(name, set()).update({usd} if usd else ())
     return prices, offers.reserved
 
 

@@ -101,20 +101,20 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = 
     out = Fetched()
     for region in regions:
         ask = f"armRegionName eq '{region}' and serviceName eq 'Virtual Machines'"
-        seen: dict[tuple[str, str, int], float] = {}
+        found: dict[tuple[str, str, int], set[float]] = {}
         for item in items(ask, endpoint):
             raw.keep(f"{region}-prices", item)
             for offer in offers(item, region):
-                _take(seen, offer)
-        _rows(region, seen, known[known["region"] == region], raw.as_of, out)
+                found.setdefault((offer.instance_type, offer.kind, offer.years), set()).add(offer.usd)
+        _rows(region, _settled(found, region, out.notes), known[known["region"] == region], raw.as_of, out)
     return out
 
 
-def _take(seen: dict[tuple[str, str, int], float], offer: Offer) -> None:
-    """The same meter can come twice with another location label; two prices of one machine are an error."""
-    if abs(seen.setdefault(offer[:2] + offer[3:], offer.usd) - offer.usd) > 1e-9:
-        raise CatalogError("one machine has two prices", where=f"azure {offer.instance_type} {offer.kind}",
-                           got=(seen[offer[:2] + offer[3:]], offer.usd), remedy="Report the machine")  # fmt: skip
+def _settled(found: Mapping[tuple[str, str, int], set[float]], region: str, notes: list[str]) -> dict[tuple[str, str, int], float]:
+    """One price each. The same meter can come twice with another location label; two prices of one machine price nothing."""
+    torn = [key for key, prices in found.items() if max(prices) - min(prices) > 1e-9]
+    notes += [f"azure {region}: {name} has several {kind} prices; left out" for name, kind, _ in torn]
+    return {key: min(prices) for key, prices in found.items() if key not in torn}
 
 
 def _rows(region: str, seen: Mapping[tuple[str, str, int], float], shapes: pd.DataFrame, as_of: str, out: Fetched) -> None:

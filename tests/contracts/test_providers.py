@@ -306,6 +306,21 @@ def test_a_malformed_item_leaves_the_old_snapshot(provider, home, cloud):
 
 
 @every
+def test_a_machine_with_two_prices_has_none(provider, home, cloud):
+    name, usd = next((n, u) for n, u in cloud.prices.items() if provider != "gcp" or n.startswith("a2"))
+    if provider == "aws":
+        cloud.server.products.append(clouds.product("X", name, cloud.region, usd * 1.2))
+    elif provider == "azure":
+        cloud.server.items.append(clouds.azure_item(name, cloud.region, usd * 1.2))
+    else:
+        cloud.server.skus.append(clouds.gcp_sku(999, "A2 Instance Core running in Americas", 0.05))
+    done = ask(provider, home, cloud, accept=True)
+    assert any("left out" in n for n in done.notes)
+    with pytest.raises(CatalogError, match=r"no price of it is known|no on_demand price"):
+        Catalog.read(provider, folder=home).price(name, cloud.region)
+
+
+@every
 def test_another_currency_is_refused(provider, home, cloud):
     cloud.foreign()
     refused(provider, home, cloud, "must be in USD", accept=True)
