@@ -6,12 +6,14 @@ import math
 import numpy as np
 import pytest
 from hand import scenario
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from planner.capacity import service_model
 from planner.errors import ScenarioError
 from planner.latency import Arrivals, Excuse, Machine, erlang
 from planner.latency.closed_loop import open_points
-from planner.latency.loadtests import read_load_test, read_load_tests
+from planner.latency.loadtests import LOAD_TEST_FORMATS, read_load_test, read_load_tests
 from planner.latency.measured import Measured
 from planner.scenario import Objective
 
@@ -197,6 +199,31 @@ def test_a_file_it_cannot_read_is_named_with_its_fault(tmp_path, text, message):
     with pytest.raises(ScenarioError, match=message) as caught:
         read_load_test(path)
     assert "result.txt" in str(caught.value)
+
+
+SAMPLES = [LOCUST, HISTORY, json.dumps(K6), json.dumps(K6_HANDLED), WRK, HEY, json.dumps(VEGETA), VEGETA_TEXT, OWN]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(SAMPLES), st.integers(0, 2000), st.integers(0, 60), st.text(max_size=12),
+       st.sampled_from([None, *LOAD_TEST_FORMATS]))
+def test_law_55_any_damage_ends_in_points_or_a_typed_error(tmp_path, text, at, cut, new, kind):
+    path = tmp_path / "result"
+    path.write_text(text[: at % len(text)] + new + text[at % len(text) + cut :], encoding="utf-8", newline="")
+    try:
+        points = read_load_test(path, kind)
+    except ScenarioError:
+        return
+    assert points
+    assert all(p["arrival_rate_rps"] > 0 and math.isfinite(p["arrival_rate_rps"]) for p in points)
+
+
+def test_a_log_is_not_a_summary(tmp_path):
+    path = tmp_path / "result"
+    with path.open("wb") as file:
+        file.truncate(33 << 20)
+    with pytest.raises(ScenarioError, match="larger than a summary"):
+        read_load_test(path)
 
 
 def test_files_stand_beside_the_scenario(tmp_path):

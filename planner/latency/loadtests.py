@@ -18,6 +18,7 @@ PERCENTS = (50, 90, 95, 99)
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "secs": 1.0, "m": 60.0, "h": 3600.0}
 # above this share of failed requests a step shows an overload, not a capacity
 FAILURES_ALLOWED = 0.01
+LARGEST_FILE = 32 << 20  # bytes
 
 
 def read_load_test(path: str | Path, kind: str | None = None) -> list[dict[str, float]]:
@@ -28,6 +29,8 @@ def read_load_test(path: str | Path, kind: str | None = None) -> list[dict[str, 
     """
     path = Path(path)
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ScenarioError(f"is larger than a summary ({LARGEST_FILE >> 20} MiB). Give the tool's summary, not its log", where=path)
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"cannot be read as text: {error}", where=path) from None
@@ -36,7 +39,7 @@ def read_load_test(path: str | Path, kind: str | None = None) -> list[dict[str, 
         raise ScenarioError(f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})", where=path)
     try:
         points = LOAD_TEST_FORMATS[kind](text)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, csv.Error) as error:
         raise ScenarioError(f"is not a complete {kind} result: {type(error).__name__} {error}", where=path) from None
     good = [p for p in points if p.pop("failure_share", 0.0) <= FAILURES_ALLOWED and p["arrival_rate_rps"] > 0]
     if not good:
