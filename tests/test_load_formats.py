@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.errors import TrafficError
 from planner.load import TRAFFIC_FORMATS, read_traffic
@@ -291,3 +293,39 @@ def test_a_line_of_one_gigabyte_stays_within_time_and_memory(tmp_path, name):
                           env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
     assert done.returncode == 0, done.stderr[-500:]
     assert int(done.stdout) < 2 * 1024**2  # KiB
+
+
+@pytest.fixture(scope="module")
+def small_files(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
+    made = {name: make().encode() for name, make, _ in FILES.values()}
+    made = {name: body if name.endswith(".json") else body[:6000] for name, body in made.items()}
+    made["t.csv"] = b"ts,requests\n" + b"".join(f"2026-05-{d:02}T{h:02}:00Z,{h + d}\n".encode() for d in range(4, 9) for h in range(24))
+    return tmp_path_factory.mktemp("fuzz"), made
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_any_bytes_give_a_history_or_a_typed_error(small_files, data):  # law 55
+    folder, made = small_files
+    name = data.draw(st.sampled_from(sorted(made)))
+    body = bytearray(made[name])
+    how = data.draw(st.sampled_from(["flip", "cut", "insert", "noise", "repeat"]))
+    at = data.draw(st.integers(0, len(body) - 1))
+    if how == "flip":
+        for place in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=8)):
+            body[place] = data.draw(st.integers(0, 255))
+    elif how == "cut":
+        del body[at:]
+    elif how == "insert":
+        body[at:at] = data.draw(st.sampled_from([b"\0", b"\xff\xfe", b"\n\n", b",,", b'"', b"NaN", b"1e999", b"-5", b"9" * 400, b"\r"]))
+    elif how == "noise":
+        body = bytearray(data.draw(st.binary(max_size=300)))
+    else:
+        body[at:at] = body[: data.draw(st.integers(1, 500))]
+    try:
+        rate = read_traffic(put(folder, name, bytes(body))).arrival_rate_rps
+    except TrafficError:
+        return
+    assert np.isfinite(rate).any()
+    assert (rate[np.isfinite(rate)] >= 0).all()
+    assert not np.isinf(rate).any()

@@ -19,6 +19,7 @@ from planner.load.formats.table import GAUGES
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
+LATEST_S = 7_258_118_400  # the year 2200
 Series = tuple[NDArray[np.int64], Floats]
 
 
@@ -76,9 +77,10 @@ def _samples(series: Any, path: Path) -> Series:
     place = Place(str(path), str(series["metric"].get("__name__") or series["metric"]), "sample", 1)
     if not all(isinstance(p, list) and len(p) == 2 and isinstance(p[0], int | float) for p in pairs):
         raise TrafficError("a sample is no pair of time and value", where=place)
+    odd = np.array([not 0 <= p[0] <= LATEST_S for p in pairs], dtype=bool)
+    if odd.any():
+        raise TrafficError("stamps must be seconds since 1970", where=place.row(odd), got=str(pairs[int(np.argmax(odd))][0])[:40])
     ts = np.array([round(p[0] * 1e6) for p in pairs], dtype=np.int64)
-    if ts.size and (ts.min() < 0 or ts.max() > 7_258_118_400_000_000):
-        raise TrafficError("stamps must be seconds since 1970", where=place, got=pairs[0][0])
     return ts, numbers([p[1] for p in pairs], place)
 
 
