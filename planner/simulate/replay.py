@@ -2,8 +2,8 @@
 
 Within an hour the load is taken in two levels: a twelfth of the time at burst_factor times the mean, the rest at what
 is left.  Replicas ordered for an hour serve after the start-up delay; until then the hour before runs on.  Each pool
-takes traffic in proportion to what it may bear.  Latency is pointwise stationary below saturation; above it a fluid
-backlog is carried from hour to hour, and an hour with a backlog is outside every objective.
+takes traffic in proportion to what it may bear.  Latency is the model's point estimate, pointwise stationary below
+saturation; above it a fluid backlog is carried from hour to hour, and an hour with a backlog is outside every objective.
 """
 
 from collections.abc import Callable, Mapping
@@ -159,17 +159,7 @@ def _replay(task: _Task) -> _Result:
     tables = [_Table(p, bounds) for p in task.pools]
     full, part = (_Bears.of(tables, task.pools, n) for n in (now, before))
     levels = _levels(task.load.burst_factor)
-    within = np.zeros((len(bounds), *rate.shape), dtype=np.float32)
-    every = np.zeros(rate.shape, dtype=np.float32)
-    late = np.flatnonzero(lag > 0)
-    for load_share, factor in levels:
-        ok = rate[None] * np.float32(factor) <= full.limit[:, None, :]
-        within += np.float32(load_share) * np.where(lag > 0, 1 - lag, 1.0).astype(np.float32) * ok
-        every += np.float32(load_share) * np.where(lag > 0, 1 - lag, 1.0).astype(np.float32) * ok.all(axis=0)
-        if len(late):
-            ok = rate[None][..., late] * np.float32(factor) <= part.limit[:, None, late]
-            within[..., late] += np.float32(load_share) * lag[late].astype(np.float32) * ok
-            every[:, late] += np.float32(load_share) * lag[late].astype(np.float32) * ok.all(axis=0)
+    within, every = _within(rate, levels, full, part, lag)
     backlog = _backlog(rate, full.saturation * (1 - lag) + part.saturation * lag, task.weight_h)
     held_up = _waited(backlog)
     within *= ~held_up
@@ -190,6 +180,27 @@ def _replay(task: _Task) -> _Result:
         backlog.mean(axis=0),
         margin,
     )
+
+
+def _within(
+    rate: NDArray[np.float32], levels: list[tuple[float, float]], full: "_Bears", part: "_Bears", lag: Floats
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Share of each path-hour's requests within each objective, and within all of them; a share ``lag`` of the hour runs on ``part``."""
+    within = np.zeros((len(full.limit), *rate.shape), dtype=np.float32)
+    every = np.zeros(rate.shape, dtype=np.float32)
+    late, on_time = np.flatnonzero(lag > 0), (1 - lag).astype(np.float32)
+    for share, factor in levels:
+        busy = rate * np.float32(factor)
+        ok = busy <= full.limit[:, None, :]
+        within += np.float32(share) * on_time * ok
+        every += np.float32(share) * on_time * ok.all(axis=0)
+        if len(late):
+            ok = busy[:, late] <= part.limit[:, None, late]
+            within[..., late] += np.float32(share) * lag[late].astype(np.float32) * ok
+            every[:, late] += np.float32(share) * lag[late].astype(np.float32) * ok.all(axis=0)
+    for found in (within, every):
+        found[found > 1 - 1e-5] = 1.0  # single-precision shares that should add up to one
+    return within, every
 
 
 def _levels(burst: float) -> list[tuple[float, float]]:
