@@ -10,7 +10,8 @@ import time
 
 import numpy as np
 
-from planner.optimize.fast import plan
+from planner.optimize.fast import plan, shortlist
+from planner.optimize.frontier import frontier
 from planner.optimize.model import build
 from planner.optimize.problem import Pool, Problem, Product, Type, Workload
 from planner.optimize.solve import solve
@@ -64,7 +65,44 @@ def hourly(workloads: int, types: int, scenarios: int) -> tuple[float]:
     return (solve(build(problem(workloads, types, scenarios=scenarios)).lp).objective,)
 
 
+def points() -> tuple[float, float, float]:
+    """Seconds for one solve, for 20 points warm, and for the same 20 cold."""
+    from dataclasses import replace
+
+    base = problem(1, 50)
+    few = base.restricted(shortlist(base))
+    every = [replace(few, workloads=tuple(replace(w, spot_share=s) for w in few.workloads)) for s in np.linspace(0.05, 0.9, 20)]
+    begun = time.perf_counter()
+    frontier(every[:1])
+    one = time.perf_counter() - begun
+    warm = frontier(every)
+    all_ = time.perf_counter() - begun - one
+    cold = [frontier([p])[0] for p in every]
+    assert np.allclose([f.objective for f in warm], [f.objective for f in cold], rtol=1e-7)
+    return one, all_, time.perf_counter() - begun - one - all_
+
+
+def handover(workloads: int, types: int) -> tuple[float, float, float]:
+    """Seconds of PuLP with this package's hand-over (model built), of raw highspy on the same arrays, and their ratio."""
+    from planner.optimize.solve import Matrix, hand_over, live_handle
+
+    model = build(problem(workloads, types, hours=720))
+    begun = time.perf_counter()
+    found = solve(model.lp)
+    ours = time.perf_counter() - begun
+    matrix = Matrix.of(model.lp)
+    begun = time.perf_counter()
+    live = live_handle()
+    live.passModel(hand_over(matrix))
+    live.run()
+    raw = time.perf_counter() - begun
+    assert abs(live.getObjectiveValue() / found.objective - 1) < 1e-7
+    return ours, raw, ours / raw
+
+
 CASES = {
+    "frontier": (points, (), "20-point frontier: goal <= 3 x one solve (one, 20 warm, 20 cold) [s]"),
+    "handover": (handover, (2, 20), "PuLP pipeline / raw highspy: goal 1.2 (PuLP, raw, ratio)"),
     "one": (reduced, (1, 50, 1), "1 x 50 types x 8,760 h: goal 0.5 s"),
     "ten": (reduced, (10, 200, 1), "10 x 200 types x 8,760 h x 4 options: goal 5 s wall, gap 1e-4, 300 MB"),
     "paths": (reduced, (10, 200, 20), "the same x 20 paths: goal 120 s, 1 GB"),

@@ -9,6 +9,7 @@ import pytest
 from planner.optimize.billing import Instrument, settle
 from planner.optimize.conflict import diagnose
 from planner.optimize.fast import plan
+from planner.optimize.frontier import frontier
 from planner.optimize.model import build
 from planner.optimize.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
 from planner.optimize.solve import solve
@@ -168,6 +169,16 @@ def test_every_point_of_a_frontier(frontier_case):
     for point, expected in zip(case["points"], case["expected"]["points"], strict=True):
         moved = {**case, "workloads": [{**w, "capacity": point["capacity"].get(w["id"], w["capacity"])} for w in case["workloads"]]}
         found = solve(build(to_problem(moved)).lp)
+        assert found.status == expected["status"]
+        if expected["status"] == "optimal":
+            assert found.objective == pytest.approx(expected["cost"], rel=1e-6)
+
+
+def test_a_frontier_on_one_live_handle(frontier_case):
+    case = json.loads(frontier_case.read_text())
+    moved = [{**case, "workloads": [{**w, "capacity": point["capacity"].get(w["id"], w["capacity"])} for w in case["workloads"]]}
+             for point in case["points"]]
+    for found, expected in zip(frontier([to_problem(c) for c in moved]), case["expected"]["points"], strict=True):
         assert found.status == expected["status"]
         if expected["status"] == "optimal":
             assert found.objective == pytest.approx(expected["cost"], rel=1e-6)
