@@ -339,7 +339,7 @@ def _commitments(study: Study) -> None:
     signed = study.plan.commitments
     if signed.empty:
         st.info(
-            "The plan signs no commitment: over this horizon, and within the longest term allowed, none would pay for itself.",
+            "The plan signs no commitment: of those in the price catalog for these machines and terms, none would pay for itself.",
             icon=":material/contract:",
         )
     else:
@@ -412,7 +412,8 @@ def _table(frame: pd.DataFrame, columns: list[str]) -> None:
     shown = frame[kept].style.format(_share, subset=[c for c in kept if c.endswith(("_share", "_utilization"))])
     if "mean" in kept:
         shown = shown.format(_few, subset=["mean"])
-    st.dataframe(shown, hide_index=True, column_config={c: CELLS[c] for c in kept if c in CELLS}, placeholder="–")
+    heads = ", ".join(str(CELLS[c]["label"]) for c in kept if c in CELLS)
+    st.dataframe(shown, alt=f"Table of {heads}", hide_index=True, column_config={c: CELLS[c] for c in kept if c in CELLS}, placeholder="–")
 
 
 def _few(value: object) -> str:

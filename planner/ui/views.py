@@ -287,7 +287,8 @@ def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> 
     what = rows["service"].where(rows["service"] != "", "all") + ": " + rows["charge"].map(CHARGES).fillna(rows["charge"]).str.lower()
     change = rows["difference_usd"].groupby(what).sum()
     change = change.reindex(change.abs().sort_values(ascending=False).index)
-    parts = [(str(k), float(v)) for k, v in change.iloc[:most].items() if abs(v) >= 0.5]
+    least = max(0.5, 0.001 * first.total_usd)
+    parts = [(str(k), float(v)) for k, v in change.iloc[:most].items() if abs(v) >= least]
     rest = second.total_usd - first.total_usd - sum(v for _, v in parts)
     parts += [("all other", rest)] if abs(rest) >= 0.5 else []
     steps, level = [(names[0], 0.0, first.total_usd, "total")], first.total_usd
