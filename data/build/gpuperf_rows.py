@@ -1,6 +1,7 @@
 """Read public LLM serving records (the gpuperf table) as load tests of deployments the planner knows.
 
-Only rows whose configuration is stated are read: flags exact, no quality flag, precision, accelerators and lengths given.
+Only rows whose configuration is stated are read: flags exact, no quality flag, accelerators, engine and lengths given. A row without
+a precision ran the weights as published.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def read_rows(file: Path) -> Rows:
     """Read ``llm_serving.csv``: unflagged, aggregated rows whose configuration is stated."""
     d = pd.read_csv(file, low_memory=False)
     stated = d["quality_flag"].isna() & (d["config_confidence"] == "exact") & d["load_mode"].isin(list(MODES))
-    for column in ("num_gpus", "isl", "osl", "weights", "engine"):
+    for column in ("num_gpus", "isl", "osl", "engine"):
         stated &= d[column].notna()
     stated &= (d["load_mode"] != "closed_loop") | d["concurrency"].notna()
     d = d[stated].reset_index(drop=True)
@@ -87,7 +88,8 @@ def _measured(d: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _condition(r: object) -> Condition:
-    model, chip, precision = architecture(r.model), accelerator(r.gpu), PRECISIONS[r.weights]
+    model, chip = architecture(r.model), accelerator(r.gpu)
+    precision = PRECISIONS[r.weights] if isinstance(r.weights, str) else model.native_precision
     if model.native_precision == "mxfp4" and precision in ("fp4", "fp8"):
         # published only in MXFP4: the label names the arithmetic around it
         precision = "mxfp4"
