@@ -55,7 +55,7 @@ def test_quantiles_match_a_simulation_of_every_step(utilization):
     assert binding == "saturation"
     rate = utilization * top
     seen = simulated(st, rate)
-    tolerances = {"ttft": (0.12, 0.12, 0.35), "tpot": (0.08, 0.08, 0.12), "latency": (0.10, 0.15, 0.20)}
+    tolerances = {"ttft": (0.12, 0.12, 0.35), "tpot": (0.08, 0.10, 0.12), "latency": (0.10, 0.15, 0.20)}
     for metric, allowed in tolerances.items():
         for q, tolerance in zip((0.5, 0.9, 0.99), allowed, strict=True):
             found, real = float(quantile_s(st, np.array([rate]), q, metric)[0]), float(np.quantile(seen[metric], q))
