@@ -152,6 +152,18 @@ def test_a_request_log_gives_rate_lengths_and_gaps():
     assert traffic.arrival_scv == pytest.approx(1.2, rel=0.1)  # the generator's gamma gaps
 
 
+def test_a_request_log_may_carry_more_columns_but_even_rows_are_no_requests(tmp_path):
+    frame = pd.read_csv(data_path("traffic", "chat_requests.csv")).assign(user="u").rename(
+        columns={"ts": "TIMESTAMP", "input_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"})
+    traffic = read_traffic(write(tmp_path, frame.to_csv(index=False)))
+    assert traffic.tokens is not None
+    assert traffic.tokens.basis == "measured"
+    assert "user" in lines(traffic.quality, "noted")
+    even = table().rename(columns={"requests": "widgets"}).assign(input_tokens=5, output_tokens=5)
+    with pytest.raises(TrafficError, match="evenly spaced"):
+        read_traffic(write(tmp_path, even.to_csv(index=False)))
+
+
 def test_a_request_log_beside_the_history_gives_its_lengths(tmp_path):
     folder = data_path("traffic")
     traffic = read_traffic(TrafficSource(file="chat.csv", requests="chat_requests.csv"), folder=folder)

@@ -72,7 +72,9 @@ def choose(names: list[str], source: TrafficSource, where: str, quality: Quality
     for known, usual in TOKEN_NAMES.items():
         picked[known] = source.columns.get(known) or next((plain[n] for n in usual if n in plain), "")
     rest = [n for n in names if n not in picked.values()]
-    value, meaning = _value(rest, bool(picked["input_tokens"] or picked["output_tokens"]), source, where, quality)
+    lengths = [picked[k] for k in TOKEN_NAMES if picked[k]]
+    single = bool(lengths) and not any("mean" in n.lower() for n in lengths)
+    value, meaning = _value(rest, single, source, where, quality)
     picked["arrival_rate_rps"] = value
     ignored = [n for n in rest if n != value]
     if ignored:
@@ -80,18 +82,18 @@ def choose(names: list[str], source: TrafficSource, where: str, quality: Quality
     return picked, meaning
 
 
-def _value(rest: list[str], has_tokens: bool, source: TrafficSource, where: str, quality: Quality) -> tuple[str, Meaning | None]:
+def _value(rest: list[str], single: bool, source: TrafficSource, where: str, quality: Quality) -> tuple[str, Meaning | None]:
     mapped = source.columns.get("arrival_rate_rps")
     name = mapped or _candidate(rest, where)
     if not name:
-        if has_tokens and not rest:
+        if single:
             return "", None
         shown = [n for n in rest if not GAUGES.search(plain_name(n))]
         if rest and not shown:
             raise TrafficError("a utilization or size gauge is not demand: it falls when machines are added",
                                where=f"{where}, column {rest[0]}",
                                remedy="Export a request count or rate of the same service")
-        if len(shown) != 1 or has_tokens:
+        if len(shown) != 1:
             raise TrafficError("the column that holds the demand cannot be told", where=where, got=rest, remedy=_REMEDY_COLUMNS)
         name = shown[0]
     plain = plain_name(name)
@@ -146,6 +148,10 @@ def _raw(table: pa.Table, picked: dict[str, str], meaning: Meaning | None, sourc
 def _request_log(ts: Any, tokens: dict[str, Floats | None], place: Place) -> Raw:
     """One row a request: counted by the minute, lengths kept as pairs."""
     order = np.argsort(ts, kind="stable")
+    steps = np.diff(ts[order])
+    if len(steps) > 10 and steps[0] >= 60_000_000 and (steps == steps[0]).all():
+        raise TrafficError("the rows are evenly spaced, so they are no single requests, and no column is known to hold the demand",
+                           where=place.source, remedy=_REMEDY_COLUMNS)
     for name, values in tokens.items():
         if values is not None and np.isnan(values).any():
             raise TrafficError(f"a request has no {name}", where=Place(place.source, name, place.label, place.first).row(np.isnan(values)))
