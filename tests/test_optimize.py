@@ -220,3 +220,12 @@ def test_two_services_share_a_savings_plan():
     plan = optimize(s, load, size(s, catalog, load), catalog)
     machines = hourly(plan).iloc[0]
     assert plan.objective_usd == pytest.approx(48 * machines * 0.7, rel=2e-3)
+
+
+def test_the_regret_of_commitments_is_told():
+    """Reserving for a flat load that falls by 30 % leaves three tenths of the reservations unused."""
+    flat, market = np.full(48, 2000.0), {("m", "on_demand"): 1.0}
+    plan, capacity, _ = plan_of(flat, commitments=[RESERVED], market=market)
+    idle = plan.commitments["quantity"].iloc[0] - np.ceil(1400 / usable(capacity))
+    below = next(n for n in plan.notes if "30% below" in n)
+    assert f"cost {idle * 0.6 * 48:,.0f} USD more" in below

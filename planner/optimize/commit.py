@@ -6,7 +6,7 @@ not for the cost of an average or of a high quantile of the load.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from planner.optimize.solve import Solution, solve
 from planner.scenario import Scenario
 
 GROUPS = 160
+SURPRISES = (0.7, 1.5)  # load over forecast at which the regret of the commitments is told
 MOST_TRIALS = 200  # valuations of trial purchases
 
 
@@ -29,13 +30,15 @@ MOST_TRIALS = 200  # valuations of trial purchases
 class Signed:
     """``held`` {term index: units}; menus by service; ``shares`` {(service, pool): part of the pool's use};
 
-    ``bound_usd`` a lower bound of the expected cost of compute and fees over the paths.
+    ``bound_usd`` a lower bound of the expected cost of compute and fees over the paths; ``regret_usd`` {load over forecast:
+    what the commitments then cost more than those best for that load}.
     """
 
     held: dict[int, float]
     menus: dict[str, Menu]
     shares: dict[tuple[str, str], float]
     bound_usd: float
+    regret_usd: dict[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,21 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
     held = {i: a for i, a in amounts.items() if a > 1e-9}
     ordered = {s: [_sorted(loads[s][:, r.hours], load.weight_h[r.hours]) for r in regimes] for s in loads}
 
-    def expected(trial: Mapping[int, float]) -> float:
+    def expected(trial: Mapping[int, float], growth: float = 1.0) -> float:
         fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * horizon_h
-        return fees + sum(_expected(menus[s], covers_of(market, {**trial, **r.held}, shares, s), *ordered[s][n])
-                          for s in menus for n, r in enumerate(regimes))
+        return fees + sum(_expected(menus[s], covers_of(market, {**trial, **r.held}, shares, s), growth * rate, hours)
+                          for s in menus for r, (rate, hours) in zip(regimes, ordered[s], strict=True))
 
     def affordable(trial: Mapping[int, float]) -> bool:
         budget = scenario.limits.upfront_budget_usd
         return budget is None or sum(a * _cash(market, i) for i, a in trial.items()) <= budget * (1 + 1e-9)
 
-    return Signed(_whole(market, held, expected, affordable), menus, shares, found.bound)
+    best = _whole(market, held, expected, affordable)
+    regret = {}
+    for growth in SURPRISES if best else ():
+        other = _whole(market, best, lambda trial, growth=growth: expected(trial, growth), affordable, trials=40)  # type: ignore[misc]
+        regret[growth] = expected(best, growth) - expected(other, growth)
+    return Signed(best, menus, shares, found.bound, regret)
 
 
 def _cash(market: Market, index: int) -> float:
@@ -146,17 +154,17 @@ def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solu
 
 
 def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[int, float]], float],
-           affordable: Callable[[Mapping[int, float]], bool]) -> dict[int, float]:
+           affordable: Callable[[Mapping[int, float]], bool], *, trials: int = MOST_TRIALS) -> dict[int, float]:
     """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
     spend = [i for i in held if market.terms[i].category == "Spend"]
     step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else 1.0 for i, a in held.items()}
     best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
     value, tries, sweep = expected(best), 0, True
-    while sweep and tries < MOST_TRIALS:
+    while sweep and tries < trials:
         moved = False
         for i in best:
             for move in (step[i], -step[i]):
-                while tries < MOST_TRIALS:
+                while tries < trials:
                     trial = {**best, i: round(best[i] + move, 9)}
                     if trial[i] < 0 or not affordable(trial):
                         break

@@ -172,6 +172,9 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tu
     if longer:
         notes.append(f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
                      "and the rest must be used or paid for nothing.")
+    for growth, usd in signed.regret_usd.items():
+        turn = f"{abs(growth - 1):.0%} {'below' if growth < 1 else 'above'} forecast"
+        notes.append(f"With load {turn}, these commitments cost {max(0.0, usd):,.0f} USD more than the best ones for that load.")
     if not any(not t.held for t in market.terms):
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
     elif not signed.held:
