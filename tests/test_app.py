@@ -107,6 +107,17 @@ def test_every_control_moves_and_the_plan_follows(small):
     assert "Changed from the scenario file" in shown(at)
 
 
+def test_a_budget_holds_or_says_what_it_would_take(small):
+    at = small().run()
+    at.number_input(key="limits.budget_usd_per_month").set_value(1234567.0).run()
+    assert not at.exception
+    assert "budget_usd_per_month = 1,234,567" in shown(at).replace("\\", "")
+    at.number_input(key="limits.budget_usd_per_month").set_value(1.0).run()
+    assert not at.exception
+    assert "No plan can meet" in at.error[0].value
+    assert "What to do" in at.error[0].value
+
+
 def test_the_forecast_is_held_against_the_past(small):
     at = small()
     at.query_params.update({"view": "Load and capacity", "backtest": "true"})

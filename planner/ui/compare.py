@@ -28,7 +28,7 @@ def page() -> None:
         a, b = session.study(first), session.study(second)
         for name, changes in zip(names, (first_changes, second_changes), strict=True):
             if changes:
-                st.caption(plain(f"{name} with " + ", ".join(f"{k} = {v:g}" for k, v in changes.items())))
+                st.caption(plain(f"{name} with {controls.told(changes)}"))
         st.dataframe(views.side_by_side(dict(zip(names, (a, b), strict=True))), height="content")
         steps = views.bridge(a.plan, b.plan, names)
         st.altair_chart(charts.bridge(steps), alt=f"Bridge of cost from {names[0]} to {names[1]}")

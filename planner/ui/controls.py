@@ -56,6 +56,11 @@ def current(written: Scenario, path: str) -> Any:
     return at.likely if path.endswith("growth_share_per_year") else at
 
 
+def told(overrides: dict[str, Any]) -> str:
+    """The overrides in words, such as ``limits.zones = 3``."""
+    return ", ".join(f"{path} = {value:,.7g}" for path, value in overrides.items())
+
+
 def _choose(prefix: str, names: list[str], first: int) -> str:
     return str(st.selectbox("Scenario", names, first, key=f"{prefix}scenario", bind="query-params", on_change=_forget, args=(prefix,)))
 

@@ -124,8 +124,7 @@ def _head(study: Study, overrides: dict[str, Any]) -> None:
     if len(first):
         st.markdown(f"**What breaks first:** {plain(views.words(first['sentence'].iloc[0]))}.")
     if overrides:
-        changed = ", ".join(f"{k.rpartition('.')[2]} = {v:g}" for k, v in overrides.items())
-        st.caption(plain(f"Changed from the scenario file: {changed}. The address of this page holds these changes."))
+        st.caption(plain(f"Changed from the scenario file: {controls.told(overrides)}. The address of this page holds these changes."))
     notes = tuple(dict.fromkeys((*study.load.notes, *study.plan.notes)))
     if notes:
         with st.expander(f"{len(notes)} notes on data and method", icon=":material/info:"):
