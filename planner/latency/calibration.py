@@ -179,7 +179,7 @@ def _column(points: Sequence[BenchmarkPoint], name: str, missing: float = math.n
 def error_after(points: int, sigma: float) -> float:
     """Log-error sigma of TPOT and throughput left after ``points`` own measurements of the same deployment.
 
-    90 % quantile of |log error| / 1.645 on the other points of 181 concurrency curves of public records: 0.08 after one point, 0.04
-    after three; doubled, since a user's own points lie at other lengths too.
+    90 % quantile of |log error| / 1.645 on the other points of 234 concurrency curves of public records: 0.09 after one point, 0.05
+    after three; nearly doubled, since a user's own points lie at other lengths too.
     """
     return sigma if points == 0 else min(sigma, 0.16 if points == 1 else 0.12 if points == 2 else 0.08)

@@ -2,6 +2,7 @@
 
 Requests arrive as a Poisson stream (or with another squared coefficient of variation of the gaps), wait for the
 prompts before them, take a slot of the running batch, and then produce a token a step while later prompts interrupt them.
+Against a simulation of every step: medians within 6 %, p99 of TPOT up to 10 % low at 85 % of the largest rate.
 """
 
 from dataclasses import dataclass
