@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -75,13 +76,16 @@ def keep(content: bytes) -> Path:
     root = Path(_shelf().name)
     folder = root / hashlib.sha256(content).hexdigest()
     file = folder / "traffic.csv"
-    if not file.exists():
+    if file.exists():
+        folder.touch()
+    else:
         folder.mkdir(exist_ok=True)
         part = folder / "part"
         part.write_bytes(content)
         part.replace(file)
     for old in sorted(root.iterdir(), key=lambda f: f.stat().st_mtime, reverse=True)[KEPT:]:
-        for inner in old.iterdir():
-            inner.unlink(missing_ok=True)
-        old.rmdir()
+        with suppress(OSError):  # another session may be using or removing it
+            for inner in old.iterdir():
+                inner.unlink(missing_ok=True)
+            old.rmdir()
     return folder
