@@ -229,3 +229,42 @@ def test_the_regret_of_commitments_is_told():
     idle = plan.commitments["quantity"].iloc[0] - np.ceil(1400 / usable(capacity))
     below = next(n for n in plan.notes if "30% below" in n)
     assert f"cost {idle * 0.6 * 48:,.0f} USD more" in below
+
+
+def random_case(seed: int) -> tuple[np.ndarray, dict, dict]:
+    rng = np.random.default_rng(seed)
+    market = {("m", "on_demand"): 1.0, ("m", "spot"): float(rng.uniform(0.2, 0.9)), ("big", "on_demand"): float(rng.uniform(3.0, 5.0))}
+    zones = int(rng.integers(1, 4))
+    limits = {"limits.max_spot_share": float(rng.choice([0.0, 0.4])), "limits.zones": zones, "limits.zones_lost": int(zones > 1),
+              "services.web.autoscaling.min_replicas": int(rng.integers(1, 4))}
+    return rng.uniform(0, 2000, 48), market, limits
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_law_1_more_load_costs_no_less(seed):
+    rates, market, limits = random_case(seed)
+    more = rates + np.random.default_rng(seed + 100).uniform(0, 300, 48)
+    assert plan_of(more, market=market, **limits)[0].objective_usd >= plan_of(rates, market=market, **limits)[0].objective_usd * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_law_2_a_tighter_target_costs_no_less(seed):
+    rates, market, limits = random_case(seed)
+    loose, tight = ({"services.web.objective.latency_p99_s": s, **limits} for s in (0.3, 0.06))
+    assert plan_of(rates, market=market, **tight)[0].objective_usd >= plan_of(rates, market=market, **loose)[0].objective_usd * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_law_4_an_added_option_costs_no_more(seed):
+    rates, market, limits = random_case(seed)
+    fewer = {key: price for key, price in market.items() if key[0] == "m"}
+    assert plan_of(rates, market=market, **limits)[0].objective_usd <= plan_of(rates, market=fewer, **limits)[0].objective_usd * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_law_17_commitments_on_offer_cost_no_more_over_the_paths(seed):
+    rates, market, limits = random_case(seed)
+    paths = rates * np.random.default_rng(seed).lognormal(0, 0.3, (20, 1))
+    plain, *_ = plan_of(paths, market=market, **limits)
+    offered, *_ = plan_of(paths, market=market, commitments=[RESERVED, SAVINGS], **limits)
+    assert np.mean(offered.paths_usd) <= np.mean(plain.paths_usd) * (1 + 1e-9)
