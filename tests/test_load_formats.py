@@ -34,7 +34,7 @@ def nginx(per_hour: np.ndarray = COUNT, zone: str = "Europe/Berlin") -> str:
     for h, n in enumerate(per_hour):
         for i in range(n):
             at = (stamp(h) + pd.Timedelta(seconds=int(3600 * i / n))).tz_convert(zone)
-            out.append(f'10.0.0.{i % 250} - - [{at:%d/%b/%Y:%H:%M:%S %z}] "GET /a?b=[1] HTTP/1.1" 200 512 "-" "agent"\n')
+            out.append(f'10.0.0.{i % 250} - - [{at:%d/%b/%Y:%H:%M:%S %z}] "GET /a?b=[1] HTTP/1.1" 200 512 "-" "client"\n')
     return "".join(out)
 
 
