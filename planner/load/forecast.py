@@ -105,7 +105,7 @@ def _anchor(name: str, traffic: Traffic, start: pd.Timestamp, notes: list[str]) 
     """From when growth counts: the end of the history, or the start of the plan if the history is stale."""
     age_h = (start - traffic.end).total_seconds() / 3600
     if age_h < 0:
-        notes.append(f"{name}: the history reaches to {traffic.end:%Y-%m-%d}, past the start of the plan, whose hours are forecast all the same")
+        notes.append(f"{name}: history reaches to {traffic.end:%Y-%m-%d}, past the plan's start; its hours are forecast all the same")
     if age_h <= STALE_H:
         return traffic.end
     notes.append(f"{name}: the history ends {traffic.end:%Y-%m-%d}, {age_h / 8766:.1f} years before the plan starts: its level is taken "
