@@ -268,3 +268,11 @@ def test_law_17_commitments_on_offer_cost_no_more_over_the_paths(seed):
     plain, *_ = plan_of(paths, market=market, **limits)
     offered, *_ = plan_of(paths, market=market, commitments=[RESERVED, SAVINGS], **limits)
     assert np.mean(offered.paths_usd) <= np.mean(plain.paths_usd) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_proven_lower_bound_is_below_the_plan(seed):
+    rates, market, limits = random_case(seed)
+    plan, *_ = plan_of(rates, market=market, commitments=[RESERVED, SAVINGS], **limits)
+    assert plan.certificate.checks["bound"] <= 1e-9
+    assert plan.certificate.lower_bound_usd > 0.3 * plan.objective_usd

@@ -52,6 +52,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     objective = float(cost["effective_cost_usd"].sum())
     checks["bill"] = _cross_check(load, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
+    checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
     months = Months.over(load.ts, scenario.time_zone)
     paths = _paths(months, load, capacity, market, signed, {s: list(zip(regimes, t, strict=True)) for s, t in steps.items()}, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
