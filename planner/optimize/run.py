@@ -63,7 +63,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=_notes(scenario, load, market, signed), time_zone=scenario.time_zone)
+                notes=(*_notes(scenario, load, market, signed), _gap_note(certificate)), time_zone=scenario.time_zone)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
@@ -158,6 +158,11 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
         raise InfeasiblePlan(f"{costs}, above the budget of {budget:,.0f} USD a month", where="limits.budget_usd_per_month",
                              relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(spent[worst]):,.0f}",
                                           "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
+
+
+def _gap_note(certificate: Certificate) -> str:
+    return ("The proven lower bound allows parts of machines; this plan of whole machines is "
+            f"{certificate.gap_share:.1%} above it (the fewer machines, the wider this gap).")
 
 
 def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
