@@ -72,13 +72,39 @@ def test_replicas_share_a_machine():
 
 @pytest.mark.parametrize(("accelerator", "count", "weights", "precision", "reason", "gap"), [
     ("", 0, "llama-3.1-8b", "bf16", "no accelerator", ""), ("T4", 1, "llama-3.1-8b", "bf16", "does not fit", "GiB missing"),
-    ("H100-SXM-80GB", 1, "llama-3.1-70b", "bf16", "does not fit", "GiB missing"), ("M60", 1, "llama-3.1-8b", "bf16", "speed", "bandwidth"),
+    ("H100-SXM-80GB", 1, "llama-3.1-70b", "bf16", "does not fit", "GiB missing"), ("M60", 1, "llama-3.1-8b", "bf16", "Maxwell", ""),
+    ("Radeon-Pro-V710", 1, "llama-3.1-8b", "bf16", "speed", "bandwidth"),
     ("T4", 1, "llama-3.1-8b", "fp8", "does not multiply fp8", "precision"), ("Nothing9000", 1, "llama-3.1-8b", "bf16", "is not in", "row")])
 def test_a_machine_that_cannot_serve_says_why(accelerator, count, weights, precision, reason, gap):
     excuse = LlmService(weights=weights, precision=precision).deployments(machine(accelerator, count), CHAT)
     assert isinstance(excuse, Excuse)
     assert reason in excuse.reason
     assert gap in excuse.gap
+
+
+@pytest.mark.parametrize(("accelerator", "stack", "vendor"), [
+    ("Inferentia2", "AWS Neuron", "AWS"), ("Trainium1", "AWS Neuron", "AWS"), ("Gaudi2", "Gaudi", "Intel"), ("TPU-v6e", "TPU", "Google")])
+def test_chips_of_another_software_stack_serve_only_when_named(accelerator, stack, vendor):
+    excuse = LlmService(weights="llama-3.1-8b").deployments(machine(accelerator), CHAT)
+    assert isinstance(excuse, Excuse)
+    assert stack in excuse.reason
+    assert excuse.gap == f"add {vendor} to latency.vendors"
+    named = replicas(accelerator, vendors=("NVIDIA", vendor))["bf16 tp1"].model
+    assert named.goodput_rps(Objective(ttft_p95_s=5.0, tpot_p95_s=0.2)).arrival_rate_rps > 0
+    excuse = LlmService(weights="llama-3.1-8b", vendors=vendor).deployments(machine("L40S"), CHAT)
+    assert isinstance(excuse, Excuse)
+    assert "add NVIDIA" in excuse.gap
+
+
+def test_vendors_are_checked_and_too_old_families_excused():
+    with pytest.raises(ValidationError, match="vendors"):
+        LlmService(weights="llama-3.1-8b", vendors=("Nvidia Corp",))
+    with pytest.raises(ValidationError, match="vendors"):
+        LlmService(weights="llama-3.1-8b", vendors=())
+    for old in ("P100-PCIe-16GB", "Radeon-Instinct-MI25"):
+        excuse = LlmService(weights="gpt-oss-20b", precision="fp16").deployments(machine(old), CHAT)
+        assert isinstance(excuse, Excuse)
+        assert "do not support" in excuse.reason
 
 
 def test_a_wrong_model_is_refused_with_the_nearest_name():
@@ -191,3 +217,4 @@ def test_the_fewest_accelerators_for_a_load():
         assert f.goodput_rps * (f.replicas - 1) / f.replicas < 20.0
     only = fewest_accelerators(service, 20.0, GOAL, CHAT, among=("L4", "M60"))
     assert {f.accelerator for f in only} <= {"L4"}
+    assert not {f.accelerator for f in fleets} & {"Inferentia2", "Trainium2", "Gaudi3", "TPU-v6e"}

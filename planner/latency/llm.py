@@ -30,6 +30,11 @@ from planner.tokens import TokenMix
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "fp4", "mxfp4"]
 KvPrecision = Literal["bf16", "fp16", "fp8", "int8"]
+Vendor = Literal["NVIDIA", "AMD", "AWS", "Google", "Intel", "Huawei"]
+# what servers of the default vendors' chips must be exchanged for, and families no current server supports (vLLM installation guide, 2025)
+_STACKS = {"AWS": "the AWS Neuron stack", "Google": "a TPU build of the server", "Intel": "the Intel Gaudi stack",
+           "Huawei": "the CANN stack"}
+_TOO_OLD = ("Kepler", "Maxwell", "Pascal", "Vega", "RDNA 1", "RDNA 2")
 _Z90, _TRANSFER_SHARE = 1.645, 0.82
 
 
@@ -109,7 +114,8 @@ class LlmService(BaseModel):
     pipeline stages; ``expert_parallel``: experts whole on one accelerator each; ``disaggregated``: also try a second set of
     accelerators for the prompts. ``input_tokens``, ``output_tokens`` hold only where the traffic carries none.
     ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len`` [tokens]: longest request.
-    ``max_sequences``: bound of the running batch. ``engine``: whose records the constants follow. ``benchmark``: own load test, which
+    ``max_sequences``: bound of the running batch. ``vendors``: whose accelerators may serve (others than NVIDIA and AMD need another
+    software stack). ``engine``: whose records the constants follow. ``benchmark``: own load test, which
     sharpens the deployment it was run on. Efficiency overrides are shares of the datasheet's dense peak.
     """
 
@@ -119,6 +125,7 @@ class LlmService(BaseModel):
     precision: tuple[Precision, ...] = ()
     kv_precision: KvPrecision = "bf16"
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
+    vendors: Annotated[tuple[Vendor, ...], Field(min_length=1)] = ("NVIDIA", "AMD")
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
     max_instances_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
     expert_parallel: bool = False
@@ -136,7 +143,7 @@ class LlmService(BaseModel):
     decode_compute: Annotated[float, Field(gt=0, le=1)] | None = None
     prefill_compute: Annotated[float, Field(gt=0, le=1)] | None = None
 
-    @field_validator("precision", "tensor_parallel", mode="before")
+    @field_validator("precision", "tensor_parallel", "vendors", mode="before")
     @classmethod
     def _one(cls, value: object) -> object:
         return (value,) if isinstance(value, str | int) else value
@@ -187,6 +194,11 @@ class LlmService(BaseModel):
         chip = accelerators().get(machine.accelerator)
         if chip is None:
             return Excuse(f"its accelerator {machine.accelerator} is not in data/hardware/accelerators.csv", "add a row with its speeds")
+        if chip.vendor not in self.vendors:
+            needs = _STACKS.get(chip.vendor, f"software for {chip.vendor}")
+            return Excuse(f"its accelerator {chip.name} needs {needs}", f"add {chip.vendor} to latency.vendors")
+        if chip.architecture in _TOO_OLD:
+            return Excuse(f"language-model servers do not support the {chip.architecture} family of its accelerator {chip.name}")
         if math.isnan(chip.memory_bandwidth_gib_per_s) or math.isnan(chip.flops("bf16")):
             return Excuse(f"the speed of its accelerator {chip.name} is not known", "give memory bandwidth and dense peak")
         return chip
