@@ -21,6 +21,8 @@ from planner.latency.llm_models import architecture, memory
 from planner.latency.llm_steps import Constants
 
 METRICS = ("tpot", "throughput", "ttft")
+# how many σ of the model error a chosen load stays below its limit: the fewest with ≤ 10 % broken on left-out deal 0; deal 1 judges it
+CHOICE_Z = 0.5
 
 
 def build_script(name: str):
@@ -86,14 +88,14 @@ def test_serving_rows(rows, predicted, reference):
     assert len(rows.conditions) >= 0.95 * eligible
     assert np.isfinite(predicted).all()
     assert (predicted > 0).all()
-    # goals on combinations left out of the fit are 0.13 and 0.40; these bounds catch a broken model, not a bad draw of rows
+    # on few rows, quantiles say more of the draw than of the model
     for m in (0, 1):
         known = error[np.isfinite(error[:, m]), m]
         if known.size >= 50:
-            assert np.median(known) <= 0.16
-            assert np.quantile(known, 0.9) <= 0.50
+            assert np.median(known) <= 0.13
+            assert np.quantile(known, 0.9) <= 0.40
     if np.isfinite(error[:, :2]).sum() >= 100:
-        assert 0.80 <= np.nanmean(inside[:, :2]) <= 0.98
+        assert 0.85 <= np.nanmean(inside[:, :2]) <= 0.95
 
 
 def beside_the_peer(rows, error, file) -> None:
@@ -149,11 +151,11 @@ def test_own_points_sharpen_the_model(rows, predicted, own):
 
 
 def choices(rows, tpot: np.ndarray, sigma: np.ndarray) -> tuple[list[bool], list[float]]:
-    """Choose the most clients whose TPOT, at its upper 80 % quantile, stays in a limit: was it broken, and what throughput is kept."""
+    """Choose the most clients whose TPOT, ``CHOICE_Z`` σ up, stays in a limit: was it broken, and what throughput is kept."""
     broken, kept = [], []
     for curve in curves(rows):
         measured, rate = rows.measured[curve, 0], rows.measured[curve, 1]
-        upper = tpot[curve] * np.exp(0.8416 * sigma[curve])
+        upper = tpot[curve] * np.exp(CHOICE_Z * sigma[curve])
         for limit in np.quantile(measured, [0.3, 0.5, 0.7, 0.9]):
             fits, right = np.flatnonzero(upper <= limit), np.flatnonzero(measured <= limit)
             if fits.size:
@@ -168,8 +170,8 @@ def choices(rows, tpot: np.ndarray, sigma: np.ndarray) -> tuple[list[bool], list
 
 def test_largest_load_within_a_tpot_limit(rows, predicted):
     broken, kept = choices(rows, predicted[:, 0], np.array([band(c).tpot for c in rows.conditions]))
-    assert np.mean(broken) <= 0.12
-    assert np.median(kept) >= 0.85
+    assert np.mean(broken) <= 0.10
+    assert np.mean(kept) >= 0.85
 
 
 def test_memory_of_servers(reference):
@@ -192,7 +194,7 @@ def test_memory_of_servers(reference):
             assert found.weights_gib == pytest.approx(parts[0], rel=0.03)
             near.append(abs(taken / stated - 1) <= 0.03)
     print(f"memory beside the cache within 3 %: {sum(near)} of {len(near)} servers")
-    # one public server ran with fewer sequences at once than the default, which its row does not say
+    # one public server's activations were less than half of what the default number of sequences takes; its row does not say why
     assert sum(near) >= 0.85 * len(near)
 
 
@@ -213,10 +215,9 @@ def test_combinations_left_out_of_the_fit(rows):
     print(f"left out: coverage90 {np.nanmean(inside):.3f}")
     broken, kept = choices(rows, np.exp(found[:, 0]), sigma[:, 0])
     assert np.mean(broken) <= 0.10
-    assert np.median(kept) >= 0.85
-    assert np.mean(kept) >= 0.80
-    # the 90 % quantile moves between 0.36 and 0.48 with the deal of combinations: one large one has an engine's only dense model
+    assert np.mean(kept) >= 0.85
+    # deal 0 has a TPOT p90 of 0.48: one large combination holds an engine's only dense model
     for m in (0, 1):
         assert np.nanmedian(error[:, m]) <= 0.13
-        assert np.nanquantile(error[:, m], 0.9) <= 0.45
+        assert np.nanquantile(error[:, m], 0.9) <= 0.40
     assert 0.85 <= np.nanmean(inside) <= 0.95
