@@ -117,7 +117,7 @@ def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, 
     reason, gap = [], []
     for own, other in zip(price, best, strict=True):
         share = own / other - 1.0 if other > 0 else np.nan
-        reason.append("dearer for each request served" if not share < 0 else "its whole instances or limits make another mix cheaper")
+        reason.append("dearer for each request served" if not share < 0 else "another mix of whole machines is cheaper")
         gap.append(f"{own * 1e3 / 3.6e3:.4g} USD per 1,000 requests at full use against {other * 1e3 / 3.6e3:.4g}"
                    + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else ""))
     text = {"reason": reason, "gap": gap}

@@ -108,7 +108,7 @@ def simulate(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, *, 
     for task, result in zip(tasks, results, strict=True):
         objectives.append(_objectives_frame(task, result))
         hours.append(_hours_frame(task, result, load.ts))
-        breaks.append(_breaks_frame(task, result, load.ts))
+        breaks.append(_breaks_frame(task, result, load.ts, scenario.time_zone))
     return Replay(
         load.paths,
         pd.concat(objectives, ignore_index=True),
@@ -393,13 +393,13 @@ def _hours_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex) -> pd.DataF
     return pd.concat(parts, ignore_index=True)
 
 
-def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex) -> pd.DataFrame:
+def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex, time_zone: str) -> pd.DataFrame:
     """The hour and objective with the least room over the load that was planned for."""
     names = [b[0] for b in task.objective.bounds()]
     k, hour = divmod(int(np.argmin(result.margin)), result.margin.shape[1])
     least = float(result.margin[k, hour])
     pool = max(task.pools, key=lambda p: p.replicas[hour] * p.usable_rps).name if task.pools else "nothing"
-    when = ts[hour].strftime("%Y-%m-%d %H:%M UTC")
+    when = f"{ts[hour].tz_convert(time_zone):%Y-%m-%d %H:%M} {time_zone}"
     text = (
         f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at {when} on {pool}"
         if np.isfinite(least)

@@ -15,7 +15,7 @@ from planner.ui import session, sources, views
 
 QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
 TERMS = (0, 12, 36)
-LADDER = tuple(m * 10.0**e for e in (-3, -2, -1, 0, 1) for m in (1, 1.5, 2, 3, 4, 5, 6, 8))
+LADDER = tuple(float(f"{m}e{e}") for e in (-3, -2, -1, 0, 1) for m in (1, 1.5, 2, 3, 4, 5, 6, 8))
 
 
 def scenario() -> tuple[Scenario | None, dict[str, Any]]:

@@ -342,8 +342,9 @@ def _commitments(study: Study) -> None:
             icon=":material/contract:",
         )
     else:
+        local = {c: signed[c].dt.tz_convert(study.scenario.time_zone).dt.tz_localize(None) for c in ("start", "end")}
         _table(
-            signed.sort_values("hourly_usd", ascending=False),
+            signed.assign(**local).sort_values("hourly_usd", ascending=False),
             [
                 "commitment",
                 "quantity",
