@@ -70,8 +70,8 @@ class _AzureTalk(Talk):
         self.server.calls.append(ask)
         if self.refused():
             return self.answer("{}", 429, Retry_After="0")
-        region = ask["$filter"][0].split("'")[1]
-        found = [i for i in self.server.items if i["armRegionName"] == region]
+        _, region, _, service, *_ = ask["$filter"][0].split("'")
+        found = [i for i in self.server.items if (i["armRegionName"], i["serviceName"]) == (region, service)]
         at = int(ask.get("$skip", ["0"])[0])
         link = None
         if at + 100 < len(found):

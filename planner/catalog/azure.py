@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from planner.catalog.answers import Fetched, RawAnswers, money, within
+from planner.catalog.azure_meters import add_disks, add_egress
 from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
 
@@ -28,6 +29,8 @@ VARIABLE_MAP = {
     "rate_usd_per_h": "retailPrice of type Consumption; whole-term retailPrice / (8760 h · years) of type Reservation",
     "purchase_option": "skuName ending in Spot",
     "discount_share": "1 − savingsPlan[].retailPrice / retailPrice",
+    "storage_class": "meterName of a Managed Disks product, such as P10 LRS Disk, and the size of its step",
+    "kind": "productName of the meter Standard Data Transfer Out",
 }
 MAX_PAGES, ATTEMPTS, FIRST_WAIT_S = 2000, 6, 1.0
 _YEARS = {"1 Year": 1, "3 Years": 3, "5 Years": 5}
@@ -100,14 +103,22 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = 
         require_region(region, set(known["region"]))
     out = Fetched()
     for region in regions:
-        ask = f"armRegionName eq '{region}' and serviceName eq 'Virtual Machines'"
+        stamp = {"region": region, "provider": "azure", "as_of": raw.as_of, "source": "Azure Retail Prices API", "basis": "observed"}
         found: dict[tuple[str, str, int], set[float]] = {}
-        for item in items(ask, endpoint):
-            raw.keep(f"{region}-prices", item)
+        for item in _kept("prices", region, "serviceName eq 'Virtual Machines'", raw, endpoint):
             for offer in offers(item, region):
                 found.setdefault((offer.instance_type, offer.kind, offer.years), set()).add(offer.usd)
-        _rows(region, _settled(found, region, out.notes), known[known["region"] == region], raw.as_of, out)
+        _rows(region, _settled(found, region, out.notes), known[known["region"] == region], stamp, out)
+        disks = "serviceName eq 'Storage' and contains(productName, 'Managed Disks')"
+        add_disks(_kept("disks", region, disks, raw, endpoint), region, stamp, out)
+        add_egress(_kept("egress", region, "serviceName eq 'Bandwidth'", raw, endpoint), region, stamp, out)
     return out
+
+
+def _kept(name: str, region: str, ask: str, raw: RawAnswers, endpoint: str) -> Iterator[dict[str, Any]]:
+    for item in items(f"armRegionName eq '{region}' and {ask}", endpoint):
+        raw.keep(f"{region}-{name}", item)
+        yield item
 
 
 def _settled(found: Mapping[tuple[str, str, int], set[float]], region: str, notes: list[str]) -> dict[tuple[str, str, int], float]:
@@ -117,8 +128,9 @@ def _settled(found: Mapping[tuple[str, str, int], set[float]], region: str, note
     return {key: min(prices) for key, prices in found.items() if key not in torn}
 
 
-def _rows(region: str, seen: Mapping[tuple[str, str, int], float], shapes: pd.DataFrame, as_of: str, out: Fetched) -> None:
-    stamp = {"region": region, "provider": "azure", "as_of": as_of, "source": "Azure Retail Prices API", "basis": "observed"}
+def _rows(
+    region: str, seen: Mapping[tuple[str, str, int], float], shapes: pd.DataFrame, stamp: Mapping[str, Any], out: Fetched
+) -> None:
     names = list(shapes["instance_type"])
     for name in names:
         billed = name if (name, "on_demand", 0) in seen else full_size(name)

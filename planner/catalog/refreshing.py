@@ -119,8 +119,10 @@ def merge(
         key = {"storage": ["region", "storage_class"], "network": ["region", "kind"]}.get(name, ["region"])
         gone = pd.MultiIndex.from_frame(kept[name][key]).isin(pd.MultiIndex.from_frame(new[name][key]))
         gone |= kept[name]["region"].isin(here) & (name == "rates")
-        if name == "network":  # the allowance of the account is not in an API's tiers
-            gone &= (kept[name]["tier_scope"] != "account").to_numpy()
+        if name == "network":  # the allowance of the account stays unless the API's tiers state it
+            scoped = [*key, "tier_scope"]
+            stated = pd.MultiIndex.from_frame(kept[name][scoped]).isin(pd.MultiIndex.from_frame(new[name][scoped]))
+            gone &= (kept[name]["tier_scope"] != "account").to_numpy() | stated
         out[name] = pd.concat([kept[name][~gone], new[name]], ignore_index=True)
     for name, frame, key in (
         ("rates_inferred", "rates", _PRICE),
