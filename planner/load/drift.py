@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from planner.errors import TrafficError
@@ -74,8 +73,3 @@ def _standard_error(daily: NDArray[np.float64], expected: float) -> tuple[float,
     days = max(len(daily) * (1 - lag) / (1 + lag), 2.0)
     variance = max(float(daily.var(ddof=1)), expected * (1 - expected) / 4)
     return float(np.sqrt(variance / days)), days - 1
-
-
-def drift_table(load: Load, actuals: dict[str, Traffic], *, band: float = 0.8, significance: float = 0.05) -> pd.DataFrame:
-    """:func:`drift` of several services, one row each."""
-    return pd.DataFrame([vars(drift(load, name, actual, band=band, significance=significance)) for name, actual in actuals.items()])

@@ -66,7 +66,7 @@ class _Rates:
             raise CatalogError(
                 f"no {option} price for {instance_type}",
                 where=f"{provider} {region}",
-                remedy="Choose another region or type, or fetch the prices again with: planner catalog fetch",
+                remedy="Choose another region or type, or fetch the prices again with: planner catalog refresh",
             )
         found = frame.loc[[key]]
         usd = found["rate_usd_per_h"].to_numpy(np.float64)

@@ -185,4 +185,15 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tu
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
-    return tuple(notes)
+    return (*notes, *_not_planned_for(scenario))
+
+
+def _not_planned_for(scenario: Scenario) -> list[str]:
+    """What a scenario asks for and the plan does not decide on, so that a target is never accepted in silence."""
+    told = []
+    for name, service in scenario.services.items():
+        if service.objective.availability_share is not None:
+            told.append(f"{name}: availability_share is not checked; zones and zones_lost decide what the plan survives.")
+        if "scale_down_delay_s" in service.autoscaling.model_fields_set:
+            told.append(f"{name}: scale_down_delay_s does not change an hourly plan.")
+    return told
