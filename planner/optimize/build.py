@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from planner.optimize.billing import Instrument, settle
-from planner.optimize.market import Candidate, Market, Term
+from planner.optimize.market import Candidate, Market
 from planner.optimize.problem import OPTIONS, Floats, Limit, Pool, Problem, Product, Type, Workload
 from planner.optimize.recourse import Offer, Rules
+from planner.optimize.terms import Term
 from planner.scenario import Scenario
 
 
