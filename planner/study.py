@@ -49,7 +49,7 @@ class Study:
 
 
 def run(scenario: Scenario, catalog: Catalog | None = None, *, paths: int = 200, progress: Callable[[str], None] = lambda _: None) -> Study:
-    """Plan a scenario and replay the plan on ``paths`` unseen load paths.
+    """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions; ``progress`` is told
     each stage.  Raises any :class:`PlannerError` of the stages.
@@ -62,9 +62,9 @@ def run(scenario: Scenario, catalog: Catalog | None = None, *, paths: int = 200,
     progress("sizing replicas on every machine")
     capacity = size(scenario, catalog, load)
     progress("optimizing")
-    plan = optimize(scenario, load, capacity, catalog)
-    progress("replaying the plan on unseen load")
     unseen = forecast(traffic, scenario, paths=paths, seed=(scenario.seed + UNSEEN) % 2**32)
+    plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
+    progress("replaying the plan on unseen load")
     return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity))
 
 

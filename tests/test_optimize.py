@@ -26,7 +26,7 @@ def plan_of(rates, *, commitments=(), storage=(), market=None, **changes):
     load = hand.load(s, dict.fromkeys(s.services, rates))
     catalog = hand.catalog(rates=market, commitments=commitments, storage=storage)
     capacity = size(s, catalog, load)
-    return optimize(s, load, capacity, catalog), capacity, s
+    return optimize(s, load, capacity, catalog, valued_on=load), capacity, s
 
 
 def usable(capacity, instance_type="m") -> float:

@@ -32,8 +32,9 @@ def offers_of(candidates: Sequence[Candidate], rules: Rules) -> list[Offer]:
 
 
 def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], weight_h: Floats, *,
-               held: Mapping[int, float] | None = None, existing: Mapping[int, float] | None = None) -> Problem:
-    """The linear problem of the short-listed market; ``loads`` {service: (scenarios, hours)} equally likely.
+               held: Mapping[int, float] | None = None, existing: Mapping[int, float] | None = None,
+               probability: Floats | None = None) -> Problem:
+    """The linear problem of the short-listed market; ``loads`` {service: (scenarios, hours)}, equally likely by default.
 
     ``held`` {term index: units} fixes the commitments (their fees are then not in the cost); ``None`` lets the problem buy
     besides ``existing`` {term index: units}.
@@ -48,8 +49,9 @@ def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], 
         before = pools.get(t.pool, Pool(t.pool, t.units))
         pools[t.pool] = replace(before, existing=before.existing + have.get(index, 0.0))
     products = () if held is not None else tuple(_product(t) for t in market.terms if not t.held)
+    weight = np.full(paths, 1.0 / paths) if probability is None else probability
     return Problem(workloads, tuple(_types(market)), weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
-                   np.full(paths, 1.0 / paths), None if held is not None else scenario.limits.upfront_budget_usd)
+                   weight, None if held is not None else scenario.limits.upfront_budget_usd)
 
 
 def _workload(market: Market, service: str, load: Floats) -> Workload:

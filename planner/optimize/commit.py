@@ -82,15 +82,16 @@ def lower_bound(problem: Problem, groups: int = GROUPS) -> tuple[Solution, Mappi
     return found, sums
 
 
-def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float]) -> Signed:
-    """Choose the commitments. ``tops``: the largest load of each service worth a menu entry."""
+def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float], weight: Floats | None = None) -> Signed:
+    """Choose the commitments. ``tops``: the largest load of each service worth a menu entry; ``weight`` of each path, default equal."""
+    weight = np.full(load.paths, 1.0 / load.paths) if weight is None else weight
     menus = {s: menu(offers_of(found, market.rules[s]), market.rules[s], tops[s]) for s, found in market.candidates.items()}
     loads = {s: np.minimum(load.services[s].arrival_rate_rps.astype(np.float64), menus[s].reach.max()) for s in market.candidates}
     if not market.terms:
         return Signed({}, menus, {}, np.nan)
     regimes, horizon_h = regimes_of(market, load), float(load.weight_h.sum())
     existing = {i: t.held * float(load.weight_h @ t.in_force(load.ts)) / horizon_h for i, t in enumerate(market.terms) if t.held}
-    problem = problem_of(scenario, market, loads, load.weight_h, existing=existing)
+    problem = problem_of(scenario, market, loads, load.weight_h, existing=existing, probability=weight)
     states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
     model = build(problem, states)
     found = solve(model.lp)
@@ -100,7 +101,7 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
     amounts = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
     shares = _shares(market, model.hours, states.weight_h, found)
     held = {i: a for i, a in amounts.items() if a > 1e-9}
-    ordered = {s: [_sorted(loads[s][:, r.hours], load.weight_h[r.hours]) for r in regimes] for s in loads}
+    ordered = {s: [_sorted(loads[s][:, r.hours], load.weight_h[r.hours], weight) for r in regimes] for s in loads}
 
     def expected(trial: Mapping[int, float], growth: float = 1.0) -> float:
         fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * horizon_h
@@ -124,11 +125,11 @@ def _cash(market: Market, index: int) -> float:
     return term.usd_per_h * term.upfront_share * term.term_months * 730.0
 
 
-def _sorted(load: Floats, weight_h: Floats) -> tuple[Floats, Floats]:
+def _sorted(load: Floats, weight_h: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """All path hours by load, and the hours (a year has W of them, not W × paths) at or below each."""
     flat = load.ravel()
     order = np.argsort(flat)
-    hours = np.broadcast_to(weight_h / len(load), load.shape).ravel()[order]
+    hours = (weight[:, None] * weight_h[None, :]).ravel()[order]
     return flat[order], np.concatenate([[0.0], np.cumsum(hours)])
 
 

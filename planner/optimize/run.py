@@ -15,6 +15,7 @@ from planner.optimize.build import fill, problem_of
 from planner.optimize.commit import GROUPS, Regime, Signed, covers_of, regimes_of, sign
 from planner.optimize.grid import HELD, Months
 from planner.optimize.market import Market, read_market
+from planner.optimize.paths import COMPUTE, Sample, bills, by_month, sample
 from planner.optimize.problem import Floats
 from planner.optimize.quotas import deal_quotas
 from planner.optimize.recourse import Ints, Steps
@@ -22,15 +23,14 @@ from planner.optimize.reduce import aggregate, groups_of
 from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
 
-COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
 
-
-def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Plan:
+def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
     """The cheapest plan that serves each hour's load quantile within every objective.
 
-    Commitments are chosen for the expected cost over all load paths; then each hour runs the cheapest whole machines
-    (``planner.optimize.recourse``). The certificate holds a lower bound of what any plan with these commitments costs for the
-    planned load (linear program over groups of like hours). ``paths_usd``: the bill if capacity follows each path.
+    Commitments are chosen for the expected cost over a stratified sample of the load's paths (:mod:`planner.optimize.paths`);
+    then each hour runs the cheapest whole machines (:mod:`planner.optimize.recourse`). The certificate holds a lower bound of
+    what any plan with these commitments costs for the planned load (linear program over groups of like hours).
+    ``paths_usd``: the bill if capacity follows each path of ``valued_on``, or without it each path of ``load`` not planned on.
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
     """
@@ -38,7 +38,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
     market = deal_quotas(scenario, market, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    signed = sign(scenario, load, market, tops)
+    sampled = sample(load, valued_on)
+    signed = sign(scenario, sampled.load, market, tops, sampled.weight)
     regimes = regimes_of(market, load)
     steps = {s: [signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s)) for r in regimes] for s in planned}
     chosen = {s: _choose(load, market, signed, s, list(zip(regimes, steps[s], strict=True)), planned[s]) for s in planned}
@@ -54,7 +55,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
     months = Months.over(load.ts, scenario.time_zone)
-    paths = _paths(months, load, capacity, market, signed, {s: list(zip(regimes, t, strict=True)) for s, t in steps.items()}, cost)
+    paths = bills(months, load, sampled.valued, capacity, market, signed, regimes, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
@@ -63,7 +64,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed), _gap_note(certificate)), time_zone=scenario.time_zone)
+                notes=(*_notes(scenario, load, market, signed, sampled), _gap_note(certificate)), time_zone=scenario.time_zone)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
@@ -115,42 +116,12 @@ def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str
     return difference
 
 
-def _paths(months: Months, load: Load, capacity: Capacity, market: Market, signed: Signed,
-           tables: Mapping[str, list[tuple[Regime, Steps]]], cost: pd.DataFrame) -> Floats:
-    """The bill of each path by month, shape (paths, months): machines follow the path, request charges its volume, the rest as planned."""
-    fees = sum((a * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()), np.zeros(load.hours))
-    total, usd_per_h = np.tile(months.total(load.weight_h * fees), (load.paths, 1)), np.zeros(load.hours)
-    for s, found in tables.items():
-        rate = load.services[s].arrival_rate_rps
-        for k in range(load.paths):
-            for regime, table in found:
-                usd_per_h[regime.hours] = table.cost[table.at(rate[k, regime.hours].astype(np.float64))]
-            total[k] += months.total(load.weight_h * usd_per_h)
-    needs = capacity.needs
-    for (service, charge), part in cost[~cost["charge"].isin(COMPUTE)].groupby(["service", "charge"], observed=True):
-        drivers = set(needs.loc[(needs["service"] == service) & (needs["charge"] == charge), "driver"])
-        if drivers == {"instance_hour"}:
-            continue
-        usd = _by_month(months, part)
-        if drivers == {"request"}:
-            volume = months.total(load.services[str(service)].arrival_rate_rps.astype(np.float64) * load.weight_h)
-            mean = volume.mean(axis=0)
-            usd = usd * np.divide(volume, mean, out=np.ones_like(volume), where=mean > 0)
-        total += usd
-    return total
-
-
-def _by_month(months: Months, cost: pd.DataFrame) -> Floats:
-    at = np.clip(np.searchsorted(months.start.asi8, cost["ts"].dt.as_unit("us").astype("int64").to_numpy(), side="right") - 1, 0, None)
-    return np.bincount(at, cost["effective_cost_usd"].to_numpy(), minlength=len(months.start)).astype(np.float64)
-
-
 def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
     budget = scenario.limits.budget_usd_per_month
     if budget is None or cost.empty:
         return
     months = Months.over(load.ts, scenario.time_zone)
-    spent = _by_month(months, cost)
+    spent = by_month(months, cost)
     worst = int(np.argmax(spent))
     if spent[worst] > budget * (1 + 1e-9):
         local = months.start[worst].tz_convert(scenario.time_zone)
@@ -165,8 +136,8 @@ def _gap_note(certificate: Certificate) -> str:
             f"{certificate.gap_share:.1%} above it (the fewer machines, the wider this gap).")
 
 
-def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tuple[str, ...]:
-    notes = [f"Commitments were chosen for the expected cost over {load.paths} load paths; the cost range values them on the same paths."]
+def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampled: Sample) -> tuple[str, ...]:
+    notes = [f"Commitments were chosen for the expected cost: {sampled.told}."]
     for t in market.terms:
         name = f"{t.held:g} of {t.commitment.removesuffix(HELD)}, already held,"
         if t.held and not t.units:
@@ -182,7 +153,7 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed) -> tu
         turn = f"{abs(growth - 1):.0%} {'below' if growth < 1 else 'above'} forecast"
         notes.append(f"With load {turn}, these commitments cost {max(0.0, usd):,.0f} USD more than the best ones for that load.")
     if not any(not t.held for t in market.terms):
-        notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {load.paths} load paths."
+        notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {sampled.valued.paths} load paths."
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
     return (*notes, *_not_planned_for(scenario))
