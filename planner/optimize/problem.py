@@ -180,7 +180,7 @@ class Problem:
         return product.upfront_usd * self.horizon_h / term + product.hourly_usd * self.horizon_h
 
     def restricted(self, pairs: Mapping[str, Collection[str]]) -> "Problem":
-        """The same problem with only the named types for each workload, and the pools and products those can use.
+        """The same problem with only the named types for each workload, and the pools and products those can use or must buy.
 
         The list of types stays whole, so the states (whose prices are columns by type) serve both problems.
         """
@@ -189,7 +189,8 @@ class Problem:
                           for w in self.workloads)
         kinds = {i for found in pairs.values() for i in found}
         pools = tuple(replace(g, units={i: a for i, a in g.units.items() if i in kinds}) for g in self.pools)
-        pools = tuple(g for g in pools if g.units)
+        must = {b.pool for b in self.products if b.minimum > 0}
+        pools = tuple(g for g in pools if g.units or g.name in must)
         names = {g.name for g in pools}
         limits = tuple(replace(m, types=None if m.types is None else tuple(i for i in m.types if i in kinds)) for m in self.limits)
         return replace(self, workloads=workloads, pools=pools,

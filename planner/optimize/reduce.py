@@ -24,7 +24,8 @@ def group_by_load(load: Floats, weight: Floats, groups: int) -> NDArray[np.intp]
     stride = -(-len(load) // SAMPLE)
     part, hours = load[::stride], weight[::stride]
     spread = np.sqrt(np.average((part - np.average(part, axis=0, weights=hours)) ** 2, axis=0, weights=hours))
-    scale = np.where(spread > 0, spread, 1.0)
+    # a load that never changes has a spread of rounding only
+    scale = np.where(spread > 1e-12 * np.abs(part).max(axis=0), spread, 1.0)
     leaves: list[_Leaf] = [_Leaf(np.arange(len(part)), np.arange(len(load)), part / scale, hours)]
     while len(leaves) < groups:
         at = max(range(len(leaves)), key=lambda j: leaves[j].badness)
@@ -48,9 +49,11 @@ class _Leaf:
             off = hours @ np.abs(part - mean)
             self.axis, self.badness = int(np.argmax(off)), float(off.max())
             column = part[:, self.axis]
-            low, high = column[column <= mean[self.axis]], column[column > mean[self.axis]]
-            # half-way between two loads that occur, so that equal loads stay together; rounding can leave one side empty
-            self.cut = float(low.max() + high.min()) / 2 if len(low) and len(high) else float(column.min())
+            low = column[column <= mean[self.axis]]
+            if 0 < len(low) < len(column):
+                self.cut = float(low.max())
+            else:  # loads apart by no more than rounding
+                self.badness = 0.0
 
     def halves(self, load: Floats) -> list["_Leaf"]:
         """The two groups below and above the cut."""

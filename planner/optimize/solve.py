@@ -91,12 +91,13 @@ def solve(lp: Any, *, time_limit_s: float | None = None, gap_share: float = 0.0,
     matrix = Matrix.of(lp)
     if not len(matrix.cost):
         return nothing_to_choose(matrix)
+    names = [v.name for v in lp.variables()]  # before the solve: PuLP adds a variable to an objective of none
     finished = lp.solve(_highs(matrix, time_limit_s, gap_share, options))
     unproven = isinstance(finished, int) and lp.sol_status != pulp.LpSolutionOptimal
     found = read(lp.solverModel, matrix)
     if found.optimal and unproven:
         raise SolverError("PuLP and HiGHS disagree whether the solve ended", got=lp.sol_status)
-    return replace(found, values={v.name: float(found.x[j]) for j, v in enumerate(lp.variables())} if found.optimal else {})
+    return replace(found, values=dict(zip(names, found.x.tolist(), strict=True)) if found.optimal else {})
 
 
 def nothing_to_choose(matrix: Matrix) -> Solution:
