@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -188,16 +189,49 @@ class Autoscaling(_Part):
         return self
 
 
+class LifecycleStep(_Part):
+    """Objects move to a colder class once they are ``after_months`` calendar months old.
+
+    ``storage_tier``: infrequent (Standard-IA, Nearline, Cool), cold (Glacier Instant Retrieval, Coldline, Cold) or archive
+    (Glacier Deep Archive, Archive).
+    """
+
+    after_months: Positive
+    storage_tier: Literal["infrequent", "cold", "archive"]
+
+
 class Storage(_Part):
-    """Storage of one service. ``block_gib`` hangs on each instance; object storage is shared by all."""
+    """Storage of one service. ``block_gib`` hangs on each instance; object storage is shared by all.
+
+    ``object_gib`` is there at the start, ``object_age_months`` old, and stays; what ``object_growth_gib_per_month`` adds, evenly
+    over each month, is deleted after ``object_retention_months``. Both move through ``object_lifecycle``. ``object_size_gib``: of a
+    mean object, which decides how many requests a move takes. ``object_retrieval_share_per_month``: part of the colder classes
+    that is read each month. ``object_puts_per_request``, ``object_gets_per_request``: requests to the store that one request causes.
+    """
 
     block_gib: NonNegative = 0.0
     block_iops: NonNegative | None = None
     block_mib_per_s: NonNegative | None = None
     object_gib: NonNegative = 0.0
+    object_age_months: NonNegative = 0.0
     object_growth_gib_per_month: NonNegative = 0.0
     object_retention_months: int | None = Field(default=None, ge=1)
+    object_lifecycle: tuple[LifecycleStep, ...] = ()
+    object_size_gib: Positive | None = None
+    object_retrieval_share_per_month: NonNegative = 0.0
+    object_puts_per_request: NonNegative = 0.0
+    object_gets_per_request: NonNegative = 0.0
     log_gib_per_request: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _colder_with_age(self) -> Self:
+        steps, order = self.object_lifecycle, ("infrequent", "cold", "archive")
+        if any(a.after_months >= b.after_months or order.index(a.storage_tier) >= order.index(b.storage_tier)
+               for a, b in pairwise(steps)):
+            raise ValueError("object_lifecycle must go from young to old and from warm to cold")
+        if steps and self.object_retention_months is not None and steps[-1].after_months >= self.object_retention_months:
+            raise ValueError("object_lifecycle must end before object_retention_months")
+        return self
 
 
 class Network(_Part):

@@ -219,29 +219,6 @@ def test_tiers_are_filled_once_over_all_services_and_shared_by_use():
     assert set(egress.loc[egress["service"] == "api", "owner"]) == {""}  # nobody answers for it, and it says so
 
 
-def test_growth_and_retention():
-    s = hand.scenario(start="2027-01-01", horizon_h=2160, **{"services.web.storage": {"object_retention_months": 2}})
-    need = {
-        "service": "web",
-        "charge": "object_storage",
-        "resource": "std",
-        "driver": "month",
-        "needs_quantity": 10.0,
-        "growth_per_month": 4.0,
-        "unit": "GiB",
-    }
-    std = {
-        "storage_class": "std",
-        "tier_lower": 0.0,
-        "tier_upper": np.inf,
-        "price_usd": 1.0,
-        "price_unit": "GiB-month",
-        "tier_scope": "region",
-    }
-    cost, _ = billed(s, hand.schedule(s, 1), needs=[need], catalog=hand.catalog(storage=[std]))
-    assert cost.loc[cost["charge"] == "object_storage", "quantity"].tolist() == pytest.approx([12.0, 16.0, 18.0])
-
-
 def test_a_missing_price_is_named():
     s = hand.scenario()
     need = {"service": "web", "charge": "egress", "resource": "egress", "driver": "request", "needs_quantity": 0.001, "unit": "GiB"}

@@ -1,11 +1,13 @@
 """Storage and network needs of each service as rows: charge, resource, quantity and what it is proportional to."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from planner import columns
+from planner.capacity.objects import object_rows
 from planner.catalog import Catalog
 from planner.errors import CatalogError
 from planner.scenario import Scenario, Service
@@ -19,7 +21,8 @@ _REQUESTS_A_CONNECTION = 10
 
 def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
     """All needs (``capacity.needs``), by service and provider; amounts a request causes include its retries."""
-    rows = [{"service": name, "provider": provider, "growth_per_month": 0.0, **row}
+    blank = {"growth_per_month": 0.0, "age_from_months": 0.0, "age_to_months": math.inf}
+    rows = [{"service": name, "provider": provider, **blank, **row}
             for name, service in scenario.services.items() for provider in scenario.providers
             for row in (*_storage(service, catalog, provider), *_network(service, catalog, provider, scenario.limits.zones))]
     return pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs"))) if rows else columns.empty("capacity.needs")
@@ -39,9 +42,8 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
         for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
             if amount and f"{block}/{part}" in known:  # other providers sell both with the capacity
                 yield _row("block_storage", f"{block}/{part}", "instance_hour", amount, unit, "measured")
-    if s.object_gib or s.object_growth_gib_per_month:
-        yield _row("object_storage", _class(catalog, provider, _OBJECT), "month", s.object_gib, "GiB", "measured",
-                   growth_per_month=float(s.object_growth_gib_per_month))
+    if s.object_gib or s.object_growth_gib_per_month or s.object_puts_per_request or s.object_gets_per_request:
+        yield from object_rows(s, provider, _class(catalog, provider, _OBJECT), 1 / (1 - service.retry_share))
     if s.log_gib_per_request:
         yield _row("logs", "logs_gib", "request", s.log_gib_per_request / (1 - service.retry_share), "GiB", "measured")
 

@@ -1,8 +1,12 @@
 """Charges by the calendar month: storage and network, their price tiers filled once over all services of an account.
 
-A need is a quantity for each unit of its driver (month, request, instance_hour, replica_hour; ``capacity.needs``).  Requests are split
-over regions as the running capacity is; stored data lies where requests are served; what is bought by the
+A need is a quantity for each unit of its driver (month, request, instance_hour, replica_hour, transition; ``capacity.needs``).
+Requests are split over regions as the running capacity is; stored data lies where requests are served; what is bought by the
 hour for the service itself (load balancer, address) stands in every region where it runs.
+
+Stored data, in months u since the horizon's start (1 for each true calendar month, so a part of one counts as its share):
+what is there at the start, q, counts while a ≤ u < b; what is added evenly, g a month, counts between ages a and b, so
+g·(min(u, b) − min(u, a)) of it is there at u.  A month is billed for the integral of both, exactly.
 """
 
 from collections.abc import Mapping
@@ -59,7 +63,7 @@ def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capaci
     uses = [
         use
         for need in capacity.needs.to_dict("records")
-        for use in _uses({str(k): v for k, v in need.items()}, scenario, load, catalog, grid)
+        for use in _uses({str(k): v for k, v in need.items()}, load, catalog, grid)
     ]
     filled: dict[tuple[str, str, str], Floats] = {}
     for use in uses:
@@ -106,30 +110,61 @@ def _charge(ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, accou
     ledger.price(words, *use.tiers.source)
 
 
-def _uses(need: Mapping[str, object], scenario: Scenario, load: Load, catalog: Catalog, grid: Grid) -> list[_Use]:
+def _uses(need: Mapping[str, object], load: Load, catalog: Catalog, grid: Grid) -> list[_Use]:
     """The regions in which a service has this need, and how much of it by month."""
     service, driver = str(need["service"]), str(need["driver"])
-    shares = _region_shares(service, grid)
     amount, growth = float(str(need["needs_quantity"])), float(str(need["growth_per_month"]))
-    level = amount + growth * _age_months(len(grid.months.start), scenario, service, str(need["charge"]))
+    if not amount and not growth:
+        return []
     out = []
-    for (provider, region), share in shares.items():
-        if not level.any() or need["provider"] not in ("", provider):
+    for (provider, region), share in _region_shares(service, grid).items():
+        if need["provider"] not in ("", provider):
             continue
         tiers = _tiers(catalog, provider, region, need)
-        hours = _driver_hours(driver, service, provider, region, share, tiers, grid)
-        if hours is None:
-            requests = grid.months.total(
-                load.services[service].arrival_rate_rps.mean(axis=0, dtype=np.float64) * 3600.0 * grid.weight_h * share
-            )
-            quantity = requests * level
-        elif tiers.unit.endswith("-month") or (driver == "month" and tiers.unit != "hour"):
-            quantity = hours / grid.months.hours * level
+        if driver == "transition" or (driver == "month" and tiers.unit != "hour"):
+            whole = grid.months.total(grid.weight_h)
+            here = np.divide(grid.months.total(grid.weight_h * share), whole, out=np.zeros_like(whole), where=whole > 0)
+            quantity = (_moved if driver == "transition" else _stored)(need, _clock(grid)) * here
+        elif (hours := _driver_hours(driver, service, provider, region, share, tiers, grid)) is None:
+            requests = load.services[service].arrival_rate_rps.mean(axis=0, dtype=np.float64) * 3600.0
+            quantity = grid.months.total(requests * grid.weight_h * share) * amount
         else:
-            quantity = hours * level
+            quantity = (hours / grid.months.hours if tiers.unit.endswith("-month") else hours) * amount
         if tiers.unit.startswith("GB") and str(need["unit"]).startswith("GiB"):
             quantity = quantity * GIB_IN_GB
         out.append(_Use(need, provider, region, quantity, tiers, amount))
+    return out
+
+
+def _clock(grid: Grid) -> Floats:
+    """Months since the start of the horizon at the bounds of its calendar months: each counts the share of its hours that is inside."""
+    inside = grid.months.total(grid.weight_h) / grid.months.hours
+    return np.concatenate([[0.0], np.cumsum(inside)])
+
+
+def _ages(need: Mapping[str, object]) -> tuple[float, float, float, float]:
+    """Quantity at the start, growth a month, and the ages between which they count."""
+    start, end = float(str(need["age_from_months"])), float(str(need["age_to_months"]))
+    end = np.inf if np.isnan(end) else max(end, 0.0)
+    return float(str(need["needs_quantity"])), float(str(need["growth_per_month"])), 0.0 if np.isnan(start) else max(start, 0.0), end
+
+
+def _stored(need: Mapping[str, object], clock: Floats) -> Floats:
+    """Unit-months by month: ∫ q·[a ≤ u < b] + g·(min(u, b) − min(u, a)) du."""
+    amount, growth, start, end = _ages(need)
+
+    def below(age: float) -> Floats:  # ∫ min(u, age) du from 0
+        young = np.minimum(clock, age)
+        return young**2 / 2 + np.maximum(clock - young, 0.0) * (age if np.isfinite(age) else 0.0)
+
+    out: Floats = np.diff(amount * (np.minimum(clock, end) - np.minimum(clock, start)) + growth * (below(end) - below(start)))
+    return out
+
+
+def _moved(need: Mapping[str, object], clock: Floats) -> Floats:
+    """Units that reach age a in each month: all of q at u = a, of the rest what was added a month-age before."""
+    amount, growth, start, _ = _ages(need)
+    out: Floats = np.diff(np.where(clock >= start, amount, 0.0) + growth * np.maximum(clock - start, 0.0))
     return out
 
 
@@ -165,15 +200,6 @@ def _region_shares(service: str, grid: Grid) -> dict[tuple[str, str], Floats]:
         key = (str(grid.pools.iloc[p]["provider"]), str(grid.pools.iloc[p]["region"]))
         out[key] = out[key] + share[k] if key in out else share[k]
     return out
-
-
-def _age_months(months: int, scenario: Scenario, service: str, charge: str) -> Floats:
-    """Months of growth behind the average stock of each month; data older than the retention is gone."""
-    age = np.arange(0.5, months)
-    kept = scenario.services[service].storage.object_retention_months
-    if kept is not None and charge == "object_storage":
-        age = np.minimum(age, kept)
-    return age
 
 
 def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, object]) -> _Tiers:

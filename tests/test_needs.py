@@ -1,0 +1,176 @@
+"""Storage and network needs and their bill: amounts worked out on paper, prices with their source beside the figure."""
+
+import hand
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner import columns
+from planner.capacity.needs import needs_frame
+from planner.capacity.objects import ASSUMED_OBJECT_GIB
+from planner.catalog import Catalog
+from planner.errors import CatalogError, ScenarioError
+from planner.optimize.bill import bill
+
+QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0}}
+AWS = Catalog.read("aws", regions=["us-east-1"])
+
+
+def selling(storage=(), network=()) -> Catalog:
+    """Machine m beside the real storage and network prices of us-east-1, or hand-made ones."""
+    offer = hand.catalog(storage=storage, network=network)
+    return offer if storage or network else Catalog(offer.instances, offer.rates, offer.commitments, AWS.storage, AWS.network)
+
+
+def charges(catalog=None, *, start="2027-01-01", hours=2160, rate=0.0, instances=1, **changes) -> pd.DataFrame:
+    """The bill of one machine and the needs of the service."""
+    s = hand.scenario(start=start, horizon_h=hours, **{**QUIET, **{k.replace("__", "."): v for k, v in changes.items()}})
+    offer = catalog or selling()
+    needs = needs_frame(s, offer)
+    load = hand.load(s, {"web": np.full(s.horizon_h, rate)})
+    capacity = hand.capacity(needs=needs.to_dict("records"))
+    cost, _ = bill(s, load, capacity, offer, hand.schedule(s, instances), columns.empty("plan.coverage"), columns.empty("plan.commitments"))
+    return cost[cost["charge"] != "compute"]
+
+
+def amounts(cost: pd.DataFrame, resource: str) -> list[float]:
+    return cost.loc[cost["resource"] == resource, "quantity"].tolist()
+
+
+def dollars(cost: pd.DataFrame) -> dict[str, float]:
+    return cost.groupby("resource")["effective_cost_usd"].sum().to_dict()
+
+
+def test_growth_and_retention():
+    """10 GiB stay; 4 a month, evenly, are deleted after 2 months: mean stock of each month 10 + 4·(0.5, 1.5, 2)."""
+    cost = charges(services__web__storage={"object_gib": 10, "object_growth_gib_per_month": 4, "object_retention_months": 2})
+    assert np.reshape(amounts(cost, "object/standard"), (3, 2)).sum(axis=1) == pytest.approx([12.0, 16.0, 18.0])
+    assert dollars(cost)["object/standard"] == pytest.approx(46 * 0.023)
+
+
+def test_objects_move_to_a_colder_class_by_age():
+    """100 GiB a month, to Standard-IA after one month: what is younger than a month stays, and 1,024 objects a GiB move."""
+    cost = charges(services__web__storage={"object_growth_gib_per_month": 100, "object_size_gib": 2**-10,
+                                           "object_lifecycle": [{"after_months": 1, "storage_tier": "infrequent"}]})
+    assert amounts(cost, "object/standard") == pytest.approx([50.0, 100.0, 100.0])
+    assert amounts(cost, "object/standard-ia") == pytest.approx([50.0, 150.0])
+    assert amounts(cost, "object/standard-ia/transition") == pytest.approx([102400.0, 102400.0])
+    # aws.amazon.com/s3/pricing, us-east-1: 0.023 and 0.0125 USD a GB-month, 0.01 USD for 1,000 transitions
+    assert dollars(cost) == pytest.approx({"object/standard": 250 * 0.023, "object/standard-ia": 200 * 0.0125,
+                                           "object/standard-ia/transition": 204.8 * 0.01})
+    assert set(cost["basis"]) == {"measured"}
+
+
+def test_what_is_there_at_the_start_moves_once_and_stays():
+    steps = [{"after_months": 1, "storage_tier": "infrequent"}, {"after_months": 2, "storage_tier": "archive"}]
+    cost = charges(services__web__storage={"object_gib": 640, "object_age_months": 0.5, "object_size_gib": 2**-5, "object_lifecycle": steps,
+                                           "object_retention_months": 24})
+    kib = 2.0**-20
+    assert amounts(cost, "object/standard")[0] == pytest.approx(320.0)
+    assert amounts(cost, "object/standard-ia") == pytest.approx([320.0, 320.0])
+    assert amounts(cost, "object/standard-ia/transition") == [640 * 32]
+    # Deep Archive keeps an index of 32 KiB an object there and 8 KiB in Standard (S3 user guide)
+    assert amounts(cost, "object/glacier-deep-archive") == pytest.approx([(640 + 640 * 32 * 32 * kib) * m for m in (0.5, 1.0)])
+    assert amounts(cost, "object/standard")[1:] == pytest.approx([640 * 32 * 8 * kib * m for m in (0.5, 1.0)])
+    # older than every step from the start: nothing moves any more
+    old = charges(services__web__storage={"object_gib": 640, "object_age_months": 6, "object_lifecycle": steps[:1], "object_size_gib": 1})
+    assert dollars(old) == pytest.approx({"object/standard-ia": 3 * 640 * 0.0125})
+
+
+def test_minimum_duration_and_size_are_billed():
+    """Glacier Instant Retrieval bills 90 days and 128 KiB at least: objects of 64 KiB, deleted a month after they moved."""
+    cost = charges(hours=8760, services__web__storage={
+        "object_growth_gib_per_month": 10, "object_size_gib": 2**-14, "object_retention_months": 2,
+        "object_lifecycle": [{"after_months": 1, "storage_tier": "cold"}]})
+    cold = amounts(cost, "object/glacier-instant-retrieval")
+    assert cold[-1] == pytest.approx(2 * 10 * 90 / (365.25 / 12))
+    assert amounts(cost, "object/standard")[-1] == pytest.approx(10.0)
+
+
+def test_reading_cold_objects_is_charged_and_an_assumed_size_says_so():
+    cost = charges(services__web__storage={"object_gib": 200, "object_age_months": 1, "object_retrieval_share_per_month": 0.1,
+                                           "object_lifecycle": [{"after_months": 1, "storage_tier": "infrequent"}],
+                                           "object_growth_gib_per_month": 1})
+    read = cost[cost["resource"] == "object/standard-ia/retrieval"]
+    assert read["effective_cost_usd"].sum() == pytest.approx(0.1 * 0.01 * (3 * 200 + 0.5 + 1.5))  # 0.01 USD a GB
+    assert read["basis"].eq("measured").all()
+    moves = cost[cost["resource"] == "object/standard-ia/transition"]
+    assert moves["quantity"].tolist() == pytest.approx([1 / ASSUMED_OBJECT_GIB] * 2)
+    assert moves["basis"].eq("assumed").all()
+
+
+def test_requests_to_the_store_follow_the_load_with_its_retries():
+    cost = charges(hours=48, rate=10.0, services__web__retry_share=0.2,
+                   services__web__storage={"object_puts_per_request": 0.5, "object_gets_per_request": 4})
+    requests = 10 * 48 * 3600 / 0.8
+    # aws.amazon.com/s3/pricing: 0.005 USD for 1,000 PUT, 0.0004 for 1,000 GET
+    assert dollars(cost) == pytest.approx({"object/standard/put": requests * 0.5 * 5e-6, "object/standard/get": requests * 4 * 4e-7})
+    assert set(cost["charge"]) == {"object_requests"}
+
+
+@pytest.mark.parametrize(("provider", "region", "cents"), [("aws", "us-east-1", (2.3, 1.25, 0.4, 0.099)),
+                                                           ("gcp", "us-central1", (2.0, 1.0, 0.4, 0.12)),
+                                                           ("azure", "eastus", (1.8, 1.0, 0.36, 0.099))])
+def test_each_cloud_has_its_own_classes(provider, region, cents):
+    """Price lists of the three clouds, US cents a GB-month."""
+    steps = [{"after_months": m, "storage_tier": t} for m, t in ((1, "infrequent"), (2, "cold"), (3, "archive"))]
+    offer = Catalog.read(provider, regions=[region])
+    s = hand.scenario(providers=[provider], regions=[region],
+                      **{**QUIET, "services.web.storage": {"object_gib": 1, "object_lifecycle": steps}})
+    needs = needs_frame(s, offer)
+    stock = needs[(needs["charge"] == "object_storage") & (needs["needs_quantity"] >= 1)]
+    assert [100 * offer.tiers(r, region, provider=provider)[0].price_usd for r in stock["resource"]] == pytest.approx(list(cents))
+    for resource in needs["resource"]:
+        assert offer.tiers(resource, region, provider=provider)
+
+
+def test_a_class_nobody_sells_is_an_error():
+    with pytest.raises(CatalogError, match="gpu_cloud: no cold class of object storage"):
+        needs_frame(hand.scenario(providers=["gpu_cloud"], regions=["global"], **{"services.web.storage": {
+            "object_gib": 1, "object_lifecycle": [{"after_months": 1, "storage_tier": "cold"}]}}), Catalog.read("gpu_cloud"))
+
+
+@pytest.mark.parametrize("storage", [
+    {"object_lifecycle": [{"after_months": 3, "storage_tier": "cold"}, {"after_months": 2, "storage_tier": "archive"}]},
+    {"object_lifecycle": [{"after_months": 1, "storage_tier": "cold"}, {"after_months": 2, "storage_tier": "infrequent"}]},
+    {"object_lifecycle": [{"after_months": 6, "storage_tier": "cold"}], "object_retention_months": 6},
+    {"object_lifecycle": [{"after_months": 0, "storage_tier": "cold"}]},
+])
+def test_a_lifecycle_runs_from_young_to_old_and_from_warm_to_cold(storage):
+    with pytest.raises(ScenarioError, match="object_lifecycle"):
+        hand.scenario(**{"services.web.storage": storage})
+
+
+def test_months_are_true_months():
+    """From 15 February of a leap year: half of February adds half a month's growth, and the month after is whole."""
+    cost = charges(start="2028-02-15", hours=(15 + 31) * 24, services__web__storage={"object_growth_gib_per_month": 29})
+    part = 15 / 29
+    assert amounts(cost, "object/standard") == pytest.approx([29 * part**2 / 2, 29 * (part + 0.5)])
+
+
+@settings(max_examples=25, deadline=None)
+@given(base=st.floats(0, 100), growth=st.floats(0, 50), first=st.floats(0.1, 5), second=st.floats(0.1, 5), kept=st.integers(11, 20),
+       age=st.floats(0, 12))
+def test_classes_add_up_to_what_is_stored(base, growth, first, second, kept, age):
+    """Law 58: with classes that bill what they hold, the months of all classes add up to the stock, by brute force over days."""
+    steps = [{"after_months": first, "storage_tier": "infrequent"}, {"after_months": first + second, "storage_tier": "cold"}]
+    storage = {"object_gib": base, "object_growth_gib_per_month": growth, "object_lifecycle": steps, "object_retention_months": kept,
+               "object_age_months": age, "object_size_gib": 1}
+    offer = Catalog.read("gcp", regions=["us-central1"])
+    s = hand.scenario(start="2027-01-01", horizon_h=8760, providers=["gcp"], regions=["us-central1"],
+                      **{**QUIET, "services.web.storage": storage})
+    needs = needs_frame(s, offer)
+    stock = needs[needs["charge"] == "object_storage"]
+    u = (np.arange(12 * 400) + 0.5) / 400  # months
+    held = base + growth * np.minimum(u, kept)
+    counted = np.zeros_like(u)
+    for r in stock.to_dict("records"):
+        late = r["age_to_months"]
+        if r["growth_per_month"] and np.isfinite(late) and late > kept:
+            late = kept  # billed on as the minimum duration, but no longer there
+        a, b = max(r["age_from_months"], 0.0), max(late, 0.0)
+        counted += r["needs_quantity"] * ((u >= a) & (u < b)) + r["growth_per_month"] * (np.minimum(u, b) - np.minimum(u, a))
+    early = second < 30 / (365.25 / 12)  # leaves nearline before its 30 days: billed in both classes
+    assert (counted >= held - 1e-6).all() if early else counted == pytest.approx(held)
