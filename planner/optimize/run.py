@@ -1,6 +1,7 @@
 """``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its own latency model and bill."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,17 @@ from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What is bought and run: commitments signed, and units of each offer of the menus by service, shape (hours, offers)."""
+
+    market: Market
+    signed: Signed
+    regimes: list[Regime]
+    planned: dict[str, Floats]
+    chosen: dict[str, Ints]
+
+
 def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
     """The cheapest plan that serves each hour's load quantile within every objective.
 
@@ -34,19 +46,10 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
     """
-    market = read_market(scenario, load, capacity, catalog)
-    planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
-    market = deal_quotas(scenario, market, planned, load)
-    tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     sampled = sample(load, valued_on)
-    signed = sign(scenario, sampled.load, market, tops, sampled.weight)
-    regimes = regimes_of(market, load)
-    steps = {s: [signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s)) for r in regimes] for s in planned}
-    chosen = {s: _choose(load, market, signed, s, list(zip(regimes, steps[s], strict=True)), planned[s]) for s in planned}
-    running = answer.running_of(signed.menus, chosen)
-    schedule = answer.schedule_frame(load, market, signed.menus, chosen, planned)
-    coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
-    cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
+    decision = decide(scenario, load, capacity, catalog, sampled)
+    market, signed, planned, chosen = decision.market, decision.signed, decision.planned, decision.chosen
+    schedule, coverage, commitments, cost, prices = charge(scenario, load, capacity, catalog, decision)
     _within_budget(scenario, load, cost)
     bound, bindings, checks = _bound(scenario, load, market, signed, planned)
     checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
@@ -55,7 +58,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
     months = Months.over(load.ts, scenario.time_zone)
-    paths = bills(months, load, sampled.valued, capacity, market, signed, regimes, cost)
+    paths = bills(months, load, sampled.valued, capacity, market, signed, decision.regimes, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
@@ -65,6 +68,33 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
                 notes=(*_notes(scenario, load, market, signed, sampled), _gap_note(certificate)), time_zone=scenario.time_zone)
+
+
+def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample) -> Decision:
+    """Commitments for the expected cost of the sampled paths, then the cheapest whole machines for each planned hour.
+
+    Raises :class:`InfeasiblePlan` naming what to relax.
+    """
+    market = read_market(scenario, load, capacity, catalog)
+    planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
+    market = deal_quotas(scenario, market, planned, load)
+    tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
+    signed = sign(scenario, sampled.load, market, tops, sampled.weight)
+    regimes, chosen = regimes_of(market, load), {}
+    for s in planned:
+        tables = [(r, signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s))) for r in regimes]
+        chosen[s] = _choose(load, market, signed, s, tables, planned[s])
+    return Decision(market, signed, regimes, planned, chosen)
+
+
+def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> tuple[
+        pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The bill of a decision: ``plan.schedule``, ``plan.coverage``, ``plan.commitments``, ``plan.cost`` and ``plan.prices``."""
+    market, signed = decision.market, decision.signed
+    schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
+    running = answer.running_of(signed.menus, decision.chosen)
+    coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
+    return schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
