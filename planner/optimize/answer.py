@@ -89,7 +89,7 @@ def holdings(market: Market, signed: Signed, load: Load) -> dict[int, Floats]:
 
 def _commitment(scenario: Scenario, market: Market, index: int, held: Floats, used: Floats, weight_h: Floats) -> dict[str, Any]:
     term = market.terms[index]
-    months, quantity = pd.DateOffset(months=term.term_months), term.held or float(held.max())
+    months, amount = pd.DateOffset(months=term.term_months), term.held or float(held.max())
     start = pd.Timestamp(scenario.start_utc) if term.end is None else term.end - months
     end = start + months if term.end is None else term.end
     hours, utilization = (end - start) / pd.Timedelta(hours=1), float(used @ weight_h) / max(1e-12, float(held @ weight_h))
@@ -97,9 +97,10 @@ def _commitment(scenario: Scenario, market: Market, index: int, held: Floats, us
     ratio = max((prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan))), default=np.nan)
     return {
         "provider": term.provider, "region": term.region, "commitment": term.commitment, "category": term.category,
-        "plan_kind": term.plan_kind, "scope": term.scope, "term_months": term.term_months, "payment": term.payment, "quantity": quantity,
-        "unit": term.unit, "start": start, "end": end, "upfront_usd": quantity * term.usd_per_h * term.upfront_share * hours,
-        "hourly_usd": quantity * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, utilization),
+        "plan_kind": term.plan_kind, "scope": term.scope, "term_months": term.term_months, "payment": term.payment,
+        "quantity": amount / term.size, "unit": term.unit, "start": start, "end": end,
+        "upfront_usd": amount * term.usd_per_h * term.upfront_share * hours,
+        "hourly_usd": amount * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, utilization),
         "break_even_utilization": term.usd_per_h / ratio}
 
 

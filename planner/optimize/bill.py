@@ -13,6 +13,7 @@ import pandas as pd
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
+from planner.catalog.sizes import flexible_size
 from planner.errors import CatalogError, SolverError
 from planner.load import Load
 from planner.optimize.grid import HELD, TINY, Floats, Grid, price_factor
@@ -58,6 +59,8 @@ class _Rates:
             for option, part in catalog.rates.groupby("purchase_option", observed=True)
         }
         self._commitments = catalog.commitments
+        self._machines = catalog.instances
+        self._sizes: dict[tuple[str, str, str], tuple[str, float]] = {}
 
     def rate(self, provider: str, region: str, instance_type: str, option: str) -> Price:
         """The price of an instance-hour [USD/h]."""
@@ -85,6 +88,25 @@ class _Rates:
         frame = self._frames.get(option)
         return frame is not None and (provider, region, instance_type) in frame.index
 
+    def contracts(self, provider: str, region: str, instance_type: str, scope: str) -> float:
+        """Reservations of type ``scope`` that an hour of a machine takes: 1, or the ratio of their sizes in one size group."""
+        if instance_type == scope:
+            return 1.0
+        (group, units), (bought_group, size) = (self._size(provider, region, name) for name in (instance_type, scope))
+        if group != bought_group:
+            raise SolverError(f"a reservation of {scope} cannot pay for {instance_type}", where=f"{provider} {region}")
+        return units / size
+
+    def _size(self, provider: str, region: str, instance_type: str) -> tuple[str, float]:
+        key = (provider, region, instance_type)
+        if key not in self._sizes:
+            m = self._machines
+            found = m[(m["provider"] == provider) & (m["region"] == region) & (m["instance_type"] == instance_type)]
+            if not len(found):
+                raise CatalogError(f"no machine {instance_type}", where=f"{provider} {region}", remedy="Mend the snapshot's instances.csv")
+            self._sizes[key] = flexible_size(found.to_dict("records")[0])
+        return self._sizes[key]
+
     def committed(self, name: str, pool: Mapping[str, str], family: str, on_demand_usd: float) -> Price:
         """Effective price of an instance-hour under a commitment: its own rate, or the discounted on-demand price."""
         c = self._commitments
@@ -103,7 +125,10 @@ class _Rates:
             )
         row = rows.iloc[0]
         usd = float(row["rate_usd_per_h"])
-        usd = on_demand_usd * (1.0 - float(row["discount_share"])) if np.isnan(usd) else usd
+        if np.isnan(usd):
+            usd = on_demand_usd * (1.0 - float(row["discount_share"]))
+        elif row["scope_kind"] == "instance_type":
+            usd *= self.contracts(pool["provider"], pool["region"], pool["resource"], str(row["scope"]))
         if not np.isfinite(usd):
             raise CatalogError(f"the commitment {name} has neither rate nor discount", where=f"{pool['provider']} {pool['region']}")
         return Price(usd, str(row["basis"]), str(row["source"]), str(row["as_of"]))
@@ -132,11 +157,12 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
     """Used, unused, prepayment and fee rows of one commitment.
 
     The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers by the share of the
-    commitment each takes: instances/quantity for Usage, instances × committed rate/quantity for Spend [USD/h].
+    commitment each takes: instances × size ratio/quantity for Usage (:func:`planner.catalog.sizes.flexible_size`), instances ×
+    committed rate/quantity for Spend [USD/h].
     """
     name, provider, region = str(row["commitment"]), str(row["provider"]), str(row["region"])
     start, end = pd.Timestamp(str(row["start"])), pd.Timestamp(str(row["end"]))
-    bought, hourly, upfront = float(str(row["quantity"])), float(str(row["hourly_usd"])), float(str(row["upfront_usd"]))
+    hourly, upfront = float(str(row["hourly_usd"])), float(str(row["upfront_usd"]))
     amortized = hourly + upfront / ((end - start) / pd.Timedelta(hours=1))
     in_force = np.asarray((grid.ts >= start) & (grid.ts < end))
     share = np.zeros((len(grid.pools), len(grid.ts)))
@@ -145,7 +171,7 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
         if key[0] != provider or key[2] != name or (key[1] not in (region, "", "global") and region not in ("", "global")):
             continue
         for p in np.flatnonzero((covered > 0).any(axis=1)):
-            share[p] += _charge_used(ledger, grid, rates, int(p), covered[p], name, str(row["unit"]), bought, paid)
+            share[p] += _charge_used(ledger, grid, rates, int(p), covered[p], row, paid)
     used = share.sum(axis=0)
     if (used > 1 + 1e-4).any() or (used[~in_force] > TINY).any():
         raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(used.max()))
@@ -153,17 +179,17 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
 
 
 def _charge_used(
-    ledger: Ledger, grid: Grid, rates: _Rates, p: int, covered: Floats, name: str, unit: str, bought: float, paid: Floats
+    ledger: Ledger, grid: Grid, rates: _Rates, p: int, covered: Floats, row: Mapping[str, object], paid: Floats
 ) -> Floats:
     """Rows of one pool under a commitment; returns the share of the commitment it takes, hour by hour."""
-    text = grid.pool(p)
+    text, name, unit, scope = grid.pool(p), str(row["commitment"]), str(row["unit"]), str(row["scope"])
     public = rates.rate(text["provider"], text["region"], text["resource"], "on_demand")
     price = rates.committed(name, text, grid.pools.iloc[p]["family"], public.usd)
-    each = {"instance": 1.0, "USD/h": price.usd, "vCPU": float(grid.pools.iloc[p]["vcpus"])}.get(unit)
-    if each is None:
+    if unit not in ("instance", "USD/h"):
         raise SolverError(f"the commitment {name} is counted in an unknown unit", got=unit)
+    each = price.usd if unit == "USD/h" else rates.contracts(text["provider"], text["region"], text["resource"], scope)
     hours = np.flatnonzero(covered > 0)
-    share = covered * each / bought
+    share = covered * each / float(str(row["quantity"]))
     words = {**text, "purchase_option": "committed", "commitment": name, "basis": price.basis}
     ledger.add(
         words,

@@ -94,10 +94,12 @@ def fill(market: Market, held: Mapping[int, float | Floats],
     """
     price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
     instruments = []
-    for rank, index in enumerate(billing_order(market, held)):
-        units = market.terms[index].units
-        able = sorted((key for key in running if key[1] in units), key=lambda key: (units[key[1]] / price[key], key))
-        instruments.append(Instrument(str(index), held[index], {key: units[key[1]] for key in able}, rank))
+    for rank, index in enumerate(billing_order(market, held), start=1):
+        term = market.terms[index]
+        # AWS fills a size-flexible reservation from the smallest size up
+        able = sorted((key for key in running if key[1] in term.units), key=lambda key: (term.units[key[1]], key))
+        spending = term.category == "Spend"
+        instruments.append(Instrument(str(index), held[index], {key: term.units[key[1]] for key in able}, rank if spending else 0))
     covered, _ = settle(running, {key: price[key] for key in running}, instruments)
     return {(int(name), *key): count for (name, key), count in covered.items()}
 

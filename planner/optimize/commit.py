@@ -158,7 +158,7 @@ def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[i
            affordable: Callable[[Mapping[int, float]], bool], *, trials: int = MOST_TRIALS) -> dict[int, float]:
     """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
     spend = [i for i in held if market.terms[i].category == "Spend"]
-    step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else 1.0 for i, a in held.items()}
+    step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else market.terms[i].size for i, a in held.items()}
     best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
     value, tries, sweep = expected(best), 0, True
     while sweep and tries < trials:

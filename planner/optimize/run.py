@@ -169,7 +169,7 @@ def _gap_note(certificate: Certificate) -> str:
 def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampled: Sample) -> tuple[str, ...]:
     notes = [f"Commitments were chosen for the expected cost: {sampled.told}."]
     for t in market.terms:
-        name = f"{t.held:g} of {t.commitment.removesuffix(HELD)}, already held,"
+        name = f"{t.held / t.size:g} of {t.commitment.removesuffix(HELD)}, already held,"
         if t.held and not t.units:
             notes.append(f"{name} fit no machine on the short list: they are paid and not used.")
         elif t.held and not t.in_force(load.ts).all():

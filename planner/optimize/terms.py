@@ -11,18 +11,22 @@ import numpy as np
 import pandas as pd
 
 from planner.catalog import Catalog
+from planner.catalog.sizes import flexible_size
 from planner.errors import CatalogError
 from planner.optimize.grid import HELD, price_factor
 from planner.scenario import Scenario
 
 PLACE = ["provider", "region", "instance_type"]
+ANYWHERE = ("global", "", "any")
+SAME_PRICE = 0.01  # list prices for each unit of one size group differ by less: rounding
 
 
 @dataclass(frozen=True)
 class Term:
     """A commitment on offer: one unit costs ``usd_per_h`` amortized; ``units`` {kind: units an instance-hour uses}.
 
-    ``held`` units are already signed, until ``end`` (exclusive); 0 for an offer.
+    ``size``: units that one contract brings, since contracts are bought whole. ``held`` units are already signed, until
+    ``end`` (exclusive); 0 for an offer.
     """
 
     commitment: str
@@ -37,6 +41,7 @@ class Term:
     usd_per_h: float
     upfront_share: float
     units: dict[str, float]
+    size: float = 1.0
     held: float = 0.0
     end: pd.Timestamp | None = None
 
@@ -46,96 +51,148 @@ class Term:
 
     @property
     def unit(self) -> str:
-        """What one unit is: an instance, or a dollar of committed spending an hour."""
+        """What is counted when it is signed: instances of its type, or dollars of committed spending an hour."""
         return "USD/h" if self.category == "Spend" else "instance"
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Machines that a commitment could cover, one a row, with group and units of :func:`flexible_size`; ``sizes`` of all on sale."""
+
+    frame: pd.DataFrame
+    by_group: dict[tuple[str, str, str], pd.DataFrame]
+    sizes: dict[tuple[str, str, str], tuple[str, float]]
+
+    @classmethod
+    def of(cls, catalog: Catalog, table: pd.DataFrame) -> "_Kinds":
+        priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
+        frame = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
+        places = set(zip(frame["provider"], frame["region"], strict=True))
+        sizes = _sizes(catalog, places)
+        of_kind = [sizes.get(key, (key[2], 1.0)) for key in frame[PLACE].itertuples(index=False, name=None)]
+        frame = frame.assign(group=pd.Series([g for g, _ in of_kind], index=frame.index, dtype="str"), units=[float(u) for _, u in of_kind])
+        groups = {(str(k[0]), str(k[1]), str(k[2])): part for k, part in frame.groupby(["provider", "region", "group"])}
+        return cls(frame, groups, sizes)
+
+
+def _sizes(catalog: Catalog, places: set[tuple[str, str]]) -> dict[tuple[str, str, str], tuple[str, float]]:
+    """Group and units of every machine on sale at ``places``.
+
+    A machine whose list price for each unit is not that of its group is a group of its own: the price or the rule is in doubt.
+    """
+    machines = catalog.instances.drop_duplicates(PLACE)
+    machines = machines[[place in places for place in zip(machines["provider"], machines["region"], strict=True)]]
+    rates = catalog.rates[catalog.rates["purchase_option"] == "on_demand"].drop_duplicates(PLACE)
+    found = machines[PLACE].merge(rates[[*PLACE, "rate_usd_per_h"]], how="left", on=PLACE)
+    rule = [flexible_size(m) for m in machines.to_dict("records")]
+    found["group"], found["units"] = pd.Series([g for g, _ in rule], dtype="str"), [u for _, u in rule]
+    each = found["rate_usd_per_h"] / found["units"]
+    usual = each.groupby([found["provider"], found["region"], found["group"]]).transform("median")
+    odd = ((each / usual - 1.0).abs() > SAME_PRICE).to_numpy()
+    keys = found[PLACE].astype("str").itertuples(index=False, name=None)
+    return {key: (key[2], 1.0) if strange else size for key, size, strange in zip(keys, rule, odd, strict=True)}
 
 
 def terms_on_offer(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
     """Commitments the limits allow, with the kinds they cover. A vendor's "up to" figure is no price and is left out."""
     limits, rows = scenario.limits, catalog.commitments
     allowed = (rows["term_months"] <= limits.max_term_months) & rows["payment"].isin(limits.payments)
+    kinds = _Kinds.of(catalog, table)
     rows = rows[allowed & (rows["basis"] != "vendor_maximum")]
-    kinds, by_type = _kinds(table)
-    found: list[Term] = []
-    known = set(by_type)
-    for row in rows.to_dict("records"):
-        if row["scope_kind"] == "instance_type" and row["scope"] not in known:
-            continue
-        covered = _covered(row, kinds, by_type)
-        if len(covered):
-            found += _term(scenario, row, covered)
-    return _undominated(found)
-
-
-def _kinds(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Machines that a commitment could cover, and the same by instance type."""
-    priced = table[table["on_demand"].notna() & (table["excuse"] == "")]
-    kinds = priced.drop_duplicates("kind")[["kind", *PLACE, "family", "on_demand", "list_on_demand"]]
-    return kinds, {str(k): g for k, g in kinds.groupby("instance_type")}
+    found = [term for row in rows.to_dict("records") for term in _offered(scenario, row, kinds)]
+    return _undominated(_finest(found))
 
 
 def terms_held(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
     """Commitments already held, paid for as the catalog says. Raises :class:`CatalogError` for a name the catalog does not know."""
-    kinds, by_type = _kinds(table)
-    found: list[Term] = []
+    if not scenario.existing:
+        return []
+    kinds, found = _Kinds.of(catalog, table), []
     for number, held in enumerate(scenario.existing):
         rows = catalog.commitments[catalog.commitments["commitment"] == held.commitment]
         if held.region is not None:
-            rows = rows[rows["region"].isin([held.region, "global", "any", ""])]
+            rows = rows[rows["region"].isin([held.region, *ANYWHERE])]
         if rows.empty:
             near = difflib.get_close_matches(held.commitment, catalog.commitments["commitment"].tolist(), n=3)
             raise CatalogError("the catalog knows no such commitment", where=f"existing.{number}.commitment", got=held.commitment,
                                remedy=f"Did you mean {', '.join(near)}?" if near else
                                "Take its name from: planner catalog existing, or planner catalog explain TYPE")
         end = pd.Timestamp(held.end).tz_localize(scenario.time_zone).tz_convert("UTC")
-        for row in rows.to_dict("records")[:1]:
-            of_type = row["scope_kind"] == "instance_type"
-            covered = _covered(row, kinds, by_type) if not of_type or str(row["scope"]) in by_type else kinds.iloc[:0]
-            terms = _term(scenario, row, covered, sunk=True) if len(covered) else []
-            mine = (terms or [_idle(scenario, row)])[0]
-            found.append(replace(mine, commitment=mine.commitment + HELD, held=held.quantity, end=end))
+        row = rows.to_dict("records")[0]
+        mine = (_offered(scenario, row, kinds, sunk=True) or [_idle(scenario, row)])[0]
+        found.append(replace(mine, commitment=mine.commitment + HELD, held=held.quantity * mine.size, end=end))
     return found
+
+
+def _text(row: dict[Any, Any]) -> dict[str, Any]:
+    return {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
+
+
+def _upfront_share(row: dict[Any, Any]) -> float:
+    share = float(row["upfront_share"])
+    return 0.0 if np.isnan(share) else share
 
 
 def _idle(scenario: Scenario, row: dict[Any, Any]) -> Term:
     """A commitment that no machine of the plan can use: it is still paid."""
-    text: dict[str, Any] = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
     usd = 1.0 if row["category"] == "Spend" else float(row["rate_usd_per_h"]) * price_factor(scenario, str(row["provider"]))
-    share = float(row["upfront_share"])
-    return Term(**text, term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=usd,
-                upfront_share=0.0 if np.isnan(share) else share, units={})
+    return Term(**_text(row), term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=usd,
+                upfront_share=_upfront_share(row), units={})
 
 
-def _covered(row: dict[Any, Any], kinds: pd.DataFrame, by_type: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    near = by_type[str(row["scope"])] if row["scope_kind"] == "instance_type" else kinds
-    on = (near["provider"] == row["provider"]).to_numpy()
-    if row["region"] not in ("global", "", "any"):
-        on = on & (near["region"] == row["region"]).to_numpy()
-    if row["scope_kind"] in ("family", "family_group"):
-        on = on & near["family"].isin(str(row["scope"]).split()).to_numpy()
-    return pd.DataFrame(near.loc[on])
-
-
-def _term(scenario: Scenario, row: dict[Any, Any], covered: pd.DataFrame, *, sunk: bool = False) -> list[Term]:
-    text: dict[str, Any] = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
-    months, share = int(row["term_months"]), float(row["upfront_share"])
-    share = 0.0 if np.isnan(share) else share
+def _offered(scenario: Scenario, row: dict[Any, Any], kinds: _Kinds, *, sunk: bool = False) -> list[Term]:
+    """A row of ``catalog.commitments`` as terms, one for each place it applies to alone; none where it covers or saves nothing."""
     if row["category"] == "Spend":
-        discount = float(row["discount_share"])
-        if not discount > 0:
-            return []
-        units = {str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)}
-        return [Term(**text, term_months=months, pool=text["commitment"], usd_per_h=1.0, upfront_share=share, units=units)]
-    rate, found = float(row["rate_usd_per_h"]), []
-    for place in sorted(set(zip(covered["provider"], covered["region"], strict=True))):
-        part = covered[(covered["provider"] == place[0]) & (covered["region"] == place[1])]
-        cheapest = float(part["on_demand"].max())
-        usd = rate * price_factor(scenario, place[0], str(part["family"].iloc[0]))
-        if rate > 0 and (usd < cheapest or sunk) and row["scope_kind"] == "instance_type":
-            pool = f"{place[0]}/{place[1]}/{row['scope']}"
-            found.append(Term(**{**text, "region": place[1]}, term_months=months, pool=pool, usd_per_h=usd, upfront_share=share,
-                              units={str(k): 1.0 for k in part["kind"]}))
-    return found
+        return _spending(row, kinds)
+    if row["scope_kind"] != "instance_type":
+        return []
+    regions = sorted({r for p, r, _ in kinds.by_group if p == row["provider"]}) if row["region"] in ANYWHERE else [str(row["region"])]
+    return [term for region in regions for term in _reservation(scenario, row, region, kinds, sunk=sunk)]
+
+
+def _spending(row: dict[Any, Any], kinds: _Kinds) -> list[Term]:
+    """A savings plan or flexible CUD: a dollar an hour pays for what its discounted rates add up to."""
+    discount, near = float(row["discount_share"]), kinds.frame
+    on = (near["provider"] == row["provider"]).to_numpy()
+    if row["region"] not in ANYWHERE:
+        on = on & (near["region"] == row["region"]).to_numpy()
+    if row["scope_kind"] == "instance_type":
+        on = on & (near["instance_type"] == row["scope"]).to_numpy()
+    elif row["scope_kind"] in ("family", "family_group"):
+        on = on & near["family"].isin(str(row["scope"]).split()).to_numpy()
+    covered = near.loc[on]
+    if not discount > 0 or covered.empty:
+        return []
+    units = {str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)}
+    return [Term(**_text(row), term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=1.0,
+                 upfront_share=_upfront_share(row), units=units)]
+
+
+def _reservation(scenario: Scenario, row: dict[Any, Any], region: str, kinds: _Kinds, *, sunk: bool) -> list[Term]:
+    """A reserved instance or resource commitment: units of its size group, at its price for each unit."""
+    provider, scope, rate = str(row["provider"]), str(row["scope"]), float(row["rate_usd_per_h"])
+    group, size = kinds.sizes.get((provider, region, scope), (scope, 1.0))
+    covered = kinds.by_group.get((provider, region, group), kinds.frame.iloc[:0])
+    if covered.empty or not rate > 0:
+        return []
+    usd = rate / size * price_factor(scenario, provider, str(covered["family"].iloc[0]))
+    if usd >= float((covered["on_demand"] / covered["units"]).max()) and not sunk:
+        return []
+    units = {str(k): float(u) for k, u in zip(covered["kind"], covered["units"], strict=True)}
+    return [Term(**{**_text(row), "region": region}, term_months=int(row["term_months"]), pool=f"{provider}/{region}/{group}",
+                 usd_per_h=usd, upfront_share=_upfront_share(row), units=units, size=size)]
+
+
+def _finest(terms: list[Term]) -> list[Term]:
+    """Of contracts alike but for their size, the smallest at the lowest price for each unit (sizes differ by rounding only)."""
+    alike: dict[tuple[str, str, int, str], list[Term]] = {}
+    for t in terms:
+        alike.setdefault((t.pool, t.plan_kind, t.term_months, t.payment), []).append(t)
+    kept = []
+    for found in alike.values():
+        best = min(t.usd_per_h for t in found) * (1.0 + SAME_PRICE)
+        kept.append(min((t for t in found if t.usd_per_h <= best), key=lambda t: (t.size, t.usd_per_h, t.commitment)))
+    return kept
 
 
 def _undominated(terms: list[Term]) -> list[Term]:
