@@ -207,6 +207,7 @@ class Storage(_Part):
     over each month, is deleted after ``object_retention_months``. Both move through ``object_lifecycle``. ``object_size_gib``: of a
     mean object, which decides how many requests a move takes. ``object_retrieval_share_per_month``: part of the colder classes
     that is read each month. ``object_puts_per_request``, ``object_gets_per_request``: requests to the store that one request causes.
+    ``log_gib_per_request`` and ``metrics_per_instance`` are assumed where nothing is stated (``planner.capacity.assumed``); 0 is none.
     """
 
     block_gib: NonNegative = 0.0
@@ -221,7 +222,8 @@ class Storage(_Part):
     object_retrieval_share_per_month: NonNegative = 0.0
     object_puts_per_request: NonNegative = 0.0
     object_gets_per_request: NonNegative = 0.0
-    log_gib_per_request: NonNegative = 0.0
+    log_gib_per_request: NonNegative | None = None
+    metrics_per_instance: NonNegative | None = None
 
     @model_validator(mode="after")
     def _colder_with_age(self) -> Self:
@@ -235,14 +237,18 @@ class Storage(_Part):
 
 
 class Network(_Part):
-    """Network of one service, for each request; ``cross_zone_share`` of the internal traffic crosses zones."""
+    """Network of one service, for each request; ``cross_zone_share`` of the internal traffic crosses zones.
+
+    Where nothing is stated a share, the NAT volume and the addresses are assumed (``planner.capacity.assumed``); 0 is none.
+    ``public_ipv4`` counts all addresses of the service.
+    """
 
     egress_gib_per_request: NonNegative = 0.0
     internal_gib_per_request: NonNegative = 0.0
-    cross_zone_share: Share = 0.0
-    nat_gib_per_request: NonNegative = 0.0
+    cross_zone_share: Share | None = None
+    nat_gib_per_request: NonNegative | None = None
     load_balancer: bool = True
-    public_ipv4: int = Field(default=1, ge=0)
+    public_ipv4: int | None = Field(default=None, ge=0)
 
 
 class Service(_Part):

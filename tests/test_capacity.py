@@ -154,7 +154,8 @@ def test_needs_have_charge_resource_driver_and_basis():
     assert needs.loc["egress", "needs_quantity"] == pytest.approx(0.001 / 0.8)  # retries cause traffic too
     assert needs.loc["cross_zone", "needs_quantity"] == pytest.approx(0.005 / 0.8)
     assert needs.loc["nat_hour", "driver"] == "hour"
-    assert needs.loc["public_ipv4", "basis"] == "assumed"
+    assert needs.loc["public_ipv4", "basis"].tolist() == ["assumed", "assumed"]  # of the gateway and of the balancer
+    assert needs.loc[["logs_gib", "metrics", "nat_hour"], "basis"].eq("assumed").all()
     assert set(needs["provider"]) == {"aws"}
 
 

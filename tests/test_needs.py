@@ -14,7 +14,8 @@ from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
 from planner.optimize.bill import bill
 
-QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0}}
+QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
+SILENT = {"log_gib_per_request": 0, "metrics_per_instance": 0}
 AWS = Catalog.read("aws", regions=["us-east-1"])
 
 
@@ -26,7 +27,10 @@ def selling(storage=(), network=()) -> Catalog:
 
 def charges(catalog=None, *, start="2027-01-01", hours=2160, rate=0.0, instances=1, **changes) -> pd.DataFrame:
     """The bill of one machine and the needs of the service."""
-    s = hand.scenario(start=start, horizon_h=hours, **{**QUIET, **{k.replace("__", "."): v for k, v in changes.items()}})
+    given = {k.replace("__", "."): v for k, v in changes.items()}
+    if "services.web.storage" in given:
+        given["services.web.storage"] = {**SILENT, **given["services.web.storage"]}
+    s = hand.scenario(start=start, horizon_h=hours, **{**QUIET, **given})
     offer = catalog or selling()
     needs = needs_frame(s, offer)
     load = hand.load(s, {"web": np.full(s.horizon_h, rate)})
@@ -108,6 +112,61 @@ def test_requests_to_the_store_follow_the_load_with_its_retries():
     # aws.amazon.com/s3/pricing: 0.005 USD for 1,000 PUT, 0.0004 for 1,000 GET
     assert dollars(cost) == pytest.approx({"object/standard/put": requests * 0.5 * 5e-6, "object/standard/get": requests * 4 * 4e-7})
     assert set(cost["charge"]) == {"object_requests"}
+
+
+def test_a_service_that_states_nothing_pays_for_what_everybody_uses():
+    """100 requests/s through January in three zones of us-east-1, figures of the AWS price lists of 2026."""
+    cost = charges(hours=744, rate=100.0, services__web__storage={"log_gib_per_request": None, "metrics_per_instance": None},
+                   services__web__network={}, limits__zones=3)
+    logs = 100 * 744 * 3600 * 7e-7
+    assert dollars(cost) == pytest.approx({
+        "metrics": 2.10,  # what detailed monitoring of one instance costs a month
+        "logs_gib": logs * 0.50, "nat_gib": logs * 0.045, "nat_hour": 3 * 744 * 0.045,  # a gateway in each zone
+        "public_ipv4": (3 + 3) * 744 * 0.005,  # of the gateways, and of the balancer in each zone
+        "load_balancer_hour": 744 * 0.0225,
+        "load_balancer_unit": 100 * 744 / 10 / 25 * 0.008})  # one LCU-hour: 25 new connections a second, ten requests each
+    assert set(cost["basis"]) == {"assumed"}
+
+
+def test_gateways_are_shared_by_the_services_that_use_them():
+    text = hand.scenario().model_dump(mode="json", exclude_defaults=True)["services"]["web"]
+    web = {**text, "network": {}, "storage": {}}
+    s = hand.scenario(services={"web": web, "api": web, "batch": {**text, "network": {"nat_gib_per_request": 0}}}, **{"limits.zones": 3})
+    needs = needs_frame(s, AWS)
+    assert needs.loc[needs["resource"] == "nat_hour", ["service", "needs_quantity"]].to_numpy().tolist() == [["web", 1.5], ["api", 1.5]]
+
+
+@pytest.mark.parametrize(("network", "rows"), [
+    ({"internal_gib_per_request": 0.006}, [("cross_zone", 0.004, "assumed")]),  # two of three zones are elsewhere
+    ({"internal_gib_per_request": 0.006, "cross_zone_share": 0.5}, [("cross_zone", 0.003, "measured")]),
+    ({"internal_gib_per_request": 0.006, "cross_zone_share": 0}, []),
+    ({"egress_gib_per_request": 0.003, "load_balancer": True}, [("balancer_cross_zone", 0.002, "assumed")]),
+    ({"egress_gib_per_request": 0.003}, []),
+])
+def test_traffic_between_zones(network, rows):
+    s = hand.scenario(**{"services.web.network": {"load_balancer": False, "public_ipv4": 0, **network}, "limits.zones": 3})
+    needs = needs_frame(s, AWS)
+    found = needs.loc[needs["charge"] == "cross_zone", ["resource", "needs_quantity", "basis"]].to_numpy().tolist()
+    assert [(r, pytest.approx(q), b) for r, q, b in found] == rows
+
+
+def test_a_stated_zero_switches_a_need_off():
+    off = {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}
+    assert needs_frame(hand.scenario(**{"services.web.network": off, "services.web.storage": SILENT}), AWS).empty
+
+
+@pytest.mark.parametrize("provider", ["aws", "gcp", "azure", "gpu_cloud"])
+def test_whatever_is_assumed_or_asked_for_has_a_price_in_every_region(provider):
+    offer = Catalog.read(provider)
+    ask = {"block_gib": 1, "object_gib": 1, "object_puts_per_request": 1, "object_gets_per_request": 1}
+    for region in sorted(set(offer.instances["region"])):
+        s = hand.scenario(providers=[provider], regions=[region], **{
+            "services.web.storage": ask, "limits.zones": 3,
+            "services.web.network": {"egress_gib_per_request": 1, "internal_gib_per_request": 1}})
+        for need in needs_frame(s, offer).to_dict("records"):
+            tiers = offer.tiers(need["resource"], region, provider=provider)
+            assert tiers[-1].upper == np.inf, need
+            assert all(t.source and t.basis and t.as_of for t in tiers), need
 
 
 @pytest.mark.parametrize(("provider", "region", "cents"), [("aws", "us-east-1", (2.3, 1.25, 0.4, 0.099)),

@@ -4,6 +4,7 @@ import csv
 import math
 from functools import cache
 
+from planner.capacity.assumed import nat_gib
 from planner.data import data_path
 from planner.latency import Deployment, Excuse, Goodput, Machine
 from planner.scenario import Service
@@ -12,7 +13,7 @@ from planner.scenario import Service
 def within_network(goodput: Goodput, service: Service, machine: Machine, deployment: Deployment) -> Goodput:
     """No more than the machine's sustained network carries; an unknown bandwidth bounds nothing."""
     n = service.network
-    gib = n.egress_gib_per_request + n.internal_gib_per_request + n.nat_gib_per_request
+    gib = n.egress_gib_per_request + n.internal_gib_per_request + nat_gib(service)[0]
     if not gib or math.isnan(machine.network_gib_per_s):
         return goodput
     ceiling = machine.network_gib_per_s * deployment.instances_per_replica / gib

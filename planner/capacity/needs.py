@@ -1,4 +1,7 @@
-"""Storage and network needs of each service as rows: charge, resource, quantity and what it is proportional to."""
+"""Storage and network needs of each service as rows: charge, resource, quantity and what it is proportional to.
+
+What the scenario leaves open is assumed (``planner.capacity.assumed``) and stands as a row of its own with that basis.
+"""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from planner import columns
+from planner.capacity.assumed import balancer_addresses, cross_zone, gateways, log_gib, metrics, nat_gib
 from planner.capacity.objects import object_rows
 from planner.catalog import Catalog
 from planner.errors import CatalogError
@@ -24,7 +28,7 @@ def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
     blank = {"growth_per_month": 0.0, "age_from_months": 0.0, "age_to_months": math.inf}
     rows = [{"service": name, "provider": provider, **blank, **row}
             for name, service in scenario.services.items() for provider in scenario.providers
-            for row in (*_storage(service, catalog, provider), *_network(service, catalog, provider, scenario.limits.zones))]
+            for row in (*_storage(service, catalog, provider), *_watching(service), *_network(scenario, service, catalog, provider))]
     return pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs"))) if rows else columns.empty("capacity.needs")
 
 
@@ -44,29 +48,49 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
                 yield _row("block_storage", f"{block}/{part}", "instance_hour", amount, unit, "measured")
     if s.object_gib or s.object_growth_gib_per_month or s.object_puts_per_request or s.object_gets_per_request:
         yield from object_rows(s, provider, _class(catalog, provider, _OBJECT), 1 / (1 - service.retry_share))
-    if s.log_gib_per_request:
-        yield _row("logs", "logs_gib", "request", s.log_gib_per_request / (1 - service.retry_share), "GiB", "measured")
 
 
-def _network(service: Service, catalog: Catalog, provider: str, zones: int) -> Iterator[dict[str, Any]]:
-    n = service.network
-    tries = 1 / (1 - service.retry_share)
-    given = n.model_fields_set
+def _watching(service: Service) -> Iterator[dict[str, Any]]:
+    """Logs of each try and metrics of each instance."""
+    (gib, logged), (count, reported) = log_gib(service.storage), metrics(service.storage)
+    if gib:
+        yield _row("logs", "logs_gib", "request", gib / (1 - service.retry_share), "GiB", logged)
+    if count:
+        yield _row("metrics", "metrics", "instance_hour", count, "metric", reported)
+
+
+def _network(scenario: Scenario, service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
+    n, zones, tries = service.network, scenario.limits.zones, 1 / (1 - service.retry_share)
     if n.egress_gib_per_request:
         yield _row("egress", "egress", "request", n.egress_gib_per_request * tries, "GiB", "measured")
-    if n.internal_gib_per_request and n.cross_zone_share:
-        yield _row("cross_zone", "cross_zone", "request", n.internal_gib_per_request * n.cross_zone_share * tries, "GiB", "measured")
-    if n.nat_gib_per_request:
-        yield _row("nat", "nat_gib", "request", n.nat_gib_per_request * tries, "GiB", "measured")
-        yield _row("nat", "nat_hour", "hour", zones, "hour", "assumed")  # one gateway a zone
+    share, basis = cross_zone(service, zones)
+    if n.internal_gib_per_request and share:
+        yield _row("cross_zone", "cross_zone", "request", n.internal_gib_per_request * share * tries, "GiB", basis)
+    addresses, known = balancer_addresses(service, provider, zones)
+    gib, basis = nat_gib(service)
+    if gib:
+        gateway = gateways(scenario)
+        yield _row("nat", "nat_gib", "request", gib * tries, "GiB", basis)
+        yield _row("nat", "nat_hour", "hour", gateway, "hour", "assumed")
+        if n.public_ipv4 is None:
+            yield _row("public_ipv4", "public_ipv4", "hour", gateway, "hour", "assumed")
     if n.load_balancer:
-        yield _row("load_balancer", "load_balancer_hour", "hour", 1, "hour", "measured" if "load_balancer" in given else "assumed")
-        unit = _price_unit(catalog, provider, "load_balancer_unit")
-        units = _balanced(n.egress_gib_per_request, unit)
-        if unit and units:
-            yield _row("load_balancer", "load_balancer_unit", "request", units * tries, unit, "assumed")
-    if n.public_ipv4:
-        yield _row("public_ipv4", "public_ipv4", "hour", n.public_ipv4, "hour", "measured" if "public_ipv4" in given else "assumed")
+        yield from _balancer(service, catalog, provider, zones)
+    if addresses:
+        yield _row("public_ipv4", "public_ipv4", "hour", addresses, "hour", known)
+
+
+def _balancer(service: Service, catalog: Catalog, provider: str, zones: int) -> Iterator[dict[str, Any]]:
+    """Hours and use of the balancer, and what it sends to machines in other zones."""
+    n, tries = service.network, 1 / (1 - service.retry_share)
+    yield _row("load_balancer", "load_balancer_hour", "hour", 1, "hour", "measured" if "load_balancer" in n.model_fields_set else "assumed")
+    unit = _price_unit(catalog, provider, "load_balancer_unit")
+    units = _balanced(n.egress_gib_per_request, unit)
+    if unit and units:
+        yield _row("load_balancer", "load_balancer_unit", "request", units * tries, unit, "assumed")
+    if zones > 1 and n.egress_gib_per_request:
+        crossing = n.egress_gib_per_request * (zones - 1) / zones
+        yield _row("cross_zone", "balancer_cross_zone", "request", crossing * tries, "GiB", "assumed")
 
 
 def _balanced(gib: float, unit: str) -> float:

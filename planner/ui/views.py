@@ -42,6 +42,7 @@ CHARGES = {
     "load_balancer": "Load balancer",
     "public_ipv4": "Public IPv4",
     "logs": "Logs",
+    "metrics": "Metrics",
 }
 CAUSES = {
     "queueing": "Waiting time",

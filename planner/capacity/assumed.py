@@ -1,0 +1,51 @@
+"""What a service uses that states nothing: logs, metrics, gateways and addresses are on every bill, so unknown is not zero.
+
+Each answer is (value, basis): "measured" if the scenario says it, else "assumed".  A stated 0 switches the need off.
+"""
+
+from planner.scenario import Scenario, Service, Storage
+
+# one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log calculator, 2026)
+LOG_GIB_PER_REQUEST = 7.0e-7
+# what EC2 detailed monitoring charges for an instance: 7 metrics (Amazon CloudWatch pricing, 2026)
+METRICS_PER_INSTANCE = 7.0
+# balancers that take an address of their own in each zone (Elastic Load Balancing user guide, 2025)
+_ADDRESS_IN_EACH_ZONE = ("aws",)
+
+Value = tuple[float, str]
+
+
+def log_gib(storage: Storage) -> Value:
+    """Log volume of one request [GiB]."""
+    return _stated(storage.log_gib_per_request, LOG_GIB_PER_REQUEST)
+
+
+def metrics(storage: Storage) -> Value:
+    """Metrics that each instance reports."""
+    return _stated(storage.metrics_per_instance, METRICS_PER_INSTANCE)
+
+
+def cross_zone(service: Service, zones: int) -> Value:
+    """Share of internal traffic that leaves its zone: with z zones and no affinity (z − 1)/z."""
+    return _stated(service.network.cross_zone_share, (zones - 1) / zones)
+
+
+def nat_gib(service: Service) -> Value:
+    """Volume that leaves through a NAT gateway for one request [GiB]: at least the service's own logs."""
+    return _stated(service.network.nat_gib_per_request, log_gib(service.storage)[0])
+
+
+def gateways(scenario: Scenario) -> float:
+    """NAT gateways a service pays for: one in each zone, shared by the services that use them."""
+    users = sum(nat_gib(s)[0] > 0 for s in scenario.services.values())
+    return scenario.limits.zones / users if users else 0.0
+
+
+def balancer_addresses(service: Service, provider: str, zones: int) -> Value:
+    """Public addresses of the service itself; those of gateways beside it where the scenario states no number."""
+    each_zone = service.network.load_balancer and provider in _ADDRESS_IN_EACH_ZONE
+    return _stated(service.network.public_ipv4, zones if each_zone else 1)
+
+
+def _stated(value: float | None, otherwise: float) -> Value:
+    return (float(otherwise), "assumed") if value is None else (float(value), "measured")
