@@ -11,6 +11,7 @@ from planner import columns
 from planner.capacity import Capacity, service_model, size
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
+from planner.latency.erlang import mmc_response_quantile_s
 from planner.load import Load
 
 STEADY = np.full(48, 50.0)
@@ -83,6 +84,47 @@ def test_the_margin_is_taken_after_the_machines_speed():
 def test_a_target_utilization_replaces_the_planners_headroom():
     r = row(sized(burst=3.0, services__web__autoscaling__target_utilization=0.3))
     assert r["usable_rps"] == pytest.approx(0.3 * r["goodput_rps"] / r["utilization"])
+
+
+WATCHED = {"services__web__latency": {"model": "queue", "service_time_s": 0.05, "threads_share": 1, "balancer": "central"}}
+BIG = "web", "aws", "us-east-1", "big", ""
+
+
+def test_a_pool_bears_what_its_model_bears():
+    """One shared queue: n machines of c workers are M/M/nc, and each bears more the more there are."""
+    c = sized(burst=1.3, services__web__retry_share=0.1, **WATCHED)
+    pool, r, model = c.pools[BIG], row(c), c.models[BIG]
+    assert pool.usable_rps(1) == pytest.approx(r["usable_rps"])
+    for n in (2, 7, 40):
+        goodput = pool.usable_rps(n) / (1 - r["headroom_share"])
+        at, over = (float(mmc_response_quantile_s(goodput * k, 20.0, model.servers * n, 0.99)) for k in (1, 1.02))
+        assert at == pytest.approx(0.3, rel=1e-3)
+        assert over > 0.3
+    sizes, gain = pool.gains(40)
+    assert sizes[0] == 1
+    assert sizes[-1] >= 40
+    assert gain[0] == pytest.approx(1)
+    assert (np.diff(gain) >= 0).all()
+    assert 1.04 < gain[-1] < pool.limit_gain
+
+
+def test_replicas_that_get_requests_at_random_do_not_pool():
+    assert not sized().pools
+    assert BIG not in sized(services__web__objective={"latency_p99_s": 0.2}, **WATCHED).pools  # cannot serve at all
+
+
+def test_a_pool_keeps_to_its_network_and_its_target_utilization():
+    offer = catalog()
+    slow = Catalog(offer.instances.assign(network_gib_per_s=0.0725), offer.rates, offer.commitments, offer.storage, offer.network)
+    narrow = sized(offer=slow, services__web__network={"egress_gib_per_request": 0.0005}, **WATCHED)
+    assert row(narrow)["binding_objective"] == "latency_p99_s"  # alone it is not the network that binds
+    pool, kept = narrow.pools[BIG], 1 - row(narrow)["headroom_share"]
+    assert pool.usable_rps(30) == pytest.approx(30 * 145 * kept)
+    assert pool.limit_gain * pool.usable_rps(1) == pytest.approx(145 * kept)
+    held = sized(services__web__autoscaling__target_utilization=0.3, **WATCHED)
+    model = held.models[BIG]
+    assert held.pools[BIG].usable_rps(10) / 10 == pytest.approx(row(held)["usable_rps"])
+    assert held.pools[BIG].usable_rps(10) / 10 == pytest.approx(0.3 * model.largest_rate_rps)
 
 
 def test_target_out_of_reach_says_by_how_much():

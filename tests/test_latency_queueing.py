@@ -7,8 +7,10 @@ import pytest
 
 from planner.errors import PlannerError
 from planner.latency import Arrivals, Deployment, Excuse, Machine, erlang, mgc
+from planner.latency.pools import response_quantile
 from planner.latency.queueing import Queue, QueueLatency
 from planner.latency.service_law import ServiceLaw
+from planner.latency.simulation import Pool, simulate
 from planner.latency.solve import fewest_workers
 from planner.scenario import Objective
 
@@ -186,3 +188,14 @@ def test_bursty_arrivals_cost_goodput():
         (found,) = Queue(service_time_s=0.05, threads_share=1).deployments(BIG, Arrivals(scv))
         good.append(found.model.goodput_rps(wide).arrival_rate_rps)
     assert good == sorted(good, reverse=True)
+
+
+@pytest.mark.parametrize(("balancer", "replicas", "workers"), [("jsq", 3, 1), ("jsq", 6, 4), ("jsq2", 12, 2),
+                                                               ("central", 5, 8)])
+def test_a_pool_between_two_tables_is_read_no_faster(balancer, replicas, workers):
+    """The chord in 1/size against a long run of the pool itself, in the middle between two sizes."""
+    pool, rho = Pool(ServiceLaw.of(0.5), workers, replicas, balancer), 0.85
+    run = simulate(pool, rho, requests=3_000_000, seed=4)
+    for q in (0.5, 0.95, 0.99):
+        read, width = float(response_quantile(pool, q, np.array(rho))), run.response_half_width(q)
+        assert run.response_quantile(q) * 0.98 - width < read < run.response_quantile(q) * 1.04 + width

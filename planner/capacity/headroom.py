@@ -62,6 +62,11 @@ def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerate
     return factors
 
 
+def target_factor(target_utilization: float, utilization: float) -> float:
+    """What brings a replica to a target utilization at most; a utilization nobody knows (0) is taken as full."""
+    return min(target_utilization / utilization, 1.0) if utilization > 0 else target_utilization
+
+
 def spot_yield(interruptions_per_h: float, recovery_s: float) -> float:
     """Share of time a spot instance serves, 1/(1 + hazard · recovery); an unknown hazard takes the assumed one."""
     hazard = ASSUMED_INTERRUPTIONS_PER_H if math.isnan(interruptions_per_h) else interruptions_per_h

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from planner import columns
 from planner.capacity.ceilings import too_slow_a_disk, within_network
-from planner.capacity.headroom import Factor, model_error_factor, ramp_per_hour, service_factors, spot_yield, start_up_s
+from planner.capacity.headroom import Factor, model_error_factor, ramp_per_hour, service_factors, spot_yield, start_up_s, target_factor
 from planner.capacity.needs import needs_frame
+from planner.capacity.pooling import Pooling, gains_by_pooling
 from planner.capacity.result import Capacity
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
 from planner.latency import LATENCY_MODELS, Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
-from planner.load import Load
+from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
 
 _SHAPE = ["family", "arch", "vcpus", "memory_gib", "threads_per_core", "baseline_share", "accelerator", "accelerators",
@@ -35,11 +36,13 @@ class _Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class _Sized:
-    """One way to run a replica on a machine shape, sized without regard to region."""
+    """One way to run a replica on a machine shape, sized without regard to region: its factors, and its pool if that bears more."""
 
     deployment: Deployment
     goodput: Goodput
     error_share: float
+    kept: tuple[Factor, ...]
+    pool: Pooling | None
     excuse: Excuse | None
 
 
@@ -47,13 +50,14 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
     """Size every service of ``scenario`` on every machine of ``catalog`` in its providers and regions.
 
     usable_rps [original requests/s, one replica] = goodput · Π factors (retries, burst, scale_up_lag, model_error), or
-    ``autoscaling.target_utilization`` of the saturated rate where given.  goodput is that of a pool of one replica, so a pool
-    of more bears no less a replica.  Machines that cannot serve keep a row with usable_rps 0, an excuse and its gap.
+    ``autoscaling.target_utilization`` of the saturated rate where given.  goodput is that of one replica alone; what a pool of
+    more bears stands in ``pools`` where that is more for each.  Machines that cannot serve keep a row with usable_rps 0,
+    an excuse and its gap.
     Raises :class:`ScenarioError` for wrong latency parameters or a metric the model does not answer,
     :class:`CatalogError` for a region without machines.
     """
     offers = list(_offers(scenario, catalog))
-    sheet = _Sheet([], [], {})
+    sheet = _Sheet([], [], {}, {})
     for name in scenario.services:
         if name not in load.services:
             raise ScenarioError(f"services.{name}: there is no load for it. Forecast the same scenario", where=scenario.name)
@@ -63,7 +67,7 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
              "spot_yield", "basis", "error_share", "excuse", "gap"]
     frame = _frame("capacity", sheet.rows, order)
     headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
-    return Capacity(frame, headroom, needs_frame(scenario, catalog), sheet.models)
+    return Capacity(frame, headroom, needs_frame(scenario, catalog), sheet.models, sheet.pools)
 
 
 def service_model(scenario: Scenario, name: str) -> ServiceModel:
@@ -93,57 +97,94 @@ class _Sheet:
     rows: list[tuple[Any, ...]]
     ledger: list[tuple[Any, ...]]
     models: dict[tuple[str, str, str, str, str], LatencyModel]
+    pools: dict[tuple[str, str, str, str, str], Pooling]
 
     def refuse(self, key: tuple[str, str, str, str], label: str, instances: float, excuse: Excuse) -> None:
         """A row that cannot serve."""
         unknown = math.nan
         self.rows.append((*key, label, instances, 0.0, "", unknown, unknown, 0.0, unknown, "modeled", unknown, excuse.reason, excuse.gap))
 
-    def accept(self, key: tuple[str, str, str, str], sized: _Sized, kept: Sequence[Factor], failure: float, worth: float) -> None:
-        """A row that serves, its ledger and its model."""
+    def accept(self, key: tuple[str, str, str, str], sized: _Sized, failure: float, worth: float) -> None:
+        """A row that serves, its ledger, its model and its pool."""
         goodput, model, label = sized.goodput, sized.deployment.model, sized.deployment.label
-        share = 1 - math.prod(f.factor for f in kept)
+        share = 1 - math.prod(f.factor for f in sized.kept)
         usable = goodput.arrival_rate_rps * (1 - share)
         self.rows.append((*key, label, sized.deployment.instances_per_replica, goodput.arrival_rate_rps, goodput.binding_objective,
                           goodput.utilization, share, usable, worth, model.basis, sized.error_share, "", ""))
-        self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, kept, failure, worth))
+        self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, sized.kept, failure, worth))
         self.models[*key, label] = model
+        if sized.pool is not None:
+            self.pools[*key, label] = sized.pool
 
 
 def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
     service, mine = scenario.services[name], load.services[name]
-    model, arrivals = service_model(scenario, name), Arrivals(mine.arrival_scv, mine.tokens)
-    ramp = ramp_per_hour(mine)
-    common = {accelerated: service_factors(service, mine, ramp, accelerated) for accelerated in (False, True)}
-    recovery_s = {accelerated: start_up_s(service, accelerated)[0] for accelerated in (False, True)}
+    scale = _Scale(name, service, service_model(scenario, name), Arrivals(mine.arrival_scv, mine.tokens), mine)
     failure = scenario.limits.zones_lost / scenario.limits.zones
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}
-    goodputs: dict[Any, tuple[Goodput, float]] = {}
     for machine, shape, barred, hazard in offers:
         key = (name, machine.provider, machine.region, machine.instance_type)
         if barred is None and shape not in known:
-            known[shape] = _size_machine(name, service, model, shape, arrivals, goodputs)
+            known[shape] = scale.machine(shape)
         found = known[shape] if barred is None else barred
         if isinstance(found, Excuse):
             sheet.refuse(key, "", math.nan, found)
             continue
-        accelerated = bool(machine.accelerator)
+        worth = spot_yield(hazard, start_up_s(service, bool(machine.accelerator))[0])
         for sized in found:
             if sized.excuse is not None:
                 sheet.refuse(key, sized.deployment.label, sized.deployment.instances_per_replica, sized.excuse)
             else:
-                worth = spot_yield(hazard, recovery_s[accelerated])
-                sheet.accept(key, sized, _factors(service, sized, common[accelerated]), failure, worth)
+                sheet.accept(key, sized, failure, worth)
 
 
-def _factors(service: Service, sized: _Sized, common: Sequence[Factor]) -> list[Factor]:
+class _Scale:
+    """Sizes one service on machine shapes; equal latency models are asked once."""
+
+    def __init__(self, name: str, service: Service, model: ServiceModel, arrivals: Arrivals, load: ServiceLoad) -> None:
+        self._name, self._service, self._model, self._arrivals = name, service, model, arrivals
+        ramp = ramp_per_hour(load)
+        self._common = {accelerated: service_factors(service, load, ramp, accelerated) for accelerated in (False, True)}
+        self._goodputs: dict[Any, tuple[Goodput, float]] = {}
+
+    def machine(self, machine: Machine) -> Sequence[_Sized] | Excuse:
+        """All ways to run a replica on a shape, or the excuse."""
+        slow = too_slow_a_disk(self._service, machine)
+        found = self._model.deployments(machine, self._arrivals) if slow is None else slow
+        return found if isinstance(found, Excuse) else [self._deployment(d, machine) for d in found]
+
+    def _deployment(self, deployment: Deployment, machine: Machine) -> _Sized:
+        service, model = self._service, deployment.model
+        alone, error_share = self._goodput(model)
+        goodput = within_network(alone, service, machine, deployment)
+        kept = _factors(service, goodput, error_share, model, self._common[bool(machine.accelerator)])
+        pool, excuse = None, None
+        if not goodput.arrival_rate_rps > 0:
+            excuse = _out_of_reach(service, model)
+        elif gains_by_pooling(model):
+            target = service.autoscaling.target_utilization
+            ceiling = within_network(Goodput(math.inf, "", 1.0), service, machine, deployment).arrival_rate_rps
+            share = math.prod(f.factor for f in kept if f.cause != "target_utilization")
+            pool = Pooling(model, service.objective, ceiling, share, target)
+        return _Sized(deployment, goodput, error_share, kept, pool, excuse)
+
+    def _goodput(self, model: LatencyModel) -> tuple[Goodput, float]:
+        key = _identity(model)
+        if key not in self._goodputs:
+            try:
+                self._goodputs[key] = model.goodput_rps(self._service.objective), model.error_share
+            except ScenarioError as error:
+                raise ScenarioError([f"services.{self._name}.{p}" for p in error.problems]) from None
+        return self._goodputs[key]
+
+
+def _factors(service: Service, goodput: Goodput, error_share: float, model: LatencyModel, common: Sequence[Factor]) -> tuple[Factor, ...]:
     """Every cause that acts on usable_rps; a target utilization of the user replaces all but the retries."""
     target = service.autoscaling.target_utilization
     if target is None:
-        return [*common, Factor("model_error", model_error_factor(sized.error_share), sized.deployment.model.basis)]
-    use = sized.goodput.utilization
-    reached = min(target / use, 1.0) if use > 0 else target  # a utilization nobody knows is taken as full
-    return [*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured")]
+        return (*common, Factor("model_error", model_error_factor(error_share), model.basis))
+    reached = target_factor(target, goodput.utilization)
+    return (*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured"))
 
 
 def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: float) -> Iterator[tuple[str, float, str]]:
@@ -155,30 +196,6 @@ def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: f
         left *= f.factor
     yield "failure", left * failure, "assumed"
     yield "interruption", left * (1 - worth), "assumed"
-
-
-def _size_machine(name: str, service: Service, model: ServiceModel, machine: Machine, arrivals: Arrivals,
-                  goodputs: dict[Any, tuple[Goodput, float]]) -> Sequence[_Sized] | Excuse:
-    slow = too_slow_a_disk(service, machine)
-    found = model.deployments(machine, arrivals) if slow is None else slow
-    if isinstance(found, Excuse):
-        return found
-    return [_size_deployment(name, service, d, machine, goodputs) for d in found]
-
-
-def _size_deployment(name: str, service: Service, deployment: Deployment, machine: Machine,
-                     goodputs: dict[Any, tuple[Goodput, float]]) -> _Sized:
-    model = deployment.model
-    key = _identity(model)
-    if key not in goodputs:
-        try:
-            goodputs[key] = model.goodput_rps(service.objective), model.error_share
-        except ScenarioError as error:
-            raise ScenarioError([f"services.{name}.{p}" for p in error.problems]) from None
-    goodput, error_share = goodputs[key]
-    goodput = within_network(goodput, service, machine, deployment)
-    excuse = None if goodput.arrival_rate_rps > 0 else _out_of_reach(service, model)
-    return _Sized(deployment, goodput, error_share, excuse)
 
 
 def _identity(model: LatencyModel) -> Any:

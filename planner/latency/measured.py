@@ -1,11 +1,11 @@
 """The ``measured`` model: latency of a service on a machine as load-test points say, and no further.
 
 Between points the percentiles follow a monotone piecewise cubic through (log rate, log latency)
-(Fritsch & Carlson 1980).  The last point is the limit: nothing is promised beyond it.
+(Fritsch & Butland 1984).  The last point is the limit: nothing is promised beyond it.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -20,6 +20,7 @@ from planner.errors import ScenarioError
 from planner.latency.closed_loop import open_points
 from planner.latency.loadtests import read_load_tests
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.tables import MonotoneCubic
 from planner.scenario import Objective
 
 Array = NDArray[np.float64]
@@ -148,14 +149,9 @@ def _percentile(values: tuple[float, ...], quantile: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> Callable[[Array], Array]:
-    from scipy.interpolate import PchipInterpolator
-
+def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> MonotoneCubic:
     rates, latency = _series(points, quantile)
-    if len(rates) == 1:
-        return lambda x: np.full(np.shape(x), math.log(latency[0]))
-    curve: Callable[[Array], Array] = PchipInterpolator(np.log(rates), np.log(latency))
-    return curve
+    return MonotoneCubic.through(np.log(rates), np.log(latency))
 
 
 class Measured(BaseModel):

@@ -71,6 +71,16 @@ class QueueLatency:
         """Method and input error together, in quadrature."""
         return math.hypot(pools.method_and_error(self._pool(1))[1], self.input_error_share)
 
+    @property
+    def gains_by_pooling(self) -> bool:
+        """Whether n replicas bear more than n times what one does: all but Poisson requests sent at random."""
+        return self.balancer != "random" or self.arrival_scv != 1
+
+    @property
+    def largest_rate_rps(self) -> float:
+        """Rate of one replica whose workers are always busy [requests/s]."""
+        return self.servers / (self.service_time_s * (1 + self.slowdown))
+
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
         """Quantile of the response time [s]; ``inf`` at ρ ≥ 1. Raises :class:`ScenarioError` for ``ttft`` or ``tpot``."""
         _only_latency(metric)
@@ -103,7 +113,7 @@ class QueueLatency:
         """The load with clients that give up after ``timeout_s`` and try again up to ``retries`` times, and its metastable point."""
         if math.isinf(float(self.latency_s(arrival_rate_rps, replicas, 0.5))):
             return RetryState(math.inf, retries + 1.0, True, arrival_rate_rps)
-        top = self.servers * replicas / (self.service_time_s * (1 + self.slowdown))
+        top = self.largest_rate_rps * replicas
         rates = top * (1 - np.geomspace(1, 1e-3, 40))
         failing = [self.failure_share(float(r), replicas, timeout_s) for r in rates]
         return retry_state(arrival_rate_rps, lambda r: float(np.interp(r, [*rates, top], [*failing, 1.0])), retries)

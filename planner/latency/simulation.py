@@ -5,7 +5,9 @@ the mean service.  Gaps, services and routing draw from streams of their own, so
 """
 
 import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
@@ -240,11 +242,11 @@ def response_rows(pool: Pool, odds: tuple[float, ...], quantiles: tuple[float, .
     The band is the widest of the nodes up to ρ = 0.9, from batch means.
     """
     requests = int(_REQUESTS * min(max(pool.law.scv, pool.gaps.scv, 4.0) / 4, 4.0))
-    values, error = [[pool.law.quantile(q) for q in quantiles]], 0.0
-    for x in odds[1:]:
-        run = simulate(pool, x / (1 + x), requests=requests, seed=1)
-        values.append([run.response_quantile(q) for q in quantiles])
-        if x <= 9:
-            error = max(error, run.response_half_width(max(quantiles)) / max(values[-1]) * 1.645 / 1.96)
+    # the kernels let go of the interpreter and every run has streams of its own
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        runs = list(threads.map(lambda x: simulate(pool, x / (1 + x), requests=requests, seed=1), odds[1:]))
+    values = [[pool.law.quantile(q) for q in quantiles], *([run.response_quantile(q) for q in quantiles] for run in runs)]
+    top, usual = max(quantiles), [run for x, run in zip(odds[1:], runs, strict=True) if x <= 9]
+    error = max((run.response_half_width(top) / run.response_quantile(top) * 1.645 / 1.96 for run in usual), default=0.0)
     columns = np.maximum.accumulate(np.asarray(values), axis=0).T
     return Rows(tuple(tuple(float(v) for v in column) for column in columns), error, requests)

@@ -13,6 +13,7 @@ from planner.scenario import Objective
 from planner.tokens import TokenMix
 
 CPU = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)
+SMALL = Machine("aws", "us-east-1", "m7a.medium", "m7a", "x86_64", 1.0, 4.0, threads_per_core=1.0)
 GPU = Machine("aws", "us-east-1", "p5.48xlarge", "p5", "x86_64", 192.0, 2048.0, 2.0, accelerator="H100-SXM-80GB", accelerators=8.0,
               accelerator_memory_gib=79.6)
 ANY_LATENCY = {"latency_p50_s": 0.15, "latency_p95_s": 0.4, "latency_p99_s": 0.6}
@@ -33,6 +34,10 @@ CASES = {
     "queue-turns": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "round_robin"}, CPU, ANY_LATENCY),
     "queue-watched": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "jsq"}, CPU, ANY_LATENCY),
     "queue-shared": ("queue", {"service_time_s": 0.02, "discipline": "ps"}, CPU, ANY_LATENCY),
+    "queue-shared-watched": ("queue", {"service_time_s": 0.02, "service_scv": 4, "discipline": "ps", "balancer": "jsq2"}, SMALL,
+                             ANY_LATENCY),
+    "queue-small": ("queue", {"service_time_s": 0.05, "balancer": "jsq"}, SMALL, ANY_LATENCY),
+    "queue-small-central": ("queue", {"service_time_s": 0.05, "service_scv": 0.5, "balancer": "central"}, SMALL, ANY_LATENCY),
     "queue-heavy": ("queue", {"service_time_s": 0.01, "service_scv": 12}, CPU, ANY_LATENCY),
     "accelerated": ("accelerated", {"workload": "resnet50"}, GPU, ANY_LATENCY),
     "measured-closed": ("measured", {"machines": {"m7i.4xlarge": CLOSED}}, CPU, ANY_LATENCY),
@@ -76,7 +81,7 @@ def test_latency_falls_with_replicas(case):
     model, objective, bounds = case
     rate = 0.9 * model.goodput_rps(objective).arrival_rate_rps
     for _, metric, quantile, _ in bounds:
-        latency = [float(model.latency_s(rate, n, quantile, metric)) for n in (1, 2, 4, 8)]
+        latency = [float(model.latency_s(rate, n, quantile, metric)) for n in (1, 2, 3, 4, 5, 7, 8, 12, 16, 40, 64, 100)]
         assert all(b <= a * (1 + 1e-3) for a, b in pairwise(latency))  # tables of two pools differ by their grids
 
 
@@ -99,7 +104,7 @@ def test_beyond_saturation_there_is_no_number(case):
     assert any(math.isinf(float(model.latency_s(hopeless, 1, q, m))) for _, m, q, _ in bounds)
 
 
-@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("replicas", [1, 3, 10])
 def test_goodput_is_the_inverse_of_latency(case, replicas):
     """Every bound holds just below goodput; the binding one fails just above it."""
     model, objective, bounds = case
@@ -114,9 +119,16 @@ def test_goodput_is_the_inverse_of_latency(case, replicas):
 
 
 def test_goodput_grows_with_replicas_and_falls_with_tighter_bounds(case):
+    """A larger pool bears no less a replica; it bears the same where the model says that replicas do not help each other."""
     model, objective, bounds = case
-    one, four = (model.goodput_rps(objective, n).arrival_rate_rps for n in (1, 4))
-    assert four >= 4 * one * (1 - 1e-6)
+    sizes = (1, 2, 3, 4, 5, 8, 13, 24, 64)
+    each = [model.goodput_rps(objective, n).arrival_rate_rps / n for n in sizes]
+    one = each[0]
+    assert all(b >= a * (1 - 2e-4) for a, b in pairwise(each))
+    if not getattr(model, "gains_by_pooling", False):
+        assert each == pytest.approx([one] * len(sizes))
+    elif one < 0.95 * model.largest_rate_rps:
+        assert each[-1] > 1.02 * one
     tighter = Objective(**{name: limit * 0.8 for name, _, _, limit in bounds})
     assert model.goodput_rps(tighter).arrival_rate_rps <= one
 
