@@ -203,16 +203,21 @@ class LifecycleStep(_Part):
 class Storage(_Part):
     """Storage of one service. ``block_gib`` hangs on each instance; object storage is shared by all.
 
+    ``artifact_gib``: one version of the model it serves (known for a language model); ``artifact_versions`` of it lie in object storage
+    and one on each instance, whose disk grows to hold it.
+
     ``object_gib`` is there at the start, ``object_age_months`` old, and stays; what ``object_growth_gib_per_month`` adds, evenly
     over each month, is deleted after ``object_retention_months``. Both move through ``object_lifecycle``. ``object_size_gib``: of a
     mean object, which decides how many requests a move takes. ``object_retrieval_share_per_month``: part of the colder classes
     that is read each month. ``object_puts_per_request``, ``object_gets_per_request``: requests to the store that one request causes.
-    ``log_gib_per_request`` and ``metrics_per_instance`` are assumed where nothing is stated (``planner.capacity.assumed``); 0 is none.
+    Disks, logs, metrics and versions are assumed where nothing is stated (``planner.capacity.assumed``); 0 is none.
     """
 
-    block_gib: NonNegative = 0.0
+    block_gib: NonNegative | None = None
     block_iops: NonNegative | None = None
     block_mib_per_s: NonNegative | None = None
+    artifact_gib: NonNegative | None = None
+    artifact_versions: int | None = Field(default=None, ge=0)
     object_gib: NonNegative = 0.0
     object_age_months: NonNegative = 0.0
     object_growth_gib_per_month: NonNegative = 0.0

@@ -28,7 +28,7 @@ def frame(name: str, rows: list[dict]) -> pd.DataFrame:
 
 
 def scenario(**changes) -> Scenario:
-    """One service ``web`` owned by team shop, 48 hours from 31 January, UTC; no logs, metrics or gateways unless asked for."""
+    """One service ``web`` owned by team shop, 48 hours from 31 January, UTC; no disks, logs, metrics or gateways unless asked for."""
     text = """
 name: hand
 start: 2027-01-31
@@ -41,7 +41,7 @@ services:
     traffic: web.csv
     latency: {model: mmc, service_time_s: 0.01}
     objective: {latency_p99_s: 0.3}
-    storage: {log_gib_per_request: 0, metrics_per_instance: 0}
+    storage: {block_gib: 0, log_gib_per_request: 0, metrics_per_instance: 0}
     network: {nat_gib_per_request: 0}
 """
     return Scenario.from_yaml(text).replace(**changes)

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import columns
+from planner.capacity.assumed import artifact_gib
+from planner.capacity.headroom import start_up_s
 from planner.capacity.needs import needs_frame
 from planner.capacity.objects import ASSUMED_OBJECT_GIB
 from planner.catalog import Catalog
@@ -15,7 +17,7 @@ from planner.errors import CatalogError, ScenarioError
 from planner.optimize.bill import bill
 
 QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
-SILENT = {"log_gib_per_request": 0, "metrics_per_instance": 0}
+SILENT = {"block_gib": 0, "log_gib_per_request": 0, "metrics_per_instance": 0}
 AWS = Catalog.read("aws", regions=["us-east-1"])
 
 
@@ -116,16 +118,63 @@ def test_requests_to_the_store_follow_the_load_with_its_retries():
 
 def test_a_service_that_states_nothing_pays_for_what_everybody_uses():
     """100 requests/s through January in three zones of us-east-1, figures of the AWS price lists of 2026."""
-    cost = charges(hours=744, rate=100.0, services__web__storage={"log_gib_per_request": None, "metrics_per_instance": None},
-                   services__web__network={}, limits__zones=3)
+    cost = charges(hours=744, rate=100.0, services__web__storage=dict.fromkeys(SILENT), services__web__network={}, limits__zones=3)
     logs = 100 * 744 * 3600 * 7e-7
     assert dollars(cost) == pytest.approx({
-        "metrics": 2.10,  # what detailed monitoring of one instance costs a month
+        "block/gp3": 20 * 0.08, "metrics": 2.10,  # the default disk of a node; what detailed monitoring of one instance costs a month
         "logs_gib": logs * 0.50, "nat_gib": logs * 0.045, "nat_hour": 3 * 744 * 0.045,  # a gateway in each zone
         "public_ipv4": (3 + 3) * 744 * 0.005,  # of the gateways, and of the balancer in each zone
         "load_balancer_hour": 744 * 0.0225,
         "load_balancer_unit": 100 * 744 / 10 / 25 * 0.008})  # one LCU-hour: 25 new connections a second, ten requests each
     assert set(cost["basis"]) == {"assumed"}
+
+
+LLAMA = {"services.web.latency": {"model": "llm", "weights": "llama-3.1-8b"}, "services.web.objective": {"ttft_p95_s": 1}}
+
+
+def test_a_model_lies_in_object_storage_and_on_each_disk():
+    """Llama 3.1 8B is 16.06 GB of bf16 files (its four safetensors files), 14.96 GiB; two versions are kept, each node has one."""
+    gib = 16.06e9 / 2**30
+    cost = charges(instances=3, **{**LLAMA, "services.web.storage": {}})
+    assert amounts(cost, "object/standard") == pytest.approx([2 * gib] * 3, rel=5e-3)
+    assert cost.loc[cost["resource"] == "object/standard", ["charge", "basis"]].drop_duplicates().to_numpy().tolist() == [
+        ["model_artifacts", "assumed"]]
+    assert sum(amounts(cost, "block/gp3")) == pytest.approx(3 * 3 * (20 + 20 + gib), rel=2e-3)
+    assert set(cost["basis"]) == {"assumed"}
+
+
+@pytest.mark.parametrize(("storage", "disks", "objects"), [
+    ({"block_gib": 100}, [100.0], [(2 * 14.957, "assumed")]),
+    ({"block_gib": 30}, [30.0, 25.0], [(2 * 14.957, "assumed")]),  # grows until system, image and weights fit
+    ({"block_gib": 100, "artifact_versions": 3}, [100.0], [(3 * 14.957, "modeled")]),
+    ({"block_gib": 100, "artifact_gib": 7, "artifact_versions": 1}, [100.0], [(7.0, "measured")]),
+    ({"block_gib": 0, "artifact_gib": 0}, [], []),
+])
+def test_what_is_stated_of_a_model_holds(storage, disks, objects):
+    needs = needs_frame(hand.scenario(**{**LLAMA, "services.web.storage": storage}), AWS)
+    assert needs.loc[needs["charge"] == "block_storage", "needs_quantity"].tolist() == pytest.approx(disks, abs=0.1)
+    found = needs.loc[needs["charge"] == "model_artifacts", ["needs_quantity", "basis"]].to_numpy().tolist()
+    assert [(pytest.approx(q, abs=0.1), b) for q, b in objects] == [(q, b) for q, b in found]
+
+
+def test_the_widest_precision_is_kept():
+    precise = {"model": "llm", "weights": "llama-3.1-8b", "precision": ["fp8", "bf16"]}
+    whole, half = (artifact_gib(hand.scenario(**{**LLAMA, "services.web.latency": latency}).services["web"])[0]
+                   for latency in (precise, {**precise, "precision": "fp8"}))
+    assert whole == pytest.approx(14.96, abs=0.05)
+    assert half < 0.6 * whole
+
+
+@pytest.mark.parametrize(("more", "seconds"), [
+    ({}, 300 + 48.0),  # 47.99 s measured for these weights (Run:ai Model Streamer benchmarks, gp3, 2024)
+    ({"services.web.storage.block_mib_per_s": 125}, 300 + 122.6),
+    ({"services.web.autoscaling.scale_up_delay_s": 90}, 90.0),
+    ({"services.web.storage.artifact_gib": 0}, 420.0),
+])
+def test_weights_are_read_before_a_replica_serves(more, seconds):
+    service = hand.scenario(**{**LLAMA, **more}).services["web"]
+    assert start_up_s(service, accelerated=True)[0] == pytest.approx(seconds, rel=5e-3)
+    assert start_up_s(service, accelerated=True)[1] == ("measured" if "services.web.autoscaling.scale_up_delay_s" in more else "assumed")
 
 
 def test_gateways_are_shared_by_the_services_that_use_them():

@@ -1,14 +1,22 @@
-"""What a service uses that states nothing: logs, metrics, gateways and addresses are on every bill, so unknown is not zero.
+"""What a service uses that states nothing: disks, logs, metrics, gateways and addresses are on every bill, so unknown is not zero.
 
 Each answer is (value, basis): "measured" if the scenario says it, else "assumed".  A stated 0 switches the need off.
 """
 
+from planner.latency.hardware import GIB
+from planner.latency.llm_models import architecture
 from planner.scenario import Scenario, Service, Storage
 
 # one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log calculator, 2026)
 LOG_GIB_PER_REQUEST = 7.0e-7
 # what EC2 detailed monitoring charges for an instance: 7 metrics (Amazon CloudWatch pricing, 2026)
 METRICS_PER_INSTANCE = 7.0
+# system disk of a node: default of EKS managed node groups (Amazon EKS API, 2025)
+SYSTEM_GIB = 20.0
+# driver and server image of an accelerator service beside its system, unpacked
+SERVER_IMAGE_GIB = 20.0
+# versions of a model kept in object storage: the one that serves and the one to go back to
+VERSIONS = 2.0
 # balancers that take an address of their own in each zone (Elastic Load Balancing user guide, 2025)
 _ADDRESS_IN_EACH_ZONE = ("aws",)
 
@@ -18,6 +26,30 @@ Value = tuple[float, str]
 def log_gib(storage: Storage) -> Value:
     """Log volume of one request [GiB]."""
     return _stated(storage.log_gib_per_request, LOG_GIB_PER_REQUEST)
+
+
+def artifact_gib(service: Service) -> Value:
+    """Size of one version of the model that a service serves [GiB]: its weights in the widest of its precisions, or 0."""
+    stated, latency = service.storage.artifact_gib, service.latency
+    if stated is not None or latency.model != "llm":
+        return float(stated or 0.0), "measured"
+    model = architecture(str(latency.parameters.get("weights")))
+    wanted = latency.parameters.get("precision") or model.native_precision
+    precisions = [wanted] if isinstance(wanted, str) else list(wanted)
+    return max(sum(model.weight_bytes(p)) for p in precisions) / GIB, "modeled"
+
+
+def versions(storage: Storage) -> Value:
+    """Versions of the model that object storage holds."""
+    return _stated(storage.artifact_versions, VERSIONS)
+
+
+def disk_gib(service: Service) -> tuple[Value, ...]:
+    """Block storage of each instance [GiB]: what is stated, or a system disk; and what the model needs beyond it."""
+    stated = _stated(service.storage.block_gib, SYSTEM_GIB)
+    model, basis = artifact_gib(service)
+    missing = SYSTEM_GIB + SERVER_IMAGE_GIB + model - stated[0] if model else 0.0
+    return (stated, (missing, "assumed" if basis == "modeled" else basis)) if missing > 0 else (stated,)
 
 
 def metrics(storage: Storage) -> Value:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.capacity.assumed import artifact_gib
 from planner.load import ServiceLoad
 from planner.scenario import Service
 
@@ -18,6 +19,9 @@ MODEL_QUANTILE_Z = 1.2815515655446004
 BAND_Z = 1.6448536269514722
 # node, driver, image and weights of an accelerator service; node and image of a CPU service [s]
 START_UP_S = {True: 420.0, False: 120.0}
+# the same without the weights, where their size is known, and how fast a server reads them: 15 GiB from a network disk in 48 s
+# (Llama 3 8B, safetensors loader of vLLM; Run:ai Model Streamer benchmarks, 2024)
+BOOT_S, LOAD_MIB_PER_S = 300.0, 320.0
 # half of all spot instances taken back within a month, where no rate is published
 ASSUMED_INTERRUPTIONS_PER_H = -math.log(1 - 0.5) / 730
 
@@ -37,9 +41,17 @@ def model_error_factor(error_share: float) -> float:
 
 
 def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
-    """Time until a new replica serves [s] and its basis."""
+    """Time until a new replica serves [s] and its basis: as stated, else an assumed start plus weights ÷ throughput.
+
+    Weights are read at ``storage.block_mib_per_s`` where it is stated and slower than a server reads.
+    """
     given = service.autoscaling.scale_up_delay_s
-    return (START_UP_S[accelerated], "assumed") if given is None else (given, "measured")
+    if given is not None:
+        return given, "measured"
+    weights = artifact_gib(service)[0]
+    if not accelerated or not weights:
+        return START_UP_S[accelerated], "assumed"
+    return BOOT_S + weights * 1024 / min(LOAD_MIB_PER_S, service.storage.block_mib_per_s or LOAD_MIB_PER_S), "assumed"
 
 
 def ramp_per_hour(load: ServiceLoad) -> float:

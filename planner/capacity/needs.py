@@ -10,7 +10,17 @@ from typing import Any
 import pandas as pd
 
 from planner import columns
-from planner.capacity.assumed import balancer_addresses, cross_zone, gateways, log_gib, metrics, nat_gib
+from planner.capacity.assumed import (
+    artifact_gib,
+    balancer_addresses,
+    cross_zone,
+    disk_gib,
+    gateways,
+    log_gib,
+    metrics,
+    nat_gib,
+    versions,
+)
 from planner.capacity.objects import object_rows
 from planner.catalog import Catalog
 from planner.errors import CatalogError
@@ -39,13 +49,19 @@ def _row(charge: str, resource: str, driver: str, quantity: float, unit: str, ba
 
 def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
     s = service.storage
-    if s.block_gib:
-        block = _class(catalog, provider, _BLOCK)
-        yield _row("block_storage", block, "instance_hour", s.block_gib, "GiB", "measured")
+    block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
+    if block:
+        kind = _class(catalog, provider, _BLOCK)
+        for gib, basis in block:
+            yield _row("block_storage", kind, "instance_hour", gib, "GiB", basis)
         known = set(catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"])
         for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
-            if amount and f"{block}/{part}" in known:  # other providers sell both with the capacity
-                yield _row("block_storage", f"{block}/{part}", "instance_hour", amount, unit, "measured")
+            if amount and f"{kind}/{part}" in known:  # other providers sell both with the capacity
+                yield _row("block_storage", f"{kind}/{part}", "instance_hour", amount, unit, "measured")
+    (model, basis), (kept, counted) = artifact_gib(service), versions(s)
+    if model and kept:
+        sure = basis if counted == "measured" else counted
+        yield _row("model_artifacts", _class(catalog, provider, _OBJECT), "month", model * kept, "GiB", sure)
     if s.object_gib or s.object_growth_gib_per_month or s.object_puts_per_request or s.object_gets_per_request:
         yield from object_rows(s, provider, _class(catalog, provider, _OBJECT), 1 / (1 - service.retry_share))
 

@@ -32,6 +32,7 @@ CHARGES = {
     "commitment_fee": "Commitments",
     "commitment_unused": "Commitments, unused",
     "block_storage": "Block storage",
+    "model_artifacts": "Model versions",
     "object_storage": "Object storage",
     "object_transitions": "Moves to colder storage",
     "object_retrieval": "Reads from colder storage",
