@@ -48,6 +48,8 @@ def tables(plan: Plan, replay: Replay | None = None) -> dict[str, pd.DataFrame]:
         "bindings": plan.bindings,
         "excuses": plan.excuses,
     }
+    if len(plan.alternatives):
+        found["alternatives"] = plan.alternatives
     if replay is not None:
         found |= {"replay_objectives": replay.objectives, "replay_hours": replay.hours, "replay_breaks": replay.breaks}
     return found
@@ -81,10 +83,10 @@ def write_texts(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 def to_json(plan: Plan, replay: Replay | None = None) -> str:
     """The answer without its hourly rows as JSON: summary, months, owners, machines, commitments, breaks; unknown is ``null``."""
-    wanted = ("months", "month_range", "owners", "machines", "commitments", "bindings", "replay_objectives", "replay_breaks")
+    hourly = ("summary", "cost", "schedule", "coverage", "prices", "excuses", "replay_hours")
     found = tables(plan, replay)
     answer: dict[str, object] = {"scenario": plan.scenario_name, "summary": {k: v if v == v else None for k, v in plan.summary().items()}}
-    answer |= {n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15)) for n in wanted if n in found}
+    answer |= {n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15)) for n in found if n not in hourly}
     return json.dumps({**answer, "notes": list(plan.notes)}, ensure_ascii=False, indent=2, allow_nan=False)
 
 

@@ -41,7 +41,8 @@ class Plan:
 
     ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path under the same
     commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by calendar month (YYYY-MM), adding up to it.
-    ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.
+    ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if
+    they were worked out (:func:`planner.optimize.alternatives`).
     """
 
     scenario_name: str
@@ -58,10 +59,11 @@ class Plan:
     notes: tuple[str, ...] = ()
     time_zone: str = "UTC"
     paths_month_usd: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    alternatives: pd.DataFrame = field(default_factory=lambda: columns.empty("plan.alternatives"))
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""
-        for name in ("schedule", "coverage", "commitments", "cost", "prices", "bindings", "excuses"):
+        for name in ("schedule", "coverage", "commitments", "cost", "prices", "bindings", "excuses", "alternatives"):
             object.__setattr__(self, name, columns.check(f"plan.{name}", getattr(self, name)))
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories
-from planner.optimize import optimize
+from planner.optimize import alternatives, optimize
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.simulate import Replay, simulate
@@ -66,6 +66,12 @@ def run(scenario: Scenario, catalog: Catalog | None = None, *, paths: int = 200,
     plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
     progress("replaying the plan on unseen load")
     return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity))
+
+
+def with_alternatives(study: Study) -> Study:
+    """The study with its near-optimal alternatives worked out (``plan.alternatives``)."""
+    found = alternatives(study.plan, study.scenario, study.load, study.capacity, study.catalog)
+    return replace(study, plan=replace(study.plan, alternatives=found))
 
 
 def sweep(

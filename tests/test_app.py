@@ -317,3 +317,12 @@ def test_no_server_folder_is_shown():
 
 def _scenario(**overrides):
     return Scenario.read(session.bundled()["small"]).replace(**overrides)
+
+
+def test_plans_nearly_as_good_are_worked_out_when_asked_for(small):
+    at = small().run()
+    assert not any("variant" in d.value.columns for d in at.dataframe)
+    at.toggle(key="near").set_value(True).run()
+    assert not at.exception
+    table = next(d.value for d in at.dataframe if "variant" in d.value.columns)
+    assert table["variant"].str.startswith("without ").any()

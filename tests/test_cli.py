@@ -211,3 +211,16 @@ def test_no_scheduler_is_said(folder):
     done = CliRunner().invoke(main, ["sweep", str(folder / "small.yaml"), "--vary", "limits.zones=1", "--dask", "nonsense"])
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+def test_plans_nearly_as_good_follow_the_answer_and_stand_in_the_files(folder, tmp_path):
+    done = run(folder, "--csv", str(tmp_path))
+    text = done.stdout
+    assert text.index("What binds" if "What binds" in text else "Notes") < text.index("Plans nearly as good")
+    table = pd.read_csv(tmp_path / "alternatives.csv")
+    assert table["variant"].str.startswith("without ").any()
+    assert all(name in text for name in table["variant"])
+    total = pd.read_csv(tmp_path / "cost.csv")["effective_cost_usd"].sum()
+    told = table[table["error"].isna()]
+    assert (told["total_usd"] - told["difference_usd"]).to_numpy() == pytest.approx(total, rel=1e-9)
+    assert json.loads(run(folder, "--json").stdout)["alternatives"][0]["variant"] == table["variant"].iloc[0]

@@ -12,7 +12,7 @@ import click
 
 from planner import __version__, columns, export
 from planner.cli import catalog as catalog_commands
-from planner.cli.answer import answer_text, backtest_text, compare_text, forecast_text, replay_text, sweep_text, table
+from planner.cli.answer import alternatives_text, answer_text, backtest_text, compare_text, forecast_text, replay_text, sweep_text, table
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -88,15 +88,20 @@ class _Progress:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder: str | None, excel_file: str | None, as_json: bool) -> None:
     """The cheapest configuration that meets every objective, its cost with a range, and what breaks first."""
-    from planner.study import run
+    from planner.study import run, with_alternatives
 
     scenario = _read(scenario_file, overrides)
-    study = run(scenario, paths=paths, progress=_Progress(scenario.name))
+    progress = _Progress(scenario.name)
+    study = run(scenario, paths=paths, progress=progress)
+    if not as_json:
+        click.echo(answer_text(study))
+    progress("looking for plans nearly as good")
+    study = with_alternatives(study)
     if csv_folder:
         export.write_csv(study.plan, csv_folder, study.replay)
     if excel_file:
         export.to_excel(study.plan, excel_file, study.replay)
-    click.echo(export.to_json(study.plan, study.replay) if as_json else answer_text(study))
+    click.echo(export.to_json(study.plan, study.replay) if as_json else alternatives_text(study.plan))
 
 
 @main.command()

@@ -75,6 +75,17 @@ def answer_text(study: "Study") -> str:
     return "\n\n".join(p for p in parts if p)
 
 
+def alternatives_text(plan: Plan) -> str:
+    """Plans nearly as good, cheapest first: what each costs more and what changes; a restriction that nothing meets says why."""
+    rows = [
+        [r["variant"], usd(r["total_usd"]), f"{'+' if r['difference_usd'] >= 0 else ''}{percent(r['difference_share'])}", r["sentence"]]
+        if not r["error"]
+        else [r["variant"], "no plan", "", r["error"]]
+        for r in plan.alternatives.to_dict("records")
+    ]
+    return "\nPlans nearly as good\n" + table(["", "cost", "more", "what changes"], rows, "  ") if rows else ""
+
+
 def replay_text(study: "Study") -> str:
     """The replay: share within each objective, what breaks first, and the worst hours."""
     hours = study.replay.hours

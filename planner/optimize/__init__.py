@@ -3,8 +3,11 @@
 Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one checked solve), ``reduce``, ``evaluate``, ``stack``,
 ``audit`` and ``fast`` (large problems to a stated gap), ``frontier`` (many near problems), ``conflict`` (why nothing fits), ``billing``
 (commitments as a bill applies them); for scenarios ``market``, ``quotas``, ``build``, ``commit``, ``recourse`` (whole machines),
-``paths`` (planned on, valued on), ``explain``, ``answer`` and ``run``; the bill itself is ``bill``, ``grid``, ``ledger`` and ``metered``.
+``paths`` (planned on, valued on), ``explain``, ``answer``, ``run`` and ``near`` (near-optimal plans); the bill itself is ``bill``,
+``grid``, ``ledger`` and ``metered``.
 """
+
+import pandas as pd
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
@@ -12,7 +15,7 @@ from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-__all__ = ["optimize"]
+__all__ = ["alternatives", "optimize"]
 
 
 def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
@@ -20,3 +23,10 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     from planner.optimize.run import optimize as run
 
     return run(scenario, load, capacity, catalog, valued_on=valued_on)
+
+
+def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
+    """Plans nearly as good as the best (``plan.alternatives``); see :func:`planner.optimize.near.alternatives`."""
+    from planner.optimize.near import alternatives as near
+
+    return near(plan, scenario, load, capacity, catalog)

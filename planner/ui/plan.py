@@ -58,6 +58,10 @@ CELLS = {
     "peak_exceeded_share": st.column_config.TextColumn("Peak above the 95 % line", help="About 5 % is right"),
     "value": st.column_config.NumberColumn("Value", format="%.4g"),
     "monthly_usd": st.column_config.TextColumn("Cost a month"),
+    "variant": st.column_config.TextColumn("Plan"),
+    "more_usd": st.column_config.TextColumn("More a month"),
+    "difference_share": st.column_config.TextColumn("More"),
+    "error": st.column_config.TextColumn("Why not", width="large"),
     "note": st.column_config.TextColumn("Note", width="large"),
     "reason": st.column_config.TextColumn("Why not", width="medium"),
     "types": st.column_config.NumberColumn("Machine types", format="%,d"),
@@ -190,12 +194,28 @@ def _configuration(study: Study) -> None:
     st.subheader("What to run")
     table = views.configuration(study).assign(paid=lambda t: t["purchase_option"].map(views.OPTIONS))
     _table(table, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
-    st.subheader("The nearest alternatives")
+    _near(study)
+    st.subheader("Machines by the cost of a request")
     ranking = views.ranking(study)
     for name in study.scenario.services:
         part = ranking[ranking["service"] == name].head(8)
         st.caption(plain(f"{name}: machines that meet the target, cheapest per request first (on demand, fully used)."))
         _table(part, ["machine", "where", "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"])
+
+
+def _near(study: Study) -> None:
+    st.subheader("Plans nearly as good")
+    if not st.toggle("Work them out", key="near", bind="query-params", help="Each is a plan of its own: without one machine type, without "
+                     "spot, without commitments, in one place only."):  # fmt: skip
+        return
+    near = session.alternatives(study.scenario)
+    if near.empty:
+        st.caption("Nothing of this plan can be left out.")
+        return
+    months = study.plan.months
+    monthly = {to: (near[of] / months).map(views.money) for to, of in (("monthly_usd", "total_usd"), ("more_usd", "difference_usd"))}
+    shown = near.assign(**monthly)
+    _table(shown, ["variant", "monthly_usd", "more_usd", "difference_share", "sentence", "error"])
 
 
 def _load(study: Study) -> None:

@@ -20,7 +20,7 @@ from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioE
 from planner.latency.llm_models import architectures
 from planner.load import Traffic
 from planner.scenario import Scenario
-from planner.study import Study, run
+from planner.study import Study, run, with_alternatives
 
 PATHS = 100
 FIRST = "web"
@@ -61,6 +61,7 @@ class _Slot:
 
     lock: Lock = field(default_factory=Lock)
     study: Study | None = None
+    near: pd.DataFrame | None = None
 
 
 def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
@@ -85,6 +86,17 @@ def study(scenario: Scenario, paths: int = PATHS) -> Study:
         if slot.study is None:
             slot.study = _computed(scenario, paths)
         return slot.study
+
+
+def alternatives(scenario: Scenario, paths: int = PATHS) -> pd.DataFrame:
+    """Plans nearly as good as the scenario's (``plan.alternatives``), worked out once when first asked for."""
+    found = study(scenario, paths)
+    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
+    with slot.lock:
+        if slot.near is None:
+            with st.spinner("Looking for plans nearly as good …"):
+                slot.near = with_alternatives(found).plan.alternatives
+        return slot.near
 
 
 def backtest(traffic: Traffic, time_zone: str) -> pd.DataFrame:
