@@ -19,6 +19,7 @@ from planner.load import Load
 from planner.optimize.grid import HELD, TINY, Floats, Grid, price_factor
 from planner.optimize.ledger import Ledger, Price
 from planner.optimize.metered import add_metered
+from planner.optimize.sustained import paid_shares
 from planner.scenario import Scenario
 
 
@@ -42,8 +43,9 @@ def bill(
     grid = Grid.of(load, schedule, coverage, catalog, capacity, scenario.time_zone)
     ledger = Ledger(scenario)
     prices = _Rates(catalog)
+    sustained = paid_shares(grid, catalog)[:, grid.months.of]
     for p in range(len(grid.pools)):
-        _charge_compute(ledger, grid, prices, scenario, p)
+        _charge_compute(ledger, grid, prices, scenario, p, sustained[p])
     for row in commitments.to_dict("records"):
         _charge_commitment(ledger, grid, prices, {str(k): v for k, v in row.items()})
     add_metered(ledger, scenario, load, capacity, catalog, grid)
@@ -134,8 +136,11 @@ class _Rates:
         return Price(usd, str(row["basis"]), str(row["source"]), str(row["as_of"]))
 
 
-def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenario, p: int) -> None:
-    """On-demand and spot hours of one pool; their list price is the on-demand price where one exists."""
+def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenario, p: int, sustained: Floats) -> None:
+    """On-demand and spot hours of one pool; their list price is the on-demand price where one exists.
+
+    ``sustained``: share of the on-demand price that is paid by hour, after Google's sustained-use discount of its month.
+    """
     text = grid.pool(p)
     where = (text["provider"], text["region"], text["resource"])
     factor = price_factor(scenario, text["provider"], grid.pools.iloc[p]["family"], text["service"])
@@ -148,7 +153,7 @@ def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenari
         public = rates.rate(*where, "on_demand") if rates.has(*where, "on_demand") else price
         words = {**text, "purchase_option": option, "basis": price.basis}
         quantity = count[hours] * grid.weight_h[hours]
-        paid = quantity * price.usd * factor
+        paid = quantity * price.usd * factor * (sustained[hours] if option == "on_demand" else 1.0)
         ledger.add(words, grid.ts[hours], quantity, public.usd, effective_usd=paid, billed_usd=paid)
         ledger.price(words, price)
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 
+from planner.catalog.sustained import DEEPEST
 from planner.optimize.billing import Instrument, settle
 from planner.optimize.market import Candidate, Market
 from planner.optimize.problem import OPTIONS, Floats, Limit, Pool, Problem, Product, Type, Workload
-from planner.optimize.recourse import Offer, Rules
+from planner.optimize.recourse import Menu, Offer, Rules
 from planner.optimize.terms import Term
 from planner.scenario import Scenario
 
@@ -31,6 +33,20 @@ def offers_of(candidates: Sequence[Candidate], rules: Rules) -> list[Offer]:
     return found
 
 
+def as_billed(market: Market, menus: Mapping[str, Menu], cost: pd.DataFrame) -> tuple[Market, dict[str, Menu]]:
+    """Market and menus at the prices on demand that a bill charged on average, where a sustained-use discount applies."""
+    rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand") & (cost["provider"] == "gcp")]
+    sums = rows.groupby(["service", "region", "resource"], observed=True)[["quantity", "effective_cost_usd"]].sum()
+    mean = (sums["effective_cost_usd"] / sums["quantity"]).to_dict()
+    candidates, repriced = {}, dict(menus)
+    for service, found in market.candidates.items():
+        to = {c.kind: mean.get((service, c.region, c.instance_type), c.on_demand) if c.sustained < 1 else c.on_demand for c in found}
+        candidates[service] = tuple(replace(c, on_demand=to[c.kind]) for c in found)
+        offers = tuple(o if o.spot else replace(o, usd_per_h=o.unit * to[o.kind] + o.disk_usd_per_h) for o in menus[service].offers)
+        repriced[service] = replace(menus[service], offers=offers)
+    return replace(market, candidates=candidates), repriced
+
+
 def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], weight_h: Floats, *,
                held: Mapping[int, float] | None = None, existing: Mapping[int, float] | None = None,
                probability: Floats | None = None) -> Problem:
@@ -50,7 +66,8 @@ def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], 
         pools[t.pool] = replace(before, existing=before.existing + have.get(index, 0.0))
     products = () if held is not None else tuple(_product(t) for t in market.terms if not t.held)
     weight = np.full(paths, 1.0 / paths) if probability is None else probability
-    return Problem(workloads, tuple(_types(market)), weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
+    types = tuple(_types(market, least=held is not None))
+    return Problem(workloads, types, weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
                    weight, None if held is not None else scenario.limits.upfront_budget_usd)
 
 
@@ -64,9 +81,11 @@ def _workload(market: Market, service: str, load: Floats) -> Workload:
         instance_usd_per_h={c.kind: c.disk_usd_per_h for c in found})
 
 
-def _types(market: Market) -> list[Type]:
+def _types(market: Market, *, least: bool) -> list[Type]:
+    """Machines at their expected price on demand, or at the ``least`` that a sustained-use discount could leave (for a lower bound)."""
     kinds = {c.kind: c for found in market.candidates.values() for c in found}
-    return [Type(k, c.on_demand if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus)
+    depth = {k: DEEPEST.get(c.family, 1.0) / c.sustained if least and c.sustained < 1 else 1.0 for k, c in kinds.items()}
+    return [Type(k, c.on_demand * depth[k] if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus)
             for k, c in kinds.items()]
 
 

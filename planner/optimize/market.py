@@ -4,6 +4,7 @@ Offers that no price of any option can make cheapest, for a long run or for the 
 left off the short list; the reason stands in ``plan.excuses``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +13,13 @@ import pandas as pd
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
+from planner.catalog.sustained import QUARTERS
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.grid import Months, price_factor
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Rules
+from planner.optimize.sustained import expected_share
 from planner.optimize.terms import PLACE, Term, terms_held, terms_on_offer
 from planner.scenario import Scenario
 
@@ -28,7 +31,8 @@ class Candidate:
     """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve ``capacity`` [requests/s].
 
     Prices [USD/h] of one instance, NaN where not sold; ``spot_yield`` share of ``capacity`` a spot unit is worth;
-    ``disk_usd_per_h`` for each running instance.
+    ``disk_usd_per_h`` for each running instance. ``sustained``: share of its price that ``on_demand`` is after the
+    sustained-use discount expected for the planned load (:mod:`planner.optimize.sustained`).
     """
 
     service: str
@@ -47,6 +51,7 @@ class Candidate:
     spot_yield: float
     disk_usd_per_h: float
     vcpus: float
+    sustained: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,15 @@ class Market:
 
 def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
     """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
-    table = _table(scenario, load, capacity, catalog)
+    planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in scenario.services}
+    table = _table(scenario, load, capacity, catalog, planned)
     terms = terms_on_offer(scenario, catalog, table) + terms_held(scenario, catalog, table)
     candidates = {}
     for service in scenario.services:
         usable = table[(table["service"] == service) & (table["excuse"] == "")]
         if usable.empty:
             raise _nothing_serves(scenario, service, table)
-        picked = _shortlist(scenario, usable, terms, load.quantile(service, scenario.services[service].objective.load_quantile))
+        picked = _shortlist(scenario, usable, terms, planned[service])
         candidates[service] = tuple(_candidate(row) for row in picked.to_dict("records"))
     kinds = {c.kind for found in candidates.values() for c in found}
     narrowed = (replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in terms)
@@ -84,8 +90,8 @@ def _rules(scenario: Scenario, service: str, found: tuple[Candidate, ...]) -> Ru
                  tuple((name, kinds[name], count) for name, count in limits.quota.items() if kinds[name]))
 
 
-def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
-    """One row for each service and machine: its best deployment, prices after negotiated discounts, disk, excuse."""
+def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, planned: Mapping[str, Floats]) -> pd.DataFrame:
+    """One row for each service and machine: its best deployment, prices after negotiated and expected discounts, disk, excuse."""
     frame = capacity.frame.reset_index(drop=True)
     frame = frame.assign(per_instance=frame["usable_rps"] / frame["instances_per_replica"])
     frame = frame.sort_values(["per_instance", "instances_per_replica"], ascending=[False, True], kind="stable")
@@ -99,7 +105,11 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog)
     factor = {k: price_factor(scenario, k[1], k[2], k[0]) for k in set(key.itertuples(index=False, name=None))}
     frame["factor"] = [factor[k] for k in key.itertuples(index=False, name=None)]
     frame["list_on_demand"] = frame["on_demand"]
-    frame["on_demand"], frame["spot"] = frame["on_demand"] * frame["factor"], frame["spot"] * frame["factor"]
+    families = set(frame.loc[frame["provider"] == "gcp", "family"].dropna())
+    months = Months.over(load.ts, scenario.time_zone)
+    share = {f: expected_share(f, list(planned.values()), load.weight_h, months) for f in families & set(QUARTERS)}
+    frame["sustained"] = np.where(frame["provider"] == "gcp", frame["family"].map(share).astype("float64").fillna(1.0), 1.0)
+    frame["on_demand"], frame["spot"] = frame["on_demand"] * frame["factor"] * frame["sustained"], frame["spot"] * frame["factor"]
     frame["disk"] = _disk(scenario, load, capacity, catalog, frame)
     special = {a.service for a in scenario.price_adjustments if a.service}
     suffix = ["@" + s if s in special else "" for s in frame["service"]]
@@ -200,7 +210,7 @@ def _candidate(row: dict[Any, Any]) -> Candidate:
         str(row["service"]), str(row["kind"]), str(row["provider"]), str(row["region"]), str(row["instance_type"]), str(row["deployment"]),
         str(row["family"]), unit, replicas, float(row["usable_rps"]) * replicas, float(row["on_demand"]),
         float(row["list_on_demand"]), float(row["spot"]), 1.0 if np.isnan(spot_yield) else spot_yield, float(row["disk"]),
-        float(row["vcpus"]))
+        float(row["vcpus"]), float(row["sustained"]))
 
 
 def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> InfeasiblePlan:

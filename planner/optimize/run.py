@@ -1,7 +1,7 @@
 """``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its own latency model and bill."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from planner.errors import InfeasiblePlan, SolverError
 from planner.load import Load
 from planner.optimize import answer, explain
 from planner.optimize.bill import bill
-from planner.optimize.build import fill, problem_of
+from planner.optimize.build import as_billed, fill, problem_of
 from planner.optimize.commit import GROUPS, Regime, Signed, covers_of, regimes_of, sign
 from planner.optimize.grid import HELD, Months
 from planner.optimize.market import Market, read_market
@@ -21,6 +21,7 @@ from planner.optimize.problem import Floats
 from planner.optimize.quotas import deal_quotas
 from planner.optimize.recourse import Ints, Steps
 from planner.optimize.reduce import aggregate, groups_of
+from planner.optimize.sustained import Use, saving_usd
 from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
 
@@ -54,11 +55,11 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     bound, bindings, checks = _bound(scenario, load, market, signed, planned)
     checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
     objective = float(cost["effective_cost_usd"].sum())
-    checks["bill"] = _cross_check(load, market, signed, chosen, cost)
+    months = Months.over(load.ts, scenario.time_zone)
+    checks["bill"] = _cross_check(load, months, catalog, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
-    months = Months.over(load.ts, scenario.time_zone)
-    paths = bills(months, load, sampled.valued, capacity, market, signed, decision.regimes, cost)
+    paths = bills(months, load, sampled.valued, capacity, *_as_billed(market, signed, cost), decision.regimes, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
@@ -67,7 +68,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed, sampled), _gap_note(certificate)), time_zone=scenario.time_zone)
+                notes=(*_notes(scenario, load, market, signed, sampled), *_discounts(market, cost), _gap_note(certificate)),
+                time_zone=scenario.time_zone)
 
 
 def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample) -> Decision:
@@ -106,6 +108,12 @@ def _choose(load: Load, market: Market, signed: Signed, service: str, tables: li
     return signed.menus[service].counts[mix]
 
 
+def _as_billed(market: Market, signed: Signed, cost: pd.DataFrame) -> tuple[Market, Signed]:
+    """Prices after the sustained-use discount that the bill found in place of the expected one, to value other paths with."""
+    priced, menus = as_billed(market, signed.menus, cost)
+    return priced, replace(signed, menus=menus)
+
+
 def _bound(scenario: Scenario, load: Load, market: Market, signed: Signed, planned: Mapping[str, Floats]) -> tuple[
         float, pd.DataFrame, dict[str, float]]:
     """Lower bound of compute, disks and fees for the planned load under the signed commitments; what binds there."""
@@ -129,13 +137,19 @@ def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
                for s, counts in chosen.items())
 
 
-def _cross_check(load: Load, market: Market, signed: Signed, chosen: Mapping[str, Ints], cost: pd.DataFrame) -> float:
+def _cross_check(load: Load, months: Months, catalog: Catalog, market: Market, signed: Signed, chosen: Mapping[str, Ints],
+                 cost: pd.DataFrame) -> float:
     """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above 1e-6."""
     running = answer.running_of(signed.menus, chosen)
-    price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
-    own = _fees(load, market, signed) + sum(float(load.weight_h @ n) * price[key] for key, n in running.items())
+    known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
+    left = {key: n.copy() for key, n in running.items()}
     for (_, service, kind), covered in fill(market, answer.holdings(market, signed, load), running).items():
-        own -= float(load.weight_h @ covered) * price[service, kind]
+        left[service, kind] -= covered
+    own = _fees(load, market, signed)
+    own += sum(float(load.weight_h @ n) * known[key].on_demand / known[key].sustained for key, n in left.items())
+    use = [Use(c.provider, c.region, c.family, c.instance_type, c.on_demand / c.sustained / c.list_on_demand, left[c.service, c.kind])
+           for c in (known[key] for key in left)]
+    own -= saving_usd(use, catalog, load.weight_h, months)
     for s, counts in chosen.items():
         spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
         own += float(load.weight_h @ (counts @ spot))
@@ -159,6 +173,20 @@ def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
         raise InfeasiblePlan(f"{costs}, above the budget of {budget:,.0f} USD a month", where="limits.budget_usd_per_month",
                              relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(spent[worst]):,.0f}",
                                           "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
+
+
+def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
+    """What the sustained-use discount took off, so that a reduction nobody asked for can be seen."""
+    rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand")]
+    known = {(c.service, c.region, c.instance_type): c for found in market.candidates.values() for c in found if c.sustained < 1}
+    off: dict[str, float] = {}
+    for key, part in rows.groupby(["service", "region", "resource"], observed=True):
+        c = known.get((str(key[0]), str(key[1]), str(key[2])))
+        if c is not None:
+            usd = float(part["quantity"].sum()) * c.on_demand / c.sustained - float(part["effective_cost_usd"].sum())
+            off[f"{c.family} in {c.region}"] = off.get(f"{c.family} in {c.region}", 0.0) + usd
+    told = "Google's sustained-use discount takes {:,.0f} USD off {}; it needs no commitment."
+    return [told.format(usd, name) for name, usd in off.items() if usd >= 0.5]
 
 
 def _gap_note(certificate: Certificate) -> str:
