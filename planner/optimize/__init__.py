@@ -1,10 +1,10 @@
 """The linear program: the cheapest configuration that serves the load; the only importer of PuLP.
 
-Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one checked solve), ``reduce``, ``evaluate``, ``stack``,
-``audit`` and ``fast`` (large problems to a stated gap), ``frontier`` (many near problems), ``conflict`` (why nothing fits), ``billing``
-(commitments as a bill applies them); for scenarios ``market``, ``quotas``, ``build``, ``commit``, ``recourse`` (whole machines),
-``paths`` (planned on, valued on), ``explain``, ``answer``, ``run`` and ``near`` (near-optimal plans); the bill itself is ``bill``,
-``grid``, ``ledger`` and ``metered``.
+Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one checked solve), ``reduce``, ``bunching``,
+``evaluate``, ``stack``, ``audit`` and ``fast`` (large problems to a stated gap), ``frontier`` (many near problems), ``conflict``
+(why nothing fits), ``billing`` (commitments as a bill applies them); for scenarios ``market``, ``quotas``, ``build``, ``commit``,
+``recourse`` (whole machines), ``paths`` (planned on, valued on), ``explain``, ``answer``, ``run`` and ``near`` (near-optimal
+plans); the bill itself is ``bill``, ``grid``, ``ledger`` and ``metered``.
 """
 
 import pandas as pd

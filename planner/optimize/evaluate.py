@@ -1,22 +1,17 @@
-"""The exact cost of every hour for given commitments, by bunching.
-
-All hours of one price class share one matrix and one cost vector; only right-hand sides differ, linear in the load and
-in the commitments. A basis B that is optimal for one hour is optimal for every hour with B⁻¹b ≥ 0 (Garstka and
-Rutenberg 1973), so one matrix product settles all the hours that share it, and few hours are ever given to the solver.
-"""
+"""The exact cost of every hour for given commitments: one small program for each price class, its hours settled by bunching."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.optimize.bunching import Bases, undominated
 from planner.optimize.model import build
 from planner.optimize.problem import Floats, Problem, States
-from planner.optimize.solve import Matrix, hand_over, live_handle
+from planner.optimize.solve import Matrix
 
-CHUNK = 16_384  # hours valued at once
 FIRST_STAGE = ("product_min", "product_max", "upfront_budget", "total_budget")
 
 
@@ -24,13 +19,14 @@ FIRST_STAGE = ("product_min", "product_max", "upfront_budget", "total_budget")
 class Template:
     """One hour of weight 1: min cost·x, rows A x ≥ b (``sense`` 1) or ≤ b (−1), b = constant + Σ factor·load + bought·N.
 
-    ``rows`` name them; ``columns`` give pool, workload and type of each variable ("" where it has none); ``owner`` (m,) is
-    the workload whose load the row follows (−1: none), ``factor`` of its effective, ``raw_factor`` of its raw load; ``bought``
-    (m, products). ``first_`` are the rows of the products alone.
+    ``rows`` name them; ``columns`` give pool, workload and type of each variable ("" where it has none), ``labels`` its
+    whole name; ``owner`` (m,) is the workload whose load the row follows (−1: none), ``factor`` of its effective,
+    ``raw_factor`` of its raw load; ``bought`` (m, products). ``first_`` are the rows of the products alone.
     """
 
     rows: tuple[tuple[str, str], ...]
     columns: tuple[tuple[str, str, str], ...]
+    labels: tuple[tuple[str, ...], ...]
     A: Floats
     cost: Floats
     sense: Floats
@@ -50,9 +46,24 @@ class Template:
         return fixed[:, None] + self.factor[:, None] * states.load[picked][:, self.owner].T \
             + self.raw_factor[:, None] * states.raw[picked][:, self.owner].T
 
+    @cached_property
+    def follows(self) -> Floats:
+        """Right-hand sides for each unit of the loads (m, loads): of the effective loads, then of the raw ones where they matter."""
+        width = int(self.owner.max(initial=-1)) + 1
+        at = (np.arange(len(self.owner)), self.owner)
+        found = np.zeros((2, len(self.owner), width + 1))  # owner −1 falls on the last column, which is dropped
+        found[0][at], found[1][at] = self.factor, self.raw_factor
+        return np.concatenate(found[:, :, :width], axis=1) if self.raw_factor.any() else found[0, :, :width]
 
-def template(problem: Problem, states: States, price: int) -> Template:
-    """The one-hour model of a price class, read off the formulation itself with unit loads."""
+    def loads(self, states: States, picked: NDArray[np.intp]) -> Floats:
+        """Loads (picked, loads) that the right-hand sides follow."""
+        width = int(self.owner.max(initial=-1)) + 1
+        load = states.load[picked, :width]
+        return np.concatenate([load, states.raw[picked, :width]], axis=1) if self.raw_factor.any() else load
+
+
+def template(problem: Problem, states: States, price: int, *, prune: bool = True) -> Template:
+    """The one-hour model of a price class, read off the formulation itself with unit loads, without dominated columns if ``prune``."""
     ones = np.ones((1, len(problem.workloads)))
     unit = States(np.ones(1), ones, ones, np.array([price]), states.on_demand, states.spot, np.zeros((1, 1), dtype=np.intp))
     model = build(problem, unit)
@@ -69,19 +80,21 @@ def template(problem: Problem, states: States, price: int) -> Template:
     rows = tuple((c, s) for (c, s, _), k in zip(model.rows, keep, strict=True) if k)
     owner = np.array([_owner(problem, c, s) for c, s in rows], dtype=np.intp)
     flow = np.array([c == "flow" for c, _ in rows], dtype=bool)
+    if prune:
+        here[here] = undominated(dense[np.ix_(keep, here)], matrix.cost[here], sense)
     at = {n: j for j, n in enumerate(names)}
     buy = np.array([at[model.bought[b.name][0].name] for b in problem.products], dtype=np.intp)
     follows = np.where(owner >= 0, bound, 0.0)
-    columns = tuple(_parts(model.keys[n]) for n, k in zip(names, here, strict=True) if k)
+    labels = tuple(model.keys[n] for n, k in zip(names, here, strict=True) if k)
     first_rows = tuple((c, s) for (c, s, _), k in zip(model.rows, keep, strict=True) if not k)
-    return Template(rows, columns, dense[np.ix_(keep, here)], matrix.cost[here], sense, np.where(owner >= 0, 0.0, bound), owner,
-                    np.where(flow, 0.0, follows), np.where(flow, follows, 0.0), -dense[np.ix_(keep, buy)], first_rows,
-                    dense[np.ix_(~keep, buy)], every[~keep], bounds[~keep])
+    return Template(rows, tuple(map(_parts, labels)), labels, dense[np.ix_(keep, here)], matrix.cost[here], sense,
+                    np.where(owner >= 0, 0.0, bound), owner, np.where(flow, 0.0, follows), np.where(flow, follows, 0.0),
+                    -dense[np.ix_(keep, buy)], first_rows, dense[np.ix_(~keep, buy)], every[~keep], bounds[~keep])
 
 
-def templates_of(problem: Problem, states: States) -> dict[int, Template]:
+def templates_of(problem: Problem, states: States, *, prune: bool = True) -> dict[int, Template]:
     """The one-hour model of each price class."""
-    return {int(price): template(problem, states, int(price)) for price in np.unique(states.price)}
+    return {int(price): template(problem, states, int(price), prune=prune) for price in np.unique(states.price)}
 
 
 def _parts(key: tuple[str, ...]) -> tuple[str, str, str]:
@@ -98,126 +111,56 @@ def _owner(problem: Problem, constraint: str, subject: str) -> int:
     return -1
 
 
-@dataclass
-class _Basis:
-    inverse: Floats
-    dual: Floats
-    used: float = 0.0
-
-
 @dataclass(frozen=True)
 class Valued:
-    """Cost of each state [USD/h], the number of its basis in its price class and over all, hours of each basis by price class."""
+    """Cost of each state [USD/h], the number of its basis in its price class and over all, hours of each basis by price class.
+
+    ``left`` states are not settled: their cost is a lower bound, their basis gives it.
+    """
 
     cost: Floats
     number: NDArray[np.intp]
     basis: NDArray[np.intp]
     weight: dict[int, Floats]
+    left: int
 
 
-@dataclass
 class Recourse:
-    """Values all states by the one-hour models of their price classes, keeping the bases met; ``solved``: hours given to the solver."""
+    """Values states by the one-hour models of their price classes, keeping the bases met."""
 
-    states: States
-    templates: Mapping[int, Template]
-    solved: int = 0
-    _bases: dict[int, list[_Basis]] = field(default_factory=dict)
-    _live: dict[int, Any] = field(default_factory=dict)
+    def __init__(self, states: States, templates: Mapping[int, Template], before: "Recourse | None" = None) -> None:
+        """Start with the bases of ``before`` (an hour with fewer offers) that are still dual feasible."""
+        self.states, self.templates = states, templates
+        self._bases = {p: Bases(t.A, t.cost, t.sense, t.follows, (*t.labels, *t.rows)) for p, t in templates.items()}
+        self._before = before.solved if before is not None else 0
+        for price, bases in self._bases.items():
+            if before is not None and price in before._bases:
+                bases.inherit(before._bases[price])
 
-    def __post_init__(self) -> None:
-        """Start without bases."""
-        self._bases.update({price: [] for price in self.templates})
+    @property
+    def solved(self) -> int:
+        """Hours given to the solver."""
+        return self._before + sum(b.solved for b in self._bases.values())
 
-    def cost(self, units: Floats, states: States | None = None) -> "Valued | None":
-        """Value every state (of ``self.states``, or others of the same prices) for ``units`` of the products; ``None`` if one fails."""
+    def cost(self, units: Floats, states: States | None = None, most: float = np.inf) -> "Valued | None":
+        """Value every state (of ``self.states``, or others of the same prices) for ``units`` of the products; ``None`` if one fails.
+
+        In each price class about ``most`` hours are given to the solver; states that stay open then get a lower bound.
+        """
         states = self.states if states is None else states
-        value, basis = np.zeros(len(states)), np.zeros(len(states), dtype=np.intp)
-        weight: dict[int, Floats] = {}
+        value, number, weight, left = np.zeros(len(states)), np.zeros(len(states), dtype=np.intp), {}, 0
         for price, t in self.templates.items():
-            picked = np.flatnonzero(states.price == price)
-            for chunk in np.array_split(picked, max(1, len(picked) // CHUNK)):
-                b = t.rhs(states, chunk, units)
-                found = self._settle(price, t, b)
-                if found is None:
-                    return None
-                for number in np.unique(found):
-                    of = np.flatnonzero(found == number)
-                    value[chunk[of]] = self._bases[price][number].dual @ b[:, of]
-                basis[chunk] = found
-            weight[price] = np.bincount(basis[picked], states.weight_h[picked], minlength=len(self._bases[price])).astype(np.float64)
-            for number, held in enumerate(weight[price]):
-                self._bases[price][number].used = held
-        return Valued(value, basis, basis * (max(self.templates) + 1) + states.price, weight)
+            picked, bases = np.flatnonzero(states.price == price), self._bases[price]
+            found = bases.settle(t.constant + t.bought @ units, t.loads(states, picked), most)
+            if found is None:
+                return None
+            value[picked], number[picked] = found[:2]
+            left += found[2]
+            weight[price] = np.bincount(found[1], states.weight_h[picked], minlength=len(bases.dual)).astype(np.float64)
+            if states is self.states:
+                bases.used = weight[price]
+        return Valued(value, number, number * (max(self.templates) + 1) + states.price, weight, left)
 
     def duals(self, price: int) -> Floats:
         """Duals (rows, bases) of all bases met in a price class."""
-        return np.stack([x.dual for x in self._bases[price]], axis=1)
-
-    def _settle(self, price: int, t: Template, b: Floats) -> NDArray[np.intp] | None:
-        bases, open_ = self._bases[price], np.arange(b.shape[1])
-        found = np.full(b.shape[1], -1, dtype=np.intp)
-        tolerance = 1e-9 * (1.0 + np.abs(b).max(axis=0))
-        for number in sorted(range(len(bases)), key=lambda j: -bases[j].used):
-            if not len(open_):
-                break
-            open_ = _take(bases[number], number, b, tolerance, open_, found)
-        while len(open_):
-            at = open_[len(open_) // 2]
-            made = self._solve(price, t, b[:, at])
-            if made is None:
-                return None
-            bases.append(made)
-            open_ = _take(made, len(bases) - 1, b, tolerance, open_, found)
-            if found[at] < 0:  # the solver's own tolerance is wider than ours
-                found[at] = len(bases) - 1
-                open_ = open_[open_ != at]
-        return found
-
-    def _solve(self, price: int, t: Template, b: Floats) -> _Basis | None:
-        import highspy
-
-        self.solved += 1
-        live = self._live.get(price)
-        low, high = np.where(t.sense > 0, b, -highspy.kHighsInf), np.where(t.sense > 0, highspy.kHighsInf, b)
-        if live is None:
-            live = self._live[price] = _hand_over(t, low, high)
-        else:
-            rows = np.arange(len(b), dtype=np.int32)
-            live.changeRowsBounds(len(b), rows, low, high)
-        live.run()
-        if live.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            return None
-        status = live.getBasis()
-        basic = highspy.HighsBasisStatus.kBasic
-        columns = [j for j, s in enumerate(status.col_status) if s == basic]
-        slack = [i for i, s in enumerate(status.row_status) if s == basic]
-        matrix = np.zeros((len(b), len(b)))
-        matrix[:, : len(columns)] = t.A[:, columns]
-        matrix[slack, np.arange(len(columns), len(b))] = -t.sense[slack]
-        inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-        cost = np.concatenate([t.cost[columns], np.zeros(len(slack))])
-        return _Basis(inverse, np.asarray(cost @ inverse, dtype=np.float64))
-
-
-def _take(basis: _Basis, number: int, b: Floats, tolerance: Floats, open_: NDArray[np.intp], found: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Settle the open hours that share the basis; returns those still open."""
-    fits = (basis.inverse @ b[:, open_]).min(axis=0) >= -tolerance[open_]
-    found[open_[fits]] = number
-    rest: NDArray[np.intp] = open_[~fits]
-    return rest
-
-
-def _hand_over(t: Template, low: Floats, high: Floats) -> Any:
-    n = t.A.shape[1]
-    start, index, value = by_rows(t.A)
-    live = live_handle(presolve="off", solver="simplex")
-    live.passModel(hand_over(Matrix(t.cost, np.zeros(n), np.full(n, np.inf), np.zeros(n, dtype=bool), start, index, value, low, high)))
-    return live
-
-
-def by_rows(dense: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-    """Start, index and value of a matrix by rows."""
-    owner, index = np.nonzero(dense)
-    start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(dense)))])
-    return start.astype(np.int32), index.astype(np.int32), dense[owner, index]
+        return self._bases[price].dual.T

@@ -1,8 +1,16 @@
-"""The reduced path: prune, plan on groups of hours, value every hour exactly, split the groups where they cost; to a stated gap.
+"""The reduced path: prune, plan on groups of hours, value every hour of every scenario, cut; to a stated gap.
 
-Lower bound: the linear program over group means (Jensen), its duals priced out against every offer left out. Upper
-bound: the commitments it buys, every hour of every scenario valued exactly. Groups are split along the bases of that
-valuation, inside which cost is linear in load, so the two bounds meet after few rounds.
+The cost of commitments N is fees·N + Q(N), Q(N) = Σ_k ω_k V(L_k, N), V the cost of one hour, convex in its load L and in N.
+
+Lower bound, by one linear program in N and the cost z_g of each group g of hours,
+
+    min fees·N + Σ_g z_g,   z_g ≥ ω_g V(mean load of g, N)   (Jensen 1906),   Σ_{g in family f} z_g ≥ cut_f(N) for every cut
+
+its duals priced out against every offer left out of play. A cut is learned at commitments Nᵗ from any dual feasible π_k of the
+hours (Benders 1962; by families, Birge and Louveaux 1988): Σ_{k in f} ω_k π_k·b(L_k, N), linear in N and below Q_f(N) everywhere;
+the dual of a pool that is not in play is −max(0, what its best machine would gain), else the cut would not hold.
+Upper bound: Nᵗ with every hour valued exactly (bunching). Cuts are learned half-way between the best commitments known and those
+of the lower bound (in-out separation, Ben-Ameur and Neto 2007), because cuts at the extreme points of a flat valley say little.
 """
 
 from collections.abc import Mapping
@@ -22,6 +30,10 @@ from planner.optimize.stack import Cut, Stack
 GAP = 1e-4
 STEP = 2  # offers of a workload taken into play at a time
 PARTS = 6  # a group falls into at most so many in one round
+ASKED = 700  # hours given to the solver in a round that only learns
+OUTRIGHT = 4  # every fourth round learns at the commitments of the lower bound themselves
+EXACT = 20_000  # hours of all scenarios up to which every round values all of them exactly
+PATIENT = 8  # rounds before groups are split further
 
 
 @dataclass(frozen=True)
@@ -42,58 +54,70 @@ class Reduced:
         return max(0.0, self.upper - self.lower) / max(1e-12, abs(self.upper))
 
 
-def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, most_groups: int = 160, rounds: int = 60) -> Reduced:
-    """Solve a problem to ``gap``. Whole numbers and a total budget tie the hours together: those are solved in full."""
+def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, families: int = 160, rounds: int = 60) -> Reduced:
+    """Solve a problem to ``gap``. Whole numbers and a total budget tie the hours together: those are solved in full.
+
+    ``groups`` of hours find the offers worth having in play, ``families`` carry the bounds; more are split off after some rounds.
+    """
     if problem.whole_instances or problem.whole_commitments or problem.total_budget_usd is not None:
         return _full(problem)
     states = problem.hours
-    member = families = groups_of(states, groups)
-    search = _Search(problem, states, families)
+    member, near = groups_of(states, groups), 0.5 * gap
+    search = _Search(problem, states, groups_of(states, families))
     for number in range(1, rounds + 1):
         grouped = aggregate(states, member)
-        of_group = np.zeros(len(grouped), dtype=np.intp)
-        of_group[member] = families
-        if not search.lower_bound(grouped, of_group) or (valued := search.upper_bound()) is None:
+        if not search.lower_bound(grouped, member) or (valued := search.learn(out=number % OUTRIGHT == 0)) is None:
             return _full(problem)
+        if search.nearly(near) and not search.settled:
+            near *= 0.5
+            if not search.settle():
+                return _full(problem)
         done = search.report(len(grouped), number)
         if done.gap_share <= gap:
             return done
-        means = search.recourse.cost(search.units, grouped)
-        if means is not None:
-            member = _split(states, member, valued, means.cost, grouped, 0.3 * gap * search.upper, most_groups)
+        member = search.families if number == 1 else search.split(member, valued, grouped, 0.3 * gap, families * (1 + number // PATIENT))
     return done
 
 
 class _Search:
-    """Bounds and what has been learned on the way: offers in play, bases, cuts by family of hours."""
+    """Bounds and what has been learned on the way: offers in play, bases, cuts by family of hours.
+
+    ``best`` are the commitments of least cost so far by ``estimate``, a lower bound of their cost that is their cost once ``settled``.
+    """
 
     def __init__(self, problem: Problem, states: States, families: NDArray[np.intp]) -> None:
         self.problem, self.states, self.audit, self.families = problem, states, Audit(problem, states), families
         self.fee = {b.name: problem.fee_usd(b) for b in problem.products}
-        self.lower, self.upper, self.best = -np.inf, np.inf, dict[str, float]()
+        self.lower, self.upper, self.estimate, self.settled = -np.inf, np.inf, np.inf, False
+        self.best, self.bought = dict[str, float](), dict[str, float]()
         self.units: Floats = np.zeros(0)
         self.cuts: list[Cut] = []
+        self._recourse: Recourse | None = None
+        self._before: Recourse | None = None
         self._play(shortlist(problem))
 
     def _play(self, pairs: Pairs) -> None:
         self.pairs, self.small = pairs, self.problem.restricted(pairs)
         self.known = {g.name for g in self.small.pools}
         self.templates = templates_of(self.small, self.states)
-        self._recourse: Recourse | None = None
+        self._before, self._recourse = self._recourse or self._before, None
 
     @property
     def recourse(self) -> Recourse:
         """Values the offers in play."""
         if self._recourse is None:
-            self._recourse = Recourse(self.states, self.templates)
+            self._recourse, self._before = Recourse(self.states, self.templates, self._before), None
         return self._recourse
 
     def report(self, groups: int, rounds: int) -> Reduced:
         """Where the search stands."""
-        return Reduced("optimal", self.lower, self.upper, self.best, groups, rounds, self.recourse.solved)
+        return Reduced("optimal", self.lower, self.upper, self.bought, groups, rounds, self.recourse.solved)
 
-    def lower_bound(self, grouped: States, of_group: NDArray[np.intp]) -> bool:
+    def lower_bound(self, grouped: States, member: NDArray[np.intp]) -> bool:
         """The program over groups and cuts, with offers added until none left out has a negative reduced cost; False if infeasible."""
+        of_group = np.zeros(len(grouped), dtype=np.intp)
+        if self.cuts:
+            of_group[member] = self.families
         while True:
             stack = Stack(self.small, grouped, of_group, self.templates, self.cuts)
             found = stack.solve()
@@ -135,10 +159,13 @@ class _Search:
         self._play({w: self.pairs[w] | more[w] for w in self.pairs})
         return True
 
-    def upper_bound(self) -> Valued | None:
-        """Value the commitments of the lower bound in every hour, learn a cut; bases are audited so that the cut holds."""
+    def learn(self, out: bool) -> Valued | None:
+        """Value commitments and learn a cut: those of the lower bound if ``out``, else half-way from there to the best known."""
+        if self.best and not out:
+            self.units = 0.5 * (self.units + self._units(self.best))
+        most = np.inf if len(self.states) <= EXACT else ASKED
         while True:
-            valued = self.recourse.cost(self.units)
+            valued = self.recourse.cost(self.units, most=most)
             if valued is None:
                 return None
             weights = self._weights(valued)
@@ -147,13 +174,50 @@ class _Search:
                 break
             before = {b.name: n for b, n in zip(self.small.products, self.units, strict=True)}
             self._grow(Finding(finding.pairs, {}, {}), {}, np.inf, step=len(self.problem.types))
-            self.units = np.array([before.get(b.name, 0.0) for b in self.small.products])
-        total = float(self.states.weight_h @ valued.cost) + float(
-            sum(self.fee[b.name] * n for b, n in zip(self.small.products, self.units, strict=True)))
-        if total < self.upper:
-            self.upper, self.best = total, {b.name: float(n) for b, n in zip(self.small.products, self.units, strict=True)}
+            self.units = self._units(before)
         self._learn(valued, weights, finding)
+        total = self._total(valued)
+        if total < self.estimate:
+            self.estimate, self.settled, self.best = total, False, self._named()
+        if not valued.left:
+            self._offer(total)
         return valued
+
+    def nearly(self, gap: float) -> bool:
+        """Whether the best commitments would close to a gap if they cost no more than their estimate."""
+        return self.estimate - self.lower <= gap * abs(self.estimate)
+
+    def settle(self) -> bool:
+        """Value the best commitments in every hour; False if one cannot be served."""
+        self.units = self._units(self.best)
+        valued = self.recourse.cost(self.units)
+        if valued is None:
+            return False
+        self.estimate = self._total(valued)
+        self._offer(self.estimate)
+        return True
+
+    def _offer(self, total: float) -> None:
+        if total < self.upper:
+            self.upper, self.bought = total, self._named()
+        self.settled = self.settled or self._named() == self.best
+
+    def _total(self, valued: Valued) -> float:
+        fees = sum(self.fee[b.name] * n for b, n in zip(self.small.products, self.units, strict=True))
+        return float(self.states.weight_h @ valued.cost) + float(fees)
+
+    def _named(self) -> dict[str, float]:
+        return {b.name: float(n) for b, n in zip(self.small.products, self.units, strict=True)}
+
+    def _units(self, named: Mapping[str, float]) -> Floats:
+        return np.array([named.get(b.name, 0.0) for b in self.small.products])
+
+    def split(self, member: NDArray[np.intp], valued: Valued, grouped: States, enough: float, most: int) -> NDArray[np.intp]:
+        """Groups split where their mean hides the most cost at the commitments just valued; all as before at ``most`` groups."""
+        means = self.recourse.cost(self.units, grouped) if len(grouped) < most else None
+        if means is None:
+            return member
+        return _split(self.states, member, valued, means.cost, grouped, enough * abs(self.estimate), most)
 
     def _weights(self, valued: Valued) -> dict[int, Floats]:
         """Hours by basis and family (bases, families), by price class."""

@@ -34,7 +34,7 @@ def frontier(problems: Sequence[Problem], *, groups: int = 160) -> list[Solution
     for problem in problems:
         if not _same_hours(before, problem):
             before, states = problem, aggregate(problem.hours, _apart(member, problem))
-        stack = Stack(problem, states, np.zeros(len(states), dtype=np.intp), templates_of(problem, states))
+        stack = Stack(problem, states, np.zeros(len(states), dtype=np.intp), templates_of(problem, states, prune=False))
         live = live or _Live()
         found.append(live.solve(stack.matrix))
     return found

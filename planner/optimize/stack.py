@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.optimize.audit import Duals
-from planner.optimize.evaluate import Template, by_rows
+from planner.optimize.bunching import by_rows
+from planner.optimize.evaluate import Template
 from planner.optimize.problem import Floats, Problem, States
 from planner.optimize.solve import Matrix, Solution, hand_over, live_handle, nothing_to_choose, read
 
