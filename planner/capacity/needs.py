@@ -21,6 +21,7 @@ from planner.capacity.assumed import (
     nat_gib,
     versions,
 )
+from planner.capacity.ceilings import volumes_of
 from planner.capacity.objects import object_rows
 from planner.catalog import Catalog
 from planner.errors import CatalogError
@@ -35,7 +36,7 @@ _REQUESTS_A_CONNECTION = 10
 
 def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
     """All needs (``capacity.needs``), by service and provider; amounts a request causes include its retries."""
-    blank = {"growth_per_month": 0.0, "age_from_months": 0.0, "age_to_months": math.inf}
+    blank = {"growth_per_month": 0.0, "age_from_months": 0.0, "age_to_months": math.inf, "volumes": 1.0}
     rows = [{"service": name, "provider": provider, **blank, **row}
             for name, service in scenario.services.items() for provider in scenario.providers
             for row in (*_storage(service, catalog, provider), *_watching(service), *_network(scenario, service, catalog, provider))]
@@ -51,13 +52,15 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     s = service.storage
     block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
     if block:
-        kind = _class(catalog, provider, _BLOCK)
-        for gib, basis in block:
-            yield _row("block_storage", kind, "instance_hour", gib, "GiB", basis)
+        kind = block_class(catalog, provider)
+        count, grown = volumes_of(service, provider, kind)
+        more = grown - sum(gib for gib, _ in block)
+        for gib, basis in (*block, *([(more, "modeled")] if more > 0 else [])):  # what performance needs beyond the space
+            yield _row("block_storage", kind, "instance_hour", gib, "GiB", basis, volumes=count)
         known = set(catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"])
         for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
             if amount and f"{kind}/{part}" in known:  # other providers sell both with the capacity
-                yield _row("block_storage", f"{kind}/{part}", "instance_hour", amount, unit, "measured")
+                yield _row("block_storage", f"{kind}/{part}", "instance_hour", amount, unit, "measured", volumes=count)
     (model, basis), (kept, counted) = artifact_gib(service), versions(s)
     if model and kept:
         sure = basis if counted == "measured" else counted
@@ -121,6 +124,11 @@ def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
     table = catalog.network
     found = table.loc[(table["provider"] == provider) & (table["kind"] == kind), "price_unit"]
     return str(found.iloc[0]) if len(found) else ""
+
+
+def block_class(catalog: Catalog, provider: str) -> str:
+    """The class of block storage that instances of a provider get. Raises :class:`CatalogError` where none has a price."""
+    return _class(catalog, provider, _BLOCK)
 
 
 def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from planner.catalog.sustained import QUARTERS
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.grid import Months, price_factor
+from planner.optimize.metered import unit_price
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Rules
 from planner.optimize.sustained import expected_share
@@ -127,7 +128,7 @@ def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
     excuse[unusable] = "serves nothing within the objectives"
     unpriced = (excuse == "") & frame["on_demand"].isna() & (frame["spot"].isna() | (limits.max_spot_share == 0))
     excuse[unpriced] = "no price is known"
-    excuse[(excuse == "") & frame["disk"].isna()] = "the price of its disk is not known"
+    excuse[(excuse == "") & frame["disk"].isna()] = "the price of its disk or metrics is not known"
     if limits.instance_types:
         excuse[(excuse == "") & ~frame["instance_type"].isin(limits.instance_types)] = "not among limits.instance_types"
     elif not limits.previous_generation:
@@ -143,19 +144,15 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
     months = Months.over(load.ts, scenario.time_zone)
     per_hour = float((load.weight_h / months.hours[months.of]).sum() / load.weight_h.sum())
     needs = capacity.needs[capacity.needs["driver"] == "instance_hour"]
-    prices: dict[tuple[str, str, str], tuple[float, str]] = {}
-    for frame_, name in ((catalog.storage, "storage_class"), (catalog.network, "kind")):
-        wanted = frame_[frame_[name].isin(set(needs["resource"]))].sort_values("tier_lower", ascending=False)
-        for row in wanted.to_dict("records"):
-            prices[str(row["provider"]), str(row["region"]), str(row[name])] = float(row["price_usd"]), str(row["price_unit"])
     found, places = np.zeros(len(frame)), list(zip(frame["provider"].astype(str), frame["region"].astype(str), strict=True))
     for need in needs.to_dict("records"):
-        service, resource, amount = str(need["service"]), str(need["resource"]), float(need["needs_quantity"])
-        each = {}
-        for provider, region in set(places):
-            price, unit = prices.get((provider, region, resource), (np.nan, ""))
-            factor = price_factor(scenario, provider, service=service) * (per_hour if unit.endswith("-month") else 1.0)
-            each[provider, region] = amount * price * factor if amount and provider == need["provider"] else 0.0
+        service, amount = str(need["service"]), float(need["needs_quantity"])
+        each = dict.fromkeys(places, 0.0)
+        for provider, region in each if amount else ():
+            if provider == need["provider"]:
+                price, unit = unit_price(catalog, {str(k): v for k, v in need.items()}, provider, region)
+                factor = price_factor(scenario, provider, service=service) * (per_hour if unit.endswith("-month") else 1.0)
+                each[provider, region] = amount * price * factor
         mine = (frame["service"] == service).to_numpy()
         found += np.where(mine, [each[place] for place in places], 0.0)
     return found

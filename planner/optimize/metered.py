@@ -74,6 +74,21 @@ def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capaci
         _charge(ledger, scenario, use, filled[_scope(use)], filled[_account(use)], starts)
 
 
+def unit_price(catalog: Catalog, need: Mapping[str, object], provider: str, region: str) -> tuple[float, str]:
+    """What one unit of an instance's need costs [USD] and the unit of its price; NaN where no price is known.
+
+    A volume fills tiers of its own; other tiers are taken at their first price, as long as nobody knows what the others use.
+    """
+    try:
+        tiers = _tiers(catalog, provider, region, need)
+    except CatalogError:
+        return float("nan"), ""
+    volume = float(str(need["needs_quantity"])) / _volumes(need)
+    if tiers.scope != "volume" or not volume:
+        return float(tiers.usd[0]), tiers.unit
+    return float(tiers.cost(np.array(volume))) / volume, tiers.unit
+
+
 def _account(use: _Use) -> tuple[str, str, str]:
     """All use of a resource in one provider's account."""
     return use.provider, "", str(use.need["resource"])
@@ -132,8 +147,13 @@ def _uses(need: Mapping[str, object], load: Load, catalog: Catalog, grid: Grid) 
             quantity = (hours / grid.months.hours if tiers.unit.endswith("-month") else hours) * amount
         if tiers.unit.startswith("GB") and str(need["unit"]).startswith("GiB"):
             quantity = quantity * GIB_IN_GB
-        out.append(_Use(need, provider, region, quantity, tiers, amount))
+        out.append(_Use(need, provider, region, quantity, tiers, amount / _volumes(need)))
     return out
+
+
+def _volumes(need: Mapping[str, object]) -> float:
+    count = float(str(need["volumes"]))
+    return count if count >= 1 else 1.0
 
 
 def _clock(grid: Grid) -> Floats:
