@@ -17,6 +17,8 @@ _BRIDGE = ["service", "charge", "resource", "purchase_option", "provider", "regi
 class Certificate:
     """Proof of an answer: ``lower_bound_usd`` ≤ optimum ≤ ``upper_bound_usd`` (the plan itself).
 
+    ``free_bound_usd``: the same bound if each hour could run any mix of machines, not the few types a service keeps.
+
     ``gap_share`` = (upper − lower) / upper; ``checks`` maps each verified property (primal, dual,
     bounds, complementarity …) to its largest violation in natural units.
     """
@@ -26,6 +28,7 @@ class Certificate:
     upper_bound_usd: float
     solver: str
     checks: Mapping[str, float] = field(default_factory=dict)
+    free_bound_usd: float = float("nan")
 
     @property
     def gap_share(self) -> float:

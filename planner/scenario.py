@@ -279,7 +279,10 @@ class Service(_Part):
 
 
 class Limits(_Part):
-    """Bounds on what may be bought, over all services. ``None`` means no bound."""
+    """Bounds on what may be bought, over all services. ``None`` means no bound.
+
+    Each service keeps at most ``max_instance_types`` (each on demand and spot) in at most ``max_regions`` over the horizon.
+    """
 
     max_spot_share: Share = 0.0
     quota: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
@@ -290,6 +293,8 @@ class Limits(_Part):
     zones: int = Field(default=1, ge=1)
     zones_lost: int = Field(default=0, ge=0)
     max_type_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_instance_types: Annotated[int, Field(ge=1)] | None = 2
+    max_regions: Annotated[int, Field(ge=1)] | None = 1
     instance_types: tuple[str, ...] = ()
     previous_generation: bool = False
 

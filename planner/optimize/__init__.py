@@ -3,8 +3,9 @@
 Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one checked solve), ``reduce``, ``bunching``,
 ``evaluate``, ``stack``, ``audit`` and ``fast`` (large problems to a stated gap), ``frontier`` (many near problems), ``conflict``
 (why nothing fits), ``billing`` (commitments as a bill applies them); for scenarios ``market``, ``quotas``, ``build``, ``commit``,
-``recourse`` (whole machines), ``paths`` (planned on, valued on), ``explain``, ``answer``, ``run`` and ``near`` (near-optimal
-plans); the bill itself is ``bill``, ``grid``, ``ledger`` and ``metered``.
+``recourse`` (whole machines), ``fleet`` (which few machine types to keep), ``bound`` and ``proof`` (what any plan costs at least),
+``paths`` (planned on, valued on), ``explain``, ``answer``, ``run`` and ``near`` (near-optimal plans); the bill itself is ``bill``,
+``grid``, ``ledger`` and ``metered``.
 """
 
 import pandas as pd

@@ -104,8 +104,13 @@ def _commitment(scenario: Scenario, market: Market, index: int, held: Floats, us
         "break_even_utilization": term.usd_per_h / ratio}
 
 
-def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, float]) -> pd.DataFrame:
-    """Every offer not used, with how far it is from being chosen; ``charged`` {service: cheapest USD/h for each request/s in use}."""
+def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, float],
+                  falls: Mapping[tuple[str, str], float]) -> pd.DataFrame:
+    """Every offer not used, with how far it is from being chosen.
+
+    ``charged`` {service: cheapest USD/h for each request/s in use}; ``falls`` {(service, kind): share by which its price must fall
+    before parts of it would pay in some hour}.
+    """
     place = ["service", "provider", "region", "instance_type"]
     table = market.table[market.table["excuse"] == ""]
     used = set(schedule[place].itertuples(index=False, name=None))
@@ -116,11 +121,13 @@ def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, 
     price = (table["on_demand"].fillna(table["spot"]) + table["disk"]) / table["per_instance"]
     best = table["service"].map(charged)
     reason, gap = [], []
-    for own, other in zip(price, best, strict=True):
-        share = own / other - 1.0 if other > 0 else np.nan
-        reason.append("dearer for each request served" if not share < 0 else "another mix of whole machines is cheaper")
+    for own, other, key in zip(price, best, zip(table["service"], table["kind"], strict=True), strict=True):
+        share, fall = own / other - 1.0 if other > 0 else np.nan, falls.get(key, np.nan)
+        reason.append("few machine types are kept and others are cheaper together" if fall <= 0 else
+                      "dearer for each request served" if not share < 0 else "another mix of whole machines is cheaper")
         gap.append(f"{own * 1e3 / 3.6e3:.4g} USD per 1,000 requests at full use against {other * 1e3 / 3.6e3:.4g}"
-                   + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else ""))
+                   + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else "")
+                   + (f"; its price must fall by {fall:.1%} before it pays in any hour" if 0 < fall < 1 else ""))
     text = {"reason": reason, "gap": gap}
     unused = table[place].assign(**{name: pd.Series(words, index=table.index, dtype="str") for name, words in text.items()})
     return _sorted_excuses([market.excuses, unused])

@@ -1,10 +1,10 @@
 """What a scenario may buy: offers for each service and commitments, read from capacity and catalog, short-listed by price.
 
-Offers that no price of any option can make cheapest, for a long run or for the whole instances of a small fleet, are
-left off the short list; the reason stands in ``plan.excuses``.
+The short list holds what the price of some option can make cheapest, for a long run or for the whole instances of a small fleet:
+the linear program starts from it. Which machines a service keeps is chosen among all of them (:mod:`planner.optimize.fleet`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
-from planner.catalog.sustained import QUARTERS
+from planner.catalog.sustained import DEEPEST, QUARTERS
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.grid import Months, price_factor
@@ -57,31 +57,76 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Market:
-    """Short-listed candidates by service, the commitments that apply to them, the rules of each service, and all excuses."""
+    """Candidates by service, the commitments that apply to them, the rules of each service, and all excuses.
+
+    ``offered`` are all commitments with all they cover, ``origin`` the place of each of ``terms`` among them; ``quotas`` {machine
+    type: instances, all services together}. ``table`` holds every machine of every service, usable where its ``excuse`` is empty.
+    """
 
     candidates: dict[str, tuple[Candidate, ...]]
     terms: tuple[Term, ...]
     rules: dict[str, Rules]
     table: pd.DataFrame
     excuses: pd.DataFrame
+    offered: tuple[Term, ...]
+    origin: tuple[int, ...]
+    quotas: dict[str, int]
+
+    def usable(self, service: str) -> pd.DataFrame:
+        """Rows of every machine that may serve a service, on the short list or not."""
+        return self.table[(self.table["service"] == service) & (self.table["excuse"] == "")]
+
+    def named(self, service: str, kinds: Sequence[str]) -> tuple[Candidate, ...]:
+        """Usable machines of a service by their kind."""
+        rows = self.usable(service)
+        return tuple(_candidate(row) for row in rows[rows["kind"].isin(kinds)].to_dict("records"))
+
+    def rules_for(self, service: str, found: Sequence[Candidate]) -> Rules:
+        """The rules of a service with its part of each quota, on the kinds found."""
+        counts = {name: count for name, _, count in self.rules[service].quota}
+        kinds = {name: tuple(c.kind for c in found if c.instance_type == name) for name in counts}
+        return replace(self.rules[service], quota=tuple((name, kinds[name], count) for name, count in counts.items() if kinds[name]))
+
+    def at_lowest_prices(self) -> "Market":
+        """On-demand prices after the deepest sustained-use discount a bill can take, for bounds."""
+        deepest = np.where(self.table["provider"] == "gcp", self.table["family"].map(DEEPEST).astype("float64").fillna(1.0), 1.0)
+        if (deepest == 1).all():
+            return self
+        table = self.table.assign(on_demand=self.table["on_demand"] / self.table["sustained"] * deepest)
+        again = replace(self, table=table)
+        return again.narrowed({s: again.named(s, [c.kind for c in found]) for s, found in self.candidates.items()})
+
+    def narrowed(self, candidates: Mapping[str, tuple[Candidate, ...]]) -> "Market":
+        """The market with other candidates for each service, and the commitments these can use."""
+        terms, origin = _applying(self.offered, candidates)
+        rules = {s: self.rules_for(s, found) for s, found in candidates.items()}
+        return replace(self, candidates=dict(candidates), terms=terms, rules=rules, origin=origin)
 
 
 def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
     """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in scenario.services}
     table = _table(scenario, load, capacity, catalog, planned)
-    terms = terms_on_offer(scenario, catalog, table) + terms_held(scenario, catalog, table)
+    terms = tuple(terms_on_offer(scenario, catalog, table) + terms_held(scenario, catalog, table))
+    table["committed"] = _best_committed(table, terms)
     candidates = {}
     for service in scenario.services:
         usable = table[(table["service"] == service) & (table["excuse"] == "")]
         if usable.empty:
             raise _nothing_serves(scenario, service, table)
-        picked = _shortlist(scenario, usable, terms, planned[service])
+        picked = _shortlist(scenario, usable, planned[service])
         candidates[service] = tuple(_candidate(row) for row in picked.to_dict("records"))
+    kept, origin = _applying(terms, candidates)
+    rules = {s: _rules(scenario, s, found) for s, found in candidates.items()}
+    return Market(candidates, kept, rules, table, _excused(table), terms, origin, dict(scenario.limits.quota))
+
+
+def _applying(offered: Sequence[Term], candidates: Mapping[str, tuple[Candidate, ...]]) -> tuple[tuple[Term, ...], tuple[int, ...]]:
+    """Commitments that apply to some candidate, or are already held, with the kinds among the candidates; and their places."""
     kinds = {c.kind for found in candidates.values() for c in found}
-    narrowed = (replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in terms)
-    kept = tuple(t for t in narrowed if t.units or t.held)
-    return Market(candidates, kept, {s: _rules(scenario, s, found) for s, found in candidates.items()}, table, _excused(table))
+    narrowed = [replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in offered]
+    origin = tuple(i for i, t in enumerate(narrowed) if t.units or t.held)
+    return tuple(narrowed[i] for i in origin), origin
 
 
 def _rules(scenario: Scenario, service: str, found: tuple[Candidate, ...]) -> Rules:
@@ -158,13 +203,12 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
     return found
 
 
-def _shortlist(scenario: Scenario, usable: pd.DataFrame, terms: list[Term], planned: Floats) -> pd.DataFrame:
+def _shortlist(scenario: Scenario, usable: pd.DataFrame, planned: Floats) -> pd.DataFrame:
     """Machines that can be cheapest: by price for capacity in each option, and by whole instances at typical loads."""
     limits = scenario.limits
     capacity = usable["per_instance"].to_numpy()
     disk = usable["disk"].to_numpy()
-    committed = _best_committed(usable, terms)
-    prices = {"on_demand": usable["on_demand"].to_numpy() + disk, "committed": committed + disk}
+    prices = {"on_demand": usable["on_demand"].to_numpy() + disk, "committed": usable["committed"].to_numpy() + disk}
     if limits.max_spot_share > 0:
         prices["spot"] = usable["spot"].to_numpy() + disk
         prices["spot"] = prices["spot"] / np.clip(usable["spot_yield"].fillna(1.0).to_numpy(), 1e-9, 1.0)
@@ -191,7 +235,8 @@ def _keep(kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[t
         found += bool(free[at])
 
 
-def _best_committed(usable: pd.DataFrame, terms: list[Term]) -> Floats:
+def _best_committed(usable: pd.DataFrame, terms: Sequence[Term]) -> Floats:
+    """Lowest committed price of an instance of each machine [USD/h], 0 where a commitment is already held, NaN without one."""
     best: dict[str, float] = {}
     for t in terms:
         for kind, units in t.units.items():

@@ -7,11 +7,12 @@ machines are dealt evenly are lost, and capacities c_i in the zones that stay on
 
     min( s,  s of what is not spot / (1 − spot_share),  max{L: Σ_types min(c_i, type_share·L) ≥ L} )
 
-A single service with at most two types in a mix (or two and spot) is covered exactly; ``menu`` states its generator.
+Where all mixes can be listed (few offers, or few machines) the steps are exact; ``menu`` states what is listed else.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from numpy.typing import NDArray
 from planner.optimize.problem import Floats
 
 Ints = NDArray[np.int64]
+WIDEST = 20_000  # mixes up to which all are listed
+LEVELS = 600  # numbers of the main offer in the mixes of large fleets
+MOST_TYPES = 6  # types among which a share is dealt out
 
 
 @dataclass(frozen=True)
@@ -169,14 +173,70 @@ def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
     return found
 
 
-def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = 20_000) -> Menu:
-    """All mixes worth considering up to load ``top``: every count of each offer alone and of each pair (thinned when wide).
+def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WIDEST) -> Menu:
+    """Mixes up to load ``top``, without those that lose nothing with a machine fewer.
 
-    Above ``widest`` mixes a pair keeps at most 24 of its second offer beside any number of the first, and the
-    spot counts near the largest allowed share.
+    Every mix of whole machines where these are at most ``widest``; else every number of each offer alone, each pair (thinned
+    when wide), each pair beside spot, and the mixes that share the load among as many types as ``type_share`` asks for.
     """
     need = top * rules.zones / (rules.zones - rules.zones_lost)
     most = [_most(o, need, rules) for o in offers]
+    counts = _lattice(offers, rules, need, most, 2 * widest)
+    if counts is None:
+        counts = np.unique(np.concatenate(_blocks(offers, rules, need, most, widest)), axis=0)
+    reached = reach(offers, counts, rules)
+    kept = (reached >= 0) & (counts.sum(axis=1) > 0 if rules.min_replicas else True)
+    counts, reached = counts[kept], reached[kept]
+    kept = ~_spare(counts, reached)
+    return Menu(tuple(offers), counts[kept], reached[kept])
+
+
+def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[int], widest: int) -> Ints | None:
+    """Every mix that passes ``need`` by at most a machine in each zone (of its largest offer; with a type share, of each offer).
+
+    ``None`` above ``widest`` mixes.
+    """
+    counts = np.zeros((1, len(offers)), dtype=np.int64)
+    used, over, spot, replicas = np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1)
+    for j in sorted(range(len(offers)), key=lambda j: -offers[j].capacity):
+        each = offers[j].capacity
+        beyond = over + each if rules.type_share is not None else np.maximum(over, each)
+        room = need + rules.zones * beyond - used
+        if offers[j].spot:  # beyond its largest share it replaces nothing
+            room = np.minimum(room, rules.spot_share * need + rules.zones * beyond - spot)
+        fewest = 0 if offers[j].spot else np.ceil((rules.min_replicas - replicas) / offers[j].replicas)
+        choices = np.clip(np.maximum(np.floor(room / each), fewest), 0, most[j]).astype(np.int64) + 1
+        if choices.sum() > widest:
+            return None
+        row = np.repeat(np.arange(len(counts)), choices)
+        number = np.arange(len(row)) - np.repeat(np.cumsum(choices) - choices, choices)
+        counts, more = counts[row], number * each
+        counts[:, j] = number
+        used, over = used[row] + more, np.where(number > 0, beyond[row], over[row])
+        spot = spot[row] + (more if offers[j].spot else 0.0)
+        replicas = replicas[row] + (0 if offers[j].spot else number * offers[j].replicas)
+    return counts
+
+
+def _spare(counts: Ints, reached: Floats) -> NDArray[np.bool_]:
+    """True for a mix that reaches no further than the same with one machine fewer."""
+    size = counts.max(axis=0, initial=0).astype(np.float64) + 1
+    if float(np.prod(size)) >= 2**62:
+        return np.zeros(len(counts), dtype=bool)
+    stride = np.concatenate([[1], np.cumprod(size[:-1].astype(np.int64))]).astype(np.int64)
+    key = counts @ stride
+    order = np.argsort(key)
+    ordered, spare = key[order], np.zeros(len(counts), dtype=bool)
+    for j in range(counts.shape[1]):
+        has = np.flatnonzero(counts[:, j] > 0)
+        fewer = key[has] - stride[j]
+        at = np.minimum(np.searchsorted(ordered, fewer), len(ordered) - 1)
+        spare[has] |= (ordered[at] == fewer) & (reached[order[at]] >= reached[has])
+    return spare
+
+
+def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int], widest: int) -> list[Ints]:
+    """Mixes of large fleets: each offer, each pair, each pair of steady offers beside spot, and shares among several types."""
     blocks = [_block(len(offers), {j: _levels(most[j])}) for j in range(len(offers))]
     for i in range(len(offers)):
         for j in range(len(offers)):
@@ -184,10 +244,12 @@ def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = 20_
                 blocks.append(_grid(offers, (i, j), (np.arange(most[i] + 1), np.arange(most[j] + 1)), need))
             elif i != j and (most[i] + 1) * (most[j] + 1) > widest:
                 blocks.append(_thin(offers, i, j, most, rules, need))
-    counts = np.concatenate(blocks)
-    reached = reach(offers, counts, rules)
-    kept = (reached >= 0) & (counts.sum(axis=1) > 0 if rules.min_replicas else True)
-    return Menu(tuple(offers), counts[kept], reached[kept])
+    steady, spot = ([j for j, o in enumerate(offers) if o.spot is kind] for kind in (False, True))
+    if len(offers) <= 8:
+        blocks += [_beside(offers, (i, j), q, most, rules) for i in steady for j in steady for q in spot if i != j]
+    if rules.type_share is not None:
+        blocks += _by_share(offers, rules, need, most)
+    return blocks
 
 
 def _most(offer: Offer, need: float, rules: Rules) -> int:
@@ -227,3 +289,40 @@ def _thin(offers: Sequence[Offer], i: int, j: int, most: list[int], rules: Rules
     full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * first * offers[i].capacity / offers[j].capacity).astype(np.int64)
     near = [np.clip(full + d, 0, most[j]) for d in range(-12, 4)]
     return _block(len(offers), {i: np.tile(first, len(near)), j: np.concatenate(near)})
+
+
+def _beside(offers: Sequence[Offer], pair: tuple[int, int], q: int, most: list[int], rules: Rules) -> Ints:
+    """Any number of one offer, few of a second, and spot near its largest share of both."""
+    first, few, near = _levels(min(most[pair[0]], LEVELS)), np.arange(min(most[pair[1]], 3) + 1), np.arange(-3, 2)
+    if most[pair[0]] > LEVELS:
+        first = np.unique(np.round(np.linspace(0, most[pair[0]], LEVELS + 1)).astype(np.int64))
+    a, b, d = (x.ravel() for x in np.meshgrid(first, few, near, indexing="ij"))
+    steady = a * offers[pair[0]].capacity + b * offers[pair[1]].capacity
+    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * steady / offers[q].capacity).astype(np.int64)
+    return _block(len(offers), {pair[0]: a, pair[1]: b, q: np.clip(full + d, 0, most[q])})
+
+
+def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int]) -> list[Ints]:
+    """Mixes in which all types but one serve the largest share a type may, at many loads; with and without spot of the same types."""
+    share = rules.type_share or 1.0
+    wanted = int(np.ceil(1.0 / share - 1e-9))
+    at = {o.kind: j for j, o in enumerate(offers) if not o.spot}
+    with_spot = {o.kind: j for j, o in enumerate(offers) if o.spot}
+    cheap = sorted(at, key=lambda k: offers[at[k]].usd_per_h / offers[at[k]].capacity)[:MOST_TYPES]
+    load, blocks = np.linspace(0, need, LEVELS + 1), []
+    for kinds in combinations(cheap, min(wanted, len(cheap))):
+        for last in kinds:
+            part = {k: 1.0 - share * (len(kinds) - 1) if k == last else share for k in kinds}
+            for spot_share in {0.0, rules.spot_share}:
+                columns = {}
+                for k in kinds:
+                    columns[at[k]] = _enough(load * part[k] * (1.0 - spot_share), offers[at[k]], most[at[k]])
+                    if spot_share and k in with_spot:
+                        columns[with_spot[k]] = _enough(load * part[k] * spot_share, offers[with_spot[k]], most[with_spot[k]])
+                blocks.append(_block(len(offers), columns))
+    return blocks
+
+
+def _enough(load: Floats, offer: Offer, most: int) -> Ints:
+    found: Ints = np.minimum(np.ceil(load / offer.capacity - 1e-9), most).astype(np.int64)
+    return found

@@ -12,15 +12,16 @@ from planner.errors import InfeasiblePlan, SolverError
 from planner.load import Load
 from planner.optimize import answer, explain
 from planner.optimize.bill import bill
-from planner.optimize.build import as_billed, fill, problem_of
-from planner.optimize.commit import GROUPS, Regime, Signed, covers_of, regimes_of, sign
+from planner.optimize.build import as_billed, fill
+from planner.optimize.commit import Regime, Signed, covers_of, regimes_of, sign
+from planner.optimize.fleet import Fleet, choose_fleets
 from planner.optimize.grid import HELD, Months
 from planner.optimize.market import Market, read_market
 from planner.optimize.paths import COMPUTE, Sample, bills, by_month, sample
 from planner.optimize.problem import Floats
+from planner.optimize.proof import prove, sentences
 from planner.optimize.quotas import deal_quotas
 from planner.optimize.recourse import Ints, Steps
-from planner.optimize.reduce import aggregate, groups_of
 from planner.optimize.sustained import Use, saving_usd
 from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
@@ -28,21 +29,27 @@ from planner.scenario import Scenario
 
 @dataclass(frozen=True)
 class Decision:
-    """What is bought and run: commitments signed, and units of each offer of the menus by service, shape (hours, offers)."""
+    """What is bought and run: commitments signed, and units of each offer of the menus by service, shape (hours, offers).
+
+    ``market`` holds the machine types kept (``fleets``), ``wide`` the short list they were chosen beside.
+    """
 
     market: Market
     signed: Signed
     regimes: list[Regime]
     planned: dict[str, Floats]
     chosen: dict[str, Ints]
+    wide: Market
+    fleets: dict[str, Fleet]
 
 
 def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
     """The cheapest plan that serves each hour's load quantile within every objective.
 
     Commitments are chosen for the expected cost over a stratified sample of the load's paths (:mod:`planner.optimize.paths`);
-    then each hour runs the cheapest whole machines (:mod:`planner.optimize.recourse`). The certificate holds a lower bound of
-    what any plan with these commitments costs for the planned load (linear program over groups of like hours).
+    then each hour runs the cheapest whole machines (:mod:`planner.optimize.recourse`) of the few types each service keeps
+    (:mod:`planner.optimize.fleet`). The certificate holds a lower bound of what any plan with these commitments costs for the
+    planned load (:mod:`planner.optimize.proof`).
     ``paths_usd``: the bill if capacity follows each path of ``valued_on``, or without it each path of ``load`` not planned on.
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
@@ -52,7 +59,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     market, signed, planned, chosen = decision.market, decision.signed, decision.planned, decision.chosen
     schedule, coverage, commitments, cost, prices = charge(scenario, load, capacity, catalog, decision)
     _within_budget(scenario, load, cost)
-    bound, bindings, checks = _bound(scenario, load, market, signed, planned)
+    proof = prove(scenario, load, decision.wide, market, signed, planned, decision.fleets, decision.regimes)
+    checks, bound = proof.checks, proof.bound_usd
     checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
     objective = float(cost["effective_cost_usd"].sum())
     months = Months.over(load.ts, scenario.time_zone)
@@ -63,12 +71,13 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
-                              {name: float(value) for name, value in checks.items()})
-    return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, bindings,
-                answer.excuses_frame(market, schedule, charged),
+                              {name: float(value) for name, value in checks.items()}, float(min(objective, proof.free_usd + other)))
+    return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, proof.bindings,
+                answer.excuses_frame(market, schedule, charged, proof.falls),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed, sampled), *_discounts(market, cost), _gap_note(certificate)),
+                notes=(*_notes(scenario, load, market, signed, sampled), *_discounts(market, cost),
+                       *sentences(certificate, schedule, decision.fleets)),
                 time_zone=scenario.time_zone)
 
 
@@ -79,14 +88,15 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     """
     market = read_market(scenario, load, capacity, catalog)
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
-    market = deal_quotas(scenario, market, planned, load)
+    wide = deal_quotas(scenario, market, planned, load)
+    market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     signed = sign(scenario, sampled.load, market, tops, sampled.weight)
     regimes, chosen = regimes_of(market, load), {}
     for s in planned:
         tables = [(r, signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s))) for r in regimes]
         chosen[s] = _choose(load, market, signed, s, tables, planned[s])
-    return Decision(market, signed, regimes, planned, chosen)
+    return Decision(market, signed, regimes, planned, chosen, wide, fleets)
 
 
 def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> tuple[
@@ -112,20 +122,6 @@ def _as_billed(market: Market, signed: Signed, cost: pd.DataFrame) -> tuple[Mark
     """Prices after the sustained-use discount that the bill found in place of the expected one, to value other paths with."""
     priced, menus = as_billed(market, signed.menus, cost)
     return priced, replace(signed, menus=menus)
-
-
-def _bound(scenario: Scenario, load: Load, market: Market, signed: Signed, planned: Mapping[str, Floats]) -> tuple[
-        float, pd.DataFrame, dict[str, float]]:
-    """Lower bound of compute, disks and fees for the planned load under the signed commitments; what binds there."""
-    held = {i: float(a.max()) for i, a in answer.holdings(market, signed, load).items()}
-    problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held=held)
-    states = problem.states
-    if len(states) > GROUPS:
-        states = aggregate(states, groups_of(states, GROUPS))
-    found, bindings = explain.bindings(problem, states, load)
-    if not found.optimal:
-        raise explain.impossible(scenario, market, planned, load)
-    return found.bound + _fees(load, market, signed), bindings, dict(found.checks)
 
 
 def _fees(load: Load, market: Market, signed: Signed) -> float:
@@ -187,11 +183,6 @@ def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
             off[f"{c.family} in {c.region}"] = off.get(f"{c.family} in {c.region}", 0.0) + usd
     told = "Google's sustained-use discount takes {:,.0f} USD off {}; it needs no commitment."
     return [told.format(usd, name) for name, usd in off.items() if usd >= 0.5]
-
-
-def _gap_note(certificate: Certificate) -> str:
-    return ("The proven lower bound allows parts of machines; this plan of whole machines is "
-            f"{certificate.gap_share:.1%} above it (the fewer machines, the wider this gap).")
 
 
 def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampled: Sample) -> tuple[str, ...]:
