@@ -1,11 +1,12 @@
-"""The composition: one scenario and catalog in, one study out; and the same over many variants."""
+"""The composition: one scenario and catalog in, one study out; near plans, the frontier of a choice, and many variants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from planner import columns
@@ -13,7 +14,7 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories
-from planner.optimize import alternatives, optimize
+from planner.optimize import alternatives, optimize, tradeoff
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.simulate import Replay, simulate
@@ -72,6 +73,62 @@ def with_alternatives(study: Study) -> Study:
     """The study with its near-optimal alternatives worked out (``plan.alternatives``)."""
     found = alternatives(study.plan, study.scenario, study.load, study.capacity, study.catalog)
     return replace(study, plan=replace(study.plan, alternatives=found))
+
+
+def frontier(
+    scenario: Scenario,
+    path: str,
+    values: Sequence[float] | None = None,
+    catalog: Catalog | None = None,
+    *,
+    points: int = 20,
+    paths: int = 200,
+    whole: int = 5,
+) -> pd.DataFrame:
+    """Cost against one field of the scenario (``frontier``): a proven lower bound at each value, whole plans at some.
+
+    ``values`` default to ``points`` of :func:`span`.  Raises as :func:`planner.optimize.tradeoff`.
+    """
+    catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
+    values = span(scenario, path, points) if values is None else values
+    load = forecast(read_histories(scenario), scenario, paths=paths)
+    return tradeoff(scenario, load, size(scenario, catalog, load), catalog, path, values, whole=whole)
+
+
+def span(scenario: Scenario, path: str, points: int = 20) -> list[float]:
+    """Values worth a look for a field, the scenario's own among them: at most ``points``, rising.
+
+    A latency bound from half to three times its own; shares and quantiles over their range; zones, zones lost and terms whole.
+    Raises :class:`PlannerError` for a field whose range is not known.
+    """
+    own = _own(scenario, path)
+    ranges: dict[str, Sequence[float]] = {
+        "load_quantile": np.linspace(0.5, 0.99, points).tolist(),
+        "max_spot_share": np.linspace(0.0, 0.9, points).tolist(),
+        "max_type_share": np.linspace(0.5, 1.0, points).tolist(),
+        "zones_lost": list(range(scenario.limits.zones)),
+        "zones": list(range(scenario.limits.zones_lost + 1, max(4, scenario.limits.zones) + 1)),
+        "max_term_months": [0, 12, 36],
+    }
+    found = ranges.get(path.rpartition(".")[2])
+    if found is None and own is not None and own > 0 and (".objective." in path or "budget" in path):
+        found = [float(f"{v:.3g}") for v in np.geomspace(own / 2, own * 3, points)]
+    if found is None:
+        raise PlannerError("no range of values is known for this field", got=path, remedy=f"Give them: --vary {path}=A,B,...")
+    if own is None or own in found:
+        return list(found)
+    if own == int(own) and all(v == int(v) for v in found):
+        return sorted({*found, own})
+    inside = min(found[1:-1], key=lambda v: abs(v - own), default=None)  # the ends stay
+    return sorted({*(v for v in found if v != inside), own})
+
+
+def _own(scenario: Scenario, path: str) -> float | None:
+    """The scenario's value of a dotted field; of ``services.*`` that of the first service."""
+    at: Any = scenario
+    for part in path.split("."):
+        at = next(iter(at.values())) if part == "*" else at.get(part) if isinstance(at, dict) else getattr(at, part, None)
+    return float(at) if isinstance(at, int | float) else None
 
 
 def sweep(

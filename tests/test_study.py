@@ -10,9 +10,9 @@ import test_cli
 
 from planner import export
 from planner.data import data_path
-from planner.errors import CatalogError, InfeasiblePlan
+from planner.errors import CatalogError, InfeasiblePlan, PlannerError
 from planner.scenario import Scenario
-from planner.study import run, sweep
+from planner.study import _own, frontier, run, span, sweep
 
 
 @pytest.fixture(scope="module", name="small")
@@ -132,3 +132,35 @@ def test_what_the_plan_does_not_decide_on_is_told(small, study):
     assert any(n.startswith("web: availability_share is not checked") for n in notes)
     assert any(n.startswith("web: scale_down_delay_s") for n in notes)
     assert not any("availability_share" in n or "scale_down_delay_s" in n for n in study.plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "ends"),
+    [
+        ("services.web.objective.latency_p99_s", (0.15, 0.9)),
+        ("limits.max_spot_share", (0.0, 0.9)),
+        ("services.*.objective.load_quantile", (0.5, 0.99)),
+        ("limits.zones_lost", (0, 0)),
+        ("limits.max_term_months", (0, 36)),
+    ],
+)
+def test_values_worth_a_look_hold_the_own_one(small, path, ends):
+    values = span(small, path, 20)
+    assert (min(values), max(values)) == pytest.approx(ends)
+    assert values == sorted(values)
+    assert _own(small, path) in values
+    assert len(values) <= 20
+
+
+def test_a_range_that_is_not_known_must_be_given(small):
+    for path in ("limits.budget_usd_per_month", "services.web.autoscaling.min_replicas", "limits.nothing"):
+        with pytest.raises(PlannerError, match="no range"):
+            span(small, path)
+
+
+def test_a_frontier_says_what_a_tighter_target_costs(small, study):
+    found = frontier(small, "services.web.objective.latency_p99_s", points=6, paths=30, whole=2)
+    assert len(found) == 6
+    own = found["value"] == _own(small, "services.web.objective.latency_p99_s")
+    assert found.loc[own, "total_usd"].item() == pytest.approx(study.plan.total_usd, rel=0.02)
+    assert (np.diff(found["lower_bound_usd"].dropna()) <= 1e-6).all()

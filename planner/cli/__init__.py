@@ -12,7 +12,17 @@ import click
 
 from planner import __version__, columns, export
 from planner.cli import catalog as catalog_commands
-from planner.cli.answer import alternatives_text, answer_text, backtest_text, compare_text, forecast_text, replay_text, sweep_text, table
+from planner.cli.answer import (
+    alternatives_text,
+    answer_text,
+    backtest_text,
+    compare_text,
+    forecast_text,
+    frontier_text,
+    replay_text,
+    sweep_text,
+    table,
+)
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -170,6 +180,26 @@ def sweep(
     if csv_file:
         export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
     click.echo(sweep_text(frame))
+
+
+@main.command()
+@_scenario_options
+@click.option("--vary", "varied", required=True, metavar="PATH[=A,B,...]", help="Field to vary; services.* means every service.")
+@click.option("--points", type=click.IntRange(2, 200), default=20, show_default=True, help="How many values, where none are given.")
+@click.option("--whole", type=click.IntRange(0, 200), default=5, show_default=True, help="At how many of them whole plans are made too.")
+@click.option("--csv", "csv_file", type=click.Path(dir_okay=False), help="Also write the table to this file.")
+def frontier(
+    scenario_file: str, overrides: tuple[str, ...], paths: int, varied: str, points: int, whole: int, csv_file: str | None
+) -> None:
+    """Cost against one choice: a latency target, a load quantile, the share on spot, zones, a budget."""
+    from planner.study import frontier as cost_against
+
+    scenario, path = _read(scenario_file, overrides), varied.partition("=")[0].strip()
+    values = [v for variant in combinations([varied]).values() for v in variant.values()] if "=" in varied else None
+    frame = cost_against(scenario, path, values, points=points, paths=paths, whole=whole)
+    if csv_file:
+        export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
+    click.echo(frontier_text(frame, path))
 
 
 @main.command()

@@ -385,6 +385,15 @@ def compare_text(before: "Study", after: "Study") -> str:
     return "\n\n".join(parts)
 
 
+def frontier_text(frame: pd.DataFrame, path: str) -> str:
+    """One line a value: the proven lower bound and, where one was made, the plan in whole machines; or why there is none."""
+    rows = [
+        [f"{r['value']:.4g}", usd(r["lower_bound_usd"]), "" if r["total_usd"] != r["total_usd"] else usd(r["total_usd"]), r["error"]]
+        for r in frame.to_dict("records")
+    ]
+    return table([path, "no plan costs less than", "plan of whole machines", ""], rows, "  ")
+
+
 def sweep_text(frame: pd.DataFrame) -> str:
     """One line a variant: cost, range, requests within, load multiplier, or why there is no plan."""
     rows = [

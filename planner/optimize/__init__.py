@@ -8,6 +8,8 @@ Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one 
 ``grid``, ``ledger`` and ``metered``.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from planner.capacity import Capacity
@@ -16,7 +18,7 @@ from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-__all__ = ["alternatives", "optimize"]
+__all__ = ["alternatives", "optimize", "tradeoff"]
 
 
 def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
@@ -31,3 +33,11 @@ def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity,
     from planner.optimize.near import alternatives as near
 
     return near(plan, scenario, load, capacity, catalog)
+
+
+def tradeoff(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, path: str, values: Sequence[float], *,
+             whole: int = 5) -> pd.DataFrame:
+    """Cost against one field of the scenario (``frontier``); see :func:`planner.optimize.curve.tradeoff`."""
+    from planner.optimize.curve import tradeoff as curve
+
+    return curve(scenario, load, capacity, catalog, path, values, whole=whole)

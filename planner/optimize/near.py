@@ -17,12 +17,11 @@ from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan
 from planner.load import Load
-from planner.optimize.paths import Sample, stratified
-from planner.optimize.run import charge, decide
+from planner.optimize.paths import Sample, few
+from planner.optimize.run import Billed, charge, decide
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-PATHS = 32  # load paths the commitments of an alternative are chosen on
 MOST_TYPES = 6  # machine types left out in turn, those that cost most first
 
 
@@ -38,11 +37,9 @@ class _Variant:
 def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
     """Near-optimal plans, cheapest first (``plan.alternatives``); one that no machine allows keeps its row, with the reason.
 
-    ``total_usd`` is what the plan costs plus the difference between the two plans decided on ``PATHS`` stratified load paths.
+    ``total_usd`` is what the plan costs plus the difference between the two plans decided on the same few load paths.
     """
-    rows, weight = stratified(load, PATHS)
-    few = load.select(rows)
-    sampled = Sample(few, weight, few, "")
+    sampled = few(load)
     best = _bill(_Variant("", scenario, capacity), load, catalog, sampled)
     found = []
     for variant in _variants(plan, scenario, capacity):
@@ -89,22 +86,19 @@ def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_V
         yield _Variant("on demand only", scenario.replace(**{"limits.max_spot_share": 0.0, "limits.max_term_months": 0}), capacity)
 
 
-_Billed = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
-
-
-def _bill(variant: _Variant, load: Load, catalog: Catalog, sampled: Sample) -> _Billed:
+def _bill(variant: _Variant, load: Load, catalog: Catalog, sampled: Sample) -> Billed:
     decision = decide(variant.scenario, load, variant.capacity, catalog, sampled)
     return charge(variant.scenario, load, variant.capacity, catalog, decision)
 
 
-def _usd(billed: _Billed) -> float:
-    return float(billed[3]["effective_cost_usd"].sum())
+def _usd(billed: Billed) -> float:
+    return float(billed.cost["effective_cost_usd"].sum())
 
 
-def _changes(best: _Billed, other: _Billed) -> str:
+def _changes(best: Billed, other: Billed) -> str:
     """What is different, in words: machines that come in or go, committed and spot shares of their cost."""
     parts = []
-    before, after = _machines(best[0]), _machines(other[0])
+    before, after = _machines(best.schedule), _machines(other.schedule)
     for service in sorted({s for s, _ in before | after}):
         old, new = ({m for s, m in machines if s == service} for machines in (before, after))
         if new - old or old - new:
@@ -124,7 +118,7 @@ def _machines(schedule: pd.DataFrame) -> set[tuple[str, str]]:
     return {(str(s), str(m)) for s, m in hours.index[hours >= 0.01 * whole]}
 
 
-def _share(billed: _Billed, option: str) -> float:
-    cost = billed[3][billed[3]["charge"].isin(["compute", "commitment_unused"])]
+def _share(billed: Billed, option: str) -> float:
+    cost = billed.cost[billed.cost["charge"].isin(["compute", "commitment_unused"])]
     total = float(cost["effective_cost_usd"].sum())
     return float(cost.loc[cost["purchase_option"] == option, "effective_cost_usd"].sum()) / total if total else 0.0

@@ -26,7 +26,7 @@ from planner.optimize.recourse import Menu, menu
 
 COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
 PATH_HOURS = 8_000_000  # hours of all services and paths that commitments are chosen on: about two seconds of work
-LEAST = 10
+LEAST, FEW = 10, 32
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,13 @@ def sample(load: Load, valued_on: Load | None) -> Sample:
     other = "the same" if valued is load or (valued_on is None and not len(rest)) else f"{valued.paths} others"
     chosen = load if count == load.paths else load.select(rows)
     return Sample(chosen, weight, valued, f"planned on {some} load paths{how}, valued on {other}")
+
+
+def few(load: Load) -> Sample:
+    """A small stratified sample, planned and valued on the same paths: for plans that are compared, not signed."""
+    rows, weight = stratified(load, FEW)
+    chosen = load.select(rows)
+    return Sample(chosen, weight, chosen, f"planned on {len(rows)} of {load.paths} load paths")
 
 
 def stratified(load: Load, count: int) -> tuple[NDArray[np.intp], Floats]:

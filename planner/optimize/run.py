@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,16 @@ class Decision:
     fleets: dict[str, Fleet]
 
 
+class Billed(NamedTuple):
+    """The bill of a decision: the plan's frames of these names."""
+
+    schedule: pd.DataFrame
+    coverage: pd.DataFrame
+    commitments: pd.DataFrame
+    cost: pd.DataFrame
+    prices: pd.DataFrame
+
+
 def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
     """The cheapest plan that serves each hour's load quantile within every objective.
 
@@ -58,7 +69,6 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     decision = decide(scenario, load, capacity, catalog, sampled)
     market, signed, planned, chosen = decision.market, decision.signed, decision.planned, decision.chosen
     schedule, coverage, commitments, cost, prices = charge(scenario, load, capacity, catalog, decision)
-    _within_budget(scenario, load, cost)
     proof = prove(scenario, load, decision.wide, market, signed, planned, decision.fleets, decision.regimes)
     checks, bound = proof.checks, proof.bound_usd
     checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
@@ -99,14 +109,15 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     return Decision(market, signed, regimes, planned, chosen, wide, fleets)
 
 
-def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> tuple[
-        pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The bill of a decision: ``plan.schedule``, ``plan.coverage``, ``plan.commitments``, ``plan.cost`` and ``plan.prices``."""
+def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> Billed:
+    """The bill of a decision. Raises :class:`InfeasiblePlan` where a month exceeds the budget."""
     market, signed = decision.market, decision.signed
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
     running = answer.running_of(signed.menus, decision.chosen)
     coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
-    return schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
+    cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
+    _within_budget(scenario, load, cost)
+    return Billed(schedule, coverage, commitments, cost, prices)
 
 
 def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
