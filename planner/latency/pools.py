@@ -3,6 +3,7 @@
 Times are in mean services.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -18,9 +19,10 @@ from planner.latency.tables import Curve, largest
 Array = NDArray[np.float64]
 
 _USUAL = (0.5, 0.9, 0.95, 0.99)
-_SIMULATED_ODDS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.33, 4.0, 6.0, 9.0, 15.0, 24.0, 49.0)
-_SIZES = (1, 2, 4, 8, 16, 64)  # replicas that are simulated
+_SIMULATED_ODDS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.33, 4.0, 6.0, 9.0, 15.0, 24.0)
+_SIZES = (1, 2, 4, 8, 16, 64, 256)  # replicas, or workers of one, that are simulated
 _FEW = 16  # shared queues up to this have a table each
+_STRETCHED = (0.5, 1.4)  # arrival_scv where the reduction with stretched waits is within 15 % at p95 and p99
 _NO_WAIT = 1.003  # a response within this of the service alone is not simulated again in a larger pool
 
 
@@ -33,7 +35,7 @@ def method_and_error(pool: Pool) -> tuple[str, float]:
         return f"M/M/{servers} exactly (Erlang 1917)", 0.0
     if kind == "simulation":
         rows = _simulated(_parts(pool)[0][0], _USUAL)
-        return f"simulated, {rows.requests:,} requests a point", rows.error_share
+        return f"simulated, up to {rows.requests:,} requests a point", rows.error_share
     error = 0.001 if servers == 1 else next(e for scv, e in REDUCTION_ERROR if one.law.scv <= scv)
     if one.gaps == POISSON:
         return f"M/G/{servers} by the Tijms reduction (1981)", error
@@ -51,11 +53,12 @@ def response_quantile(pool: Pool, quantile: float, utilization: Array) -> Array:
     return np.asarray(sum(parts[1:], start=parts[0]))
 
 
-def _at(one: Pool, quantile: float, utilization: Array) -> Array:
+def _at(part: Pool, quantile: float, utilization: Array) -> Array:
+    one = alone(part)
     if _kind(one) == "mmc":
         servers = one.workers * one.replicas
         return mmc_response_quantile_s(utilization * servers, 1.0, servers, quantile)
-    return _curve(one, quantile).at(utilization)
+    return _curve(part, quantile).at(utilization)
 
 
 @lru_cache(maxsize=65536)
@@ -63,7 +66,7 @@ def largest_utilization(pool: Pool, quantile: float, limit: float, slowdown: flo
     """Largest ρ at which the response quantile, with services slowed by 1 + slowdown·ρ, is within ``limit``; 0 if none."""
     if pool.law.quantile(quantile) > limit:
         return 0.0
-    one = _parts(pool)[0][0]
+    one = alone(_parts(pool)[0][0])
     servers = one.workers * one.replicas
 
     def meets(rho: Array) -> NDArray[np.bool_]:
@@ -80,42 +83,50 @@ def _kind(one: Pool) -> str:
         return "simulation"
     if one.gaps == POISSON and one.law.kind == "exponential":
         return "mmc"
-    rough = REDUCTION_ERROR[-1][0]
-    alone_in_line = one.workers * one.replicas == 1 and one.gaps == POISSON
-    return "reduction" if alone_in_line or (one.law.scv <= rough and one.gaps.scv <= rough) else "simulation"
+    if one.gaps == POISSON and one.workers * one.replicas == 1:
+        return "reduction"
+    close = one.gaps == POISSON or _STRETCHED[0] <= one.gaps.scv <= _STRETCHED[1]
+    return "reduction" if close and one.law.scv <= REDUCTION_ERROR[-1][0] else "simulation"
+
+
+def _helped(pool: Pool) -> bool:
+    """Whether a replica waits less for having others beside it that do not share its queue."""
+    return pool.replicas > 1 and pool.balancer != "central" and (pool.balancer != "random" or pool.gaps != POISSON)
 
 
 @lru_cache(maxsize=65536)
 def _parts(pool: Pool) -> tuple[tuple[Pool, float], ...]:
-    """The pools with a table next in size to this one, the smaller first, and their weights on the chord in 1/size.
+    """Pools that have a table or a formula, next in size to this one, and their weights on the chord in 1/size.
 
-    The size is the number of replicas where a larger pool helps, and that of workers in a shared queue of more than 16.
+    The size is the number of replicas that help each other, then that of workers where one queue is simulated or long.
     """
-    if pool.replicas > 1 and pool.balancer != "central" and (pool.balancer != "random" or pool.gaps != POISSON):
-        sizes, size = _around(pool.replicas), min(pool.replicas, _SIZES[-1])
-        found = [_tabled(replace(pool, replicas=n)) for n in sizes]
-    else:
-        one = alone(pool)
-        size = one.workers * one.replicas
-        if _kind(one) == "mmc" or one.balancer != "central" or (size <= _FEW and _kind(one) == "reduction"):
-            return ((_tabled(one), 1.0),)
-        low = _round_down(size)
-        sizes = low, _next_up(low)
-        found = [replace(one, workers=n, replicas=1) for n in sizes]
-    smaller = (1 / size - 1 / sizes[1]) / (1 / sizes[0] - 1 / sizes[1]) if sizes[0] < size else 1.0
-    return tuple((p, w) for p, w in zip(found, (smaller, 1 - smaller), strict=True) if w)
+    if _helped(pool) and pool.replicas not in _SIZES[:-1]:
+        return _chord(min(pool.replicas, _SIZES[-2]), _SIZES[:-1], lambda n: replace(pool, replicas=n))
+    base = pool if _helped(pool) else alone(pool)
+    one = alone(base)
+    if one.replicas > 1 and one.balancer != "central":  # never faster with fewer workers at the same utilization
+        return ((replace(base, workers=1 << (base.workers.bit_length() - 1)), 1.0),)
+    size = one.workers * one.replicas
+    low, kind = _round_down(size), _kind(one)
+    if kind == "mmc" or (kind == "reduction" and (size <= _FEW or size == low)):
+        return ((base, 1.0),)
+
+    def of(workers: int) -> Pool:
+        return replace(base, workers=workers, replicas=base.replicas if _helped(base) else 1)
+
+    if kind == "reduction":
+        return _chord(size, (low, _next_up(low)), of)
+    return ((of(size), 1.0),) if size in _SIZES else _chord(min(size, _SIZES[-1]), _SIZES, of)
 
 
-def _around(replicas: int) -> tuple[int, int]:
-    """Sizes with a table around ``replicas``: the largest not above it, and the next."""
-    at = max(i for i, n in enumerate(_SIZES) if n <= replicas)
-    return _SIZES[at], _SIZES[min(at + 1, len(_SIZES) - 1)]
-
-
-def _tabled(pool: Pool) -> Pool:
-    """The pool alone, its workers rounded down where replicas are simulated: never faster at the same utilization."""
-    one = alone(pool)
-    return one if one.balancer == "central" else replace(one, workers=_round_down(one.workers))
+def _chord(size: int, sizes: tuple[int, ...], of: Callable[[int], Pool]) -> tuple[tuple[Pool, float], ...]:
+    """The parts of the pools of the sizes next below and above, weighted; of one size alone where it is among them."""
+    if size in sizes:
+        return _parts(of(size))
+    above = next(n for n in sizes if n > size)
+    below = sizes[sizes.index(above) - 1]
+    weight = (1 / size - 1 / above) / (1 / below - 1 / above)
+    return tuple((p, w * share) for n, share in ((below, weight), (above, 1 - weight)) for p, w in _parts(of(n)))
 
 
 def _round_down(n: int) -> int:
@@ -131,30 +142,33 @@ def _next_up(n: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _curve(one: Pool, quantile: float) -> Curve:
+def _curve(part: Pool, quantile: float) -> Curve:
     known = _USUAL if quantile in _USUAL else (quantile,)
-    at = known.index(quantile)
+    at, one = known.index(quantile), alone(part)
     if _kind(one) == "simulation":
-        return Curve.through(_SIMULATED_ODDS, _simulated(one, known).values[at])
-    return Curve.through(mgc.ODDS, mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)[at])
+        return Curve.through(_SIMULATED_ODDS, _simulated(part, known).values[at])
+    values = mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)[at]
+    return Curve.through(mgc.ODDS, np.minimum(values, response_quantile(_smaller(part), quantile, mgc.ODDS / (1 + mgc.ODDS)))
+                         if _helped(part) else values)
 
 
 @lru_cache(maxsize=4096)
-def _simulated(one: Pool, quantiles: tuple[float, ...]) -> Rows:
+def _simulated(part: Pool, quantiles: tuple[float, ...]) -> Rows:
     """Simulate one of the sizes. A balancer over more replicas does no worse, so the next smaller size bounds it from above.
 
     Where that bound is the service alone, nobody waits and nothing is simulated.
     """
-    if one.balancer == "central" or one.replicas == 1:
-        return response_rows(one, _SIMULATED_ODDS, quantiles)
+    if not _helped(part):
+        return response_rows(part, _SIMULATED_ODDS, quantiles)
     rho = np.array([x / (1 + x) for x in _SIMULATED_ODDS])
-    smaller = _tabled(replace(one, replicas=_SIZES[_SIZES.index(one.replicas) - 1]))
-    if smaller.replicas == 1 and one.gaps.scv < 1:  # the formula of one replica is not an upper bound for such gaps
-        return response_rows(one, _SIMULATED_ODDS, quantiles)
-    bound = np.array([_at(smaller, q, rho) for q in quantiles])
+    bound = np.array([response_quantile(_smaller(part), q, rho) for q in quantiles])
     idle: NDArray[np.bool_] = np.all(bound <= _NO_WAIT * bound[:, :1], axis=0)
-    rows = response_rows(one, tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0), quantiles)
+    rows = response_rows(alone(part), tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0), quantiles)
     values = bound.copy()
     values[:, ~idle] = np.minimum(bound[:, ~idle], np.array(rows.values)[:, 1:])
     values = np.maximum.accumulate(values, axis=1)
-    return replace(rows, values=tuple(tuple(float(v) for v in row) for row in values))
+    return Rows(tuple(tuple(float(v) for v in row) for row in values), max(rows.error_share, _NO_WAIT - 1), rows.requests)
+
+
+def _smaller(part: Pool) -> Pool:
+    return replace(part, replicas=max(n for n in _SIZES if n < part.replicas))
