@@ -65,6 +65,8 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
     limits, rules = scenario.limits, market.rules[service]
     asked, regions = limits.max_instance_types, limits.max_regions
     valuer = Valuer(market, service, planned, weight_h)
+    if any(q[0] in market.by_hour for q in rules.quota):
+        return Fleet(market.candidates[service], None, asked, "a quota that its services share fits only if it is dealt hour by hour")
     if asked is None:
         return Fleet(_one_region(market, service, valuer) if regions == 1 else market.candidates[service], None, None)
     shelf = shelf_of(market, service, listed=True)

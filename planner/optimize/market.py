@@ -60,7 +60,8 @@ class Market:
     """Candidates by service, the commitments that apply to them, the rules of each service, and all excuses.
 
     ``offered`` are all commitments with all they cover, ``origin`` the place of each of ``terms`` among them; ``quotas`` {machine
-    type: instances, all services together}. ``table`` holds every machine of every service, usable where its ``excuse`` is empty.
+    type: instances, all services together}, those ``by_hour`` are dealt to the services anew each hour. ``table`` holds every
+    machine of every service, usable where its ``excuse`` is empty.
     """
 
     candidates: dict[str, tuple[Candidate, ...]]
@@ -71,6 +72,7 @@ class Market:
     offered: tuple[Term, ...]
     origin: tuple[int, ...]
     quotas: dict[str, int]
+    by_hour: tuple[str, ...] = ()
 
     def usable(self, service: str) -> pd.DataFrame:
         """Rows of every machine that may serve a service, on the short list or not."""

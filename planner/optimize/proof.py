@@ -173,7 +173,7 @@ def _whole(case: _Case, regime: Regime, linear: Floats) -> tuple[float, float]:
 
 def sentences(certificate: Certificate, schedule: pd.DataFrame, fleets: Mapping[str, Fleet]) -> list[str]:
     """What the bound says, and what it costs to keep few machine types."""
-    told = [f"{service} keeps {f.types} machine types, not {f.asked}: {f.why}." for service, f in fleets.items() if f.why]
+    told = [f"{service} keeps {f.types or 'all listed'} machine types, not {f.asked}: {f.why}." for service, f in fleets.items() if f.why]
     told.append("No plan of whole machines within these limits, with these commitments, costs less than "
                 f"{certificate.lower_bound_usd:,.0f} USD: this one is within {certificate.gap_share:.1%} of it.")
     if all(f.asked is None for f in fleets.values()) or not certificate.upper_bound_usd > 0:

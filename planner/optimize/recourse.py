@@ -97,7 +97,7 @@ class Menu:
         cost = self.price(covers)
         order = np.lexsort((cost, -self.reach))
         best = np.minimum.accumulate(cost[order])
-        keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])
+        keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])[: len(best)]
         rows = order[keep][::-1]
         return Steps(self.reach[rows], cost[rows], rows)
 
@@ -247,6 +247,8 @@ def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int],
     steady, spot = ([j for j, o in enumerate(offers) if o.spot is kind] for kind in (False, True))
     if len(offers) <= 8:
         blocks += [_beside(offers, (i, j), q, most, rules) for i in steady for j in steady for q in spot if i != j]
+    if rules.quota:
+        blocks.append(_by_quota(offers, most, rules))
     if rules.type_share is not None:
         blocks += _by_share(offers, rules, need, most)
     return blocks
@@ -300,6 +302,20 @@ def _beside(offers: Sequence[Offer], pair: tuple[int, int], q: int, most: list[i
     steady = a * offers[pair[0]].capacity + b * offers[pair[1]].capacity
     full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * steady / offers[q].capacity).astype(np.int64)
     return _block(len(offers), {pair[0]: a, pair[1]: b, q: np.clip(full + d, 0, most[q])})
+
+
+def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
+    """All there is of the cheapest offers with a quota, then any number of the next offer."""
+    limited = {kind for _, kinds, _ in rules.quota for kind in kinds}
+    order = sorted((j for j, o in enumerate(offers) if o.kind in limited), key=lambda j: offers[j].usd_per_h / offers[j].capacity)
+    full, blocks = np.zeros(len(offers), dtype=np.int64), []
+    for j in order:
+        for k in {j} | {k for k, o in enumerate(offers) if o.kind not in limited}:
+            block = np.tile(full, (len(_levels(most[k])), 1))
+            block[:, k] = _levels(most[k])
+            blocks.append(block)
+        full[j] = most[j]
+    return np.concatenate(blocks)
 
 
 def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int]) -> list[Ints]:

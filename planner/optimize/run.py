@@ -21,8 +21,8 @@ from planner.optimize.market import Market, read_market
 from planner.optimize.paths import COMPUTE, Sample, bills, by_month, sample
 from planner.optimize.problem import Floats
 from planner.optimize.proof import prove, sentences
-from planner.optimize.quotas import deal_quotas
-from planner.optimize.recourse import Ints, Steps
+from planner.optimize.quotas import deal_hours, deal_quotas
+from planner.optimize.recourse import Ints
 from planner.optimize.sustained import Use, saving_usd
 from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
@@ -98,14 +98,12 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     """
     market = read_market(scenario, load, capacity, catalog)
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
-    wide = deal_quotas(scenario, market, planned, load)
+    wide = deal_quotas(market, planned, load)
     market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     signed = sign(scenario, sampled.load, market, tops, sampled.weight)
-    regimes, chosen = regimes_of(market, load), {}
-    for s in planned:
-        tables = [(r, signed.menus[s].steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s))) for r in regimes]
-        chosen[s] = _choose(load, market, signed, s, tables, planned[s])
+    regimes = regimes_of(market, load)
+    chosen = _choose(load, market, signed, regimes, planned)
     return Decision(market, signed, regimes, planned, chosen, wide, fleets)
 
 
@@ -120,13 +118,22 @@ def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     return Billed(schedule, coverage, commitments, cost, prices)
 
 
-def _choose(load: Load, market: Market, signed: Signed, service: str, tables: list[tuple[Regime, Steps]], planned: Floats) -> Ints:
-    mix = np.zeros(len(planned), dtype=np.intp)
-    for regime, steps in tables:
-        if not len(steps.reach) or steps.short(planned).any():
-            raise explain.too_small(market, service, signed.menus[service], planned, load)
-        mix[regime.hours] = steps.mix[steps.at(planned[regime.hours])]
-    return signed.menus[service].counts[mix]
+def _choose(load: Load, market: Market, signed: Signed, regimes: list[Regime], planned: Mapping[str, Floats]) -> dict[str, Ints]:
+    """The cheapest units of each offer in each hour, by service."""
+    rows = {s: np.zeros(load.hours, dtype=np.intp) for s in planned}
+    for regime in regimes:
+        hours, here, costs = regime.hours, {}, {}
+        for s, mixes in signed.menus.items():
+            covers = covers_of(market, {**signed.held, **regime.held}, signed.shares, s)
+            steps, costs[s] = mixes.steps(covers), mixes.price(covers)
+            if not len(steps.reach) or steps.short(planned[s]).any():
+                raise explain.too_small(market, s, mixes, planned[s], load)
+            here[s] = steps.mix[steps.at(planned[s][hours])]
+        if market.by_hour:
+            here = deal_hours(market, signed.menus, costs, {s: p[hours] for s, p in planned.items()}, here)
+        for s, found in here.items():
+            rows[s][hours] = found
+    return {s: signed.menus[s].counts[r] for s, r in rows.items()}
 
 
 def _as_billed(market: Market, signed: Signed, cost: pd.DataFrame) -> tuple[Market, Signed]:
