@@ -126,14 +126,6 @@ def test_commitments_that_cannot_be_counted_are_said(small):
         run(small.replace(existing=[{**HELD, "commitment": "aws/nothing", "end": "2027-06-01"}]), paths=10)
 
 
-def test_what_the_plan_does_not_decide_on_is_told(small, study):
-    asked = small.replace(**{"services.web.objective.availability_share": 0.999, "services.web.autoscaling.scale_down_delay_s": 600})
-    notes = run(asked, paths=10).plan.notes
-    assert any(n.startswith("web: availability_share is not checked") for n in notes)
-    assert any(n.startswith("web: scale_down_delay_s") for n in notes)
-    assert not any("availability_share" in n or "scale_down_delay_s" in n for n in study.plan.notes)
-
-
 @pytest.mark.parametrize(
     ("path", "ends"),
     [

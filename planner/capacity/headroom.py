@@ -69,8 +69,8 @@ def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerate
     if service.retry_share:
         factors.append(Factor("retries", 1 - service.retry_share, "measured"))
     factors.append(Factor("burst", 1 / max(load.burst_factor, 1.0), load.burst_basis))
-    # what one hour's ramp adds during the delay; replicas for an hour are ordered at its start at the latest
-    factors.append(Factor("scale_up_lag", float(ramp ** -min(delay_s / 3600, 1.0)), basis))
+    # what one hour's ramp adds during the part of the delay below an hour; whole hours are ordered ahead (planner.optimize.delays)
+    factors.append(Factor("scale_up_lag", float(ramp ** -(delay_s % 3600 / 3600)), basis))
     return factors
 
 

@@ -93,16 +93,17 @@ def stratified(load: Load, count: int) -> tuple[NDArray[np.intp], Floats]:
     return np.array(rows, dtype=np.intp)[ascending], np.array(weight)[ascending]
 
 
-def bills(months: Months, load: Load, valued: Load, capacity: Capacity, market: Market, signed: Signed, regimes: list[Regime],
-          cost: pd.DataFrame) -> Floats:
+def bills(months: Months, load: Load, valued: Load, machines: Load, capacity: Capacity, market: Market, signed: Signed,
+          regimes: list[Regime], cost: pd.DataFrame) -> Floats:
     """The bill of each path of ``valued`` by month, shape (paths, months): machines follow the path, commitments stay as signed.
 
-    Charges for requests follow the path's volume (those in ``cost`` are for the mean of ``load``), all others are as planned.
+    ``machines``: the same paths after the autoscaler's delays. Charges for requests follow the path's volume (those in ``cost``
+    are for the mean of ``load``), all others are as planned.
     """
     fees = sum((a * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()), np.zeros(load.hours))
     total, usd_per_h = np.tile(months.total(load.weight_h * fees), (valued.paths, 1)), np.zeros(load.hours)
     for s, mixes in _reaching(market, signed, valued).items():
-        rate = valued.services[s].arrival_rate_rps
+        rate = machines.services[s].arrival_rate_rps
         found = [(r.hours, mixes.steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s))) for r in regimes]
         for k in range(valued.paths):
             for hours, table in found:

@@ -12,9 +12,11 @@ from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, SolverError
 from planner.load import Load
 from planner.optimize import answer, explain
+from planner.optimize.availability import reached
 from planner.optimize.bill import bill
 from planner.optimize.build import as_billed, fill
 from planner.optimize.commit import Regime, Signed, covers_of, regimes_of, sign
+from planner.optimize.delays import planned_load, planned_paths, told
 from planner.optimize.fleet import Fleet, choose_fleets
 from planner.optimize.grid import HELD, Months
 from planner.optimize.market import Market, read_market
@@ -77,7 +79,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     checks["bill"] = _cross_check(load, months, catalog, market, signed, chosen, cost)
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
-    paths = bills(months, load, sampled.valued, capacity, *_as_billed(market, signed, cost), decision.regimes, cost)
+    machines = planned_paths(sampled.valued, scenario)
+    paths = bills(months, load, sampled.valued, machines, capacity, *_as_billed(market, signed, cost), decision.regimes, cost)
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
     certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
@@ -96,12 +99,14 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
 
     Raises :class:`InfeasiblePlan` naming what to relax.
     """
+    reached(scenario)
     market = read_market(scenario, load, capacity, catalog)
-    planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in market.candidates}
+    planned = {s: planned_load(load.quantile(s, scenario.services[s].objective.load_quantile), scenario.services[s])
+               for s in market.candidates}
     wide = deal_quotas(market, planned, load)
     market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    signed = sign(scenario, sampled.load, market, tops, sampled.weight)
+    signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
     regimes = regimes_of(market, load)
     chosen = _choose(load, market, signed, regimes, planned)
     return Decision(market, signed, regimes, planned, chosen, wide, fleets)
@@ -223,15 +228,5 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampl
         notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {sampled.valued.paths} load paths."
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
-    return (*notes, *_not_planned_for(scenario))
-
-
-def _not_planned_for(scenario: Scenario) -> list[str]:
-    """What a scenario asks for and the plan does not decide on, so that a target is never accepted in silence."""
-    told = []
-    for name, service in scenario.services.items():
-        if service.objective.availability_share is not None:
-            told.append(f"{name}: availability_share is not checked; zones and zones_lost decide what the plan survives.")
-        if "scale_down_delay_s" in service.autoscaling.model_fields_set:
-            told.append(f"{name}: scale_down_delay_s does not change an hourly plan.")
-    return told
+    delays = (told(name, service) for name, service in scenario.services.items())
+    return (*notes, *reached(scenario), *filter(None, delays))
