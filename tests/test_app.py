@@ -136,6 +136,10 @@ def test_trade_offs_are_plans_of_their_own(small):
     assert table["value"].tolist() == [0, 12, 36]
     assert table.loc[table["value"] == 12, "note"].item() == "as chosen"
     assert table.loc[table["value"] == 12, "monthly_usd"].item() == cost(at).replace("\\", "")
+    bounds = at.dataframe[1].value
+    assert bounds["value"].tolist() == [0, 12, 36]
+    dollars = [float(text.lstrip("$").replace(",", "")) for text in (*bounds["bound_usd"], *table["monthly_usd"])]
+    assert all(low <= whole for low, whole in zip(dollars[:3], dollars[3:], strict=True))
 
 
 def test_two_plans_stand_side_by_side(small):

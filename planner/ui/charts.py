@@ -316,20 +316,30 @@ def bridge(steps: pd.DataFrame, title: str = "What makes the difference") -> alt
     return alt.layer(bars, words).properties(title=_title(title, "USD over the whole plan"), height=340)
 
 
-def frontier(points: pd.DataFrame, name: str, title: str = "What it would cost to choose otherwise") -> alt.LayerChart:
-    """Monthly cost [USD] over the values of one choice: ``value monthly_usd within_share chosen``; values without a plan are left out."""
-    base = alt.Chart(points).encode(x=alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=True)))
+def frontier(
+    points: pd.DataFrame, name: str, bounds: pd.DataFrame | None = None, title: str = "What it would cost to choose otherwise"
+) -> alt.LayerChart:
+    """Monthly cost [USD] over the values of one choice: whole plans (``value monthly_usd within_share chosen``) and, as a line, the
+    proven lower bound (``value lower_bound_usd``); values without a plan are left out.
+    """
+    x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=True))
+    axis, scale = alt.Axis(format="$~s"), alt.Scale(zero=False, nice=True)
     tips = [
         alt.Tooltip("value:Q", title=name, format="~g"),
         alt.Tooltip("monthly_usd:Q", title="USD a month", format=_MONEY),
         alt.Tooltip("within_share:Q", title="In time", format=".2%"),
     ]
-    y = alt.Y("monthly_usd:Q", title="USD a month", axis=alt.Axis(format="$~s"), scale=alt.Scale(zero=False, nice=True))
-    line = base.mark_line(color=BLUE).encode(y=y)
-    dots = base.mark_point(filled=True, size=90, opacity=1).encode(
-        y=y, color=alt.condition("datum.chosen", alt.value(ORANGE), alt.value(BLUE)), tooltip=tips
-    )
-    return alt.layer(line, dots).properties(title=_title(title, "USD a month"), height=300)
+    layers: list[alt.Chart] = []
+    if bounds is not None and len(bounds):
+        low = alt.Y("lower_bound_usd:Q", title="USD a month", axis=axis, scale=scale)
+        proven = [tips[0], alt.Tooltip("lower_bound_usd:Q", title="No plan costs less, USD a month", format=_MONEY)]
+        base = alt.Chart(bounds).encode(x=x, y=low, tooltip=proven)
+        layers += [base.mark_line(color=GREEN, strokeDash=[5, 3]), base.mark_point(filled=True, size=30, opacity=1, color=GREEN)]
+    if len(points):
+        base = alt.Chart(points).encode(x=x, y=alt.Y("monthly_usd:Q", title="USD a month", axis=axis, scale=scale))
+        color = alt.condition("datum.chosen", alt.value(ORANGE), alt.value(BLUE))
+        layers += [base.mark_line(color=BLUE), base.mark_point(filled=True, size=90, opacity=1).encode(color=color, tooltip=tips)]
+    return alt.layer(*layers).properties(title=_title(title, "USD a month"), height=300)
 
 
 def _title(text: str, unit: str) -> alt.TitleParams:

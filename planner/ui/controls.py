@@ -44,6 +44,7 @@ def steps(written: Scenario, path: str) -> list[Any]:
         return sorted({v for v in LADDER if own / 2.1 <= v <= own * 3.1} | {own})
     ladders: dict[str, tuple[Any, ...]] = {
         "limits.max_spot_share": (0.0, 0.2, 0.4, 0.6, 0.8), "limits.max_term_months": TERMS, "limits.zones": (2, 3, 4),
+        "limits.zones_lost": tuple(range(written.limits.zones)),
     }  # fmt: skip
     return sorted({*ladders.get(path, (0.0, 0.25, 0.5, 1.0)), own})
 

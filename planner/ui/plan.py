@@ -62,6 +62,7 @@ CELLS = {
     "more_usd": st.column_config.TextColumn("More a month"),
     "difference_share": st.column_config.TextColumn("More"),
     "error": st.column_config.TextColumn("Why not", width="large"),
+    "bound_usd": st.column_config.TextColumn("No plan costs less, a month"),
     "note": st.column_config.TextColumn("Note", width="large"),
     "reason": st.column_config.TextColumn("Why not", width="medium"),
     "types": st.column_config.NumberColumn("Machine types", format="%,d"),
@@ -305,18 +306,32 @@ def _trade_offs(study: Study) -> None:
     name = st.selectbox("What if another value were chosen for", list(choices), key="choice", bind="query-params")
     path = choices[str(name)]
     own, values = controls.current(study.scenario, path), controls.steps(study.scenario, path)
-    st.caption(plain(f"Each of the {len(values)} points is a plan of its own, found and replayed like the one above."))
+    st.caption(
+        plain(f"Green: no plan costs less (parts of machines allowed). Blue: {len(values)} plans of whole machines, each replayed.")
+    )
     if not st.toggle("Work them out", key="frontier", bind="query-params"):
         return
+    place, months = st.empty(), study.plan.months
+    with st.spinner("Finding what no plan can undercut …"):
+        bounds = session.bounds(study.scenario, path).dropna(subset="lower_bound_usd")
+    bounds = bounds.assign(lower_bound_usd=bounds["lower_bound_usd"] / months)
+    if len(bounds):
+        place.altair_chart(charts.frontier(pd.DataFrame(), str(name), bounds), alt=f"Least monthly cost over {name}")
     points = pd.DataFrame([_point(study.scenario, path, value, own) for value in values])
-    if points["monthly_usd"].notna().any():
-        st.altair_chart(charts.frontier(points.dropna(subset="monthly_usd"), str(name)), alt=f"Monthly cost over {name}")
+    drawn = points.dropna(subset="monthly_usd")
+    if len(drawn) or len(bounds):
+        place.altair_chart(charts.frontier(drawn, str(name), bounds), alt=f"Monthly cost over {name}")
     shown = points.drop(columns="chosen").assign(monthly_usd=points["monthly_usd"].map(views.money))
     _table(shown, ["value", "monthly_usd", "within_share", "note"])
+    if len(bounds):
+        with st.expander("Every bound"):
+            _table(bounds.assign(bound_usd=bounds["lower_bound_usd"].map(views.money)), ["value", "bound_usd"])
 
 
 def _choices(scenario: Scenario) -> dict[str, str]:
     found = {"Most on spot": "limits.max_spot_share", "Longest commitment, months": "limits.max_term_months"}
+    if scenario.limits.zones > 1:
+        found["Zones that may fail"] = "limits.zones_lost"
     for name, service in scenario.services.items():
         found |= {f"{name}: {views.words(b[0])}, seconds": f"services.{name}.objective.{b[0]}" for b in service.objective.bounds()}
         found |= {f"{name}: share of load futures to serve": f"services.{name}.objective.load_quantile"}

@@ -13,14 +13,15 @@ import pandas as pd
 import streamlit as st
 import yaml
 
-from planner import load
+from planner import columns, load
 from planner.catalog import Catalog
 from planner.data import data_path
 from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
 from planner.latency.llm_models import architectures
 from planner.load import Traffic
+from planner.optimize import tradeoff
 from planner.scenario import Scenario
-from planner.study import Study, run, with_alternatives
+from planner.study import Study, run, span, with_alternatives
 
 PATHS = 100
 FIRST = "web"
@@ -62,6 +63,7 @@ class _Slot:
     lock: Lock = field(default_factory=Lock)
     study: Study | None = None
     near: pd.DataFrame | None = None
+    bounds: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
@@ -97,6 +99,17 @@ def alternatives(scenario: Scenario, paths: int = PATHS) -> pd.DataFrame:
             with st.spinner("Looking for plans nearly as good …"):
                 slot.near = with_alternatives(found).plan.alternatives
         return slot.near
+
+
+def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
+    """Proven lower bounds over a field of the scenario (``frontier``), worked out once; empty where the field changes the load."""
+    found = study(scenario, paths)
+    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
+    with slot.lock, suppress(PlannerError):
+        if path not in slot.bounds:
+            values = span(scenario, path)
+            slot.bounds[path] = tradeoff(scenario, found.load, found.capacity, found.catalog, path, values, whole=0)
+    return slot.bounds.get(path, columns.empty("frontier"))
 
 
 def backtest(traffic: Traffic, time_zone: str) -> pd.DataFrame:
