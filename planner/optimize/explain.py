@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.build import offers_of, problem_of, zone_factor
 from planner.optimize.conflict import diagnose
+from planner.optimize.frontier import frontier
 from planner.optimize.market import Market
 from planner.optimize.model import build
 from planner.optimize.problem import Floats, Problem, States
@@ -21,9 +23,9 @@ from planner.scenario import Scenario
 # what one more unit of each constraint's right-hand side means, for a reader who has not seen the formulation
 SENTENCES = {
     "serve": "one more request/s of {subject} in every hour changes the cost by {usd} USD over the horizon",
-    "pool": "one more unit of the commitment pool {subject} changes the cost by {usd} USD over the horizon",
+    "pool": "one more unit of the commitment pool {subject}, its fee aside, changes the cost by {usd} USD over the horizon",
     "credit_used": "one more running unit that earns the credit of {subject} changes the cost by {usd} USD over the horizon",
-    "credit": "one more unit of the resource commitment {subject} changes the cost by {usd} USD over the horizon",
+    "credit": "one more unit of the resource commitment {subject}, its fee aside, changes the cost by {usd} USD over the horizon",
     "spot_share": "one percentage point more spot for {subject} changes the cost by {usd} USD over the horizon",
     "spot_max": "one more spot machine of {subject} on the market changes the cost by {usd} USD over the horizon",
     "type_share": "one percentage point more on a single type for {subject} changes the cost by {usd} USD over the horizon",
@@ -41,35 +43,79 @@ SENTENCES = {
     "whole": "machines come whole for {subject}; one more part of a machine changes the cost by {usd} USD over the horizon",
 }
 
+# where zones are alike, the loss of some is capacity on top of the load and no row of its own
+NO_ZONE_LOST = "leaving out what {subject} keeps ready for the loss of zones changes the cost by {usd} USD over the horizon"
+
 
 def bindings(problem: Problem, states: States, load: Load) -> tuple[Solution, pd.DataFrame]:
-    """Solve the planned hours (like ones grouped) and say what each binding constraint is worth."""
+    """Solve the planned hours (like ones grouped) and say what each binding constraint is worth.
+
+    A dual only bounds the value of a whole unit, and where the optimum is degenerate not even its first part. So every constraint
+    that binds, and the load of each service, is moved by one natural unit and the problem solved again on a live handle:
+    the figure told is the difference of the two optima, with the commitments as they are.
+    """
     model = build(problem, states)
     found = solve(model.lp)
     if not found.optimal:
         return found, columns.empty("plan.bindings")
-    sums: dict[tuple[str, str], float] = {}
     hardest: dict[tuple[str, str], tuple[float, int]] = {}
-    shares = {w.name: (j, w.spot_share or 0.0, w.type_share or 0.0) for j, w in enumerate(problem.workloads)}
     for (constraint, subject, k), dual in zip(model.rows, found.duals, strict=True):
-        unit = 1.0
-        if constraint in ("spot_share", "type_share"):
-            unit = 0.01 * float(states.load[k, shares[_workload(problem, subject)][0]])
-        key = constraint, subject
-        sums[key] = sums.get(key, 0.0) + float(dual) * unit
+        key = (constraint, _workload(problem, subject) if constraint == "type_share" else subject)
         strength = abs(float(dual)) / float(states.weight_h[k]) if k >= 0 else 0.0
-        hardest[key] = max(hardest.get(key, (-1.0, -1)), (strength, k))
-    whole = max(1e-6, abs(found.objective) * 1e-9)
-    rows = [(c, s, value, hardest[c, s][1]) for (c, s), value in sums.items() if abs(value) > whole]
+        if dual or constraint == "serve":
+            hardest[key] = max(hardest.get(key, (-1.0, -1)), (strength, k))
+    for w in problem.workloads:
+        if w.headroom_share > 0:
+            hardest.setdefault(("zones", w.name), hardest["serve", w.name])
+    moved = {key: other for key in hardest if (other := _one_more(problem, *key)) is not None}
+    base, *solved = frontier([problem, *moved.values()])
+    first = {int(k): h for h, k in reversed(list(enumerate(states.member[0])))}
+    rows = []
+    for (constraint, subject), after in zip(moved, solved, strict=True):
+        hour = load.ts[first.get(hardest[constraint, subject][1], 0)]
+        change = after.objective - base.objective if after.optimal else np.nan
+        if not abs(change) <= max(1e-6, abs(base.objective) * 1e-9):
+            text = _told(problem, constraint) if after.optimal else _IMPOSSIBLE[constraint]
+            rows.append((hour, constraint, subject, -change, text.format(subject=subject, usd=f"{change:,.2f}")))
     if not rows:
         return found, columns.empty("plan.bindings")
-    first = {int(k): h for h, k in reversed(list(enumerate(states.member[0])))}
-    frame = pd.DataFrame({
-        "ts": load.ts[[first.get(k, 0) for *_, k in rows]], "constraint": [r[0] for r in rows], "subject": [r[1] for r in rows],
-        "shadow_price_usd": [-r[2] for r in rows],
-        "sentence": [SENTENCES[c].format(subject=s, usd=f"{v:,.2f}") for c, s, v, _ in rows]})
-    order = frame["shadow_price_usd"].abs().sort_values(ascending=False).index
-    return found, columns.check("plan.bindings", frame.loc[order].reset_index(drop=True))
+    frame = pd.DataFrame(rows, columns=["ts", "constraint", "subject", "shadow_price_usd", "sentence"])
+    order = frame["shadow_price_usd"].abs().sort_values(ascending=False, kind="stable", na_position="first").index
+    return found, columns.check("plan.bindings", frame.loc[order].reset_index(drop=True).astype({"sentence": "str"}))
+
+
+_IMPOSSIBLE = dict.fromkeys(SENTENCES, "one more unit of {subject} has no plan within the limits") | {
+    "serve": "one more request/s of {subject} in every hour cannot be served within the limits",
+    "min_instances": "one more replica in the minimum of {subject} cannot be run within the limits",
+}
+
+
+def _told(problem: Problem, constraint: str) -> str:
+    return NO_ZONE_LOST if constraint == "zones" and not any(w.zones for w in problem.workloads) else SENTENCES[constraint]
+
+
+def _one_more(problem: Problem, constraint: str, subject: str) -> Problem | None:
+    """The problem with one natural unit more of a constraint's right-hand side; ``None`` for rows that only define quantities."""
+    def of_workload(**changes: Any) -> Problem:
+        return replace(problem, workloads=tuple(replace(w, **changes) if w.name == subject else w for w in problem.workloads))
+
+    w = next((w for w in problem.workloads if w.name == subject), None)
+    if w is not None and constraint == "serve":
+        return of_workload(load=w.load + 1.0)
+    if w is not None and constraint == "zones" and not w.zones:
+        return of_workload(headroom_share=0.0)
+    if w is not None and constraint in ("spot_share", "type_share"):
+        share = w.spot_share if constraint == "spot_share" else w.type_share
+        return None if share is None or share >= 1.0 else of_workload(**{constraint: min(1.0, share + 0.01)})
+    if w is not None and constraint == "min_instances":
+        return of_workload(min_replicas=w.min_replicas + 1.0)
+    if w is not None and constraint == "max_instances":
+        return None if w.max_replicas is None else of_workload(max_replicas=w.max_replicas + 1.0)
+    if constraint in ("pool", "credit"):
+        return replace(problem, pools=tuple(replace(g, existing=g.existing + 1.0) if g.name == subject else g for g in problem.pools))
+    if constraint == "limit":
+        return replace(problem, limits=tuple(replace(m, maximum=m.maximum + 1.0) if m.name == subject else m for m in problem.limits))
+    return None
 
 
 def _workload(problem: Problem, subject: str) -> str:
