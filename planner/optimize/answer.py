@@ -54,16 +54,16 @@ def schedule_frame(load: Load, market: Market, menus: Mapping[str, Menu], chosen
                                                             ignore_index=True))
 
 
-def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Signed,
+def coverage_frames(load: Load, market: Market, signed: Signed,
                     running: Mapping[tuple[str, str], Floats]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """``plan.coverage`` and ``plan.commitments``."""
     held = holdings(market, signed, load)
     covered = fill(market, held, running)
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
-    parts, used = [], dict.fromkeys(held, np.zeros(load.hours))
+    parts, used = [], {_name(market, i): np.zeros(load.hours) for i in held}
     for (index, service, kind), instances in covered.items():
         term, c, on = market.terms[index], known[service, kind], np.flatnonzero(instances > 1e-9)
-        used[index] = used[index] + instances * term.units[kind]
+        used[_name(market, index)] += instances * term.units[kind]
         if len(on):
             parts.append(pd.DataFrame({
                 "ts": load.ts[on], "provider": c.provider, "region": c.region, "instance_type": c.instance_type, "service": service,
@@ -72,35 +72,44 @@ def coverage_frames(scenario: Scenario, load: Load, market: Market, signed: Sign
     if parts:
         frame = pd.concat(parts, ignore_index=True)
         coverage = columns.check("plan.coverage", frame.sort_values(["ts", "service", "commitment"], ignore_index=True))
-    rows = [_commitment(scenario, market, i, held[i], u, load.weight_h) for i, u in used.items()]
+    whole = {name: np.zeros(load.hours) for name in used}
+    for i, amount in held.items():
+        whole[_name(market, i)] += amount
+    share = {name: np.zeros(load.hours) for name in used}
+    for name, units in used.items():
+        np.divide(units, whole[name], out=share[name], where=whole[name] > 0)
+    rows = [_commitment(market, i, held[i], share[_name(market, i)], load.weight_h) for i in held]
     if not rows:
         return coverage, columns.empty("plan.commitments")
     signed_frame = pd.DataFrame(rows)
-    for name in ("start", "end"):
-        signed_frame[name] = pd.to_datetime(signed_frame[name], utc=True).astype("datetime64[us, UTC]")
+    for column in ("start", "end"):
+        signed_frame[column] = pd.to_datetime(signed_frame[column], utc=True).astype("datetime64[us, UTC]")
     return coverage, columns.check("plan.commitments", signed_frame)
+
+
+def _name(market: Market, index: int) -> tuple[str, str]:
+    """Contracts of one name are used alike, whenever they were signed."""
+    return market.terms[index].commitment, market.terms[index].region
 
 
 def holdings(market: Market, signed: Signed, load: Load) -> dict[int, Floats]:
     """Units of each commitment in force, new and already signed, one value an hour."""
-    new = {i: np.full(load.hours, amount) for i, amount in signed.held.items()}
-    return new | {i: t.held * t.in_force(load.ts) for i, t in enumerate(market.terms) if t.held}
+    units = signed.held | {i: t.held for i, t in enumerate(market.terms) if t.held}
+    return {i: amount * market.terms[i].in_force(load.ts).astype(np.float64) for i, amount in units.items()}
 
 
-def _commitment(scenario: Scenario, market: Market, index: int, held: Floats, used: Floats, weight_h: Floats) -> dict[str, Any]:
+def _commitment(market: Market, index: int, held: Floats, use: Floats, weight_h: Floats) -> dict[str, Any]:
+    """A row of ``plan.commitments``; ``use``: share of all contracts of its name that is used, hour by hour."""
     term = market.terms[index]
-    months, amount = pd.DateOffset(months=term.term_months), term.held or float(held.max())
-    start = pd.Timestamp(scenario.start_utc) if term.end is None else term.end - months
-    end = start + months if term.end is None else term.end
-    hours, utilization = (end - start) / pd.Timedelta(hours=1), float(used @ weight_h) / max(1e-12, float(held @ weight_h))
+    amount, hours = term.held or float(held.max()), float(held @ weight_h)
     prices = {c.kind: c.on_demand for found in market.candidates.values() for c in found}
     ratio = max((prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan))), default=np.nan)
     return {
         "provider": term.provider, "region": term.region, "commitment": term.commitment, "category": term.category,
         "plan_kind": term.plan_kind, "scope": term.scope, "term_months": term.term_months, "payment": term.payment,
-        "quantity": amount / term.size, "unit": term.unit, "start": start, "end": end,
-        "upfront_usd": amount * term.usd_per_h * term.upfront_share * hours,
-        "hourly_usd": amount * term.usd_per_h * (1.0 - term.upfront_share), "commitment_utilization": min(1.0, utilization),
+        "quantity": amount / term.size, "unit": term.unit, "start": term.start, "end": term.end,
+        "upfront_usd": amount * term.upfront_usd, "hourly_usd": amount * term.usd_per_h * (1.0 - term.upfront_share),
+        "commitment_utilization": min(1.0, float((use * held) @ weight_h) / hours) if hours > 0 else 0.0,
         "break_even_utilization": term.usd_per_h / ratio}
 
 

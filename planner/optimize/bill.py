@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from planner.capacity import Capacity
 from planner.catalog import Catalog
@@ -46,8 +47,12 @@ def bill(
     sustained = paid_shares(grid, catalog)[:, grid.months.of]
     for p in range(len(grid.pools)):
         _charge_compute(ledger, grid, prices, scenario, p, sustained[p])
-    for row in commitments.to_dict("records"):
-        _charge_commitment(ledger, grid, prices, {str(k): v for k, v in row.items()})
+    rows = [{str(k): v for k, v in row.items()} for row in commitments.to_dict("records")]
+    alike: dict[tuple[str, str, str], Floats] = {}
+    for row in rows:
+        alike[_name(row)] = alike.get(_name(row), np.zeros(len(grid.ts))) + float(str(row["quantity"])) * _in_force(grid, row)
+    for row in rows:
+        _charge_commitment(ledger, grid, prices, row, alike[_name(row)])
     add_metered(ledger, scenario, load, capacity, catalog, grid)
     return ledger.cost(), ledger.prices()
 
@@ -158,8 +163,16 @@ def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenari
         ledger.price(words, price)
 
 
-def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[str, object]) -> None:
-    """Used, unused, prepayment and fee rows of one commitment.
+def _name(row: Mapping[str, object]) -> tuple[str, str, str]:
+    return str(row["provider"]), str(row["region"]), str(row["commitment"])
+
+
+def _in_force(grid: Grid, row: Mapping[str, object]) -> NDArray[np.bool_]:
+    return np.asarray((grid.ts >= pd.Timestamp(str(row["start"]))) & (grid.ts < pd.Timestamp(str(row["end"]))))
+
+
+def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[str, object], alike: Floats) -> None:
+    """Used, unused, prepayment and fee rows of one commitment; ``alike``: contracts of its name in force, whenever signed, share its use.
 
     The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers by the share of the
     commitment each takes: instances × size ratio/quantity for Usage (:func:`planner.catalog.sizes.flexible_size`), instances ×
@@ -169,16 +182,19 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
     start, end = pd.Timestamp(str(row["start"])), pd.Timestamp(str(row["end"]))
     hourly, upfront = float(str(row["hourly_usd"])), float(str(row["upfront_usd"]))
     amortized = hourly + upfront / ((end - start) / pd.Timedelta(hours=1))
-    in_force = np.asarray((grid.ts >= start) & (grid.ts < end))
+    in_force, bought = _in_force(grid, row), float(str(row["quantity"]))
+    part = np.divide(bought * in_force, alike, out=np.zeros(len(grid.ts)), where=alike > 0)
     share = np.zeros((len(grid.pools), len(grid.ts)))
     paid = amortized * grid.weight_h * in_force
     for key, covered in grid.coverage.items():
         if key[0] != provider or key[2] != name or (key[1] not in (region, "", "global") and region not in ("", "global")):
             continue
-        for p in np.flatnonzero((covered > 0).any(axis=1)):
-            share[p] += _charge_used(ledger, grid, rates, int(p), covered[p], row, paid)
+        if (covered[:, alike <= 0] > TINY).any():
+            raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(covered[:, alike <= 0].max()))
+        for p in np.flatnonzero((covered * part > 0).any(axis=1)):
+            share[p] += _charge_used(ledger, grid, rates, int(p), covered[p] * part, row, paid)
     used = share.sum(axis=0)
-    if (used > 1 + 1e-4).any() or (used[~in_force] > TINY).any():
+    if (used > 1 + 1e-4).any():
         raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(used.max()))
     _charge_unused(ledger, grid, row, paid, share, upfront if start >= grid.ts[0] else 0.0, hourly * grid.weight_h * in_force)
 

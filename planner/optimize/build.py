@@ -90,10 +90,7 @@ def _types(market: Market, *, least: bool) -> list[Type]:
 
 
 def _product(t: Term) -> Product:
-    term_h = t.term_months * 730.0  # only the upfront cash depends on it; the amortized price does not
-    upfront = t.usd_per_h * t.upfront_share * term_h
-    return Product(t.commitment + "@" + t.region, t.pool, upfront, t.usd_per_h * (1.0 - t.upfront_share), term_h,
-                   minimum=t.held, maximum=t.held or None, step=t.held or 1.0)
+    return Product(t.commitment + "@" + t.region, t.pool, t.upfront_usd, t.usd_per_h * (1.0 - t.upfront_share), t.hours)
 
 
 def _quotas(scenario: Scenario, market: Market) -> list[Limit]:

@@ -7,23 +7,26 @@ not for the cost of an average or of a high quantile of the load.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planner.load import Load
 from planner.optimize.build import billing_order, offers_of, problem_of
+from planner.optimize.ladder import only, regimes_of, with_rungs
 from planner.optimize.market import Market
 from planner.optimize.model import Hour, build
 from planner.optimize.problem import Floats, Problem
-from planner.optimize.recourse import Cover, Menu, menu
+from planner.optimize.recourse import Cover, Menu, Steps, menu
 from planner.optimize.reduce import aggregate, groups_of
 from planner.optimize.solve import Solution, solve
 from planner.scenario import Scenario
 
 GROUPS = 160
 SURPRISES = (0.7, 1.5)  # load over forecast at which the regret of the commitments is told
-MOST_TRIALS = 200  # valuations of trial purchases
+MOST_TRIALS = 300  # valuations of trial purchases
+TRIFLE = 2e-5  # of the cost: a contract must save more
+COARSE = 3.0  # each step is so many times the next finer one
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,6 @@ class Signed:
     shares: dict[tuple[str, str], float]
     bound_usd: float
     regret_usd: dict[float, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Regime:
-    """Hours of the horizon in which the same commitments already signed are in force: ``held`` {term index: units}."""
-
-    hours: NDArray[np.intp]
-    held: dict[int, float]
-
-
-def regimes_of(market: Market, load: Load) -> list[Regime]:
-    """The horizon cut where a commitment already signed ends."""
-    signed = {i: t for i, t in enumerate(market.terms) if t.held}
-    flags = np.stack([t.in_force(load.ts) for t in signed.values()], axis=1) if signed else np.zeros((load.hours, 0), dtype=bool)
-    _, first, number = np.unique(flags, axis=0, return_index=True, return_inverse=True)
-    return [Regime(np.flatnonzero(number.reshape(-1) == r), {i: t.held for j, (i, t) in enumerate(signed.items()) if flags[at, j]})
-            for r, at in enumerate(first)]
 
 
 def covers_of(market: Market, held: Mapping[int, float], shares: Mapping[tuple[str, str], float], service: str) -> list[Cover]:
@@ -82,47 +68,104 @@ def lower_bound(problem: Problem, groups: int = GROUPS) -> tuple[Solution, Mappi
     return found, sums
 
 
-def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float], weight: Floats | None = None) -> Signed:
-    """Choose the commitments. ``tops``: the largest load of each service worth a menu entry; ``weight`` of each path, default equal."""
+def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float], weight: Floats | None = None,
+         emphasis: Floats | None = None) -> tuple[Market, Signed]:
+    """Choose the commitments, at the start of the horizon and later in it; the market returned knows the later contracts that were signed.
+
+    ``tops``: the largest load of each service worth a menu entry; ``weight`` of each path, default equal; ``emphasis`` by hour:
+    how much a dollar of that hour counts, default 1.
+    """
     weight = np.full(load.paths, 1.0 / load.paths) if weight is None else weight
+    counted = load.weight_h if emphasis is None else load.weight_h * emphasis
     menus = {s: menu(offers_of(found, market.rules[s]), market.rules[s], tops[s]) for s, found in market.candidates.items()}
     loads = {s: np.minimum(load.services[s].arrival_rate_rps.astype(np.float64), menus[s].reach.max()) for s in market.candidates}
     if not market.terms:
-        return Signed({}, menus, {}, np.nan)
-    regimes, horizon_h = regimes_of(market, load), float(load.weight_h.sum())
-    existing = {i: t.held * float(load.weight_h @ t.in_force(load.ts)) / horizon_h for i, t in enumerate(market.terms) if t.held}
-    problem = problem_of(scenario, market, loads, load.weight_h, existing=existing, probability=weight)
+        return market, Signed({}, menus, {}, np.nan)
+    relaxed = _relaxed(scenario, load, market, loads, weight, counted)
+    if relaxed is None:
+        return market, Signed({}, menus, {}, np.nan)
+    amounts, shares, bound = relaxed
+    market, rungs = with_rungs(market, amounts, load, scenario.time_zone)
+    value = _Value(market, load, menus, shares, loads, weight, counted)
+
+    def affordable(trial: Mapping[int, float]) -> bool:
+        budget = scenario.limits.upfront_budget_usd
+        return budget is None or sum(a * market.terms[i].upfront_usd for i, a in trial.items()) <= budget * (1 + 1e-9)
+
+    best = _whole(market, amounts | rungs, value.expected, affordable)
+    regret = {}
+    for growth in SURPRISES if any(best.values()) else ():
+        other = _whole(market, best, partial(value.expected, growth=growth), affordable, trials=MOST_TRIALS // 3)
+        regret[growth] = value.expected(best, growth) - value.expected(other, growth)
+    market, held = only(market, _worth(best, value.expected), rungs)
+    return market, Signed(held, menus, shares, bound, regret)
+
+
+def _worth(best: Mapping[int, float], expected: Callable[[Mapping[int, float]], float]) -> dict[int, float]:
+    """Without contracts that save next to nothing: nobody signs for cents."""
+    kept, value = dict(best), expected(best)
+    for i in sorted(best, key=lambda i: best[i]):
+        without = {**kept, i: 0.0}
+        if expected(without) <= value + TRIFLE * abs(value):
+            kept = without
+    return {i: a for i, a in kept.items() if a > 0}
+
+
+def _relaxed(scenario: Scenario, load: Load, market: Market, loads: Mapping[str, Floats], weight: Floats, counted: Floats) -> tuple[
+        dict[int, float], dict[tuple[str, str], float], float] | None:
+    """Units of each term worth a closer look in the linear program, shares of the pools by service, and its bound; ``None`` if infeasible.
+
+    Besides what it buys, the cheapest term of each pool whose machines it runs on demand: worth nothing all through the
+    horizon, such a term may pay when it is signed later.
+    """
+    horizon_h = float(counted.sum())
+    existing = {i: t.held * float(counted @ t.in_force(load.ts)) / horizon_h for i, t in enumerate(market.terms) if t.held}
+    problem = problem_of(scenario, market, loads, counted, existing=existing, probability=weight)
     states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
     model = build(problem, states)
     found = solve(model.lp)
     if not found.optimal:
-        return Signed({}, menus, {}, np.nan)
+        return None
     index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms) if not t.held}
-    amounts = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
+    bought = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
     shares = _shares(market, model.hours, states.weight_h, found)
-    held = {i: a for i, a in amounts.items() if a > 1e-9}
-    ordered = {s: [_sorted(loads[s][:, r.hours], load.weight_h[r.hours], weight) for r in regimes] for s in loads}
-
-    def expected(trial: Mapping[int, float], growth: float = 1.0) -> float:
-        fees = sum(a * market.terms[i].usd_per_h for i, a in trial.items()) * horizon_h
-        return fees + sum(_expected(menus[s], covers_of(market, {**trial, **r.held}, shares, s), growth * rate, hours)
-                          for s in menus for r, (rate, hours) in zip(regimes, ordered[s], strict=True))
-
-    def affordable(trial: Mapping[int, float]) -> bool:
-        budget = scenario.limits.upfront_budget_usd
-        return budget is None or sum(a * _cash(market, i) for i, a in trial.items()) <= budget * (1 + 1e-9)
-
-    best = _whole(market, held, expected, affordable)
-    regret = {}
-    for growth in SURPRISES if best else ():
-        other = _whole(market, best, lambda trial, growth=growth: expected(trial, growth), affordable, trials=40)  # type: ignore[misc]
-        regret[growth] = expected(best, growth) - expected(other, growth)
-    return Signed(best, menus, shares, found.bound, regret)
+    amounts = {i: a for i, a in bought.items() if a > 1e-9}
+    known = {market.terms[i].pool for i in amounts}
+    for i in sorted(index.values(), key=lambda i: (market.terms[i].usd_per_h, market.terms[i].commitment)):
+        pool = market.terms[i].pool
+        if pool not in known and any(p == pool for _, p in shares):
+            amounts[i] = 0.0
+            known.add(pool)
+    return amounts, shares, found.bound
 
 
-def _cash(market: Market, index: int) -> float:
-    term = market.terms[index]
-    return term.usd_per_h * term.upfront_share * term.term_months * 730.0
+class _Value:
+    """The exact expected cost of trial purchases; what two trials have in common is counted once."""
+
+    def __init__(self, market: Market, load: Load, menus: Mapping[str, Menu], shares: Mapping[tuple[str, str], float],
+                 loads: Mapping[str, Floats], weight: Floats, counted: Floats) -> None:
+        self.market, self.menus, self.shares = market, menus, shares
+        self.regimes = regimes_of(market, load)
+        self.ordered = {s: [_sorted(loads[s][:, r.hours], counted[r.hours], weight) for r in self.regimes] for s in loads}
+        self.fee_h = [float(counted @ t.in_force(load.ts)) for t in market.terms]
+        self._steps: dict[tuple[str, tuple[tuple[int, float], ...]], Steps] = {}
+        self._cost: dict[tuple[str, int, float, tuple[tuple[int, float], ...]], float] = {}
+
+    def expected(self, trial: Mapping[int, float], growth: float = 1.0) -> float:
+        """Cost [USD] over the paths, machines and fees, with every load times ``growth``."""
+        fees = sum(a * self.market.terms[i].usd_per_h * self.fee_h[i] for i, a in trial.items())
+        return float(fees + sum(self._hours(s, r, growth, trial) for s in self.menus for r in range(len(self.regimes))))
+
+    def _hours(self, service: str, r: int, growth: float, trial: Mapping[int, float]) -> float:
+        held = self.regimes[r].of(trial)
+        key = tuple(sorted((i, a) for i, a in held.items() if a > 0 and (service, self.market.terms[i].pool) in self.shares))
+        if (service, r, growth, key) not in self._cost:
+            steps = self._steps.get((service, key))
+            if steps is None:
+                steps = self._steps[service, key] = self.menus[service].steps(covers_of(self.market, dict(key), self.shares, service))
+            rate, hours = self.ordered[service][r]
+            self._cost[service, r, growth, key] = _expected(steps, growth * rate, hours)
+        return self._cost[service, r, growth, key]
 
 
 def _sorted(load: Floats, weight_h: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -133,48 +176,76 @@ def _sorted(load: Floats, weight_h: Floats, weight: Floats) -> tuple[Floats, Flo
     return flat[order], np.concatenate([[0.0], np.cumsum(hours)])
 
 
-def _expected(mixes: Menu, covers: list[Cover], load: Floats, hours: Floats) -> float:
-    steps = mixes.steps(covers)
+def _expected(steps: Steps, load: Floats, hours: Floats) -> float:
     below = hours[np.searchsorted(load, steps.reach * (1 + 1e-12), side="right")]
     below[-1] = hours[-1]  # beyond the last mix the fleet stays at its largest
     return float(steps.cost @ np.diff(np.concatenate([[0.0], below])))
 
 
 def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solution) -> dict[tuple[str, str], float]:
-    """Part of each pool's use that falls to each service in the linear program."""
+    """Part of each pool's use that falls to each service in the linear program; of what it could cover where it covers nothing."""
     use: dict[tuple[str, str], float] = {}
+    could: dict[tuple[str, str], float] = {}
     units = {t.pool: t.units for t in market.terms}
+    pools: dict[str, list[str]] = {}
+    for pool, kinds in units.items():
+        for kind in kinds:
+            pools.setdefault(kind, []).append(pool)
     for k, hour in enumerate(hours):
         for (pool, service, kind, _), v in hour.covered.items():
             amount = found.values.get(v.name, 0.0) * units[pool][kind] * weight_h[k]
             use[service, pool] = use.get((service, pool), 0.0) + float(amount)
+        for (service, kind, _), v in hour.on_demand.items():
+            instances = found.values.get(v.name, 0.0) * weight_h[k]
+            for pool in pools.get(kind, ()) if instances > 1e-9 else ():
+                could[service, pool] = could.get((service, pool), 0.0) + float(instances) * units[pool][kind]
+    covered = {pool for (_, pool), amount in use.items() if amount > 1e-9}
+    both = {key: a for key, a in use.items() if key[1] in covered} | {key: a for key, a in could.items() if key[1] not in covered}
     total: dict[str, float] = {}
-    for (_, pool), amount in use.items():
+    for (_, pool), amount in both.items():
         total[pool] = total.get(pool, 0.0) + amount
-    return {key: amount / total[key[1]] for key, amount in use.items() if total[key[1]] > 0}
+    return {key: amount / total[key[1]] for key, amount in both.items() if amount > 0}
 
 
-def _whole(market: Market, held: dict[int, float], expected: Callable[[Mapping[int, float]], float],
+def _whole(market: Market, first: Mapping[int, float], expected: Callable[[Mapping[int, float]], float],
            affordable: Callable[[Mapping[int, float]], bool], *, trials: int = MOST_TRIALS) -> dict[int, float]:
-    """Whole units by coordinate descent on the exact expected cost, from the linear optimum rounded down; dollars in ever finer steps."""
-    spend = [i for i in held if market.terms[i].category == "Spend"]
-    step = {i: max(0.001, round(a / 20.0, 3)) if i in spend else market.terms[i].size for i, a in held.items()}
-    best = {i: np.floor(a / step[i] + 1e-9) * step[i] for i, a in held.items()}
+    """Whole contracts by coordinate descent on the exact expected cost, from ``first`` rounded down, in ever finer steps.
+
+    Whole machines make the cost bumpy in single contracts, so the first steps are a third of the purchase.
+    """
+    least = {i: 0.001 if market.terms[i].category == "Spend" else market.terms[i].size for i in first}
+    scale: dict[str, float] = {}
+    for i, amount in first.items():
+        scale[market.terms[i].pool] = max(scale.get(market.terms[i].pool, 8.0 * COARSE * least[i]), amount)
+    step = {i: least[i] * max(1.0, np.floor(scale[market.terms[i].pool] / least[i] / COARSE)) for i in first}
+    best = {i: float(np.floor(a / least[i] + 1e-9) * least[i]) for i, a in first.items()}
+    while not affordable(best):  # the program weighs prepayments of parts of contracts
+        dearest = max(best, key=lambda i: best[i] * market.terms[i].upfront_usd)
+        best[dearest] = max(0.0, best[dearest] - step[dearest])
     value, tries, sweep = expected(best), 0, True
     while sweep and tries < trials:
         moved = False
-        for i in best:
-            for move in (step[i], -step[i]):
-                while tries < trials:
-                    trial = {**best, i: round(best[i] + move, 9)}
-                    if trial[i] < 0 or not affordable(trial):
-                        break
-                    tries += 1
-                    cost = expected(trial)
-                    if cost >= value - 1e-9 * abs(value):
-                        break
-                    best, value, moved = trial, cost, True
-        finer = {i: max(0.001, round(step[i] / 4.0, 3)) for i in spend if step[i] > 0.001}
+        for change in _changes(market, step):
+            while tries < trials:
+                trial = best | {i: float(round(best[i] + units, 9)) for i, units in change.items()}
+                if min(trial[i] for i in change) < 0 or not affordable(trial):
+                    break
+                tries += 1
+                cost = expected(trial)
+                if cost >= value - 1e-9 * abs(value):
+                    break
+                best, value, moved = trial, cost, True
+        finer = {i: least[i] * max(1.0, np.floor(step[i] / least[i] / COARSE)) for i in best if step[i] > least[i]}
         sweep = moved or bool(finer)
         step |= {} if moved else finer
-    return {i: a for i, a in best.items() if a > 0}
+    return best
+
+
+def _changes(market: Market, step: Mapping[int, float]) -> list[dict[int, float]]:
+    """Moves of the descent: one contract more or less, or signed at another date or for another term of the same pool."""
+    alone = [{i: units} for i in step for units in (step[i], -step[i])]
+    pools: dict[str, list[int]] = {}
+    for i in step:
+        pools.setdefault(market.terms[i].pool, []).append(i)
+    swaps = [{i: step[i], j: -step[i]} for found in pools.values() for i in found for j in found if i != j]
+    return alone + swaps

@@ -18,8 +18,9 @@ from planner.errors import PlannerError
 from planner.load import Load
 from planner.optimize import answer
 from planner.optimize.build import offers_of
-from planner.optimize.commit import Regime, Signed, covers_of
+from planner.optimize.commit import Signed, covers_of
 from planner.optimize.grid import Months
+from planner.optimize.ladder import Regime
 from planner.optimize.market import Market
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Menu, menu
@@ -104,7 +105,7 @@ def bills(months: Months, load: Load, valued: Load, machines: Load, capacity: Ca
     total, usd_per_h = np.tile(months.total(load.weight_h * fees), (valued.paths, 1)), np.zeros(load.hours)
     for s, mixes in _reaching(market, signed, valued).items():
         rate = machines.services[s].arrival_rate_rps
-        found = [(r.hours, mixes.steps(covers_of(market, {**signed.held, **r.held}, signed.shares, s))) for r in regimes]
+        found = [(r.hours, mixes.steps(covers_of(market, r.of(signed.held), signed.shares, s))) for r in regimes]
         for k in range(valued.paths):
             for hours, table in found:
                 usd_per_h[hours] = table.cost[table.at(rate[k, hours].astype(np.float64))]

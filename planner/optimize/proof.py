@@ -16,9 +16,10 @@ from planner.load import Load
 from planner.optimize import answer, explain
 from planner.optimize.bound import Index, Pooled, each_hour, least_set, priced
 from planner.optimize.build import problem_of
-from planner.optimize.commit import GROUPS, Regime, Signed
+from planner.optimize.commit import GROUPS, Signed
 from planner.optimize.evaluate import Recourse, Template, templates_of
 from planner.optimize.fleet import Fleet, shelf_of
+from planner.optimize.ladder import Regime
 from planner.optimize.market import Market
 from planner.optimize.problem import Floats
 from planner.optimize.reduce import aggregate, groups_of

@@ -15,10 +15,11 @@ from planner.optimize import answer, explain
 from planner.optimize.availability import reached
 from planner.optimize.bill import bill
 from planner.optimize.build import as_billed, fill
-from planner.optimize.commit import Regime, Signed, covers_of, regimes_of, sign
+from planner.optimize.commit import Signed, covers_of, sign
 from planner.optimize.delays import planned_load, planned_paths, told
 from planner.optimize.fleet import Fleet, choose_fleets
 from planner.optimize.grid import HELD, Months
+from planner.optimize.ladder import Regime, regimes_of
 from planner.optimize.market import Market, read_market
 from planner.optimize.paths import COMPUTE, Sample, bills, by_month, sample
 from planner.optimize.problem import Floats
@@ -106,7 +107,8 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     wide = deal_quotas(market, planned, load)
     market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
+    market, signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
+    wide = replace(wide, offered=market.offered).narrowed(wide.candidates)
     regimes = regimes_of(market, load)
     chosen = _choose(load, market, signed, regimes, planned)
     return Decision(market, signed, regimes, planned, chosen, wide, fleets)
@@ -117,7 +119,7 @@ def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     market, signed = decision.market, decision.signed
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
     running = answer.running_of(signed.menus, decision.chosen)
-    coverage, commitments = answer.coverage_frames(scenario, load, market, signed, running)
+    coverage, commitments = answer.coverage_frames(load, market, signed, running)
     cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
     _within_budget(scenario, load, cost)
     return Billed(schedule, coverage, commitments, cost, prices)
@@ -129,7 +131,7 @@ def _choose(load: Load, market: Market, signed: Signed, regimes: list[Regime], p
     for regime in regimes:
         hours, here, costs = regime.hours, {}, {}
         for s, mixes in signed.menus.items():
-            covers = covers_of(market, {**signed.held, **regime.held}, signed.shares, s)
+            covers = covers_of(market, regime.of(signed.held), signed.shares, s)
             steps, costs[s] = mixes.steps(covers), mixes.price(covers)
             if not len(steps.reach) or steps.short(planned[s]).any():
                 raise explain.too_small(market, s, mixes, planned[s], load)
@@ -216,8 +218,8 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampl
             notes.append(f"{name} fit no machine on the short list: they are paid and not used.")
         elif t.held and not t.in_force(load.ts).all():
             notes.append(f"{name} end inside the horizon ({t.end:%Y-%m-%d %H:%M} UTC): they are used and paid until then.")
-    first, last = pd.Timestamp(scenario.start_utc), pd.Timestamp(scenario.end_utc) + pd.Timedelta(days=1)
-    longer = [t.commitment for t in (market.terms[i] for i in signed.held) if first + pd.DateOffset(months=t.term_months) > last]
+    last, new = pd.Timestamp(scenario.end_utc), [market.terms[i] for i in signed.held]
+    longer = list(dict.fromkeys(t.commitment for t in new if t.end > last + pd.Timedelta(days=1)))
     if longer:
         notes.append(f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
                      "and the rest must be used or paid for nothing.")

@@ -4,7 +4,7 @@ A vendor's "up to" figure is no price and is left out; so is a term that another
 """
 
 import difflib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,8 @@ SAME_PRICE = 0.01  # list prices for each unit of one size group differ by less:
 class Term:
     """A commitment on offer: one unit costs ``usd_per_h`` amortized; ``units`` {kind: units an instance-hour uses}.
 
-    ``size``: units that one contract brings, since contracts are bought whole. ``held`` units are already signed, until
-    ``end`` (exclusive); 0 for an offer.
+    ``size``: units that one contract brings, since contracts are bought whole. In force from ``start`` to ``end`` (exclusive).
+    ``held`` units are already signed; 0 for an offer.
     """
 
     commitment: str
@@ -41,13 +41,24 @@ class Term:
     usd_per_h: float
     upfront_share: float
     units: dict[str, float]
+    start: pd.Timestamp
+    end: pd.Timestamp
     size: float = 1.0
     held: float = 0.0
-    end: pd.Timestamp | None = None
 
     def in_force(self, ts: pd.DatetimeIndex) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
         """Hours in which it holds."""
-        return np.ones(len(ts), dtype=bool) if self.end is None else np.asarray(ts < self.end, dtype=bool)
+        return np.asarray((ts >= self.start) & (ts < self.end), dtype=bool)
+
+    @property
+    def hours(self) -> float:
+        """Hours of the term, true to the calendar."""
+        return float((self.end - self.start) / pd.Timedelta(hours=1))
+
+    @property
+    def upfront_usd(self) -> float:
+        """Cash paid at signing for a unit."""
+        return self.usd_per_h * self.upfront_share * self.hours
 
     @property
     def unit(self) -> str:
@@ -55,12 +66,26 @@ class Term:
         return "USD/h" if self.category == "Spend" else "instance"
 
 
+def later(start: pd.Timestamp, months: int, time_zone: str) -> pd.Timestamp:
+    """The same wall-clock time so many months after (before, if negative)."""
+    return (pd.Timestamp(start).tz_convert(time_zone) + pd.DateOffset(months=months)).tz_convert("UTC")
+
+
+@dataclass
+class _Group:
+    """Machines that one reservation pays for: their ``units`` and the dearest price on demand of a unit [USD/h]."""
+
+    family: str
+    units: dict[str, float] = field(default_factory=dict)
+    dearest: float = 0.0
+
+
 @dataclass(frozen=True)
 class _Kinds:
     """Machines that a commitment could cover, one a row, with group and units of :func:`flexible_size`; ``sizes`` of all on sale."""
 
     frame: pd.DataFrame
-    by_group: dict[tuple[str, str, str], pd.DataFrame]
+    groups: dict[tuple[str, str, str], "_Group"]
     sizes: dict[tuple[str, str, str], tuple[str, float]]
 
     @classmethod
@@ -71,7 +96,11 @@ class _Kinds:
         sizes = _sizes(catalog, places)
         of_kind = [sizes.get(key, (key[2], 1.0)) for key in frame[PLACE].itertuples(index=False, name=None)]
         frame = frame.assign(group=pd.Series([g for g, _ in of_kind], index=frame.index, dtype="str"), units=[float(u) for _, u in of_kind])
-        groups = {(str(k[0]), str(k[1]), str(k[2])): part for k, part in frame.groupby(["provider", "region", "group"])}
+        groups: dict[tuple[str, str, str], _Group] = {}
+        for row in frame.to_dict("records"):
+            group = groups.setdefault((str(row["provider"]), str(row["region"]), str(row["group"])), _Group(str(row["family"])))
+            group.units[str(row["kind"])] = float(row["units"])
+            group.dearest = max(group.dearest, float(row["on_demand"]) / float(row["units"]))
         return cls(frame, groups, sizes)
 
 
@@ -120,37 +149,36 @@ def terms_held(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> lis
         end = pd.Timestamp(held.end).tz_localize(scenario.time_zone).tz_convert("UTC")
         row = rows.to_dict("records")[0]
         mine = (_offered(scenario, row, kinds, sunk=True) or [_idle(scenario, row)])[0]
-        found.append(replace(mine, commitment=mine.commitment + HELD, held=held.quantity * mine.size, end=end))
+        start = later(end, -mine.term_months, scenario.time_zone)
+        found.append(replace(mine, commitment=mine.commitment + HELD, held=held.quantity * mine.size, start=start, end=end))
     return found
 
 
-def _text(row: dict[Any, Any]) -> dict[str, Any]:
-    return {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
-
-
-def _upfront_share(row: dict[Any, Any]) -> float:
-    share = float(row["upfront_share"])
-    return 0.0 if np.isnan(share) else share
+def _words(scenario: Scenario, row: dict[Any, Any]) -> dict[str, Any]:
+    """What a term takes from its row as it stands, signed at the start of the horizon."""
+    share, months, start = float(row["upfront_share"]), int(row["term_months"]), pd.Timestamp(scenario.start_utc)
+    text = {c: str(row[c]) for c in ("commitment", "provider", "region", "category", "plan_kind", "scope", "payment")}
+    return {**text, "term_months": months, "upfront_share": 0.0 if np.isnan(share) else share, "start": start,
+            "end": later(start, months, scenario.time_zone)}
 
 
 def _idle(scenario: Scenario, row: dict[Any, Any]) -> Term:
     """A commitment that no machine of the plan can use: it is still paid."""
     usd = 1.0 if row["category"] == "Spend" else float(row["rate_usd_per_h"]) * price_factor(scenario, str(row["provider"]))
-    return Term(**_text(row), term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=usd,
-                upfront_share=_upfront_share(row), units={})
+    return Term(**_words(scenario, row), pool=str(row["commitment"]), usd_per_h=usd, units={})
 
 
 def _offered(scenario: Scenario, row: dict[Any, Any], kinds: _Kinds, *, sunk: bool = False) -> list[Term]:
     """A row of ``catalog.commitments`` as terms, one for each place it applies to alone; none where it covers or saves nothing."""
     if row["category"] == "Spend":
-        return _spending(row, kinds)
+        return _spending(scenario, row, kinds)
     if row["scope_kind"] != "instance_type":
         return []
-    regions = sorted({r for p, r, _ in kinds.by_group if p == row["provider"]}) if row["region"] in ANYWHERE else [str(row["region"])]
+    regions = sorted({r for p, r, _ in kinds.groups if p == row["provider"]}) if row["region"] in ANYWHERE else [str(row["region"])]
     return [term for region in regions for term in _reservation(scenario, row, region, kinds, sunk=sunk)]
 
 
-def _spending(row: dict[Any, Any], kinds: _Kinds) -> list[Term]:
+def _spending(scenario: Scenario, row: dict[Any, Any], kinds: _Kinds) -> list[Term]:
     """A savings plan or flexible CUD: a dollar an hour pays for what its discounted rates add up to."""
     discount, near = float(row["discount_share"]), kinds.frame
     on = (near["provider"] == row["provider"]).to_numpy()
@@ -164,23 +192,21 @@ def _spending(row: dict[Any, Any], kinds: _Kinds) -> list[Term]:
     if not discount > 0 or covered.empty:
         return []
     units = {str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)}
-    return [Term(**_text(row), term_months=int(row["term_months"]), pool=str(row["commitment"]), usd_per_h=1.0,
-                 upfront_share=_upfront_share(row), units=units)]
+    return [Term(**_words(scenario, row), pool=str(row["commitment"]), usd_per_h=1.0, units=units)]
 
 
 def _reservation(scenario: Scenario, row: dict[Any, Any], region: str, kinds: _Kinds, *, sunk: bool) -> list[Term]:
     """A reserved instance or resource commitment: units of its size group, at its price for each unit."""
     provider, scope, rate = str(row["provider"]), str(row["scope"]), float(row["rate_usd_per_h"])
-    group, size = kinds.sizes.get((provider, region, scope), (scope, 1.0))
-    covered = kinds.by_group.get((provider, region, group), kinds.frame.iloc[:0])
-    if covered.empty or not rate > 0:
+    name, size = kinds.sizes.get((provider, region, scope), (scope, 1.0))
+    group = kinds.groups.get((provider, region, name))
+    if group is None or not rate > 0:
         return []
-    usd = rate / size * price_factor(scenario, provider, str(covered["family"].iloc[0]))
-    if usd >= float((covered["on_demand"] / covered["units"]).max()) and not sunk:
+    usd = rate / size * price_factor(scenario, provider, group.family)
+    if usd >= group.dearest and not sunk:
         return []
-    units = {str(k): float(u) for k, u in zip(covered["kind"], covered["units"], strict=True)}
-    return [Term(**{**_text(row), "region": region}, term_months=int(row["term_months"]), pool=f"{provider}/{region}/{group}",
-                 usd_per_h=usd, upfront_share=_upfront_share(row), units=units, size=size)]
+    return [Term(**{**_words(scenario, row), "region": region}, pool=f"{provider}/{region}/{name}", usd_per_h=usd, units=dict(group.units),
+                 size=size)]
 
 
 def _finest(terms: list[Term]) -> list[Term]:
