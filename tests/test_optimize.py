@@ -113,6 +113,19 @@ def test_no_type_serves_more_than_its_share():
         assert served / 48 >= 0.4 * 3000 - 1e-6
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 1.0])
+def test_a_share_of_types_bears_a_minimum_of_replicas_in_quiet_hours(share):
+    market = {("m", "on_demand"): 1.0, ("big", "on_demand"): 4.4}
+    plan, capacity, _ = plan_of(np.concatenate([np.full(24, 1.0), np.full(24, 3000.0)]), market=market,
+                                **{"limits.max_type_share": share, "services.web.autoscaling.min_replicas": 3})
+    usable_rps = plan.schedule["replicas"] * plan.schedule["instance_type"].map({"m": usable(capacity), "big": usable(capacity, "big")})
+    largest = usable_rps.groupby([plan.schedule["ts"], plan.schedule["instance_type"]]).sum().groupby("ts")
+    others = (largest.sum() - largest.max()).to_numpy()
+    assert (others[:24] >= (1 - share) * 1.0 - 1e-9).all()
+    assert (others[24:] >= (1 - share) * 3000 - 1e-6).all()
+    assert (plan.schedule.groupby("ts")["replicas"].sum() >= 3).all()
+
+
 def test_disks_hang_on_instances_and_count_in_the_choice():
     disk = [{"storage_class": "block/gp3", "tier_lower": 0.0, "tier_upper": np.inf, "price_usd": 0.1, "price_unit": "GiB-month",
              "tier_scope": "volume"}]

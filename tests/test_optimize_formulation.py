@@ -28,6 +28,7 @@ CASES = {
     "spot_share": one(spot_share=0.5),
     "spot_max": one(types=(Type("a", 1.0, 0.4, spot_max=2.0),)),
     "type_share": one(type_share=0.6),
+    "other_types": one(others_share=0.4, min_replicas=2.0),
     "zones": one(zones={"z1": ("a", "b"), "z2": ("a",), "z3": ("b",)}, zone_loss_share=1.0, min_per_zone=1.0),
     "min_instances": one((5.0,), min_replicas=3.0),
     "max_instances": one((70.0,), max_replicas=5.0),

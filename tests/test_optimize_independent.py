@@ -60,7 +60,8 @@ def _workload(rng, happens, name, names, hours, scenarios):
         float(rng.uniform(0, 1)) if happens(0.5) else None, float(rng.uniform(0.3, 1.2)) if happens(0.3) else None,
         float(rng.uniform(0.5, 5)) if happens(0.5) else None, zones, float(rng.uniform(0, 1)) if zones else 0.0,
         float(rng.integers(0, 5)) if happens(0.3) else 0.0, None, float(rng.integers(0, 3)) if zones and happens(0.5) else 0.0, {},
-        {t: float(rng.uniform(0, 0.3)) for t in names} if happens(0.25) else {}, {t: float(rng.uniform(0, 0.2)) for t in names})
+        {t: float(rng.uniform(0, 0.3)) for t in names} if happens(0.25) else {}, {t: float(rng.uniform(0, 0.2)) for t in names},
+        float(rng.uniform(0, 0.6)) if happens(0.2) else None)
 
 
 class Matrix:
@@ -123,6 +124,8 @@ def _hour(m, p, bought, s, t):
             m.row([(r[0], r[1]) for r in mine if r[5] == "spot"], high=w.spot_share * need)
         for kind in w.capacity if w.type_share is not None else ():
             m.row([(r[0], r[1]) for r in mine if r[4] == kind], high=w.type_share * need)
+        for kind in w.capacity if w.others_share is not None else ():
+            m.row([(r[0], r[1]) for r in mine if r[4] != kind] + unserved, low=w.others_share * need)
         m.row([(r[0], 1.0) for r in mine], low=w.min_replicas)
         for z in w.zones:
             m.row([(r[0], r[1]) for r in mine if r[3] != z] + unserved, low=w.zone_loss_share * need)

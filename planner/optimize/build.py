@@ -76,9 +76,10 @@ def _workload(market: Market, service: str, load: Floats) -> Workload:
     spot = {c.kind: c.capacity * c.spot_yield / c.unit for c in found if rules.spot_share > 0}
     return Workload(
         service, load, {c.kind: c.capacity / c.unit for c in found}, spot or {c.kind: 0.0 for c in found}, zone_factor(rules) - 1.0,
-        spot_share=rules.spot_share if spot else None, type_share=rules.type_share, min_replicas=rules.min_replicas,
+        spot_share=rules.spot_share if spot else None, min_replicas=rules.min_replicas,
         max_replicas=rules.max_replicas, replicas={c.kind: c.replicas / c.unit for c in found},
-        instance_usd_per_h={c.kind: c.disk_usd_per_h for c in found})
+        instance_usd_per_h={c.kind: c.disk_usd_per_h for c in found},
+        others_share=None if rules.type_share is None else 1.0 - rules.type_share)
 
 
 def _types(market: Market, *, least: bool) -> list[Type]:

@@ -106,7 +106,7 @@ def _parts(key: tuple[str, ...]) -> tuple[str, str, str]:
 def _owner(problem: Problem, constraint: str, subject: str) -> int:
     if constraint in ("serve", "spot_share", "flow"):
         return [w.name for w in problem.workloads].index(subject)
-    if constraint in ("type_share", "zones"):
+    if constraint in ("type_share", "other_types", "zones"):
         return max((len(w.name), j) for j, w in enumerate(problem.workloads) if subject.startswith(w.name + "_"))[1]
     return -1
 

@@ -29,6 +29,7 @@ SENTENCES = {
     "spot_share": "one percentage point more spot for {subject} changes the cost by {usd} USD over the horizon",
     "spot_max": "one more spot machine of {subject} on the market changes the cost by {usd} USD over the horizon",
     "type_share": "one percentage point more on a single type for {subject} changes the cost by {usd} USD over the horizon",
+    "other_types": "one percentage point more on a single type for {subject} changes the cost by {usd} USD over the horizon",
     "zones": "one more request/s to survive the loss of a zone for {subject} changes the cost by {usd} USD over the horizon",
     "min_instances": "one more replica in the minimum of {subject} changes the cost by {usd} USD over the horizon",
     "min_per_zone": "one more replica in the minimum of each zone for {subject} changes the cost by {usd} USD over the horizon",
@@ -60,7 +61,7 @@ def bindings(problem: Problem, states: States, load: Load) -> tuple[Solution, pd
         return found, columns.empty("plan.bindings")
     hardest: dict[tuple[str, str], tuple[float, int]] = {}
     for (constraint, subject, k), dual in zip(model.rows, found.duals, strict=True):
-        key = (constraint, _workload(problem, subject) if constraint == "type_share" else subject)
+        key = (constraint, _workload(problem, subject) if constraint in ("type_share", "other_types") else subject)
         strength = abs(float(dual)) / float(states.weight_h[k]) if k >= 0 else 0.0
         if dual or constraint == "serve":
             hardest[key] = max(hardest.get(key, (-1.0, -1)), (strength, k))
@@ -107,6 +108,8 @@ def _one_more(problem: Problem, constraint: str, subject: str) -> Problem | None
     if w is not None and constraint in ("spot_share", "type_share"):
         share = w.spot_share if constraint == "spot_share" else w.type_share
         return None if share is None or share >= 1.0 else of_workload(**{constraint: min(1.0, share + 0.01)})
+    if w is not None and constraint == "other_types":
+        return None if not w.others_share else of_workload(others_share=max(0.0, w.others_share - 0.01))
     if w is not None and constraint == "min_instances":
         return of_workload(min_replicas=w.min_replicas + 1.0)
     if w is not None and constraint == "max_instances":
@@ -159,11 +162,28 @@ def _smallest(market: Market, service: str, rules: Rules, need: float, kinds: tu
 
 
 def impossible(scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load) -> InfeasiblePlan:
-    """Services that fit alone but not together: the quota whose lifting makes the shared problem solvable."""
+    """Services that fit alone but not together, or not under all rules at once: what to lift so that the problem can be solved."""
     problem = problem_of(scenario, market, {s: p[None, :] for s, p in planned.items()}, load.weight_h, held={})
     found = diagnose(problem)
-    remedies = [f"raise limits.{subject} by {np.ceil(amount - 1e-6):,.0f}" for (constraint, subject), amount in
-                (found.alone.items() if found else ()) if constraint == "limit"]
-    peak = max(planned.items(), key=lambda item: float(item[1].max() * zone_factor(market.rules[item[0]])))[0]
-    return InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
-                          relaxations=remedies or ["raise the quotas together", f"lower the load of {peak}"])
+    alone = [_remedy(scenario, *name, amount) for name, amount in found.alone.items() if amount > 0] if found else []
+    names = {name[0] for name in (*found.alone, *found.together)} if found else set()
+    if not names or names & {"limit"}:
+        peak = max(planned.items(), key=lambda item: float(item[1].max() * zone_factor(market.rules[item[0]])))[0]
+        return InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
+                              relaxations=alone or ["raise the quotas together", f"lower the load of {peak}"])
+    together = sorted({_remedy(scenario, *name, 0.0) for name in found.together}) if found else []
+    return InfeasiblePlan("no mix of machines serves the load under every limit at once", where=scenario.name,
+                          relaxations=alone or [" and ".join(together)])
+
+
+def _remedy(scenario: Scenario, constraint: str, subject: str, amount: float) -> str:
+    """What a reader can write in the scenario so that a restriction gives way by ``amount`` (0: unknown)."""
+    by = f" by {np.ceil(amount - 1e-6):,.0f}" if amount > 0 else ""
+    return {
+        "limit": f"raise limits.{subject}{by}",
+        "max_instances": f"raise services.{subject}.autoscaling.max_replicas{by}",
+        "min_instances": f"lower services.{subject}.autoscaling.min_replicas{by}",
+        "other_types": f"raise limits.max_type_share, or offer more machine types for {subject}",
+        "spot_share": "raise limits.max_spot_share",
+        "demand": f"lower the load of {subject}" + (f" by {amount:,.4g} requests/s" if amount > 0 else ""),
+    }.get(constraint, f"relax {constraint} of {subject or scenario.name}")

@@ -266,7 +266,8 @@ def shortlist(problem: Problem) -> Pairs:
     for w in problem.workloads:
         kept: dict[str, None] = {}
         able = [t for t in problem.types if w.capacity.get(t.name, 0.0) > 0]
-        forced = w.zones or w.type_share is not None or problem.limits or any(t.spot_max is not None for t in able)
+        shared = w.type_share is not None or w.others_share is not None
+        forced = shared or w.zones or problem.limits or any(t.spot_max is not None for t in able)
         wide = 1 if not forced else 4
         if w.serve_cost or any(g.credit_usd is not None for g in problem.pools):
             wide = len(able)  # traffic and credits tie offers together: nothing is left out

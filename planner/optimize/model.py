@@ -14,6 +14,7 @@ pool g, spot q (instances); u_w load left unserved; f_wi load sent; v_g credited
     spot_share[w,k]      Σ y_wi q ≤ σ_w L_wk
     spot_max[i,k]        Σ_wz q ≤ depth_i
     type_share[w,i,k]    all capacity of w on i ≤ φ_w L_wk
+    other_types[w,i,k]   capacity of w outside type i + u ≥ κ_w L_wk
     zones[w,z,k]         capacity of w outside zone z + u ≥ ρ_w L_wk
     min_instances[w,k]   Σ r_wi (o + Σ m + q) ≥ minimum;  min_per_zone[w,z,k] the same in each zone
     max_instances[w,k]   Σ r_wi (o + Σ m + q) ≤ maximum
@@ -38,8 +39,9 @@ import pulp
 
 from planner.optimize.problem import Limit, Problem, States, Workload
 
-CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "zones", "min_instances", "min_per_zone",
-               "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget", "whole")
+CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "other_types", "zones", "min_instances",
+               "min_per_zone", "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget",
+               "whole")
 
 _PLAIN = str.maketrans("-+[] >/", "_______")
 Restriction = tuple[str, str]  # constraint (or "demand": serve and flow), subject
@@ -89,9 +91,9 @@ def restrictions_of(constraint: str, subject: str, problem: Problem) -> tuple[Re
     """
     if constraint in ("serve", "flow"):
         return (("demand", subject),)
-    if constraint in ("type_share", "zones", "min_per_zone"):
+    if constraint in ("type_share", "other_types", "zones", "min_per_zone"):
         name = max((w.name for w in problem.workloads if subject.startswith(w.name + "_")), key=len)
-        return ((constraint, name), ("demand", name)) if constraint == "zones" else ((constraint, name),)
+        return ((constraint, name), ("demand", name)) if constraint in ("zones", "other_types") else ((constraint, name),)
     return () if constraint in ("pool", "credit_used", "credit", "carry", "whole") else ((constraint, subject),)
 
 
@@ -216,6 +218,9 @@ class _Builder:
         if w.type_share is not None:
             for kind in dict.fromkeys(i for _, _, i, _ in every):
                 self._row([(v, c) for v, c, i, _ in every if i == kind], "<=", w.type_share * load, "type_share", f"{name}_{kind}", k)
+        for kind in w.capacity if w.others_share is not None else ():
+            others = [(v, c) for v, c, i, _ in every if i != kind]
+            self._row(others + short, ">=", (w.others_share or 0.0) * load, "other_types", f"{name}_{kind}", k)
         for zone in w.zones:
             self._row([(v, c) for v, c, _, z in every if z != zone] + short, ">=", w.zone_loss_share * load, "zones", f"{name}_{zone}", k)
             if w.min_per_zone > 0:

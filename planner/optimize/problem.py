@@ -31,6 +31,8 @@ class Workload:
     ``replicas`` {type: replicas an instance carries}, default 1, counted by ``min_replicas``, ``max_replicas`` and
     ``min_per_zone``. ``serve_cost`` {type: USD for each unit of load and hour}; ``shortage_usd`` the same for load left
     unserved (``None``: all must be served). ``instance_usd_per_h`` {type: USD/h} for disk or licence of each instance.
+    ``others_share``: without any one type, the others serve at least this share of the effective load (unlike ``type_share``,
+    it lets more run of a type than its share, as a minimum of instances may force).
     """
 
     name: str
@@ -51,6 +53,7 @@ class Workload:
     replicas: Mapping[str, float] = field(default_factory=dict)
     serve_cost: Mapping[str, float] = field(default_factory=dict)
     instance_usd_per_h: Mapping[str, float] = field(default_factory=dict)
+    others_share: float | None = None
 
     @cached_property
     def effective_load(self) -> Floats:
