@@ -67,10 +67,10 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
     valuer = Valuer(market, service, planned, weight_h)
     if any(q[0] in market.by_hour for q in rules.quota):
         return Fleet(market.candidates[service], None, asked, "a quota that its services share fits only if it is dealt hour by hour")
-    if asked is None:
-        return Fleet(_one_region(market, service, valuer) if regions == 1 else market.candidates[service], None, None)
     shelf = shelf_of(market, service, listed=True)
     shelf = shelf.take(shelf.undominated(places=regions is not None))
+    if asked is None:
+        return Fleet(_unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions), None, None)
     size, why = asked, ""
     if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
         size, why = fewest, f"limits.max_type_share = {rules.type_share:g}"
@@ -83,19 +83,20 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
         size, why = size + 1, why or "fewer cannot carry the load within the limits"
 
 
-def _one_region(market: Market, service: str, valuer: "Valuer") -> tuple[Candidate, ...]:
-    """All short-listed types of the cheapest region."""
-    places: dict[tuple[str, str], tuple[Candidate, ...]] = {}
-    for c in market.candidates[service]:
-        places[c.provider, c.region] = (*places.get((c.provider, c.region), ()), c)
-    best = min(places, key=lambda place: valuer.cost(tuple(c.kind for c in places[place])))
-    return places[best]
+def _unlimited(market: Market, service: str, valuer: "Valuer", best: tuple[str, ...], regions: int | None) -> tuple[Candidate, ...]:
+    """All short-listed types and the best pair, where there must be one region those of that pair's."""
+    kept = valuer.known(best)
+    places = {(c.provider, c.region) for c in kept}
+    listed = [c for c in market.candidates[service] if c.kind not in best]
+    return (*kept, *(c for c in listed if regions is None or not places or (c.provider, c.region) in places))
 
 
 def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int | None) -> tuple[str, ...] | None:
     """The cheapest set of ``size`` types after commitments, without types it does not use; ``None`` if none reaches the load."""
     prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
     found: dict[tuple[str, ...], float] = {}
+    if size > 2 and regions != 1 and (near := _best(shelf, valuer, rules, size, 1)) is not None:
+        found[near] = valuer.settled(near)
     for usage in prices:
         ranked = _ranked(shelf, shelf.sets(min(size, 2), regions), valuer, rules, usage)
         for _ in range(size - 2):

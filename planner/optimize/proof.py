@@ -146,8 +146,13 @@ def _whole(case: _Case, regime: Regime, linear: Floats) -> tuple[float, float]:
     hours, market = regime.hours, case.market
     weight_h, planned = case.load.weight_h[hours], {s: p[hours] for s, p in case.planned.items()}
     shelves = {s: shelf_of(market, s) for s in planned}
-    pools = {s: tuple(Pooled(np.array([market.offered[i].units.get(k, 0.0) for k in shelf.kind]), float(a[hours[0]]))
-                      for i, a in case.held.items()) for s, shelf in shelves.items()}
+    amounts: dict[str, float] = {}
+    for i, a in case.held.items():  # contracts of one pool are one commitment, whenever they were signed
+        if a[hours[0]] > 0:
+            amounts[market.offered[i].pool] = amounts.get(market.offered[i].pool, 0.0) + float(a[hours[0]])
+    units = {market.offered[i].pool: market.offered[i].units for i in case.held}
+    pools = {s: tuple(Pooled(np.array([units[g].get(k, 0.0) for k in shelf.kind]), e) for g, e in amounts.items())
+             for s, shelf in shelves.items()}
     options = priced(shelves, pools)
     credit = np.array([o.credit for o in options])
 

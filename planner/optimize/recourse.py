@@ -22,6 +22,7 @@ from planner.optimize.problem import Floats
 Ints = NDArray[np.int64]
 WIDEST = 20_000  # mixes up to which all are listed
 LEVELS = 600  # numbers of the main offer in the mixes of large fleets
+MOST_KINDS = 12  # types of which all pairs are listed whole
 MOST_TYPES = 6  # types among which a share is dealt out
 
 
@@ -236,7 +237,7 @@ def _spare(counts: Ints, reached: Floats) -> NDArray[np.bool_]:
 
 
 def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int], widest: int) -> list[Ints]:
-    """Mixes of large fleets: each offer, each pair, each pair of steady offers beside spot, and shares among several types."""
+    """Mixes of large fleets: each offer, each pair, all of two types, each pair of steady offers beside spot, shares of several types."""
     blocks = [_block(len(offers), {j: _levels(most[j])}) for j in range(len(offers))]
     for i in range(len(offers)):
         for j in range(len(offers)):
@@ -247,6 +248,9 @@ def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int],
     steady, spot = ([j for j, o in enumerate(offers) if o.spot is kind] for kind in (False, True))
     if len(offers) <= 8:
         blocks += [_beside(offers, (i, j), q, most, rules) for i in steady for j in steady for q in spot if i != j]
+    kinds = list(dict.fromkeys(o.kind for o in offers))
+    if 2 < len(kinds) <= MOST_KINDS:
+        blocks += [_of_two(offers, pair, rules, need, most, widest) for pair in combinations(kinds, 2)]
     if rules.quota:
         blocks.append(_by_quota(offers, most, rules))
     if rules.type_share is not None:
@@ -302,6 +306,22 @@ def _beside(offers: Sequence[Offer], pair: tuple[int, int], q: int, most: list[i
     steady = a * offers[pair[0]].capacity + b * offers[pair[1]].capacity
     full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * steady / offers[q].capacity).astype(np.int64)
     return _block(len(offers), {pair[0]: a, pair[1]: b, q: np.clip(full + d, 0, most[q])})
+
+
+def _of_two(offers: Sequence[Offer], pair: tuple[str, str], rules: Rules, need: float, most: list[int], widest: int) -> Ints:
+    """All mixes of two types that are cheapest for some load when none, some or all of the steady ones are paid for already."""
+    at = [j for j, o in enumerate(offers) if o.kind in pair]
+    few = [offers[j] for j in at]
+    found = _lattice(few, rules, need, [most[j] for j in at], widest)
+    if found is None:
+        return np.zeros((0, len(offers)), dtype=np.int64)
+    reached, spot = reach(few, found, rules), np.array([o.spot for o in few])
+    order, kept = np.argsort(-reached, kind="stable"), np.zeros(len(found), dtype=bool)
+    for part in (1.0, 0.6, 0.3, 0.0):
+        cost = (found @ (np.array([o.usd_per_h for o in few]) * np.where(spot, 1.0, part)))[order]
+        below = np.minimum.accumulate(cost)
+        kept[order] |= np.concatenate([[True], cost[1:] < below[:-1]])
+    return _block(len(offers), {j: found[kept & (reached >= 0), k] for k, j in enumerate(at)})
 
 
 def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
