@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from test_commitments import machine, on_sale, planned, reserved
 
+from planner.errors import InfeasiblePlan
+
 M = [machine("m5.large", 2)]
 USD = {"m5.large": 0.1}
 YEAR = {"start": "2027-01-01", "horizon_h": 8760}
@@ -108,3 +110,23 @@ def test_a_contract_held_from_a_later_date_waits_for_it():
     covered = plan.coverage.groupby("ts")["instances"].sum()
     assert covered.index.min() == pd.Timestamp("2027-04-01", tz="UTC")
     assert (covered == 2.0).all()
+
+
+def test_a_budget_is_planned_for():
+    """A peak month is worth no contract, yet one keeps it within the budget; below what contracts can do the least budget is named."""
+    catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
+    rates = np.where((np.arange(8760) >= JULY) & (np.arange(8760) < JULY + 744), 900.0, 100.0)
+    free, _ = planned(catalog, rates, **YEAR)
+    by_month = free.monthly().groupby("month")["effective_cost_usd"].sum()
+    assert by_month.idxmax() == "2027-07"
+    kept, _ = planned(catalog, rates, **YEAR, **{"limits.budget_usd_per_month": 0.8 * by_month.max()})
+    months = kept.monthly().groupby("month")["effective_cost_usd"].sum()
+    assert months.max() <= 0.8 * by_month.max() * (1 + 1e-9)
+    assert kept.objective_usd > free.objective_usd
+    assert any("keep every month within" in note for note in kept.notes)
+    with pytest.raises(InfeasiblePlan) as refused:
+        planned(catalog, rates, **YEAR, **{"limits.budget_usd_per_month": 0.3 * by_month.max()})
+    least = float(refused.value.relaxations[0].rpartition(" ")[2].replace(",", ""))
+    enough, _ = planned(catalog, rates, **YEAR, **{"limits.budget_usd_per_month": least})
+    assert enough.monthly().groupby("month")["effective_cost_usd"].sum().max() <= least
+    assert least < by_month.max()

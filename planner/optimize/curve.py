@@ -21,7 +21,7 @@ from planner.optimize.frontier import frontier
 from planner.optimize.market import read_market
 from planner.optimize.paths import COMPUTE, few
 from planner.optimize.problem import Problem
-from planner.optimize.run import charge, decide
+from planner.optimize.run import within_budget
 from planner.scenario import Scenario
 
 WITH_MACHINES = {"instance_hour", "replica_hour"}  # drivers of charges that follow the machines
@@ -125,7 +125,7 @@ def _chosen(points: Sequence[_Point], scenario: Scenario, whole: int) -> list[in
 def _whole(point: _Point, load: Load, catalog: Catalog) -> pd.DataFrame | str:
     """The cost rows of the plan for a value, or why there is none."""
     try:
-        return charge(point.scenario, load, point.capacity, catalog, decide(point.scenario, load, point.capacity, catalog, few(load))).cost
+        return within_budget(point.scenario, load, point.capacity, catalog, few(load))[1].cost
     except InfeasiblePlan as error:
         return error.what
 

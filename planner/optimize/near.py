@@ -18,7 +18,7 @@ from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.paths import Sample, few
-from planner.optimize.run import Billed, charge, decide
+from planner.optimize.run import Billed, within_budget
 from planner.plan import Plan
 from planner.scenario import Scenario
 
@@ -87,8 +87,7 @@ def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_V
 
 
 def _bill(variant: _Variant, load: Load, catalog: Catalog, sampled: Sample) -> Billed:
-    decision = decide(variant.scenario, load, variant.capacity, catalog, sampled)
-    return charge(variant.scenario, load, variant.capacity, catalog, decision)
+    return within_budget(variant.scenario, load, variant.capacity, catalog, sampled)[1]
 
 
 def _usd(billed: Billed) -> float:

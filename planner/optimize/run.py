@@ -10,7 +10,7 @@ import pandas as pd
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, SolverError
-from planner.load import Load
+from planner.load import Load, ServiceLoad
 from planner.optimize import answer, explain
 from planner.optimize.availability import reached
 from planner.optimize.bill import bill
@@ -29,6 +29,8 @@ from planner.optimize.recourse import Ints
 from planner.optimize.sustained import Use, saving_usd
 from planner.plan import Certificate, Plan
 from planner.scenario import Scenario
+
+MOST_TRIES = 6  # other choices of commitments to keep a budget
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,9 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
     """
     sampled = sample(load, valued_on)
-    decision = decide(scenario, load, capacity, catalog, sampled)
+    decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
     market, signed, planned, chosen = decision.market, decision.signed, decision.planned, decision.chosen
-    schedule, coverage, commitments, cost, prices = charge(scenario, load, capacity, catalog, decision)
+    schedule, coverage, commitments, cost, prices = billed
     proof = prove(scenario, load, decision.wide, market, signed, planned, decision.fleets, decision.regimes)
     checks, bound = proof.checks, proof.bound_usd
     checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
@@ -90,15 +92,47 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged, proof.falls),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed, sampled), *_discounts(market, cost),
+                notes=(*_notes(scenario, load, market, signed, sampled), *kept, *_discounts(market, cost),
                        *sentences(certificate, schedule, decision.fleets)),
                 time_zone=scenario.time_zone)
 
 
-def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample) -> Decision:
+def within_budget(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample) -> tuple[
+        Decision, Billed, list[str]]:
+    """The cheapest plan and its bill, or, where a month of it exceeds the budget, one whose every month keeps it; and what that took.
+
+    A month is judged by its effective cost: what was prepaid counts in the hours it pays for. Over the budget, commitments are chosen
+    again for the planned load with the dearest month's dollars counted twice as much, time and again: more is committed for
+    that month. Raises :class:`InfeasiblePlan` with the lowest budget so reached.
+    """
+    budget, months = scenario.limits.budget_usd_per_month, Months.over(load.ts, scenario.time_zone)
+    decision = decide(scenario, load, capacity, catalog, sampled)
+    billed = charge(scenario, load, capacity, catalog, decision)
+    spent = by_month(months, billed.cost)
+    if budget is None or spent.max(initial=0.0) <= budget * (1 + 1e-9):
+        return decision, billed, []
+    cheapest, lowest, count = float(spent.sum()), float(spent.max()), np.ones(len(spent))
+    named = f"{lowest:,.0f} USD in {months.start[int(np.argmax(spent))].tz_convert(scenario.time_zone):%Y-%m}"
+    for _ in range(MOST_TRIES):
+        count[spent >= spent.max() * 0.999] *= 2.0
+        decision = decide(scenario, load, capacity, catalog, sampled, count[months.of])
+        billed = charge(scenario, load, capacity, catalog, decision)
+        spent = by_month(months, billed.cost)
+        if spent.max() <= budget * (1 + 1e-9):
+            return decision, billed, [f"Commitments are chosen to keep every month within {budget:,.0f} USD (amortized); the cheapest ones "
+                                      f"would cost {spent.sum() - cheapest:,.0f} USD less over the horizon, but {named}."]
+        lowest = min(lowest, float(spent.max()))
+    raise InfeasiblePlan(f"the cheapest plan costs {named}, above the budget of {budget:,.0f} USD a month; no other commitments keep it",
+                         where="limits.budget_usd_per_month",
+                         relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
+                                      "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile"])
+
+
+def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample, count: Floats | None = None) -> Decision:
     """Commitments for the expected cost of the sampled paths, then the cheapest whole machines for each planned hour.
 
-    Raises :class:`InfeasiblePlan` naming what to relax.
+    With ``count`` (what a dollar of each hour counts) commitments are chosen for the planned load instead of the
+    paths. Raises :class:`InfeasiblePlan` naming what to relax.
     """
     reached(scenario)
     market = read_market(scenario, load, capacity, catalog)
@@ -107,7 +141,11 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     wide = deal_quotas(market, planned, load)
     market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    market, signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
+    if count is None:
+        market, signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
+    else:
+        alone = {s: ServiceLoad(p[None, :].astype(np.float32)) for s, p in planned.items()}
+        market, signed = sign(scenario, Load(load.ts, load.weight_h, alone), market, tops, emphasis=count)
     wide = replace(wide, offered=market.offered).narrowed(wide.candidates)
     regimes = regimes_of(market, load)
     chosen = _choose(load, market, signed, regimes, planned)
@@ -115,14 +153,12 @@ def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
 
 
 def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> Billed:
-    """The bill of a decision. Raises :class:`InfeasiblePlan` where a month exceeds the budget."""
+    """The bill of a decision."""
     market, signed = decision.market, decision.signed
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
     running = answer.running_of(signed.menus, decision.chosen)
     coverage, commitments = answer.coverage_frames(load, market, signed, running)
-    cost, prices = bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
-    _within_budget(scenario, load, cost)
-    return Billed(schedule, coverage, commitments, cost, prices)
+    return Billed(schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments))
 
 
 def _choose(load: Load, market: Market, signed: Signed, regimes: list[Regime], planned: Mapping[str, Floats]) -> dict[str, Ints]:
@@ -179,21 +215,6 @@ def _cross_check(load: Load, months: Months, catalog: Catalog, market: Market, s
     if difference > 1e-6:
         raise SolverError("the optimizer and the bill disagree about the cost of compute", got=(own, billed))
     return difference
-
-
-def _within_budget(scenario: Scenario, load: Load, cost: pd.DataFrame) -> None:
-    budget = scenario.limits.budget_usd_per_month
-    if budget is None or cost.empty:
-        return
-    months = Months.over(load.ts, scenario.time_zone)
-    spent = by_month(months, cost)
-    worst = int(np.argmax(spent))
-    if spent[worst] > budget * (1 + 1e-9):
-        local = months.start[worst].tz_convert(scenario.time_zone)
-        costs = f"the cheapest plan costs {spent[worst]:,.0f} USD in {local:%Y-%m}"
-        raise InfeasiblePlan(f"{costs}, above the budget of {budget:,.0f} USD a month", where="limits.budget_usd_per_month",
-                             relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(spent[worst]):,.0f}",
-                                          "relax the objectives, allow spot or commitments, or plan for a lower load_quantile"])
 
 
 def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
