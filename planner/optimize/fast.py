@@ -66,7 +66,8 @@ def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, families: int 
     search = _Search(problem, states, groups_of(states, families))
     for number in range(1, rounds + 1):
         grouped = aggregate(states, member)
-        if not search.lower_bound(grouped, member) or (valued := search.learn(out=number % OUTRIGHT == 0)) is None:
+        out = number % OUTRIGHT == 0 or len(states) <= families
+        if not search.lower_bound(grouped, member) or (valued := search.learn(out)) is None:
             return _full(problem)
         if search.nearly(near) and not search.settled:
             near *= 0.5
@@ -250,7 +251,7 @@ class _Search:
 def _full(problem: Problem) -> Reduced:
     """Every hour in one program: the oracle, and the way for problems whose hours are tied together."""
     model = build(problem)
-    found = solve(model.lp)
+    found = solve(model.lp, variables=model.variables)
     if not found.optimal:
         return Reduced(found.status)
     bought = {b: found.values[v.name] * step for b, (v, step) in model.bought.items()}

@@ -38,6 +38,7 @@ import numpy as np
 import pulp
 
 from planner.optimize.problem import Limit, Problem, States, Workload
+from planner.optimize.solve import uncollected
 
 CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "other_types", "zones", "min_instances",
                "min_per_zone", "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget",
@@ -47,6 +48,7 @@ _PLAIN = str.maketrans("-+[] >/", "_______")
 Restriction = tuple[str, str]  # constraint (or "demand": serve and flow), subject
 Row = tuple[str, str, int]  # constraint, subject, state (−1: not of one state)
 Terms = list[tuple[Any, float]]
+Place = tuple[Any, float, str, str]  # variable, load an instance serves, type, zone
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Model:
     shortage: Terms
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variable name: role, then pool, workload, type, zone as they apply
     broken: dict[Restriction, Any] = field(default_factory=dict)
+    variables: list[Any] = field(default_factory=list)
 
 
 def build(problem: Problem, states: States | None = None, *, elastic: frozenset[Restriction] | None = None) -> Model:
@@ -81,7 +84,9 @@ def build(problem: Problem, states: States | None = None, *, elastic: frozenset[
     With ``elastic`` each named restriction may be broken by an amount of its own (the same in every hour), and the sum of
     these amounts is minimized instead of the cost: 0 where the restrictions do not conflict.
     """
-    return _Builder(problem, problem.states if states is None else states, elastic).model()
+    states = problem.states if states is None else states
+    with uncollected():
+        return _Builder(problem, states, elastic).model()
 
 
 def restrictions_of(constraint: str, subject: str, problem: Problem) -> tuple[Restriction, ...]:
@@ -103,6 +108,7 @@ class _Builder:
         self.broken: dict[Restriction, Any] = {}
         self.keys: dict[str, tuple[str, ...]] = {}
         self.row_names: set[str] = set()
+        self.variables: list[Any] = []
         self.lp = pulp.LpProblem("plan", pulp.LpMinimize)
         self.rows: list[Row] = []
         self.spend: Terms = []
@@ -119,19 +125,24 @@ class _Builder:
 
     def model(self) -> Model:
         self.bought = self._first_stage()
+        self.bought_of: dict[str, Terms] = {g.name: [] for g in self.pools}
+        for b in self.p.products:
+            self.bought_of[b.pool].append((self.bought[b.name][0], -self.bought[b.name][1]))
         hours = [self._hour(k) for k in range(len(self.states))]
         if self.p.total_budget_usd is not None:
             self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
         broken = [(v, 1.0) for v in self.broken.values()]
         self.lp.setObjective(_sum(dict(self.spend + self.shortage if self.elastic is None else broken)))
-        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken)
+        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken, self.variables)
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
-        text = "_".join(str(n) for n in name if n != "").translate(_PLAIN)
+        key = tuple(map(str, name))
+        text = "_".join(filter(None, key)).translate(_PLAIN)
         if text in self.keys:  # .lp files cannot hold some signs, so two names may become one
             text = f"{text}_{len(self.keys)}"
-        self.keys[text] = tuple(str(n) for n in name)
-        return self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous)
+        self.keys[text] = key
+        self.variables.append(self.lp.add_variable(text, 0, None, pulp.LpInteger if whole else pulp.LpContinuous))
+        return self.variables[-1]
 
     def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
         sums: dict[Any, float] = defaultdict(float)
@@ -169,8 +180,8 @@ class _Builder:
     def _hour(self, k: int) -> Hour:
         hour = Hour()
         for j, w in enumerate(self.p.workloads):
-            self._instances(hour, w, k)
-            self._serve(hour, w, k, float(self.states.load[k, j]), float(self.states.raw[k, j]))
+            steady, spot = self._instances(hour, w, k)
+            self._serve(hour, w, k, steady, spot, float(self.states.load[k, j]), float(self.states.raw[k, j]))
         self._spot_max(hour, k)
         self._pool_rows(hour, k)
         for limit in self.p.limits:
@@ -179,10 +190,14 @@ class _Builder:
                 self._row(terms, "<=", limit.maximum, "limit", limit.name, k)
         return hour
 
-    def _instances(self, hour: Hour, w: Workload, k: int) -> None:
+    def _instances(self, hour: Hour, w: Workload, k: int) -> tuple[list[Place], list[Place]]:
+        """Variables of the instances of a workload; those that cannot be interrupted and spot."""
         weight, whole = float(self.states.weight_h[k]), self.p.whole_instances
+        on_demand: list[Place] = []
+        covered: list[Place] = []
+        spots: list[Place] = []
         for zone, kind in _places(w):
-            at = self.type_at[kind]
+            at, capacity = self.type_at[kind], w.capacity[kind]
             disk = self.p.types[at].instance_usd_per_h + w.instance_usd_per_h.get(kind, 0.0)
             row = self.states.price[k]
             od, spot = float(self.states.on_demand[row, at]), float(self.states.spot[row, at])
@@ -191,23 +206,24 @@ class _Builder:
                 o = hour.on_demand[w.name, kind, zone] = self._variable("on_demand", w.name, kind, zone, k, whole=whole and not pools)
                 self.spend.append((o, weight * (od + disk)))
                 running.append((o, 1.0))
+                on_demand.append((o, capacity, kind, zone))
             for g in pools:
                 m = hour.covered[g, w.name, kind, zone] = self._variable("covered", g, w.name, kind, zone, k)
                 self.spend.append((m, weight * disk))
                 running.append((m, 1.0))
+                covered.append((m, capacity, kind, zone))
             if whole and pools:
                 x = self._variable("running", w.name, kind, zone, k, whole=True)
                 self._row([*running, (x, -1.0)], "==", 0.0, "whole", f"{w.name}_{kind}_{zone}", k)
             if not np.isnan(spot) and w.spot_capacity_of(kind) > 0:
                 q = hour.spot[w.name, kind, zone] = self._variable("spot", w.name, kind, zone, k, whole=whole)
                 self.spend.append((q, weight * (spot + disk)))
+                spots.append((q, w.spot_capacity_of(kind), kind, zone))
+        return on_demand + covered, spots
 
-    def _serve(self, hour: Hour, w: Workload, k: int, load: float, raw: float) -> None:
-        name, weight = w.name, float(self.states.weight_h[k])
-        steady = [(v, w.capacity[key[1]], key[1], key[2]) for key, v in hour.on_demand.items() if key[0] == name]
-        steady += [(v, w.capacity[key[2]], key[2], key[3]) for key, v in hour.covered.items() if key[1] == name]
-        spot = [(v, w.spot_capacity_of(key[1]), key[1], key[2]) for key, v in hour.spot.items() if key[0] == name]
-        every, short = steady + spot, []
+    def _serve(self, hour: Hour, w: Workload, k: int, steady: list[Place], spot: list[Place], load: float, raw: float) -> None:
+        name, weight, short = w.name, float(self.states.weight_h[k]), Terms()
+        every = steady + spot
         if w.shortage_usd is not None:
             u = hour.shortage[name] = self._variable("shortage", name, k)
             self.shortage.append((u, weight * w.shortage_usd))
@@ -234,7 +250,7 @@ class _Builder:
         if w.serve_cost:
             self._flows(hour, w, k, every, short, raw)
 
-    def _flows(self, hour: Hour, w: Workload, k: int, every: list[tuple[Any, float, str, str]], short: Terms, raw: float) -> None:
+    def _flows(self, hour: Hour, w: Workload, k: int, every: list[Place], short: Terms, raw: float) -> None:
         flows: Terms = []
         for kind in dict.fromkeys(i for _, _, i, _ in every):
             f = hour.flow[w.name, kind] = self._variable("flow", w.name, kind, k)
@@ -251,12 +267,14 @@ class _Builder:
                     self._row(terms, "<=", t.spot_max, "spot_max", t.name, k)
 
     def _pool_rows(self, hour: Hour, k: int) -> None:
+        used: dict[str, Terms] = defaultdict(list)
+        for (pool, _, kind, _), v in hour.covered.items():
+            used[pool].append((v, self.units[pool][kind]))
         for g in self.pools:
-            bought = [(self.bought[b.name][0], -self.bought[b.name][1]) for b in self.p.products if b.pool == g.name]
+            bought = self.bought_of[g.name]
             if g.credit_usd is None:
-                used = [(v, g.units[key[2]]) for key, v in hour.covered.items() if key[0] == g.name]
-                if used:
-                    self._row(used + bought, "<=", g.existing, "pool", g.name, k)
+                if g.name in used:
+                    self._row(used[g.name] + bought, "<=", g.existing, "pool", g.name, k)
                 continue
             running = [(v, -g.units[key[1]]) for key, v in hour.on_demand.items() if key[1] in g.units]
             running += [(v, -g.units[key[2]]) for key, v in hour.covered.items() if key[2] in g.units]

@@ -219,12 +219,14 @@ class Problem:
         load = np.stack([w.effective_load.reshape(count) for w in self.workloads], axis=1)
         priced = any(w.serve_cost for w in self.workloads)
         raw = np.stack([w.load.reshape(count) for w in self.workloads], axis=1) if priced else load
-        prices = [np.stack([_by_hour(p, hours) for p in column], axis=1) for column in (
-            [t.on_demand_usd_per_h for t in self.types], [t.spot_usd_per_h for t in self.types])]
-        _, first, row = np.unique(np.nan_to_num(np.concatenate(prices, axis=1), nan=-1.0), axis=0, return_index=True, return_inverse=True)
+        prices = [[t.on_demand_usd_per_h for t in self.types], [t.spot_usd_per_h for t in self.types]]
+        moving = [p for column in prices for p in column if isinstance(p, np.ndarray)]
+        by_hour = np.nan_to_num(np.stack(moving, axis=1), nan=-1.0) if moving else np.zeros((hours, 1))
+        _, first, row = np.unique(by_hour, axis=0, return_index=True, return_inverse=True)
+        on_demand, spot = (np.stack([_by_hour(p, hours)[first] for p in column], axis=1) for column in prices)
         price = np.tile(row.reshape(-1), scenarios)
         weight = (self.probability[:, None] * self.weight_h[None, :]).reshape(count)
-        every = States(weight, load, raw, price, prices[0][first], prices[1][first], np.arange(count).reshape(scenarios, hours))
+        every = States(weight, load, raw, price, on_demand, spot, np.arange(count).reshape(scenarios, hours))
         if not merge:
             return every
         key = np.concatenate([load, raw, price[:, None]] if priced else [load, price[:, None]], axis=1)

@@ -4,7 +4,13 @@ The check recomputes primal rows, reduced costs, bounds, complementarity and the
 handed to the solver; an answer that fails it raises :class:`SolverError`.
 """
 
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,6 +21,8 @@ from planner.errors import SolverError
 from planner.optimize.problem import Floats
 
 TOLERANCE = 1e-6
+LARGE = 20_000  # columns of a program without whole numbers above which HiGHS goes without presolve
+PULP = int(pulp.__version__.partition(".")[0])
 
 
 @dataclass(frozen=True)
@@ -32,27 +40,29 @@ class Matrix:
     row_upper: Floats
 
     @classmethod
-    def of(cls, lp: Any) -> "Matrix":
-        """Read the arrays of a PuLP problem, columns in the order of ``lp.variables()``."""
-        variables = lp.variables()
-        at = {v.name: j for j, v in enumerate(variables)}
+    def of(cls, lp: Any, variables: Sequence[Any] | None = None) -> "Matrix":
+        """Read the arrays of a PuLP problem, columns in the order of ``variables`` (default ``lp.variables()``)."""
+        variables, rows = lp.variables() if variables is None else variables, lp.constraints()
+        identity: Callable[[Any], int] = attrgetter("id") if PULP >= 4 else id
+        at = dict(zip(map(identity, variables), range(len(variables)), strict=True))
         cost = np.zeros(len(variables))
         for v, factor in lp.objective.items():
-            cost[at[v.name]] = factor
-        start, index, value, low, high = [0], [], [], [], []
-        for row in lp.constraints():
-            found = list(row.items())
-            index += [at[v.name] for v, _ in found]
-            value += [factor for _, factor in found]
-            start.append(len(index))
-            bound = -row.constant
-            low.append(-np.inf if row.sense == pulp.LpConstraintLE else bound)
-            high.append(np.inf if row.sense == pulp.LpConstraintGE else bound)
-        lower = np.array([-np.inf if v.lowBound is None else v.lowBound for v in variables], dtype=np.float64)
-        upper = np.array([np.inf if v.upBound is None else v.upBound for v in variables], dtype=np.float64)
-        whole = np.array([v.cat == pulp.LpInteger for v in variables], dtype=bool)
-        return cls(cost, lower, upper, whole, np.array(start, dtype=np.int32), np.array(index, dtype=np.int32),
-                   np.array(value, dtype=np.float64), np.array(low, dtype=np.float64), np.array(high, dtype=np.float64))
+            cost[at[identity(v)]] = factor
+        terms = [row.items() for row in rows]
+        start = np.concatenate([[0], np.cumsum(np.fromiter(map(len, terms), dtype=np.int64, count=len(terms)))])
+        entries = int(start[-1])
+        column = map(at.__getitem__, map(identity, map(itemgetter(0), chain.from_iterable(terms))))
+        index = np.fromiter(column, dtype=np.int32, count=entries)
+        value = np.fromiter(map(itemgetter(1), chain.from_iterable(terms)), dtype=np.float64, count=entries)
+        bound = -np.fromiter((row.constant for row in rows), dtype=np.float64, count=len(rows))
+        sense = [row.sense for row in rows]
+        low = np.where([s == pulp.LpConstraintLE for s in sense], -np.inf, bound)
+        high = np.where([s == pulp.LpConstraintGE for s in sense], np.inf, bound)
+        lower = np.array(list(map(attrgetter("lowBound"), variables)), dtype=np.float64)  # None becomes NaN
+        upper = np.array(list(map(attrgetter("upBound"), variables)), dtype=np.float64)
+        whole = np.array([c == pulp.LpInteger for c in map(attrgetter("cat"), variables)], dtype=bool)
+        return cls(cost, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper), whole,
+                   start.astype(np.int32), index, value, low, high)
 
     def times(self, x: Floats) -> Floats:
         """A x."""
@@ -75,10 +85,15 @@ class Solution:
     status: str
     objective: float = np.nan
     bound: float = np.nan
-    values: dict[str, float] = field(default_factory=dict, repr=False)
     duals: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
     checks: dict[str, float] = field(default_factory=dict)
     x: Floats = field(default_factory=lambda: np.zeros(0), repr=False)
+    names: tuple[str, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """Value of each variable by name; empty without an optimum."""
+        return dict(zip(self.names, self.x.tolist(), strict=True)) if self.optimal and self.names else {}
 
     @property
     def optimal(self) -> bool:
@@ -86,24 +101,46 @@ class Solution:
         return self.status == "optimal"
 
 
-def solve(lp: Any, *, time_limit_s: float | None = None, gap_share: float = 0.0, **options: Any) -> Solution:
-    """Solve a PuLP problem with HiGHS; raises :class:`SolverError` when the answer fails its certificate check."""
-    matrix = Matrix.of(lp)
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without garbage collection: PuLP makes a million small objects that all stay, over which it would pass again and again."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def solve(lp: Any, *, variables: Sequence[Any] | None = None, time_limit_s: float | None = None, gap_share: float = 0.0,
+          **options: Any) -> Solution:
+    """Solve a PuLP problem with HiGHS; raises :class:`SolverError` when the answer fails its certificate check.
+
+    ``variables`` of the problem, if at hand, spare PuLP a search through all rows for them.
+
+    PuLP's own solver object is configured and called; the whole matrix is handed over at once, and the answer read from the live
+    handle, which stays at ``lp.solverModel``. Above ``LARGE`` columns HiGHS' presolve is left out: on rows "used ≤ bought" over many
+    hours its time grows as their square.
+    """
+    with uncollected():
+        variables = lp.variables() if variables is None else variables
+        matrix = Matrix.of(lp, variables)
     if not len(matrix.cost):
         return nothing_to_choose(matrix)
-    names = [v.name for v in lp.variables()]  # before the solve: PuLP adds a variable to an objective of none
-    finished = lp.solve(_highs(matrix, time_limit_s, gap_share, options))
-    unproven = isinstance(finished, int) and lp.sol_status != pulp.LpSolutionOptimal
-    found = read(lp.solverModel, matrix)
-    if found.optimal and unproven:
-        raise SolverError("PuLP and HiGHS disagree whether the solve ended", got=lp.sol_status)
-    return replace(found, values=dict(zip(names, found.x.tolist(), strict=True)) if found.optimal else {})
+    whole = bool(matrix.whole.any())
+    extra: dict[str, Any] = {"gapRel": gap_share, "gapAbs": 0.0} if whole else {"presolve": "off"} if len(matrix.cost) > LARGE else {}
+    solver = pulp.HiGHS(**{"msg": False, "threads": 1, "timeLimit": time_limit_s, **extra, **options})
+    solver.createAndConfigureSolver(lp)
+    lp.solverModel.passModel(hand_over(matrix))
+    solver.callSolver(lp)
+    return replace(read(lp.solverModel, matrix), names=tuple(map(attrgetter("name"), variables)))
 
 
 def nothing_to_choose(matrix: Matrix) -> Solution:
     """The answer of a program without variables, which HiGHS calls empty: feasible if every bound admits 0."""
     fits = bool((matrix.row_lower <= TOLERANCE).all() and (matrix.row_upper >= -TOLERANCE).all())
-    return Solution("optimal" if fits else "infeasible", 0.0, 0.0, {}, np.zeros(len(matrix.row_lower)))
+    return Solution("optimal" if fits else "infeasible", 0.0, 0.0, np.zeros(len(matrix.row_lower)))
 
 
 def read(live: Any, matrix: Matrix) -> Solution:
@@ -123,7 +160,7 @@ def read(live: Any, matrix: Matrix) -> Solution:
     duals = np.asarray(found.row_dual) if found.dual_valid else np.zeros(len(matrix.row_lower))
     objective = float(matrix.cost @ x)
     bound = min(float(live.getInfo().mip_dual_bound), objective) if whole else objective
-    return Solution("optimal", objective, bound, {}, duals, certify(matrix, x, None if whole else duals), x)
+    return Solution("optimal", objective, bound, duals, certify(matrix, x, None if whole else duals), x)
 
 
 def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]:
@@ -195,29 +232,3 @@ def live_handle(**options: Any) -> Any:
     for name, value in {"output_flag": False, "threads": 1, **options}.items():
         live.setOptionValue(name, value)
     return live
-
-
-def _highs(matrix: Matrix, time_limit_s: float | None, gap_share: float, options: dict[str, Any]) -> Any:
-    """HiGHS behind PuLP; on PuLP 3 the model is handed over in one call instead of row by row."""
-    extra = {"gapRel": gap_share, "gapAbs": 0.0} if matrix.whole.any() else {}
-    arguments: dict[str, Any] = {"msg": False, "threads": 1, "timeLimit": time_limit_s, **extra, **options}
-    if int(pulp.__version__.partition(".")[0]) >= 4:
-        return pulp.HiGHS(**arguments)
-    return _bulk(matrix, arguments)
-
-
-def _bulk(matrix: Matrix, arguments: dict[str, Any]) -> Any:
-    import highspy
-
-    class BulkHiGHS(pulp.HiGHS):  # type: ignore[misc]
-        """PuLP's HiGHS, with the whole matrix passed at once; values are read from the live handle."""
-
-        def buildSolverModel(self, lp: Any) -> None:  # noqa: N802
-            lp.solverModel.passModel(hand_over(matrix))
-
-        def findSolutionValues(self, lp: Any) -> tuple[int, int]:  # noqa: N802
-            if lp.solverModel.getModelStatus() == highspy.HighsModelStatus.kOptimal:
-                return pulp.LpStatusOptimal, pulp.LpSolutionOptimal
-            return pulp.LpStatusNotSolved, pulp.LpSolutionNoSolutionFound
-
-    return BulkHiGHS(**arguments)
