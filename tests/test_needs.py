@@ -183,6 +183,8 @@ def test_gateways_are_shared_by_the_services_that_use_them():
     s = hand.scenario(services={"web": web, "api": web, "batch": {**text, "network": {"nat_gib_per_request": 0}}}, **{"limits.zones": 3})
     needs = needs_frame(s, AWS)
     assert needs.loc[needs["resource"] == "nat_hour", ["service", "needs_quantity"]].to_numpy().tolist() == [["web", 1.5], ["api", 1.5]]
+    regional = needs_frame(s.replace(providers=["gcp"]), Catalog.read("gcp"))  # Cloud NAT is one for the region
+    assert regional.loc[regional["resource"] == "nat_hour", "needs_quantity"].tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(("network", "rows"), [

@@ -19,6 +19,8 @@ SERVER_IMAGE_GIB = 20.0
 VERSIONS = 2.0
 # balancers that take an address of their own in each zone (Elastic Load Balancing user guide, 2025)
 _ADDRESS_IN_EACH_ZONE = ("aws",)
+# gateways of a whole region (Cloud NAT documentation, 2025); the others stand in one zone each
+_REGIONAL_GATEWAY = ("gcp",)
 
 Value = tuple[float, str]
 
@@ -67,10 +69,11 @@ def nat_gib(service: Service) -> Value:
     return _stated(service.network.nat_gib_per_request, log_gib(service.storage)[0])
 
 
-def gateways(scenario: Scenario) -> float:
-    """NAT gateways a service pays for: one in each zone, shared by the services that use them."""
+def gateways(scenario: Scenario, provider: str) -> float:
+    """NAT gateways a service pays for: one in each zone or region, shared by the services that use them."""
     users = sum(nat_gib(s)[0] > 0 for s in scenario.services.values())
-    return scenario.limits.zones / users if users else 0.0
+    count = 1 if provider in _REGIONAL_GATEWAY else scenario.limits.zones
+    return count / users if users else 0.0
 
 
 def balancer_addresses(service: Service, provider: str, zones: int) -> Value:

@@ -88,7 +88,7 @@ def _network(scenario: Scenario, service: Service, catalog: Catalog, provider: s
     addresses, known = balancer_addresses(service, provider, zones)
     gib, basis = nat_gib(service)
     if gib:
-        gateway = gateways(scenario)
+        gateway = gateways(scenario, provider)
         yield _row("nat", "nat_gib", "request", gib * tries, "GiB", basis)
         yield _row("nat", "nat_hour", "hour", gateway, "hour", "assumed")
         if n.public_ipv4 is None:
