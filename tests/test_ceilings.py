@@ -11,7 +11,7 @@ from planner.capacity.ceilings import machine_limits, network_gib_per_s, too_slo
 from planner.capacity.needs import needs_frame
 from planner.catalog import Catalog
 from planner.latency import Deployment, Goodput, Machine
-from planner.optimize.metered import unit_price
+from planner.optimize.metered import unit_prices
 
 MB, GBIT = 1e6 / 2**20, 1e9 / 8 / 2**30  # in MiB and GiB
 BUSY = Goodput(1e9, "latency_p99_s", 0.8)
@@ -111,7 +111,7 @@ def test_each_volume_brings_what_is_included():
     s = hand.scenario(**{"services.web.storage": {"block_gib": 100, "block_iops": 20000}})
     offer = Catalog.read("aws", regions=["us-east-1"])
     (need,) = (n for n in needs_frame(s, offer).to_dict("records") if n["resource"] == "block/gp3/iops")
-    usd, unit = unit_price(offer, need, "aws", "us-east-1")
+    usd, unit = unit_prices(offer, need, ["us-east-1"])["us-east-1"]
     assert (need["volumes"], unit) == (2.0, "IOPS-month")
     assert 20000 * usd == pytest.approx(2 * 7000 * 0.005)
 

@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import columns
+from planner.capacity import size
 from planner.capacity.assumed import artifact_gib
 from planner.capacity.headroom import start_up_s
 from planner.capacity.needs import needs_frame
 from planner.capacity.objects import ASSUMED_OBJECT_GIB
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
+from planner.optimize import optimize
 from planner.optimize.bill import bill
 
 QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
@@ -204,6 +206,26 @@ def test_traffic_between_zones(network, rows):
 def test_a_stated_zero_switches_a_need_off():
     off = {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}
     assert needs_frame(hand.scenario(**{"services.web.network": off, "services.web.storage": SILENT}), AWS).empty
+
+
+@pytest.mark.parametrize(("storage", "words"), [
+    ({"metrics_per_instance": 7}, "aws us-east-1: no price of metrics for metrics of web. .* set this need of the service to 0"),
+    ({"log_gib_per_request": 1e-6}, "aws us-east-1: no price of logs_gib for logs of web. .* set this need of the service to 0"),
+    ({"block_gib": 20}, "aws: no price of block storage. Set this storage to 0"),
+])
+def test_a_missing_price_names_its_need_and_the_remedy(storage, words):
+    s = hand.scenario(**{**QUIET, "services.web.latency": {"model": "queue", "service_time_s": 0.01},
+                         "services.web.storage": {**SILENT, **storage}})
+    load, offer = hand.load(s, {"web": np.full(48, 50.0)}), hand.catalog()
+    with pytest.raises(CatalogError, match=words):
+        optimize(s, load, size(s, offer, load), offer, valued_on=load)
+
+
+def test_a_quantity_beyond_the_last_price_is_an_error():
+    short = [{"storage_class": "object/standard", "price_usd": 0.02, "price_unit": "GiB-month", "tier_lower": 0.0, "tier_upper": 100.0,
+              "tier_scope": "region"}]
+    with pytest.raises(CatalogError, match="no price is known beyond 100 GiB-month"):
+        charges(selling(storage=short), services__web__storage={"object_gib": 101})
 
 
 @pytest.mark.parametrize("provider", ["aws", "gcp", "azure", "gpu_cloud"])

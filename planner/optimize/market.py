@@ -17,7 +17,7 @@ from planner.catalog.sustained import DEEPEST, QUARTERS
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.grid import Months, price_factor
-from planner.optimize.metered import unit_price
+from planner.optimize.metered import unit_prices
 from planner.optimize.problem import Floats
 from planner.optimize.recourse import Rules
 from planner.optimize.sustained import expected_share
@@ -193,15 +193,13 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
     needs = capacity.needs[capacity.needs["driver"] == "instance_hour"]
     found, places = np.zeros(len(frame)), list(zip(frame["provider"].astype(str), frame["region"].astype(str), strict=True))
     for need in needs.to_dict("records"):
-        service, amount = str(need["service"]), float(need["needs_quantity"])
+        service, provider, amount = str(need["service"]), str(need["provider"]), float(need["needs_quantity"])
         each = dict.fromkeys(places, 0.0)
-        for provider, region in each if amount else ():
-            if provider == need["provider"]:
-                price, unit = unit_price(catalog, {str(k): v for k, v in need.items()}, provider, region)
-                factor = price_factor(scenario, provider, service=service) * (per_hour if unit.endswith("-month") else 1.0)
-                each[provider, region] = amount * price * factor
-        mine = (frame["service"] == service).to_numpy()
-        found += np.where(mine, [each[place] for place in places], 0.0)
+        mine = [region for p, region in each if p == provider and amount]
+        for region, (price, unit) in unit_prices(catalog, {str(k): v for k, v in need.items()}, mine).items():
+            factor = price_factor(scenario, provider, service=service) * (per_hour if unit.endswith("-month") else 1.0)
+            each[provider, region] = amount * price * factor
+        found += np.where((frame["service"] == service).to_numpy(), [each[place] for place in places], 0.0)
     return found
 
 

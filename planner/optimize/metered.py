@@ -9,7 +9,7 @@ what is there at the start, q, counts while a ≤ u < b; what is added evenly, g
 g·(min(u, b) − min(u, a)) of it is there at u.  A month is billed for the integral of both, exactly.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,8 +39,14 @@ class _Tiers:
     source: tuple[Price, ...]
 
     def cost(self, quantity: Floats, given: Floats | float = 0.0) -> Floats:
-        """Price [USD] of quantities that fill the tiers from the bottom after ``given`` free units."""
+        """Price [USD] of quantities that fill the tiers from the bottom after ``given`` free units.
+
+        Raises :class:`CatalogError` beyond the last tier.
+        """
         billable = np.maximum(0.0, quantity - given)[..., None]
+        if (billable > self.upper[-1] * (1 + 1e-9)).any():
+            raise CatalogError(f"no price is known beyond {self.upper[-1]:g} {self.unit}", got=float(billable.max()),
+                               remedy="Ask for less, or add the price to the snapshot")
         filled = np.clip(np.minimum(billable, self.upper) - self.lower, 0.0, None)
         out: Floats = (filled * self.usd).sum(axis=-1)
         return out
@@ -74,19 +80,26 @@ def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capaci
         _charge(ledger, scenario, use, filled[_scope(use)], filled[_account(use)], starts)
 
 
-def unit_price(catalog: Catalog, need: Mapping[str, object], provider: str, region: str) -> tuple[float, str]:
-    """What one unit of an instance's need costs [USD] and the unit of its price; NaN where no price is known.
+def unit_prices(catalog: Catalog, need: Mapping[str, object], regions: Iterable[str]) -> dict[str, tuple[float, str]]:
+    """What one unit of an instance's need costs [USD] and the unit of its price, by region; NaN where no price is known.
 
     A volume fills tiers of its own; other tiers are taken at their first price, as long as nobody knows what the others use.
+    Raises :class:`CatalogError` naming the need where no region has a price.
     """
-    try:
-        tiers = _tiers(catalog, provider, region, need)
-    except CatalogError:
-        return float("nan"), ""
+    found: dict[str, tuple[float, str]] = {}
+    missing: CatalogError | None = None
     volume = float(str(need["needs_quantity"])) / _volumes(need)
-    if tiers.scope != "volume" or not volume:
-        return float(tiers.usd[0]), tiers.unit
-    return float(tiers.cost(np.array(volume))) / volume, tiers.unit
+    for region in dict.fromkeys(regions):
+        try:
+            tiers = _tiers(catalog, str(need["provider"]), region, need)
+        except CatalogError as error:
+            found[region], missing = (float("nan"), ""), error
+            continue
+        own = tiers.scope == "volume" and volume > 0
+        found[region] = (float(tiers.cost(np.array(volume))) / volume if own else float(tiers.usd[0])), tiers.unit
+    if missing is not None and all(np.isnan(usd) for usd, _ in found.values()):
+        raise missing
+    return found
 
 
 def _account(use: _Use) -> tuple[str, str, str]:

@@ -111,8 +111,10 @@ def bills(months: Months, load: Load, valued: Load, machines: Load, capacity: Ca
                 usd_per_h[hours] = table.cost[table.at(rate[k, hours].astype(np.float64))]
             total[k] += months.total(load.weight_h * usd_per_h)
     needs = capacity.needs
-    for (service, charge), part in cost[~cost["charge"].isin(COMPUTE)].groupby(["service", "charge"], observed=True):
-        drivers = set(needs.loc[(needs["service"] == service) & (needs["charge"] == charge), "driver"])
+    words = ["service", "charge", "resource"]
+    driver = needs.groupby(words)["driver"].agg(set).to_dict()
+    for key, part in cost[~cost["charge"].isin(COMPUTE)].groupby(words, observed=True):
+        service, drivers = key[0], driver.get(key, set())
         if drivers == {"instance_hour"}:
             continue
         usd = by_month(months, part)
