@@ -541,7 +541,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 def _set(raw: dict[str, Any], dotted: str, value: Any) -> None:
     at: Any = raw
-    *parents, last = dotted.split(".")
+    *parents, last = dotted.split(".", 2) if dotted.startswith("limits.quota.") else dotted.split(".")  # machine names hold dots
     for part in parents:
         if isinstance(at, list):
             at = _item(at, part, dotted)

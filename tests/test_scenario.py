@@ -123,6 +123,7 @@ def test_one_override_mechanism_for_code_and_text():
     assert a.limits.max_spot_share == 0
     assert not a.services["chat"].events[0].multiplier.certain
     assert s.override(["services.chat.traffic.time_zone=UTC"]).services["chat"].traffic.time_zone == "UTC"
+    assert s.override(["limits.quota.g6e.xlarge=3"]).limits.quota["g6e.xlarge"] == 3
     assert s.limits.max_spot_share == 0.3, "the original stays as it was"
 
 
