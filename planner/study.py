@@ -33,6 +33,7 @@ class Study:
     capacity: Capacity
     plan: Plan
     replay: Replay
+    unseen: Load | None = None
 
     @property
     def requests(self) -> dict[str, float]:
@@ -49,24 +50,58 @@ class Study:
         }
 
 
-def run(scenario: Scenario, catalog: Catalog | None = None, *, paths: int = 200, progress: Callable[[str], None] = lambda _: None) -> Study:
+def run(
+    scenario: Scenario,
+    catalog: Catalog | None = None,
+    *,
+    paths: int = 200,
+    progress: Callable[[str], None] = lambda _: None,
+    known: Study | None = None,
+) -> Study:
     """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions; ``progress`` is told
-    each stage.  Raises any :class:`PlannerError` of the stages.
+    each stage.  Stages whose inputs are those of the study ``known`` are taken from it: the answer is the same, sooner.
+    Raises any :class:`PlannerError` of the stages.
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
-    progress("reading traffic")
-    traffic = read_histories(scenario)
-    progress("forecasting load")
-    load = forecast(traffic, scenario, paths=paths)
-    progress("sizing replicas on every machine")
-    capacity = size(scenario, catalog, load)
+    same_load = known is not None and known.load.paths == paths and _arrives(known.scenario) == _arrives(scenario)
+    if known is not None and known.unseen is not None and same_load:
+        traffic, load, unseen = known.traffic, known.load, known.unseen
+    else:
+        progress("reading traffic")
+        traffic = read_histories(scenario)
+        progress("forecasting load")
+        load = forecast(traffic, scenario, paths=paths)
+        unseen = forecast(traffic, scenario, paths=paths, seed=(scenario.seed + UNSEEN) % 2**32)
+    if known is not None and load is known.load and catalog is known.catalog and _bears(known.scenario) == _bears(scenario):
+        capacity = known.capacity
+    else:
+        progress("sizing replicas on every machine")
+        capacity = size(scenario, catalog, load)
     progress("optimizing")
-    unseen = forecast(traffic, scenario, paths=paths, seed=(scenario.seed + UNSEEN) % 2**32)
     plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
     progress("replaying the plan on unseen load")
-    return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity))
+    return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity), unseen)
+
+
+def _arrives(scenario: Scenario) -> dict[str, Any]:
+    """All of a scenario that its load could depend on, as written."""
+    not_load = {"limits", "existing", "price_adjustments", "providers", "regions", "currency", "state", "name"}
+    said = scenario.model_dump(exclude_unset=True, exclude=not_load)
+    later = ("objective", "autoscaling", "storage", "network", "owner")
+    services = {name: {k: v for k, v in s.items() if k not in later} for name, s in said["services"].items()}
+    return {**said, "services": services, "folder": scenario.folder}
+
+
+def _bears(scenario: Scenario) -> dict[str, Any]:
+    """All of a scenario that its capacity could depend on, as written."""
+    bought = {"max_spot_share", "max_term_months", "payments", "budget_usd_per_month", "upfront_budget_usd"}
+    not_capacity: Any = {"limits": bought, "existing": True, "price_adjustments": True, "name": True, "state": True}
+    said = scenario.model_dump(exclude_unset=True, exclude=not_capacity)
+    for service in said["services"].values():
+        service["objective"].pop("load_quantile", None)
+    return {**said, "folder": scenario.folder}
 
 
 def with_alternatives(study: Study) -> Study:

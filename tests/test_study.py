@@ -156,3 +156,26 @@ def test_a_frontier_says_what_a_tighter_target_costs(small, study):
     own = found["value"] == _own(small, "services.web.objective.latency_p99_s")
     assert found.loc[own, "total_usd"].item() == pytest.approx(study.plan.total_usd, rel=0.02)
     assert (np.diff(found["lower_bound_usd"].dropna()) <= 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "load", "capacity"),
+    [
+        ({"limits.max_spot_share": 0.4}, True, True),
+        ({"services.web.objective.load_quantile": 0.8}, True, True),
+        ({"services.web.objective.latency_p99_s": 0.5}, True, False),
+        ({"limits.zones": 2}, True, False),
+        ({"services.web.growth_share_per_year": 0.5}, False, False),
+        ({"seed": 5}, False, False),
+    ],
+)
+def test_what_a_known_study_has_in_common_is_taken_from_it_and_changes_nothing(small, changes, load, capacity):
+    before = run(small, paths=20)
+    catalog, other = before.catalog, small.replace(**changes)
+    again, fresh = run(other, catalog, paths=20, known=before), run(other, catalog, paths=20)
+    assert (again.load is before.load) == load
+    assert (again.capacity is before.capacity) == capacity
+    assert again.plan.paths_usd == fresh.plan.paths_usd
+    tables = export.tables(fresh.plan, fresh.replay)
+    for name, frame in export.tables(again.plan, again.replay).items():
+        assert export.to_csv(frame) == export.to_csv(tables[name])

@@ -12,12 +12,13 @@ from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimize.build import offers_of, problem_of, zone_factor
 from planner.optimize.conflict import diagnose
+from planner.optimize.evaluate import templates_of
 from planner.optimize.frontier import frontier
 from planner.optimize.market import Market
-from planner.optimize.model import build
 from planner.optimize.problem import Floats, Problem, States
 from planner.optimize.recourse import Menu, Rules, menu
-from planner.optimize.solve import Solution, solve
+from planner.optimize.solve import Solution
+from planner.optimize.stack import Stack
 from planner.scenario import Scenario
 
 # what one more unit of each constraint's right-hand side means, for a reader who has not seen the formulation
@@ -55,23 +56,25 @@ def bindings(problem: Problem, states: States, load: Load) -> tuple[Solution, pd
     that binds, and the load of each service, is moved by one natural unit and the problem solved again on a live handle:
     the figure told is the difference of the two optima, with the commitments as they are.
     """
-    model = build(problem, states)
-    found = solve(model.lp)
+    stack = Stack(problem, states, np.zeros(len(states), dtype=np.intp), templates_of(problem, states, prune=False))
+    found = stack.solve()
     if not found.optimal:
         return found, columns.empty("plan.bindings")
     hardest: dict[tuple[str, str], tuple[float, int]] = {}
-    for (constraint, subject, k), dual in zip(model.rows, found.duals, strict=True):
-        key = (constraint, _workload(problem, subject) if constraint in ("type_share", "other_types") else subject)
-        strength = abs(float(dual)) / float(states.weight_h[k]) if k >= 0 else 0.0
-        if dual or constraint == "serve":
-            hardest[key] = max(hardest.get(key, (-1.0, -1)), (strength, k))
+    for price, (names, duals, _, _) in stack.duals(found).items():
+        each = np.abs(duals) / states.weight_h[stack.row_of[price][0]]
+        for (constraint, subject), of_state in zip(names, each, strict=True):
+            if of_state.any() or constraint == "serve":
+                key = (constraint, _workload(problem, subject) if constraint == "type_share" else subject)
+                at = int(np.argmax(of_state))
+                hardest[key] = max(hardest.get(key, (-1.0, -1)), (float(of_state[at]), int(stack.row_of[price][0][at])))
     for w in problem.workloads:
         if w.headroom_share > 0:
             hardest.setdefault(("zones", w.name), hardest["serve", w.name])
     moved = {key: other for key in hardest if (other := _one_more(problem, *key)) is not None}
     base, *solved = frontier([problem, *moved.values()])
     first = {int(k): h for h, k in reversed(list(enumerate(states.member[0])))}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for (constraint, subject), after in zip(moved, solved, strict=True):
         hour = load.ts[first.get(hardest[constraint, subject][1], 0)]
         change = after.objective - base.objective if after.optimal else np.nan

@@ -25,7 +25,7 @@ from planner.study import Study, run, span, with_alternatives
 
 PATHS = 100
 FIRST = "web"
-STAGES = (0.05, 0.15, 0.3, 0.45, 0.85)  # share of the work done when a stage begins
+STAGES = {"reading": 0.05, "forecasting": 0.1, "sizing": 0.3, "optimizing": 0.4, "replaying": 0.9}  # share of the work done by then
 
 TITLES: tuple[tuple[type[PlannerError], str], ...] = (
     (InfeasiblePlan, "No plan can meet this scenario"),
@@ -81,6 +81,10 @@ _scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(max_entries
 _slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=24, show_spinner=False)(_new_slot)
 
 
+# the study last worked out under a name: what the next one has in common with it is not done again
+_latest: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=8, show_spinner=False)(_new_slot)
+
+
 def study(scenario: Scenario, paths: int = PATHS) -> Study:
     """The study of a scenario: computed once, then shared; equal scenarios give the same object."""
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
@@ -122,16 +126,20 @@ def warm() -> None:
     scenario = Scenario.read(bundled()[FIRST])
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), PATHS)
     with slot.lock, suppress(PlannerError):
-        slot.study = run(scenario, catalog(scenario.providers, scenario.regions), paths=PATHS)
+        slot.study = _latest(scenario.name, str(scenario.folder or ""), PATHS).study = run(
+            scenario, catalog(scenario.providers, scenario.regions), paths=PATHS
+        )
 
 
 def _computed(scenario: Scenario, paths: int) -> Study:
-    place, done = st.empty(), iter(STAGES)
+    place, latest = st.empty(), _latest(scenario.name, str(scenario.folder or ""), paths)
+
+    def told(stage: str) -> None:
+        place.progress(STAGES.get(stage.partition(" ")[0], 0.9), f"{stage.capitalize()} …")
+
     try:
-        prices = catalog(scenario.providers, scenario.regions)
-        return run(
-            scenario, prices, paths=paths, progress=lambda stage: place.progress(next(done, 0.9), f"{stage.capitalize()} …") and None
-        )
+        latest.study = run(scenario, catalog(scenario.providers, scenario.regions), paths=paths, progress=told, known=latest.study)
+        return latest.study
     finally:
         place.empty()
 
