@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from planner import columns
 from planner.capacity.pooling import Pooling
 from planner.latency import LatencyModel
+
+_KEY = ["service", "provider", "region", "instance_type", "deployment"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,25 @@ class Capacity:
         object.__setattr__(self, "frame", columns.check("capacity", self.frame))
         object.__setattr__(self, "headroom", columns.check("capacity.headroom", self.headroom))
         object.__setattr__(self, "needs", columns.check("capacity.needs", self.needs))
+
+    def bears_rps(self, key: tuple[str, str, str, str, str], replicas: ArrayLike) -> NDArray[np.float64]:
+        """What n ``replicas`` may be loaded with together [original requests/s]: n · usable_rps, or more where they pool; same shape."""
+        count = np.asarray(replicas, dtype=np.float64)
+        alone = count * self._usable[key]
+        if key not in self.pools or not count.size:
+            return alone
+        sizes, gain = self.pools[key].gains(int(count.max()))
+        return np.asarray(alone * gain[np.clip(np.searchsorted(sizes, count, side="right") - 1, 0, None)])
+
+    def borne_rps(self, schedule: pd.DataFrame) -> "pd.Series[float]":
+        """What the replicas of each row of a plan's schedule may be loaded with together [original requests/s]."""
+        found = pd.Series(np.nan, index=schedule.index, dtype="float64")
+        for words, part in schedule.groupby(_KEY, observed=True):
+            key = str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4])
+            found[part.index] = self.bears_rps(key, part["replicas"].to_numpy())
+        return found
+
+    @cached_property
+    def _usable(self) -> dict[tuple[str, ...], float]:
+        able = self.frame[self.frame["usable_rps"] > 0]
+        return dict(zip(able[_KEY].itertuples(index=False, name=None), able["usable_rps"].tolist(), strict=True))

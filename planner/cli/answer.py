@@ -244,9 +244,8 @@ def _machines(study: "Study") -> str:
 
 def _utilization(study: "Study") -> dict[str, str]:
     """Mean load over what the running replicas may bear, by service."""
-    keys = ["service", "provider", "region", "instance_type", "deployment"]
-    schedule = study.plan.schedule.merge(study.capacity.frame[[*keys, "usable_rps"]], how="left", on=keys)
-    bears = (schedule["replicas"] * schedule["usable_rps"] * schedule["weight_h"]).groupby(schedule["service"]).sum()
+    schedule = study.plan.schedule
+    bears = (study.capacity.borne_rps(schedule) * schedule["weight_h"]).groupby(schedule["service"]).sum()
     return {str(s): percent(study.requests[str(s)] / 3600 / b, 0) for s, b in bears.items() if b > 0}
 
 

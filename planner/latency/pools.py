@@ -98,15 +98,13 @@ def _helped(pool: Pool) -> bool:
 def _parts(pool: Pool) -> tuple[tuple[Pool, float], ...]:
     """Pools that have a table or a formula, next in size to this one, and their weights on the chord in 1/size.
 
-    The size is the number of replicas that help each other, then that of workers where one queue is simulated or long.
+    The size is the number of replicas that help each other, then that of the workers of one queue where it is simulated or long.
     """
     if _helped(pool) and pool.replicas not in _SIZES[:-1]:
         return _chord(min(pool.replicas, _SIZES[-2]), _SIZES[:-1], lambda n: replace(pool, replicas=n))
     base = pool if _helped(pool) else alone(pool)
     one = alone(base)
-    if one.replicas > 1 and one.balancer != "central":  # never faster with fewer workers at the same utilization
-        return ((replace(base, workers=1 << (base.workers.bit_length() - 1)), 1.0),)
-    size = one.workers * one.replicas
+    size = one.workers * (one.replicas if one.balancer == "central" else 1)
     low, kind = _round_down(size), _kind(one)
     if kind == "mmc" or (kind == "reduction" and (size <= _FEW or size == low)):
         return ((base, 1.0),)

@@ -36,7 +36,7 @@ def schedule_frame(load: Load, market: Market, menus: Mapping[str, Menu], chosen
     parts = []
     for service, counts in chosen.items():
         offers = menus[service].offers
-        capacity = counts * np.array([o.capacity for o in offers])
+        capacity = np.stack([o.bears(counts[:, j]) for j, o in enumerate(offers)], axis=1)
         whole = capacity.sum(axis=1)
         known = {c.kind: c for c in market.candidates[service]}
         for j, offer in enumerate(offers):
@@ -171,6 +171,21 @@ def verify_latency(scenario: Scenario, capacity: Capacity, schedule: pd.DataFram
     return worst
 
 
+def pooling_notes(scenario: Scenario, capacity: Capacity, schedule: pd.DataFrame) -> tuple[str, ...]:
+    """What the largest pool of each service gives that bears more together than its machines do apart."""
+    told = []
+    for service, part in schedule.groupby("service", observed=True):
+        borne, count = capacity.borne_rps(part).to_numpy(), part["replicas"].to_numpy()
+        gain = borne / (capacity.borne_rps(part.assign(replicas=1)).to_numpy() * count)
+        at = int(np.argmax(np.where(gain > 1.005, borne, -1.0)))
+        if gain[at] > 1.005:
+            balancer = scenario.services[str(service)].latency.parameters.get("balancer", "random")
+            told.append(f"{service}: behind its {balancer} balancer {count[at]} {part['instance_type'].iloc[at]} bear together "
+                        f"{gain[at]:.2f} times what they would bear each alone; machines of another type or purchase are a pool "
+                        "of their own, and requests are split over pools by what these bear.")
+    return tuple(told)
+
+
 def _five(words: Any) -> tuple[str, str, str, str, str]:
     service, provider, region, instance_type, deployment = map(str, words)
     return service, provider, region, instance_type, deployment
@@ -179,6 +194,6 @@ def _five(words: Any) -> tuple[str, str, str, str, str]:
 def candidate_prices(candidates: tuple[Candidate, ...], schedule: pd.DataFrame, service: str) -> float:
     """Lowest on-demand price for each request/s [USD/h per requests/s] among the machines a service uses."""
     used = set(schedule.loc[schedule["service"] == service, ["provider", "region", "instance_type"]].itertuples(index=False, name=None))
-    prices = [(c.on_demand if np.isfinite(c.on_demand) else c.spot) * c.unit / c.capacity + c.unit * c.disk_usd_per_h / c.capacity
+    prices = [(c.on_demand if np.isfinite(c.on_demand) else c.spot) * c.unit / c.largest + c.unit * c.disk_usd_per_h / c.largest
               for c in candidates if (c.provider, c.region, c.instance_type) in used]
     return min(prices, default=np.nan)

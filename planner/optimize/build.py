@@ -27,9 +27,11 @@ def offers_of(candidates: Sequence[Candidate], rules: Rules) -> list[Offer]:
         replicas = c.replicas if rules.max_replicas is None else max(1, min(c.replicas, rules.max_replicas))
         capacity, disk = c.capacity * replicas / c.replicas, c.unit * c.disk_usd_per_h
         if np.isfinite(c.on_demand):
-            found.append(Offer(c.kind, c.deployment, False, c.unit, replicas, capacity, c.unit * c.on_demand + disk, disk))
+            found.append(Offer(c.kind, c.deployment, False, c.unit, replicas, capacity, c.unit * c.on_demand + disk, disk,
+                               c.gains))
         if np.isfinite(c.spot) and rules.spot_share > 0 and c.spot_yield > 0:
-            found.append(Offer(c.kind, c.deployment, True, c.unit, replicas, capacity * c.spot_yield, c.unit * c.spot + disk, disk))
+            found.append(Offer(c.kind, c.deployment, True, c.unit, replicas, capacity * c.spot_yield, c.unit * c.spot + disk, disk,
+                               c.gains))
     return found
 
 
@@ -73,9 +75,9 @@ def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], 
 
 def _workload(market: Market, service: str, load: Floats) -> Workload:
     rules, found = market.rules[service], market.candidates[service]
-    spot = {c.kind: c.capacity * c.spot_yield / c.unit for c in found if rules.spot_share > 0}
+    spot = {c.kind: c.largest * c.spot_yield / c.unit for c in found if rules.spot_share > 0}
     return Workload(
-        service, load, {c.kind: c.capacity / c.unit for c in found}, spot or {c.kind: 0.0 for c in found}, zone_factor(rules) - 1.0,
+        service, load, {c.kind: c.largest / c.unit for c in found}, spot or {c.kind: 0.0 for c in found}, zone_factor(rules) - 1.0,
         spot_share=rules.spot_share if spot else None, min_replicas=rules.min_replicas,
         max_replicas=rules.max_replicas, replicas={c.kind: c.replicas / c.unit for c in found},
         instance_usd_per_h={c.kind: c.disk_usd_per_h for c in found},

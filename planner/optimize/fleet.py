@@ -43,7 +43,7 @@ def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
     each = table["instances_per_replica"].to_numpy(np.float64)
     unit = np.where(each <= 1, 1.0, np.ceil(each - 1e-9))
     replicas = np.where(each <= 1, np.floor(1.0 / each + 1e-9), 1.0)
-    capacity = table["usable_rps"].to_numpy(np.float64) * replicas
+    capacity = table["usable_rps"].to_numpy(np.float64) * replicas * [gains[-1][1] for gains in table["gains"]]
     disk = unit * table["disk"].to_numpy(np.float64)
     price, committed, spot = (np.nan_to_num(unit * table[c].to_numpy(np.float64), nan=np.inf) for c in ("on_demand", "committed", "spot"))
     share = np.nan_to_num(table["spot_yield"].to_numpy(np.float64), nan=1.0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from planner.capacity import Capacity
+from planner.capacity import Capacity, Pooling
 from planner.catalog import Catalog
 from planner.catalog.sustained import DEEPEST, QUARTERS
 from planner.errors import InfeasiblePlan
@@ -25,15 +25,18 @@ from planner.optimize.terms import PLACE, Term, terms_held, terms_on_offer
 from planner.scenario import Scenario
 
 KEPT_BY_RATIO = 3
+POOL = ["service", *PLACE, "deployment"]
+Gains = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve ``capacity`` [requests/s].
+    """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve ``capacity`` [requests/s] alone.
 
     Prices [USD/h] of one instance, NaN where not sold; ``spot_yield`` share of ``capacity`` a spot unit is worth;
-    ``disk_usd_per_h`` for each running instance. ``sustained``: share of its price that ``on_demand`` is after the
-    sustained-use discount expected for the planned load (:mod:`planner.optimize.sustained`).
+    ``disk_usd_per_h`` for each running instance. ``gains`` (replicas, gain): from that size of their pool on each bears so
+    much more than alone. ``sustained``: share of its price that ``on_demand`` is after the sustained-use discount expected
+    for the planned load (:mod:`planner.optimize.sustained`).
     """
 
     service: str
@@ -53,6 +56,12 @@ class Candidate:
     disk_usd_per_h: float
     vcpus: float
     sustained: float = 1.0
+    gains: Gains = ((1, 1.0),)
+
+    @property
+    def largest(self) -> float:
+        """The most a unit serves in a pool of any size that the load could need [requests/s]."""
+        return self.capacity * self.gains[-1][1]
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,28 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     place = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"]
     frame["kind"] = place + pd.Series(suffix, index=frame.index, dtype="str")
     frame["excuse"] = _excuse(scenario, frame)
+    frame["gains"] = _gains(scenario, load, capacity, frame)
+    frame["per_instance"] *= [gains[-1][1] for gains in frame["gains"]]
     return frame.sort_values(["service", "kind"]).reset_index(drop=True)
+
+
+def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFrame) -> "pd.Series[Any]":
+    """(replicas, gain) of each machine that may serve, up to the largest pool the load could need; (1, 1) where replicas do not pool."""
+    limits = scenario.limits
+    found: list[Gains] = []
+    known: dict[tuple[Pooling, int], Gains] = {}
+    tops = {s: float(load.peak(s).max()) * limits.zones / (limits.zones - limits.zones_lost) for s in scenario.services}
+    for *key, usable, excuse in frame[[*POOL, "usable_rps", "excuse"]].itertuples(index=False, name=None):
+        pool = capacity.pools.get(tuple(key)) if excuse == "" else None
+        if pool is None:
+            found.append(((1, 1.0),))
+            continue
+        most = max(int(np.ceil(tops[key[0]] / usable)), scenario.services[key[0]].autoscaling.min_replicas) + limits.zones
+        if (pool, most) not in known:
+            sizes, gain = pool.gains(most)
+            known[pool, most] = tuple(zip(sizes.tolist(), gain.tolist(), strict=True))
+        found.append(known[pool, most])
+    return pd.Series(found, index=frame.index, dtype=object)
 
 
 def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
@@ -252,7 +282,7 @@ def _candidate(row: dict[Any, Any]) -> Candidate:
         str(row["service"]), str(row["kind"]), str(row["provider"]), str(row["region"]), str(row["instance_type"]), str(row["deployment"]),
         str(row["family"]), unit, replicas, float(row["usable_rps"]) * replicas, float(row["on_demand"]),
         float(row["list_on_demand"]), float(row["spot"]), 1.0 if np.isnan(spot_yield) else spot_yield, float(row["disk"]),
-        float(row["vcpus"]), float(row["sustained"]))
+        float(row["vcpus"]), float(row["sustained"]), row["gains"])
 
 
 def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> InfeasiblePlan:

@@ -3,7 +3,8 @@
 A *mix* is a whole number of each offer. Its *reach* is the largest load it serves under every rule; more machines never
 reach less, so the cheapest mix for a load is a step function of the load, and a year of hours on all sample paths
 costs one table look-up each. Reach of a mix with s left in the worst case when ``zones_lost`` of the ``zones`` over which its
-machines are dealt evenly are lost, and capacities c_i in the zones that stay on average:
+machines are dealt evenly are lost, and capacities c_i in the zones that stay on average (a type's capacity is that of one
+pool of its machines, on demand and spot apart; requests are split over pools by their capacity):
 
     min( s,  s of what is not spot / (1 − spot_share),  max{L: Σ_types min(c_i, type_share·L) ≥ L} )
 
@@ -28,9 +29,10 @@ MOST_TYPES = 6  # types among which a share is dealt out
 
 @dataclass(frozen=True)
 class Offer:
-    """One way to run a service: ``unit`` instances of ``kind`` carry ``replicas`` replicas and serve ``capacity`` (per unit).
+    """One way to run a service: ``unit`` instances of ``kind`` carry ``replicas`` replicas and serve ``capacity`` (a unit alone).
 
     ``usd_per_h``: price of a unit (all its instances, disks included); ``disk_usd_per_h`` the part no commitment covers.
+    ``gains`` (replicas, gain) from which size of the pool on each replica bears how much more than alone, both rising.
     """
 
     kind: str
@@ -41,6 +43,24 @@ class Offer:
     capacity: float
     usd_per_h: float
     disk_usd_per_h: float = 0.0
+    gains: tuple[tuple[int, float], ...] = ((1, 1.0),)
+
+    def each(self, units: Ints) -> Floats:
+        """What a unit serves among ``units`` of this offer, which share one balancer; other offers are pools of their own."""
+        if len(self.gains) == 1:
+            return np.full(np.shape(units), self.capacity * self.gains[0][1])
+        sizes, gain = (np.array(x) for x in zip(*self.gains, strict=True))
+        found: Floats = self.capacity * gain[np.clip(np.searchsorted(sizes, units * self.replicas, side="right") - 1, 0, None)]
+        return found
+
+    def bears(self, units: Ints) -> Floats:
+        """What ``units`` of this offer serve together."""
+        return units * self.each(units)
+
+    @property
+    def largest(self) -> float:
+        """The most a unit serves in a pool of any size."""
+        return self.capacity * self.gains[-1][1]
 
 
 @dataclass(frozen=True)
@@ -124,14 +144,15 @@ class Steps:
 
 def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     """Largest load each mix serves under the rules; −1 where a mix breaks a rule whatever the load."""
-    capacity, spot = np.array([o.capacity for o in offers]), np.array([o.spot for o in offers])
-    steady, every = _after_loss(counts, np.where(spot, 0.0, capacity), capacity, rules)
+    spot = np.array([o.spot for o in offers])
+    steady, every = _after_loss(offers, counts, rules)
     found = every
     if spot.any() and rules.spot_share < 1:
         found = np.minimum(found, steady / (1.0 - rules.spot_share))
     if rules.type_share is not None:
         kept = (rules.zones - rules.zones_lost) / rules.zones
-        found = np.minimum(found, _shared(offers, counts * capacity * kept, rules.type_share))
+        each = np.stack([counts[:, j] * o.each(_staying(counts[:, j], rules)) for j, o in enumerate(offers)], axis=1)
+        found = np.minimum(found, _shared(offers, each * kept, rules.type_share))
     replicas = counts * np.array([o.replicas for o in offers])
     broken = replicas[:, ~spot].sum(axis=1) < rules.min_replicas
     if rules.max_replicas is not None:
@@ -142,24 +163,33 @@ def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     return np.where(broken, -1.0, found)
 
 
-def _after_loss(counts: Ints, steady: Floats, capacity: Floats, rules: Rules) -> tuple[Floats, Floats]:
+def _after_loss(offers: Sequence[Offer], counts: Ints, rules: Rules) -> tuple[Floats, Floats]:
     """Non-spot and whole capacity left in the worst case when zones are lost.
 
-    Machines are dealt to the zones in turn, each type going on where the last one stopped, spot last.
+    Machines are dealt to the zones in turn, each type going on where the last one stopped, spot last.  The balancer spans
+    the zones: what is left of an offer is one smaller pool.
     """
     if not rules.zones_lost:
-        return counts @ steady, counts @ capacity
-    order = np.argsort(steady == 0, kind="stable")
+        borne = np.stack([o.bears(counts[:, j]) for j, o in enumerate(offers)], axis=1)
+        return borne[:, [not o.spot for o in offers]].sum(axis=1), borne.sum(axis=1)
     zones, turn = np.arange(rules.zones), np.zeros(len(counts), dtype=np.int64)
-    held = np.zeros((2, len(counts), rules.zones))
-    for j in order:
+    stays = [list(kept) for kept in combinations(range(rules.zones), rules.zones - rules.zones_lost)]
+    left = np.zeros((2, len(stays), len(counts)))
+    for j in sorted(range(len(offers)), key=lambda j: offers[j].spot):
         more = (zones[None, :] - turn[:, None]) % rules.zones < (counts[:, j] % rules.zones)[:, None]
         dealt = (counts[:, j] // rules.zones)[:, None] + more
-        held[0] += dealt * steady[j]
-        held[1] += dealt * capacity[j]
+        for k, kept in enumerate(stays):
+            more_rps = offers[j].bears(dealt[:, kept].sum(axis=1))
+            left[0, k] += 0.0 if offers[j].spot else more_rps
+            left[1, k] += more_rps
         turn = (turn + counts[:, j]) % rules.zones
-    left = np.sort(held, axis=2)[:, :, : rules.zones - rules.zones_lost].sum(axis=2)
-    return left[0], left[1]
+    worst: Floats = left.min(axis=1)
+    return worst[0], worst[1]
+
+
+def _staying(units: Ints, rules: Rules) -> Ints:
+    """Units left where the zones lost held as many as any could."""
+    return units - -(-units * rules.zones_lost // rules.zones)
 
 
 def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
@@ -200,23 +230,31 @@ def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[
     counts = np.zeros((1, len(offers)), dtype=np.int64)
     used, over, spot, replicas = np.zeros(1), np.zeros(1), np.zeros(1), np.zeros(1)
     for j in sorted(range(len(offers)), key=lambda j: -offers[j].capacity):
-        each = offers[j].capacity
+        each = offers[j].largest
+        holds = _holds(offers[j], most[j], rules)
         beyond = over + each if rules.type_share is not None else np.maximum(over, each)
         room = need + rules.zones * beyond - used
         if offers[j].spot:  # beyond its largest share it replaces nothing
             room = np.minimum(room, rules.spot_share * need + rules.zones * beyond - spot)
         fewest = 0 if offers[j].spot else np.ceil((rules.min_replicas - replicas) / offers[j].replicas)
-        choices = np.clip(np.maximum(np.floor(room / each), fewest), 0, most[j]).astype(np.int64) + 1
+        choices = np.clip(np.maximum(np.searchsorted(holds, room * (1 + 1e-12), side="right") - 1, fewest), 0, most[j]).astype(np.int64) + 1
         if choices.sum() > widest:
             return None
         row = np.repeat(np.arange(len(counts)), choices)
         number = np.arange(len(row)) - np.repeat(np.cumsum(choices) - choices, choices)
-        counts, more = counts[row], number * each
+        counts, more = counts[row], holds[number]
         counts[:, j] = number
         used, over = used[row] + more, np.where(number > 0, beyond[row], over[row])
         spot = spot[row] + (more if offers[j].spot else 0.0)
         replicas = replicas[row] + (0 if offers[j].spot else number * offers[j].replicas)
     return counts
+
+
+def _holds(offer: Offer, most: int, rules: Rules) -> Floats:
+    """What 0 … ``most`` units serve at the gain of those that stay when zones are lost."""
+    units = np.arange(most + 1)
+    found: Floats = units * offer.each(_staying(units, rules))
+    return found
 
 
 def _spare(counts: Ints, reached: Floats) -> NDArray[np.bool_]:
@@ -261,6 +299,8 @@ def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int],
 def _most(offer: Offer, need: float, rules: Rules) -> int:
     quota = min((count for _, kinds, count in rules.quota if offer.kind in kinds), default=None)
     by_load = int(np.ceil(need / offer.capacity)) + rules.zones
+    if len(offer.gains) > 1:
+        by_load = int(np.searchsorted(_holds(offer, by_load, rules), need)) + rules.zones
     most = max(by_load, -(-rules.min_replicas // offer.replicas))
     if rules.max_replicas is not None:
         most = min(most, rules.max_replicas // offer.replicas)
@@ -282,8 +322,8 @@ def _block(width: int, columns: dict[int, Ints]) -> Ints:
 
 def _grid(offers: Sequence[Offer], pair: tuple[int, int], ranges: tuple[Ints, Ints], need: float) -> Ints:
     first, second = (a.ravel() for a in np.meshgrid(*ranges, indexing="ij"))
-    spare = max(offers[pair[0]].capacity, offers[pair[1]].capacity)
-    fits = first * offers[pair[0]].capacity + second * offers[pair[1]].capacity <= need * 1.2 + 3 * spare
+    spare = max(offers[pair[0]].largest, offers[pair[1]].largest)
+    fits = offers[pair[0]].bears(first) + offers[pair[1]].bears(second) <= need * 1.2 + 3 * spare
     return _block(len(offers), {pair[0]: first[fits], pair[1]: second[fits]})
 
 
@@ -292,7 +332,7 @@ def _thin(offers: Sequence[Offer], i: int, j: int, most: list[int], rules: Rules
     if not offers[j].spot or offers[i].spot:
         return _grid(offers, (i, j), (_levels(most[i]), np.arange(min(most[j], 24) + 1)), need)
     first = _levels(most[i])
-    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * first * offers[i].capacity / offers[j].capacity).astype(np.int64)
+    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * offers[i].bears(first) / offers[j].largest).astype(np.int64)
     near = [np.clip(full + d, 0, most[j]) for d in range(-12, 4)]
     return _block(len(offers), {i: np.tile(first, len(near)), j: np.concatenate(near)})
 
@@ -303,8 +343,8 @@ def _beside(offers: Sequence[Offer], pair: tuple[int, int], q: int, most: list[i
     if most[pair[0]] > LEVELS:
         first = np.unique(np.round(np.linspace(0, most[pair[0]], LEVELS + 1)).astype(np.int64))
     a, b, d = (x.ravel() for x in np.meshgrid(first, few, near, indexing="ij"))
-    steady = a * offers[pair[0]].capacity + b * offers[pair[1]].capacity
-    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * steady / offers[q].capacity).astype(np.int64)
+    steady = offers[pair[0]].bears(a) + offers[pair[1]].bears(b)
+    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * steady / offers[q].largest).astype(np.int64)
     return _block(len(offers), {pair[0]: a, pair[1]: b, q: np.clip(full + d, 0, most[q])})
 
 
@@ -344,7 +384,7 @@ def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int
     wanted = int(np.ceil(1.0 / share - 1e-9))
     at = {o.kind: j for j, o in enumerate(offers) if not o.spot}
     with_spot = {o.kind: j for j, o in enumerate(offers) if o.spot}
-    cheap = sorted(at, key=lambda k: offers[at[k]].usd_per_h / offers[at[k]].capacity)[:MOST_TYPES]
+    cheap = sorted(at, key=lambda k: offers[at[k]].usd_per_h / offers[at[k]].largest)[:MOST_TYPES]
     load, blocks = np.linspace(0, need, LEVELS + 1), []
     for kinds in combinations(cheap, min(wanted, len(cheap))):
         for last in kinds:
@@ -360,5 +400,7 @@ def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int
 
 
 def _enough(load: Floats, offer: Offer, most: int) -> Ints:
-    found: Ints = np.minimum(np.ceil(load / offer.capacity - 1e-9), most).astype(np.int64)
-    return found
+    if len(offer.gains) == 1:
+        found: Ints = np.minimum(np.ceil(load / offer.capacity - 1e-9), most).astype(np.int64)
+        return found
+    return np.minimum(np.searchsorted(offer.bears(np.arange(most + 1)), load * (1 - 1e-9)), most)

@@ -92,7 +92,8 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 answer.excuses_frame(market, schedule, charged, proof.falls),
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed, sampled), *kept, *_discounts(market, cost),
+                notes=(*_notes(scenario, load, market, signed, sampled), *kept, *answer.pooling_notes(scenario, capacity, schedule),
+                       *_discounts(market, cost),
                        *sentences(certificate, schedule, decision.fleets)),
                 time_zone=scenario.time_zone)
 

@@ -60,11 +60,11 @@ class Replay:
 
 @dataclass(frozen=True)
 class _Pool:
-    """One pool over the hours: ``replicas`` (hours,), what each may bear, how it behaves; ``tries``: attempts a request costs."""
+    """One pool over the hours: ``replicas`` (hours,), what they bear together, how it behaves; ``tries``: attempts a request costs."""
 
     name: str
     replicas: Floats
-    usable_rps: float
+    bears_rps: Floats
     delay_s: float
     tries: float
     model: LatencyModel
@@ -130,7 +130,6 @@ def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capac
             got=str(schedule.loc[outside, "ts"].iloc[0]),
             remedy="Forecast the horizon of the plan",
         )
-    usable = capacity.frame.set_index(_POOL)["usable_rps"]
     pools = []
     for words, part in schedule.groupby(_POOL, observed=True):
         key = (str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4]))
@@ -139,9 +138,8 @@ def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capac
         if key not in capacity.models:
             raise PlannerError("the capacity has no latency model of a pool that runs", where=name, got="/".join(key[1:]))
         delay_s, _ = start_up_s(service, accelerated=bool(key[4]))
-        pools.append(
-            _Pool("/".join(key[2:4]), replicas, float(usable[key]), delay_s, 1.0 / (1.0 - service.retry_share), capacity.models[key])
-        )
+        tries = 1.0 / (1.0 - service.retry_share)
+        pools.append(_Pool("/".join(key[2:4]), replicas, capacity.bears_rps(key, replicas), delay_s, tries, capacity.models[key]))
     planned = schedule.groupby("ts")["arrival_rate_rps"].sum().reindex(load.ts, fill_value=0.0).to_numpy(np.float64)
     return _Task(name, load.services[name], load.weight_h, service.objective, planned, tuple(pools))
 
@@ -152,12 +150,12 @@ def _replay(task: _Task) -> _Result:
     hours = len(task.weight_h)
     if not task.pools:
         return _nothing_runs(task, len(bounds))
-    now = np.stack([p.replicas for p in task.pools])
-    before = np.concatenate([now[:, :1], now[:, :-1]], axis=1)
+    now, bears = np.stack([p.replicas for p in task.pools]), np.stack([p.bears_rps for p in task.pools])
+    before, bore = (np.concatenate([a[:, :1], a[:, :-1]], axis=1) for a in (now, bears))
     delay = np.array([min(p.delay_s / 3600.0, 1.0) for p in task.pools])
     lag = np.where((now > before).any(axis=0), (delay[:, None] * (now > before)).max(axis=0), 0.0)
     tables = [_Table(p, bounds) for p in task.pools]
-    full, part = (_Bears.of(tables, task.pools, n) for n in (now, before))
+    full, part = _Bears.of(tables, now, bears), _Bears.of(tables, before, bore)
     levels = _levels(task.load.burst_factor)
     within, every = _within(rate, levels, full, part, lag)
     backlog = _backlog(rate, full.saturation * (1 - lag) + part.saturation * lag, task.weight_h)
@@ -315,9 +313,8 @@ class _Bears:
     saturation: Floats
 
     @classmethod
-    def of(cls, tables: list[_Table], pools: tuple[_Pool, ...], replicas: Floats) -> "_Bears":
-        """Traffic is split in proportion to replicas × usable rate; the first pool beyond its limit decides."""
-        weight = replicas * np.array([p.usable_rps for p in pools])[:, None]
+    def of(cls, tables: list[_Table], replicas: Floats, weight: Floats) -> "_Bears":
+        """Traffic is split in proportion to what the pools may bear (``weight``); the first one beyond its limit decides."""
         whole = weight.sum(axis=0)
         share = np.divide(weight, whole, out=np.zeros_like(weight), where=whole > 0)
         limit = np.full((len(tables[0].latency), replicas.shape[1]), np.inf)
@@ -398,7 +395,7 @@ def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex, time_zone:
     names = [b[0] for b in task.objective.bounds()]
     k, hour = divmod(int(np.argmin(result.margin)), result.margin.shape[1])
     least = float(result.margin[k, hour])
-    pool = max(task.pools, key=lambda p: p.replicas[hour] * p.usable_rps).name if task.pools else "nothing"
+    pool = max(task.pools, key=lambda p: p.bears_rps[hour]).name if task.pools else "nothing"
     when = f"{ts[hour].tz_convert(time_zone):%Y-%m-%d %H:%M} {time_zone}"
     text = (
         f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at {when} on {pool}"

@@ -94,10 +94,10 @@ def words(text: str) -> str:
 
 def usable(plan: Plan, capacity: Capacity) -> pd.DataFrame:
     """Each row of the schedule with ``usable_rps``, the rate its replicas may carry together [requests/s]."""
-    each = capacity.frame.loc[capacity.frame["excuse"] == "", [*MACHINE, "usable_rps", "spot_yield"]]
+    each = capacity.frame.loc[capacity.frame["excuse"] == "", [*MACHINE, "spot_yield"]]
     table = plan.schedule.merge(each, on=MACHINE, how="left", validate="many_to_one")
     share = table["spot_yield"].where(table["purchase_option"] == "spot", 1.0)
-    return table.assign(usable_rps=table["usable_rps"] * table["replicas"] * share)
+    return table.assign(usable_rps=capacity.borne_rps(table) * share)
 
 
 def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
