@@ -11,6 +11,10 @@ from planner.catalog.sizes import flexible_size
 from planner.errors import SolverError
 from planner.optimize import optimize
 from planner.optimize.bill import bill
+from planner.optimize.billing import Instrument, settle
+from planner.optimize.model import build
+from planner.optimize.problem import Pool, Problem, Type, Workload
+from planner.optimize.solve import solve
 
 AWS, GCP = {"provider": "aws", "region": "us-east-1"}, {"provider": "gcp", "region": "us-central1"}
 
@@ -27,13 +31,14 @@ def reserved(scope, usd, *, place=AWS, months=12, payment="none", upfront=0.0, k
             "upfront_share": upfront}
 
 
-def on_sale(machines, usd, commitments=(), spot=()):
+def on_sale(machines, usd, commitments=(), spot=(), storage=()):
     """A catalog of machines at ``usd`` {type: on-demand price}."""
     at = {m["instance_type"]: {k: m[k] for k in ("provider", "region")} for m in machines}
     rates = [{**hand.HAND, **at[t], "instance_type": t, "purchase_option": o, "rate_usd_per_h": p}
              for o, prices in (("on_demand", usd), ("spot", dict(spot))) for t, p in prices.items()]
     return Catalog(*(hand.frame(f"catalog.{name}", rows) for name, rows in (
-        ("instances", machines), ("rates", rates), ("commitments", list(commitments)), ("storage", []), ("network", []))))
+        ("instances", machines), ("rates", rates), ("commitments", list(commitments)),
+        ("storage", list(storage)), ("network", []))))
 
 
 def planned(catalog, rates, **changes):
@@ -43,6 +48,12 @@ def planned(catalog, rates, **changes):
                          "services.web.network": {"load_balancer": False, "public_ipv4": 0}, **changes})
     load = hand.load(s, dict.fromkeys(s.services, rates))
     return optimize(s, load, size(s, catalog, load), catalog), s
+
+
+def spending(name, discount, *, kind="Compute Savings Plan", scope_kind="account", scope="all", region="global", provider="aws"):
+    return {**hand.HAND, "provider": provider, "region": region, "commitment": name, "category": "Spend", "plan_kind": kind,
+            "scope_kind": scope_kind, "scope": scope, "term_months": 12, "payment": "none", "rate_usd_per_h": np.nan,
+            "discount_share": discount, "upfront_share": 0.0}
 
 
 M5 = [machine("m5.large", 2), machine("m5.xlarge", 4), machine("m5.2xlarge", 8)]
@@ -144,3 +155,105 @@ def test_two_services_on_two_sizes_share_one_reservation():
     with pytest.raises(SolverError, match="cannot pay for"):
         bill(s, load, hand.capacity(("web", "api")), on_sale([*M5, machine("c5.large", 2)], M5_USD, [reserved("m5.large", 0.06)]),
              schedule, cover, hand.frame("plan.commitments", [wrong]))
+
+
+FAMILY_PLAN = spending("family-plan", 0.4, kind="EC2 Instance Savings Plan", scope_kind="family", scope="m5", region="us-east-1")
+ANY_PLAN = spending("any-plan", 0.2)
+LARGE = {"limits.instance_types": ["m5.large"], "limits.max_term_months": 0}
+
+
+def test_the_narrow_plan_is_used_up_before_the_wide_one():
+    """Two held plans of two machines each: by night two machines run, and it is the wide plan that is paid for nothing."""
+    disk = {**hand.HAND, **AWS, "storage_class": "block/gp3", "tier_lower": 0.0, "tier_upper": np.inf, "price_usd": 0.08,
+            "price_unit": "GiB-month", "tier_scope": "volume"}  # so that no machine runs for nothing
+    catalog = on_sale(M5, M5_USD, [FAMILY_PLAN, ANY_PLAN], storage=[disk])
+    s = planned(catalog, np.full(48, 900.0), **LARGE, **{"services.web.storage.block_gib": 1.0})[1]
+    sized = size(s, catalog, hand.load(s, {"web": np.full(48, 900.0)})).frame
+    day = np.tile(np.repeat([1.9, 5.9], 12), 2) * float(sized.loc[sized["instance_type"] == "m5.large", "usable_rps"].iloc[0])
+    held = [{"commitment": "any-plan", "quantity": 0.16, "end": "2028-01-01"},
+            {"commitment": "family-plan", "quantity": 0.12, "end": "2028-01-01"}]
+    plan, _ = planned(catalog, day, existing=held, **LARGE, **{"services.web.storage.block_gib": 1.0})
+    count = plan.schedule.groupby("ts")["instances"].sum().to_numpy()
+    most = count.max()
+    assert most >= 5
+    assert count.tolist() == np.tile(np.repeat([2.0, most], 12), 2).tolist()
+    covered = plan.coverage.pivot_table(index="ts", columns="commitment", values="instances", aggfunc="sum").fillna(0.0)
+    assert covered["family-plan (held)"].tolist() == pytest.approx([2.0] * 48)
+    assert covered["any-plan (held)"].to_numpy() == pytest.approx(np.where(count > 2, 2.0, 0.0))
+    compute = plan.cost[plan.cost["charge"].isin(["compute", "commitment_unused"])]
+    assert compute["effective_cost_usd"].sum() == pytest.approx(48 * (0.12 + 0.16) + 24 * (most - 4) * 0.1, rel=1e-9)
+    idle = compute[compute["charge"] == "commitment_unused"].groupby("commitment")["effective_cost_usd"].sum()
+    assert idle.to_dict() == pytest.approx({"any-plan (held)": 24 * 0.16})
+    assert plan.certificate.checks["bill"] < 1e-9
+
+
+def test_the_bill_may_cost_more_than_the_cheapest_conceivable_use():
+    """The narrow plan saves most on a (0.6 of it), so the bill spends it there, though the wide one could pay for a and not for b."""
+    usage, price = {"a": np.ones(1), "b": np.ones(1)}, {"a": 1.0, "b": 1.0}
+    narrow, wide = Instrument("narrow", 0.5, {"a": 0.4, "b": 0.5}, 1), Instrument("wide", 0.45, {"a": 0.45, "b": 0.9}, 2)
+    _, left = settle(usage, price, [narrow, wide])
+    billed = sum(float(n[0]) * price[k] for k, n in left.items())
+    load = np.ones((1, 1))
+    work = tuple(Workload(k, load, {k: 1.0}) for k in usage)
+    pools = tuple(Pool(i.name, i.units, existing=i.amount) for i in (narrow, wide))
+    found = solve(build(Problem(work, tuple(Type(k, p) for k, p in price.items()), np.ones(1), pools)).lp)
+    assert found.objective == pytest.approx(0.0, abs=1e-9)
+    assert billed == pytest.approx(1.0 - 0.1 / 0.5 - 0.45 / 0.9, rel=1e-9)
+
+
+HELD = {
+    "a reservation of another size": (M5, M5_USD, reserved("m5.2xlarge", 0.24), 1, "m5.large", 4, 0.24),
+    "an instance plan": (M5, M5_USD, FAMILY_PLAN, 0.12, "m5.large", 2, 0.12),
+    "a compute plan": (M5, M5_USD, ANY_PLAN, 0.16, "m5.large", 2, 0.16),
+    "a resource commitment": (
+        [machine(f"n4a-standard-{n}", n, place=GCP) for n in (2, 4)], {"n4a-standard-2": 0.08, "n4a-standard-4": 0.16},
+        reserved("n4a-standard-4", 0.09, place=GCP, kind="resource CUD"), 2, "n4a-standard-2", 4, 0.18),
+    "a flexible commitment": (
+        [machine("n4a-standard-2", 2, place=GCP)], {"n4a-standard-2": 0.08},
+        spending("flex", 0.25, kind="Flexible CUD", scope_kind="family_group", scope="n2 n4a", provider="gcp"),
+        0.18, "n4a-standard-2", 3, 0.18),
+}
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_is_held_is_used_first_whatever_its_kind(kind):
+    machines, usd, row, quantity, runs, covers, paid = HELD[kind]
+    held = [{"commitment": row["commitment"], "quantity": quantity, "end": "2028-01-01"}]
+    limits = {"limits.instance_types": [runs], "limits.max_term_months": 0}
+    plan, _ = planned(on_sale(machines, usd, [row]), np.full(48, 900.0), existing=held, **limits)
+    count = plan.schedule["instances"].iloc[0]
+    assert plan.coverage.groupby("ts")["instances"].sum().tolist() == pytest.approx([float(covers)] * 48)
+    assert plan.objective_usd == pytest.approx(48 * (paid + (count - covers) * usd[runs]), rel=1e-9)
+    assert plan.commitments[["quantity", "commitment_utilization"]].to_numpy().tolist() == [[quantity, pytest.approx(1.0)]]
+    assert plan.certificate.checks["bill"] < 1e-9
+    assert plan.certificate.checks["bound"] <= 1e-9
+
+
+def paths_of(seed, paths=5):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(0, 1500, 48) * rng.lognormal(0, 0.4, (paths, 1))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_law_18_a_deeper_discount_costs_no_more(seed):
+    rates = paths_of(seed)
+    cost = [np.mean(planned(on_sale(M5, M5_USD, [reserved("m5.large", usd)]), rates)[0].paths_usd) for usd in (0.075, 0.06, 0.04)]
+    assert cost[0] >= cost[1] * (1 - 1e-9) >= cost[2] * (1 - 2e-9)
+
+
+@pytest.mark.parametrize("usd", [0.03, 0.08, 0.099, 0.1, 0.101, 0.14])
+def test_law_19_a_constant_load_is_committed_if_and_only_if_that_is_cheaper(usd):
+    plan, _ = planned(on_sale(M5, M5_USD, [reserved("m5.large", usd)]), np.full(48, 900.0), **{"limits.instance_types": ["m5.large"]})
+    count = plan.schedule["instances"].iloc[0]
+    assert plan.commitments["quantity"].sum() == (count if usd < 0.1 else 0)
+    assert plan.objective_usd == pytest.approx(48 * count * min(usd, 0.1), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_law_20_the_depth_of_a_commitment_is_a_quantile_of_the_machines(seed):
+    """One machine, one commitment: the last contract is used in more than committed/on-demand of the hours, the next in no more."""
+    rates, usd = paths_of(seed, paths=1), [0.03, 0.045, 0.062][seed % 3]
+    plan, _ = planned(on_sale(M5[:1], {"m5.large": 0.1}, [reserved("m5.large", usd)]), rates)
+    count = plan.schedule.groupby("ts")["instances"].sum().to_numpy()
+    depth = max(k for k in range(int(count.max()) + 1) if k == 0 or (count >= k).mean() > usd / 0.1)
+    assert plan.commitments["quantity"].sum() == depth

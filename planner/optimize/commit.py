@@ -26,6 +26,7 @@ GROUPS = 160
 SURPRISES = (0.7, 1.5)  # load over forecast at which the regret of the commitments is told
 MOST_TRIALS = 300  # valuations of trial purchases
 TRIFLE = 2e-5  # of the cost: a contract must save more
+UNKNOWN = 24.0  # contracts about which the first steps are taken where the program buys none
 COARSE = 3.0  # each step is so many times the next finer one
 
 
@@ -92,7 +93,12 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
         budget = scenario.limits.upfront_budget_usd
         return budget is None or sum(a * market.terms[i].upfront_usd for i, a in trial.items()) <= budget * (1 + 1e-9)
 
-    best = _whole(market, amounts | rungs, value.expected, affordable)
+    # what the program buys first: a term it leaves alone must beat that, not forestall it
+    pools, everything = {market.terms[i].pool for i, a in amounts.items() if a > 0}, amounts | rungs
+    best = _whole(market, {i: a for i, a in everything.items() if a > 0 or (i in rungs and market.terms[i].pool in pools)},
+                  value.expected, affordable)
+    if len(best) < len(everything):
+        best = _whole(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
     regret = {}
     for growth in SURPRISES if any(best.values()) else ():
         other = _whole(market, best, partial(value.expected, growth=growth), affordable, trials=MOST_TRIALS // 3)
@@ -209,23 +215,24 @@ def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solu
 
 def _whole(market: Market, first: Mapping[int, float], expected: Callable[[Mapping[int, float]], float],
            affordable: Callable[[Mapping[int, float]], bool], *, trials: int = MOST_TRIALS) -> dict[int, float]:
-    """Whole contracts by coordinate descent on the exact expected cost, from ``first`` rounded down, in ever finer steps.
+    """Whole contracts by coordinate descent on the exact expected cost, from ``first`` rounded, in ever finer steps.
 
     Whole machines make the cost bumpy in single contracts, so the first steps are a third of the purchase.
     """
     least = {i: 0.001 if market.terms[i].category == "Spend" else market.terms[i].size for i in first}
     scale: dict[str, float] = {}
     for i, amount in first.items():
-        scale[market.terms[i].pool] = max(scale.get(market.terms[i].pool, 8.0 * COARSE * least[i]), amount)
+        scale[market.terms[i].pool] = max(scale.get(market.terms[i].pool, 0.0), amount)
+    scale = {pool: amount or UNKNOWN * max(least[i] for i in first if market.terms[i].pool == pool) for pool, amount in scale.items()}
     step = {i: least[i] * max(1.0, np.floor(scale[market.terms[i].pool] / least[i] / COARSE)) for i in first}
-    best = {i: float(np.floor(a / least[i] + 1e-9) * least[i]) for i, a in first.items()}
+    best = {i: float(np.round(a / least[i]) * least[i]) for i, a in first.items()}
     while not affordable(best):  # the program weighs prepayments of parts of contracts
         dearest = max(best, key=lambda i: best[i] * market.terms[i].upfront_usd)
         best[dearest] = max(0.0, best[dearest] - step[dearest])
     value, tries, sweep = expected(best), 0, True
     while sweep and tries < trials:
         moved = False
-        for change in _changes(market, step):
+        for change in _changes(market, step, least):
             while tries < trials:
                 trial = best | {i: float(round(best[i] + units, 9)) for i, units in change.items()}
                 if min(trial[i] for i in change) < 0 or not affordable(trial):
@@ -241,11 +248,16 @@ def _whole(market: Market, first: Mapping[int, float], expected: Callable[[Mappi
     return best
 
 
-def _changes(market: Market, step: Mapping[int, float]) -> list[dict[int, float]]:
-    """Moves of the descent: one contract more or less, or signed at another date or for another term of the same pool."""
+def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, float]) -> list[dict[int, float]]:
+    """Moves of the descent: a step more or less of a term; the same signed at another date; the same use under another pool."""
     alone = [{i: units} for i in step for units in (step[i], -step[i])]
-    pools: dict[str, list[int]] = {}
+    swaps = []
     for i in step:
-        pools.setdefault(market.terms[i].pool, []).append(i)
-    swaps = [{i: step[i], j: -step[i]} for found in pools.values() for i in found for j in found if i != j]
+        for j in step:
+            one, other = market.terms[i], market.terms[j]
+            common = next((k for k in one.units if k in other.units), None)
+            if i == j or common is None or (one.pool != other.pool and one.start != other.start):
+                continue
+            instead = step[i] / one.units[common] * other.units[common]
+            swaps.append({i: step[i], j: -float(np.ceil(instead / least[j] - 1e-9)) * least[j]})
     return alone + swaps
