@@ -17,6 +17,7 @@ from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
 from planner.optimize import optimize
 from planner.optimize.bill import bill
+from planner.optimize.metered import assumptions
 
 QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
 SILENT = {"block_gib": 0, "log_gib_per_request": 0, "metrics_per_instance": 0}
@@ -177,6 +178,14 @@ def test_weights_are_read_before_a_replica_serves(more, seconds):
     service = hand.scenario(**{**LLAMA, **more}).services["web"]
     assert start_up_s(service, accelerated=True)[0] == pytest.approx(seconds, rel=5e-3)
     assert start_up_s(service, accelerated=True)[1] == ("measured" if "services.web.autoscaling.scale_up_delay_s" in more else "assumed")
+
+
+def test_what_is_assumed_is_said_in_a_sentence():
+    cost = charges(hours=744, rate=100.0, services__web__storage={"metrics_per_instance": None},
+                   services__web__network={"load_balancer": False})
+    assert assumptions(cost) == ("6 USD (100.0%) stand on assumptions where the scenario states nothing (public_ipv4 4, metrics 2 USD): "
+                                 "values of your own, or 0, replace them.",)
+    assert assumptions(charges(services__web__storage={"object_gib": 10})) == ()
 
 
 def test_gateways_are_shared_by_the_services_that_use_them():

@@ -52,7 +52,7 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     s = service.storage
     block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
     if block:
-        kind = block_class(catalog, provider)
+        kind = _class(catalog, provider, _BLOCK)
         count, grown = volumes_of(service, provider, kind)
         more = grown - sum(gib for gib, _ in block)
         for gib, basis in (*block, *([(more, "modeled")] if more > 0 else [])):  # what performance needs beyond the space
@@ -124,11 +124,6 @@ def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
     table = catalog.network
     found = table.loc[(table["provider"] == provider) & (table["kind"] == kind), "price_unit"]
     return str(found.iloc[0]) if len(found) else ""
-
-
-def block_class(catalog: Catalog, provider: str) -> str:
-    """The class of block storage that instances of a provider get. Raises :class:`CatalogError` where none has a price."""
-    return _class(catalog, provider, _BLOCK)
 
 
 def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:

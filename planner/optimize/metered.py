@@ -80,6 +80,18 @@ def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capaci
         _charge(ledger, scenario, use, filled[_scope(use)], filled[_account(use)], starts)
 
 
+def assumptions(cost: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence about the charges that stand on what nobody stated, dearest first; none if there are none."""
+    mine = cost[(cost["basis"] == "assumed") & ~cost["charge"].isin(["compute"])]
+    usd = mine.groupby("charge", observed=True)["effective_cost_usd"].sum().sort_values(ascending=False)
+    if not usd.sum() > 0:
+        return ()
+    shown = ", ".join(f"{charge} {value:,.0f}" for charge, value in usd.items() if value >= 0.5)
+    share = usd.sum() / cost["effective_cost_usd"].sum()
+    return (f"{usd.sum():,.0f} USD ({share:.1%}) stand on assumptions where the scenario states nothing ({shown or 'each below 1'} USD): "
+            "values of your own, or 0, replace them.",)
+
+
 def unit_prices(catalog: Catalog, need: Mapping[str, object], regions: Iterable[str]) -> dict[str, tuple[float, str]]:
     """What one unit of an instance's need costs [USD] and the unit of its price, by region; NaN where no price is known.
 

@@ -21,6 +21,7 @@ from planner.optimize.fleet import Fleet, choose_fleets
 from planner.optimize.grid import HELD, Months
 from planner.optimize.ladder import Regime, regimes_of
 from planner.optimize.market import Market, read_market
+from planner.optimize.metered import assumptions
 from planner.optimize.paths import COMPUTE, Sample, bills, by_month, sample
 from planner.optimize.problem import Floats
 from planner.optimize.proof import prove, sentences
@@ -93,7 +94,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
                 notes=(*_notes(scenario, load, market, signed, sampled), *kept, *answer.pooling_notes(scenario, capacity, schedule),
-                       *_discounts(market, cost),
+                       *_discounts(market, cost), *assumptions(cost),
                        *sentences(certificate, schedule, decision.fleets)),
                 time_zone=scenario.time_zone)
 
