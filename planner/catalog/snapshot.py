@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -167,18 +168,22 @@ class Catalog:
 
         Raises :class:`CatalogError` with the nearest names where the region has no such price.
         """
-        found: list[Tier] = []
-        known: set[str] = set()
-        for table, column in ((self.storage, "storage_class"), (self.network, "kind")):
-            here = table[(table["provider"] == provider) & (table["region"] == region)]
-            known |= set(here[column])
-            rows = here.loc[here[column] == name, list(_TIER)].sort_values("tier_lower")
-            found += [Tier(*row) for row in rows.to_numpy(dtype=object).tolist()]
-        if not found:
+        found = self._tiers_by_place.get((provider, region, name))
+        if found is None:
+            known = [n for p, r, n in self._tiers_by_place if (p, r) == (provider, region)]
             raise CatalogError(
                 "the catalog has no such storage or network price", where=f"{provider} {region}", got=name, remedy=nearest(name, known)
             )
-        return tuple(found)
+        return found
+
+    @cached_property
+    def _tiers_by_place(self) -> dict[tuple[str, str, str], tuple[Tier, ...]]:
+        found: dict[tuple[str, str, str], list[Tier]] = {}
+        for table, column in ((self.storage, "storage_class"), (self.network, "kind")):
+            rows = table[["provider", "region", column, *_TIER]].sort_values("tier_lower", kind="stable")
+            for provider, region, name, *tier in rows.to_numpy(dtype=object).tolist():
+                found.setdefault((provider, region, name), []).append(Tier(*tier))
+        return {place: tuple(tiers) for place, tiers in found.items()}
 
     @property
     def as_of(self) -> str:

@@ -66,10 +66,11 @@ class _Use:
 
 def add_metered(ledger: Ledger, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, grid: Grid) -> None:
     """Add every storage and network charge. Raises :class:`CatalogError` naming a price that is missing."""
+    shares = {s: _region_shares(s, grid) for s in scenario.services}
     uses = [
         use
         for need in capacity.needs.to_dict("records")
-        for use in _uses({str(k): v for k, v in need.items()}, load, catalog, grid)
+        for use in _uses({str(k): v for k, v in need.items()}, load, catalog, grid, shares[str(need["service"])])
     ]
     filled: dict[tuple[str, str, str], Floats] = {}
     for use in uses:
@@ -150,14 +151,14 @@ def _charge(ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, accou
     ledger.price(words, *use.tiers.source)
 
 
-def _uses(need: Mapping[str, object], load: Load, catalog: Catalog, grid: Grid) -> list[_Use]:
+def _uses(need: Mapping[str, object], load: Load, catalog: Catalog, grid: Grid, shares: Mapping[tuple[str, str], Floats]) -> list[_Use]:
     """The regions in which a service has this need, and how much of it by month."""
     service, driver = str(need["service"]), str(need["driver"])
     amount, growth = float(str(need["needs_quantity"])), float(str(need["growth_per_month"]))
     if not amount and not growth:
         return []
     out = []
-    for (provider, region), share in _region_shares(service, grid).items():
+    for (provider, region), share in shares.items():
         if need["provider"] not in ("", provider):
             continue
         tiers = _tiers(catalog, provider, region, need)
@@ -249,32 +250,20 @@ def _region_shares(service: str, grid: Grid) -> dict[tuple[str, str], Floats]:
 
 def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, object]) -> _Tiers:
     resource, charge = str(need["resource"]), str(need["charge"])
-    storage, network = catalog.storage, catalog.network
-    rows = pd.concat([storage[storage["storage_class"] == resource], network[network["kind"] == resource]], ignore_index=True)
-    rows = rows[(rows["provider"] == provider) & (rows["region"] == region)]
-    if not len(rows):
+    try:
+        tiers = catalog.tiers(resource, provider=provider, region=region)
+    except CatalogError:
         raise CatalogError(
             f"no price of {resource} for {charge} of {need['service']}",
             where=f"{provider} {region}",
             remedy="Choose another region, set this need of the service to 0, or add the price to the snapshot",
-        )
-    usd, lower, upper = (rows[c].to_numpy(np.float64) for c in ("price_usd", "tier_lower", "tier_upper"))
-    if not np.isfinite(usd).all() or (usd < 0).any():
-        raise CatalogError(f"the price of {resource} is not a number ≥ 0", where=f"{provider} {region}", got=usd.tolist())
-    scope = rows["tier_scope"].to_numpy(str)
+        ) from None
+    if not all(np.isfinite(t.price_usd) and t.price_usd >= 0 for t in tiers):
+        raise CatalogError(f"the price of {resource} is not a number ≥ 0", where=f"{provider} {region}", got=[t.price_usd for t in tiers])
     # a free allowance of the whole account stands beside the tiers of a region
-    gift = (
-        np.asarray([s == "account" for s in scope]) & (usd == 0) & np.isfinite(upper)
-        if len(set(scope)) > 1
-        else np.zeros(len(rows), dtype=bool)
-    )
-    paid = rows[~gift].sort_values("tier_lower")
-    return _Tiers(
-        paid["tier_lower"].to_numpy(np.float64),
-        paid["tier_upper"].to_numpy(np.float64),
-        paid["price_usd"].to_numpy(np.float64),
-        str(paid["price_unit"].iloc[0]),
-        str(paid["tier_scope"].iloc[0]),
-        float((upper - lower)[gift].sum()),
-        tuple(Price(float(r["price_usd"]), str(r["basis"]), str(r["source"]), str(r["as_of"])) for r in paid.to_dict("records")),
-    )
+    beside = len({t.scope for t in tiers}) > 1
+    gifts = [t for t in tiers if beside and t.scope == "account" and t.price_usd == 0 and np.isfinite(t.upper)]
+    paid = [t for t in tiers if t not in gifts]
+    lower, upper, usd = np.array([(t.lower, t.upper, t.price_usd) for t in paid], dtype=np.float64).T
+    return _Tiers(lower, upper, usd, paid[0].unit, paid[0].scope, float(sum(t.upper - t.lower for t in gifts)),
+                  tuple(Price(t.price_usd, t.basis, t.source, t.as_of) for t in paid))
