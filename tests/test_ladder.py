@@ -130,3 +130,18 @@ def test_a_budget_is_planned_for():
     enough, _ = planned(catalog, rates, **YEAR, **{"limits.budget_usd_per_month": least})
     assert enough.monthly().groupby("month")["effective_cost_usd"].sum().max() <= least
     assert least < by_month.max()
+
+
+def test_each_contract_tells_its_regret():
+    """Load 30 % below forecast leaves contracts idle at their price; half more load would have been worth as many more, at the saving."""
+    catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
+    plan, _ = planned(catalog, np.full(48, 2000.0))
+    row, notes = plan.commitments.iloc[0], " ".join(plan.notes)
+    assert row["regret_low_usd"] == pytest.approx(round(row["regret_low_usd"] / (0.06 * 48)) * 0.06 * 48)  # whole contracts, idle
+    assert row["regret_high_usd"] == pytest.approx(round(row["regret_high_usd"] / (0.04 * 48)) * 0.04 * 48)  # whole contracts, missing
+    assert 0.2 * row["quantity"] <= row["regret_low_usd"] / (0.06 * 48) <= 0.4 * row["quantity"]
+    assert 0.4 * row["quantity"] <= row["regret_high_usd"] / (0.04 * 48) <= 0.6 * row["quantity"]
+    assert f"cost {row['regret_low_usd']:,.0f} USD more" in notes
+    held = [{"commitment": "m5.large/12/none", "quantity": 1, "end": "2028-01-01"}]
+    sunk, _ = planned(catalog, np.full(48, 2000.0), existing=held, **{"limits.max_term_months": 0})
+    assert sunk.commitments["regret_low_usd"].isna().all()

@@ -78,7 +78,7 @@ def coverage_frames(load: Load, market: Market, signed: Signed,
     share = {name: np.zeros(load.hours) for name in used}
     for name, units in used.items():
         np.divide(units, whole[name], out=share[name], where=whole[name] > 0)
-    rows = [_commitment(market, i, held[i], share[_name(market, i)], load.weight_h) for i in held]
+    rows = [_commitment(market, signed, i, held[i], share[_name(market, i)], load.weight_h) for i in held]
     if not rows:
         return coverage, columns.empty("plan.commitments")
     signed_frame = pd.DataFrame(rows)
@@ -98,9 +98,9 @@ def holdings(market: Market, signed: Signed, load: Load) -> dict[int, Floats]:
     return {i: amount * market.terms[i].in_force(load.ts).astype(np.float64) for i, amount in units.items()}
 
 
-def _commitment(market: Market, index: int, held: Floats, use: Floats, weight_h: Floats) -> dict[str, Any]:
+def _commitment(market: Market, signed: Signed, index: int, held: Floats, use: Floats, weight_h: Floats) -> dict[str, Any]:
     """A row of ``plan.commitments``; ``use``: share of all contracts of its name that is used, hour by hour."""
-    term = market.terms[index]
+    term, (low, high) = market.terms[index], signed.regret_each.get(index, (np.nan, np.nan))
     amount, hours = term.held or float(held.max()), float(held @ weight_h)
     prices = {c.kind: c.on_demand for found in market.candidates.values() for c in found}
     ratio = max((prices[k] / u for k, u in term.units.items() if np.isfinite(prices.get(k, np.nan))), default=np.nan)
@@ -110,7 +110,7 @@ def _commitment(market: Market, index: int, held: Floats, use: Floats, weight_h:
         "quantity": amount / term.size, "unit": term.unit, "start": term.start, "end": term.end,
         "upfront_usd": amount * term.upfront_usd, "hourly_usd": amount * term.usd_per_h * (1.0 - term.upfront_share),
         "commitment_utilization": min(1.0, float((use * held) @ weight_h) / hours) if hours > 0 else 0.0,
-        "break_even_utilization": term.usd_per_h / ratio}
+        "break_even_utilization": term.usd_per_h / ratio, "regret_low_usd": low, "regret_high_usd": high}
 
 
 def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, float],

@@ -6,6 +6,7 @@ not for the cost of an average or of a high quantile of the load.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -35,7 +36,8 @@ class Signed:
     """``held`` {term index: units}; menus by service; ``shares`` {(service, pool): part of the pool's use};
 
     ``bound_usd`` a lower bound of the expected cost of compute and fees over the paths; ``regret_usd`` {load over forecast:
-    what the commitments then cost more than those best for that load}.
+    what the commitments then cost more than those best for that load}; ``regret_each`` {term index: the same of this one alone,
+    the others as they are, one value for each of ``SURPRISES``}.
     """
 
     held: dict[int, float]
@@ -43,6 +45,7 @@ class Signed:
     shares: dict[tuple[str, str], float]
     bound_usd: float
     regret_usd: dict[float, float] = field(default_factory=dict)
+    regret_each: dict[int, tuple[float, ...]] = field(default_factory=dict)
 
 
 def covers_of(market: Market, held: Mapping[int, float], shares: Mapping[tuple[str, str], float], service: str) -> list[Cover]:
@@ -99,12 +102,21 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
                   value.expected, affordable)
     if len(best) < len(everything):
         best = _whole(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
-    regret = {}
+    best, regret, alone = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
-        other = _whole(market, best, partial(value.expected, growth=growth), affordable, trials=MOST_TRIALS // 3)
-        regret[growth] = value.expected(best, growth) - value.expected(other, growth)
-    market, held = only(market, _worth(best, value.expected), rungs)
-    return market, Signed(held, menus, shares, bound, regret)
+        expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)
+        other = _whole(market, best, expected, affordable, trials=MOST_TRIALS // 3)
+        regret[growth] = expected(best) - expected(other)
+        alone |= {i: (*alone.get(i, ()), _regret(market, best, i, expected, affordable)) for i, a in best.items() if a > 0}
+    market, held = only(market, {i: a for i, a in best.items() if a > 0}, rungs)
+    return market, Signed(held, menus, shares, bound, regret, dict(zip(held, alone.values(), strict=True)))
+
+
+def _regret(market: Market, best: Mapping[int, float], i: int, expected: Callable[[Mapping[int, float]], float],
+            affordable: Callable[[Mapping[int, float]], bool]) -> float:
+    """What one purchase costs more than its best size, the others as they are [USD]."""
+    other = _whole(market, {i: best[i]}, lambda part: expected({**best, **part}), lambda part: affordable({**best, **part}), trials=12)
+    return max(0.0, expected(best) - expected({**best, **other}))
 
 
 def _worth(best: Mapping[int, float], expected: Callable[[Mapping[int, float]], float]) -> dict[int, float]:
@@ -114,7 +126,7 @@ def _worth(best: Mapping[int, float], expected: Callable[[Mapping[int, float]], 
         without = {**kept, i: 0.0}
         if expected(without) <= value + TRIFLE * abs(value):
             kept = without
-    return {i: a for i, a in kept.items() if a > 0}
+    return kept
 
 
 def _relaxed(scenario: Scenario, load: Load, market: Market, loads: Mapping[str, Floats], weight: Floats, counted: Floats) -> tuple[
@@ -150,12 +162,20 @@ class _Value:
 
     def __init__(self, market: Market, load: Load, menus: Mapping[str, Menu], shares: Mapping[tuple[str, str], float],
                  loads: Mapping[str, Floats], weight: Floats, counted: Floats) -> None:
-        self.market, self.menus, self.shares = market, menus, shares
+        self.market, self.menus, self.shares = market, dict(menus), shares
         self.regimes = regimes_of(market, load)
         self.ordered = {s: [_sorted(loads[s][:, r.hours], counted[r.hours], weight) for r in self.regimes] for s in loads}
         self.fee_h = [float(counted @ t.in_force(load.ts)) for t in market.terms]
         self._steps: dict[tuple[str, tuple[tuple[int, float], ...]], Steps] = {}
         self._cost: dict[tuple[str, int, float, tuple[tuple[int, float], ...]], float] = {}
+
+    def reaching(self, tops: Mapping[str, float], growth: float) -> "_Value":
+        """The same with machines enough for ``growth`` times the largest loads."""
+        found, rules = self.market.candidates, self.market.rules
+        other = copy(self)
+        other.menus = {s: menu(offers_of(found[s], rules[s]), rules[s], growth * tops[s]) for s in self.menus}
+        other._steps, other._cost = {}, {}
+        return other
 
     def expected(self, trial: Mapping[int, float], growth: float = 1.0) -> float:
         """Cost [USD] over the paths, machines and fees, with every load times ``growth``."""
