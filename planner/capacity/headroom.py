@@ -14,7 +14,7 @@ from planner.capacity.assumed import artifact_gib
 from planner.load import ServiceLoad
 from planner.scenario import Service
 
-# one-sided 90 % quantile of a normal model error; on LLM combinations left out of the fit it was exceeded in one choice in five
+# one-sided 90 % quantile of a normal model error, for models that did not measure their own margin
 MODEL_QUANTILE_Z = 1.2815515655446004
 BAND_Z = 1.6448536269514722
 # node, driver, image and weights of an accelerator service; node and image of a CPU service [s]
@@ -35,9 +35,12 @@ class Factor:
     basis: str
 
 
-def model_error_factor(error_share: float) -> float:
-    """(1 + e)^(−z90/z95): the 10 % quantile of lognormal goodput whose 90 % band reaches up by ``error_share`` e."""
-    return float((1 + error_share) ** (-MODEL_QUANTILE_Z / BAND_Z))
+def model_error_factor(error_share: float, margin_sigmas: float = MODEL_QUANTILE_Z) -> float:
+    """(1 + e)^(−z/z95): goodput ``margin_sigmas`` z below the point, where its lognormal 90 % band reaches up by ``error_share`` e.
+
+    z is the normal 90 % quantile unless the model measured which margin leaves one choice in ten broken.
+    """
+    return float((1 + error_share) ** (-margin_sigmas / BAND_Z))
 
 
 def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:

@@ -11,7 +11,16 @@ from pydantic import ValidationError
 
 from planner import columns
 from planner.capacity.ceilings import too_slow_a_disk, within_network
-from planner.capacity.headroom import Factor, model_error_factor, ramp_per_hour, service_factors, spot_yield, start_up_s, target_factor
+from planner.capacity.headroom import (
+    MODEL_QUANTILE_Z,
+    Factor,
+    model_error_factor,
+    ramp_per_hour,
+    service_factors,
+    spot_yield,
+    start_up_s,
+    target_factor,
+)
 from planner.capacity.needs import needs_frame
 from planner.capacity.pooling import Pooling, gains_by_pooling
 from planner.capacity.result import Capacity
@@ -182,7 +191,8 @@ def _factors(service: Service, goodput: Goodput, error_share: float, model: Late
     """Every cause that acts on usable_rps; a target utilization of the user replaces all but the retries."""
     target = service.autoscaling.target_utilization
     if target is None:
-        return (*common, Factor("model_error", model_error_factor(error_share), model.basis))
+        kept = model_error_factor(error_share, getattr(model, "margin_sigmas", MODEL_QUANTILE_Z))
+        return (*common, Factor("model_error", kept, model.basis))
     reached = target_factor(target, goodput.utilization)
     return (*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured"))
 

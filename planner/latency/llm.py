@@ -20,7 +20,7 @@ from planner.data import data_path
 from planner.errors import PlannerError
 from planner.latency.calibration import calibrate, error_after, read_llm_benchmark
 from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
-from planner.latency.llm_constants import Condition, band, constants
+from planner.latency.llm_constants import Condition, band, constants, margin_sigmas
 from planner.latency.llm_models import Architecture, Memory, architecture, default_sequences, memory
 from planner.latency.llm_queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm_steps import Constants, Layout, Plant
@@ -36,6 +36,8 @@ _STACKS = {"AWS": "the AWS Neuron stack", "Google": "a TPU build of the server",
            "Huawei": "the CANN stack"}
 _TOO_OLD = ("Kepler", "Maxwell", "Pascal", "Vega", "RDNA 1", "RDNA 2")
 _Z90, _TRANSFER_SHARE = 1.645, 0.82
+# machines of fewer accelerators are not joined to pipelines; the most machines of one
+_WHOLE_NODE, _MOST_MACHINES = 8, 16
 
 
 class Speculation(BaseModel):
@@ -111,8 +113,9 @@ class LlmService(BaseModel):
 
     ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from (default: as published).
     ``tensor_parallel``: degrees to try (default 1 2 4 8 16); ``max_instances_per_replica``: machines that one replica may span as
-    pipeline stages; ``expert_parallel``: experts whole on one accelerator each; ``disaggregated``: also try a second set of
-    accelerators for the prompts. ``input_tokens``, ``output_tokens`` hold only where the traffic carries none.
+    pipeline stages over their network (tensor parallelism stays inside a machine); ``expert_parallel``: experts whole on one
+    accelerator each; ``disaggregated``: also try a second set of accelerators for the prompts. ``input_tokens``, ``output_tokens``
+    hold only where the traffic carries none.
     ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len`` [tokens]: longest request.
     ``max_sequences``: bound of the running batch. ``vendors``: whose accelerators may serve (others than NVIDIA and AMD need another
     software stack). ``engine``: whose records the constants follow. ``benchmark``: own load test, which
@@ -127,7 +130,7 @@ class LlmService(BaseModel):
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
     vendors: Annotated[tuple[Vendor, ...], Field(min_length=1)] = ("NVIDIA", "AMD")
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
-    max_instances_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
+    max_instances_per_replica: Annotated[int, Field(ge=1, le=_MOST_MACHINES)] = 1
     expert_parallel: bool = False
     disaggregated: bool = False
     speculation: Speculation | None = None
@@ -178,7 +181,7 @@ class LlmService(BaseModel):
                 found.append(made)
                 if self.disaggregated:
                     found += self._split(made)
-        return tuple(found) if found else min(excuses, key=lambda e: _gap_gib(e.gap))
+        return tuple(found) if found else self._with_remedy(min(excuses, key=lambda e: _gap_gib(e.gap)), machine, chip, mix)
 
     def _layouts(self, machine: Machine) -> list[Layout]:
         whole = max(int(machine.accelerators), 1)
@@ -187,6 +190,16 @@ class LlmService(BaseModel):
         within = [Layout(d, expert_parallel=d if experts else 1) for d in degrees]
         across = [Layout(whole, pp, expert_parallel=whole if experts else 1) for pp in range(2, self.max_instances_per_replica + 1)]
         return within + across
+
+    def _with_remedy(self, excuse: Excuse, machine: Machine, chip: Accelerator, mix: TokenMix) -> Excuse:
+        """The excuse, and how many machines in a pipeline would hold the model if one does not."""
+        whole, precision = int(machine.accelerators), self.precision[0] if self.precision else self.architecture.native_precision
+        if "GiB missing" not in excuse.gap or whole < _WHOLE_NODE:
+            return excuse
+        for pp in range(self.max_instances_per_replica + 1, _MOST_MACHINES + 1):
+            if not isinstance(self._deployment(machine, chip, precision, Layout(whole, pp), mix, 1.0), Excuse):
+                return Excuse(excuse.reason, f"{excuse.gap}; {pp} machines hold it (latency.max_instances_per_replica: {pp})")
+        return excuse
 
     def _chip(self, machine: Machine) -> Accelerator | Excuse:
         if not machine.accelerator or not machine.accelerators > 0:
@@ -216,7 +229,11 @@ class LlmService(BaseModel):
         if isinstance(fits, Excuse):
             return fits
         condition = Condition(self.architecture, chip, precision, self.engine, layout)
-        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, layout, share)
+        network = machine.network_gib_per_s if layout.pipeline_parallel > 1 else math.inf
+        if math.isnan(network):
+            return Excuse(f"the network between {layout.pipeline_parallel} machines of this type is not known",
+                          "a network bandwidth is missing")
+        plant = Plant.of(self.architecture, chip, precision, self.kv_precision, layout, share, network_gib_per_s=network)
         fitted, sigma = self._constants(condition), band(condition).tpot
         if self.benchmark is not None and self._is_own(condition):
             points = read_llm_benchmark(self.benchmark.file)
@@ -235,12 +252,12 @@ class LlmService(BaseModel):
         if longest > model.max_context_tokens:
             return Excuse(f"{self.weights} takes {model.max_context_tokens} tokens at most",
                           f"{longest - model.max_context_tokens:.0f} tokens too long")
-        split = model.kv_shards(layout.tensor_parallel) * layout.pipeline_parallel * GIB
-        one = float(model.kv_bytes(longest, self.kv_precision)) / split
+        ranks = (self.kv_precision, layout.tensor_parallel, layout.pipeline_parallel)
+        one = float(model.sequence_bytes(longest, *ranks)) / GIB
         if budget.kv_cache_gib < one:
             return Excuse(f"{self.weights} in {precision} does not fit {layout.accelerators * share:g} × {chip.name}",
                           f"{(one - budget.kv_cache_gib) * layout.accelerators:.1f} GiB missing")
-        held = float(mix.weight @ model.kv_bytes(mix.input_tokens + 0.75 * mix.output_tokens, self.kv_precision)) / split
+        held = float(mix.weight @ model.sequence_bytes(mix.input_tokens + 0.75 * mix.output_tokens, *ranks)) / GIB
         return max(min(sequences, budget.kv_cache_gib / held) if held > 0 else sequences, 1.0)
 
     def _split(self, whole: Deployment) -> list[Deployment]:
@@ -297,6 +314,11 @@ class LlmReplica:
     def error_share(self) -> float:
         """e^(1.645·σ) − 1 of the log error of TPOT on left-out deployments: how far up the 90 % band of goodput reaches."""
         return math.expm1(_Z90 * self.sigma)
+
+    @property
+    def margin_sigmas(self) -> float:
+        """How many σ below its point estimate goodput is planned, as measured on left-out deployments."""
+        return margin_sigmas()
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> NDArray[np.float64]:
         """Quantile of ``ttft``, ``tpot`` or ``latency`` [s], same shape as the rates; inf where unstable."""

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from planner.latency.llm_steps import Array, Constants, Plant, decode_step, prefill_s
 
 MODES = ("closed_loop", "offline_max", "static_batch", "burst_all", "open_rate")
-# requests of an offline run, over which batches that start together decay; the most prompts of a burst that meet
-_OFFLINE_REQUESTS, _BURST_PROMPTS = 3000.0, 4096.0
+# requests of an offline run, over which batches that start together decay; the most prompts of a burst that meet; a share of 1 has all
+# prompts run one after the other, 2 all in one batch
+_OFFLINE_REQUESTS, _BURST_PROMPTS, _ALL_AT_ONCE = 3000.0, 4096.0, 2.0
 
 
 class Report(NamedTuple):
@@ -50,8 +51,8 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, ro
     closed, open_ = runs.mode == "closed_loop", runs.mode == "open_rate"
     context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
     prompt = prefill_s(plant, runs.input_tokens, c)
-    room = np.maximum(1.0 - runs.arrival_rate_rps * prompt, 0.05)
-    together = c.burst_share * np.minimum(runs.clients, _BURST_PROMPTS) * prompt / 2.0
+    room = np.maximum(1.0 - runs.arrival_rate_rps * prompt * c.overlap, 0.05)
+    together = np.minimum(c.burst_share, _ALL_AT_ONCE) * np.minimum(runs.clients, _BURST_PROMPTS) * prompt / 2.0
     clients = np.where(closed, runs.clients, 1.0)
     fixed, decode = c.request_s + prompt + together, decode_step(plant, context, c)
     found = np.where(open_, 1.0, most) if start is None else start
@@ -92,7 +93,8 @@ def _closed(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, b
     clients = np.where(np.isfinite(runs.clients), runs.clients, runs.slots)
     tpot = b / (rate * steps)
     waiting = np.maximum(clients - runs.slots, 0.0) / rate
-    first = c.request_s + prompt + 0.5 * step + c.burst_share * np.minimum(clients, _BURST_PROMPTS) * prompt / 2.0 + waiting
+    together = np.minimum(c.burst_share, _ALL_AT_ONCE) * np.minimum(clients, _BURST_PROMPTS) * prompt / 2.0
+    first = c.request_s + prompt + 0.5 * step + together + waiting
     return Report(tpot, clients / (first + steps * tpot), np.asarray(first))
 
 
@@ -111,7 +113,7 @@ def _burst(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, st
 
 
 def _open(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, b: Array) -> Report:
-    busy = runs.arrival_rate_rps * prompt
-    room = np.maximum(1.0 - busy, 0.05)
     served = np.where(b >= 0.999 * runs.slots, np.minimum(runs.arrival_rate_rps, rate), runs.arrival_rate_rps)
+    busy = served * prompt * c.overlap
+    room = np.maximum(1.0 - busy, 0.05)
     return Report(step / room, served, np.asarray(c.request_s + prompt * (1.0 + 0.5 * busy / room) + 1.5 * step))

@@ -3,7 +3,8 @@
 A constant is a common value times the effects of the engine, the accelerator, the precision and the model, each shrunk
 towards 1: an effect that few records support is near 1, so an unseen model or chip gets the common value.
 ``data/models/llm_constants.csv`` holds the common values, ``llm_effects.csv`` the effects, ``llm_errors.csv`` the error
-of each metric on (model, accelerator) combinations left out of the fit. Rebuilt by ``data/build/fit_llm.py``.
+of each metric on (model, accelerator) combinations left out of the fit, ``llm_margin.csv`` what margins keep and break there.
+Rebuilt by ``data/build/fit_llm.py``.
 """
 
 import csv
@@ -44,7 +45,7 @@ class Condition(NamedTuple):
                 "precision": f"{weights}|{_kin(family)}", "model": self.model.weights,
                 "engine_family": f"{engine}|{family.removesuffix(' Ultra')}",
                 "engine_kind": f"{engine}|{kind}", "engine_experts": f"{engine}|{'ep' if self.layout.expert_parallel > 1 else 'tp'}",
-                "lengths": self.lengths, "mode": self.mode}
+                "lengths": self.lengths, "engine_lengths": f"{engine}|{self.lengths}" if self.lengths else "", "mode": self.mode}
 
 
 def _kin(family: str) -> str:
@@ -100,6 +101,13 @@ def bands() -> dict[tuple[str, str], Band]:
     """Log-error sigmas by load mode and how near the fit a deployment is."""
     with data_path("models", "llm_errors.csv").open(encoding="utf-8", newline="") as file:
         return {(r["mode"], r["seen"]): Band(float(r["tpot"]), float(r["throughput"]), float(r["ttft"])) for r in csv.DictReader(file)}
+
+
+@cache
+def margin_sigmas() -> float:
+    """σ of TPOT by which goodput is planned below its point estimate: the planned row of ``llm_margin.csv``."""
+    with data_path("models", "llm_margin.csv").open(encoding="utf-8", newline="") as file:
+        return next(float(r["sigmas"]) for r in csv.DictReader(file) if r["planned"] == "1")
 
 
 def band(condition: Condition, near: str = "") -> Band:

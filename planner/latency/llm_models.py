@@ -8,6 +8,7 @@ import csv
 import difflib
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,8 +21,23 @@ from planner.latency.hardware import GIB
 WEIGHT_BITS = {"bf16": 16.0, "fp16": 16.0, "fp8": 8.0, "int8": 8.0, "int4": 4.5, "fp4": 4.5, "mxfp4": 4.25}
 KV_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0}
 _MXFP4_TILE = 256.0
-# vLLM's start-up profile: sampling over max_num_seqs × vocabulary in fp32 takes about this many copies of the logits
-_LOGIT_COPIES = 9.7
+
+
+class Server(NamedTuple):
+    """What a server keeps beside weights and cache [GiB]: copies of the sampler's fp32 logits in its start-up profile, other
+    activations (more with experts), runtime of one accelerator, and of one among several (collectives).
+    """
+
+    logit_copies: float
+    activations_gib: float
+    expert_activations_gib: float
+    runtime_gib: float
+    collective_gib: float
+
+
+# reports of the servers themselves on an H100 (llm-d-planner, 2025 and 2026): samplers that sorted the vocabulary until vLLM 0.16,
+# that do not since 0.17
+SERVERS = {"vllm-0.11": Server(9.7, 0.0, 0.0, 0.13, 0.55), "vllm-0.19": Server(3.35, 0.36, 0.35, 0.25, 2.1)}
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,16 @@ class Architecture:
         """Parameters of the routed experts (0 if dense)."""
         return self.params_total * self.expert_param_share if self.experts else 0.0
 
+    @property
+    def linear_layers(self) -> int:
+        """Layers of linear attention: each keeps one state of a fixed size a sequence."""
+        return self.layers - self.full_attention_layers - self.window_layers
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes of the linear-attention states of one sequence: 2·hidden/128 heads of 128 × 128 in fp32 (gated delta nets)."""
+        return float(self.linear_layers) * 2.0 * self.hidden * 128.0 * 4.0
+
     def weight_bytes(self, precision: str) -> tuple[float, float, float]:
         """Bytes of all tensors in ``precision``: (input embedding that a step only looks up, other shared tensors, routed experts)."""
         bits = WEIGHT_BITS[precision]
@@ -80,6 +106,11 @@ class Architecture:
         """Over how many tensor-parallel ranks the attention state is split: MLA replicates it, GQA splits by KV heads."""
         return 1 if self.mla_kv_dim else min(tensor_parallel, self.kv_heads)
 
+    def sequence_bytes(self, tokens: ArrayLike, precision: str, tensor_parallel: int, pipeline_parallel: int) -> NDArray[np.float64]:
+        """Bytes that one sequence of ``tokens`` takes on each accelerator: attention state by its shards, linear states by ranks."""
+        held = self.kv_bytes(tokens, precision) / self.kv_shards(tensor_parallel) + self.state_bytes / tensor_parallel
+        return np.asarray(held / pipeline_parallel, dtype=np.float64)
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -93,19 +124,21 @@ class Memory:
 
 
 def memory(model: Architecture, precision: str, visible_gib: float, *, tensor_parallel: int = 1, pipeline_parallel: int = 1,
-           utilization: float = 0.9, max_sequences: int | None = None) -> Memory:
+           utilization: float = 0.9, max_sequences: int | None = None, server: str = "vllm-0.19") -> Memory:
     """Memory budget of one accelerator of a replica [GiB].
 
-    weights = tensors/(tp·pp); activations = 9.7 copies of the fp32 logits of ``max_sequences`` (the sampler sets the peak
-    of the start-up profile); runtime 0.13 GiB, 0.55 with collectives; KV cache = visible·utilization − all of these.
-    Within 3 % of vLLM 0.11's own report on an H100 (llm-d-planner, 2025).
+    weights = tensors/(tp·pp); activations = copies of the fp32 logits of ``max_sequences`` (the sampler sets the peak of the
+    start-up profile) and what ``server`` (of ``SERVERS``) needs besides; KV cache = visible·utilization − all of these and the runtime.
+    Within 3 % of the servers' own reports on an H100 (llm-d-planner, 2025 and 2026).
     """
+    kept = SERVERS[server]
     lookup, shared, experts = model.weight_bytes(precision)
     ranks = tensor_parallel * pipeline_parallel
     weights = (lookup + shared + experts) / ranks / GIB
     sequences = max_sequences or default_sequences(visible_gib)
-    activations = _LOGIT_COPIES * 4.0 * sequences * model.vocabulary / GIB
-    runtime = 0.13 if ranks == 1 else 0.55
+    activations = kept.logit_copies * 4.0 * sequences * model.vocabulary / GIB + kept.activations_gib
+    activations += kept.expert_activations_gib if model.experts else 0.0
+    runtime = kept.runtime_gib if ranks == 1 else kept.collective_gib
     return Memory(visible_gib, weights, activations, runtime, visible_gib * utilization - weights - activations - runtime)
 
 
@@ -117,7 +150,7 @@ def slots(model: Architecture, precision: str, visible_gib: float, kv_precision:
     """
     tp, pp, dp, _ = layout
     budget = memory(model, precision, visible_gib, tensor_parallel=tp * dp, pipeline_parallel=pp, max_sequences=sequences)
-    each = float(model.kv_bytes(tokens, kv_precision)) / model.kv_shards(tp) / pp / GIB
+    each = float(model.sequence_bytes(tokens, kv_precision, tp, pp)) / GIB
     return max(budget.kv_cache_gib, 0.02 * visible_gib) / each * dp
 
 

@@ -4,6 +4,7 @@ A :class:`Plant` holds the physical quantities of deployments as arrays; :func:`
 them into seconds. A multiplier says how much longer a part of a step takes than the datasheet allows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -42,7 +43,9 @@ class Plant:
     ``dp`` of a replica; ``shared_bytes``, ``expert_bytes`` [B] that stand in the way of a token: one accelerator of each pipeline
     stage, one stage after the other, all experts touched; ``shared_params``, ``routed_params`` multiplied for a token;
     ``untouched_log`` = ln(1−k/E); ``attention_flops`` [FLOP] for a token and token of context; ``kv_bytes``, ``window_bytes`` [B] on one
-    accelerator a token of context and sequence of its data-parallel rank.
+    accelerator a token of context and sequence of its data-parallel rank; ``state_bytes`` [B] read and written for the linear attention
+    of a sequence, ``state_flops`` [FLOP] for its token; ``hops`` between pipeline stages on machines of their own, joined by
+    ``network`` [B/s].
     """
 
     bandwidth: Array
@@ -64,11 +67,18 @@ class Plant:
     kv_bytes: Array
     window_bytes: Array
     window_tokens: Array
+    state_bytes: Array
+    state_flops: Array
+    hops: Array
+    network: Array
 
     @classmethod
     def of(cls, model: Architecture, chip: Accelerator, precision: str, kv_precision: str, layout: Layout, share: float = 1.0,
-           link_gib_per_s: float | None = None) -> "Plant":
-        """The plant of one deployment, arrays of shape (1,); ``share`` of an accelerator where a slice is sold."""
+           link_gib_per_s: float | None = None, network_gib_per_s: float = math.inf) -> "Plant":
+        """The plant of one deployment, arrays of shape (1,); ``share`` of an accelerator where a slice is sold.
+
+        ``network_gib_per_s`` between its pipeline stages where each is a machine of its own.
+        """
         _, shared, experts = model.weight_bytes(precision)
         tp, pp, dp, _ = layout
         a_layer = (model.mla_kv_dim or 2.0 * model.kv_heads * model.head_dim) * KV_BYTES[kv_precision] / model.kv_shards(tp) / pp
@@ -86,7 +96,10 @@ class Plant:
             "untouched_log": np.log1p(-min(model.experts_per_token / model.experts, 1.0 - 1e-12)) if model.experts else 0.0,
             "attention_flops": 2.0 * width * (model.full_attention_layers + model.window_layers),
             "kv_bytes": a_layer * model.full_attention_layers, "window_bytes": a_layer * model.window_layers,
-            "window_tokens": model.window_tokens}
+            "window_tokens": model.window_tokens, "state_bytes": 2.0 * model.state_bytes / tp / pp,
+            "hops": pp - 1.0 if math.isfinite(network_gib_per_s) else 0.0, "network": network_gib_per_s * GIB,
+            # chunks of 64 tokens: products inside the chunk and with the state
+            "state_flops": 4.0 * (128.0 + 64.0) * 2.0 * model.hidden * model.linear_layers}
         return cls(**{k: np.atleast_1d(np.asarray(v, dtype=np.float64)) for k, v in values.items()})
 
     @classmethod
@@ -101,6 +114,8 @@ class Plant:
 
 # PCIe 3 x16, for chips whose link is not known
 _SLOWEST_LINK_GIB_PER_S = 14.9
+# start of one transfer between machines (NCCL point to point over EFA or InfiniBand)
+_HOP_S = 50e-6
 
 
 @dataclass(frozen=True)
@@ -108,10 +123,11 @@ class Constants:
     """Fitted constants, numbers or arrays like a plant's. Multipliers are times over what the datasheet allows; ``_s`` are seconds.
 
     ``weight_read``, ``expert_read``, ``kv_read``: memory traffic; ``weight_math``, ``expert_math``: decode products; ``prompt_math``,
-    ``attention_math``: prefill products; ``link_time``: collectives, with ``collective_s`` a doubling of the group; ``layer_s``,
-    ``moe_layer_s`` a layer; ``step_s`` a step; ``sequence_s`` a running sequence; ``request_s`` a request before its first step.
-    Of benchmarks: ``burst_share`` of the prompts that start together, ``drain_share`` of the last requests, ``overlap`` of a prompt's
-    work with decoding, ``wave_share`` of batches that begin and end together.
+    ``attention_math``, ``state_math``: prefill products; ``link_time``: all-reduces, ``expert_link_time`` those of experts, with
+    ``collective_s`` a doubling of the group; ``layer_s``, ``moe_layer_s`` a layer; ``step_s`` a step; ``sequence_s`` a running
+    sequence; ``request_s`` a request before its first step. Of benchmarks: ``burst_share`` of the prompts that start together,
+    ``drain_share`` of the last requests, ``overlap`` of a prompt's work with decoding, ``wave_share`` of batches that begin and end
+    together.
     """
 
     weight_read: Array | float
@@ -121,7 +137,9 @@ class Constants:
     expert_math: Array | float
     prompt_math: Array | float
     attention_math: Array | float
+    state_math: Array | float
     link_time: Array | float
+    expert_link_time: Array | float
     collective_s: Array | float
     layer_s: Array | float
     moe_layer_s: Array | float
@@ -161,21 +179,24 @@ def decode_step(plant: Plant, context: ArrayLike, c: Constants, width: float = 1
     """One decode step of sequences with ``context`` tokens each, ``width`` tokens computed of each.
 
     t = ‖W_touched/BW, 2·P·B/(n·peak)‖₄ + KV/BW + collectives + layers + c₀ + c₁·B, each with its multiplier; the experts touched
-    are a share 1−(1−k/E)^B. Collectives: two ring all-reduces a layer in the tensor-parallel group and the all-to-all of the experts
-    between data-parallel ranks. Rooflines after Williams et al. (2009); holds for steady batches without prefill.
+    are a share 1−(1−k/E)^B; linear attention reads and writes its states. Collectives: two ring all-reduces a layer in the
+    tensor-parallel group and the all-to-all of the experts between data-parallel ranks; machines of one pipeline hand on B·2h bytes.
+    Rooflines after Williams et al. (2009); holds for steady batches without prefill.
     """
     s = np.asarray(context, dtype=np.float64)
     products = plant.shared_params * c.weight_math + plant.routed_params * c.expert_math
-    held = plant.kv_bytes * s + plant.window_bytes * np.minimum(s, plant.window_tokens)
-    sent = width * plant.hidden * 2.0 / plant.link * c.link_time
-    ring = np.where(plant.tp > 1.0, 2.0 * (plant.tp - 1.0) / plant.tp, 0.0) + np.where(plant.dp > 1.0, plant.experts_per_token, 0.0)
+    held = plant.kv_bytes * s + plant.window_bytes * np.minimum(s, plant.window_tokens) + plant.state_bytes
+    sent = width * plant.hidden * 2.0 / plant.link
+    ring = np.where(plant.tp > 1.0, 2.0 * (plant.tp - 1.0) / plant.tp, 0.0) * c.link_time
+    routed = np.where(plant.dp > 1.0, plant.experts_per_token, 0.0) * c.expert_link_time
     latency = c.collective_s * (np.log2(np.maximum(plant.tp, 1.0)) + np.where(plant.dp > 1.0, np.log2(plant.accelerators), 0.0))
     a_layer = c.layer_s + np.where(plant.untouched_log < 0.0, c.moe_layer_s, 0.0) + 2.0 * latency
+    hop = plant.hops * width * plant.hidden * 2.0 / plant.network
     return DecodeStep(
         np.asarray(plant.shared_bytes * c.weight_read / plant.bandwidth), np.asarray(plant.expert_bytes * c.expert_read / plant.bandwidth),
         plant.untouched_log * width, np.asarray(2.0 * products * width / (plant.accelerators * plant.peak)),
-        np.asarray(a_layer * plant.layers + c.step_s),
-        np.asarray((held / plant.bandwidth * c.kv_read + 2.0 * plant.layers * ring * sent) / plant.dp + c.sequence_s))
+        np.asarray(a_layer * plant.layers + c.step_s + plant.hops * _HOP_S),
+        np.asarray((held / plant.bandwidth * c.kv_read + 2.0 * plant.layers * (ring + routed) * sent) / plant.dp + c.sequence_s + hop))
 
 
 def _roofline(read: Array, computed: Array) -> Array:
@@ -193,7 +214,9 @@ def prefill_s(plant: Plant, tokens: ArrayLike, c: Constants, cached: ArrayLike =
     products = plant.shared_params + plant.routed_params * c.expert_math / c.weight_math
     computed = 2.0 * products * t / (plant.accelerators * plant.peak) * c.prompt_math
     touched = plant.shared_bytes * c.weight_read - plant.expert_bytes * np.expm1(t * plant.untouched_log) * c.expert_read
-    attended = plant.attention_flops * t * (t / 2.0 + hit) / (plant.accelerators * plant.peak16) * c.attention_math
+    attended = (plant.attention_flops * (t / 2.0 + hit) * c.attention_math + plant.state_flops * c.state_math) * t
+    attended = attended / (plant.accelerators * plant.peak16)
     sent = 2.0 * (plant.tp - 1.0) / plant.tp * t * plant.hidden * 2.0 / plant.link * c.link_time
     reduced = np.where(plant.tp > 1.0, 2.0 * plant.layers * (c.collective_s + sent), 0.0) / plant.dp
-    return np.asarray(_roofline(touched / plant.bandwidth, computed) + attended + reduced)
+    handed = plant.hops * (_HOP_S + t * plant.hidden * 2.0 / plant.network)
+    return np.asarray(_roofline(touched / plant.bandwidth, computed) + attended + reduced + handed)

@@ -53,7 +53,10 @@ class Goodput:
 
 
 class LatencyModel(Protocol):
-    """One deployment of one service on one machine: latency from load, and load from objectives."""
+    """One deployment of one service on one machine: latency from load, and load from objectives.
+
+    A model that measured which margin its goodput needs says so in ``margin_sigmas``; others are planned at the normal 90 % quantile.
+    """
 
     @property
     def basis(self) -> str:

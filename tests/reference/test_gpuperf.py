@@ -14,15 +14,21 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from planner.capacity.headroom import MODEL_QUANTILE_Z
 from planner.latency.calibration import BenchmarkPoint, calibrate
 from planner.latency.llm_bench import Report, report
-from planner.latency.llm_constants import band, constants
+from planner.latency.llm_constants import band, constants, margin_sigmas
 from planner.latency.llm_models import architecture, memory
 from planner.latency.llm_steps import Constants
 
 METRICS = ("tpot", "throughput", "ttft")
-# how many σ of the model error a chosen load stays below its limit: the fewest with ≤ 10 % broken on left-out deal 0; deal 1 judges it
-CHOICE_Z = 0.5
+# the first server whose sampler does not sort the vocabulary
+UNSORTED = (0, 17)
+# its activations, 2.12 GiB, are less than half of what every other model of the same server takes for its vocabulary; vLLM 0.19 reports
+# 2.03 GiB for it, which the model gives; no flag of the row says why the older server did too
+MEMORY_MISSES = ("Mistral-Small-3.2-24B tp1",)
+# a deal of left-out combinations that took no part in choosing prior widths, bands or the margin
+JUDGE = 5
 
 
 def build_script(name: str):
@@ -64,7 +70,7 @@ def share_error(predicted: np.ndarray, measured: np.ndarray) -> np.ndarray:
 def line(name: str, error: np.ndarray) -> None:
     error = error[np.isfinite(error)]
     if error.size:
-        print(f"{name} {np.median(error):.3f} {np.quantile(error, 0.9):.3f}  ({error.size} rows)")
+        print(f"{name} median p90: {np.median(error):.3f} {np.quantile(error, 0.9):.3f} ({error.size} rows)")
 
 
 def test_serving_rows(rows, predicted, reference):
@@ -76,9 +82,9 @@ def test_serving_rows(rows, predicted, reference):
     sigma = np.array([[b.tpot, b.throughput, b.ttft] for b in bands])
     inside = np.where(np.isfinite(error), np.abs(np.log(predicted / rows.measured)) <= 1.645 * sigma, np.nan)
     coverage = [float(np.nanmean(inside[:, m])) for m in range(3)]
-    print(f"coverage90 {np.nanmean(inside[:, :2]):.3f}  (tpot {coverage[0]:.3f}, throughput {coverage[1]:.3f}, ttft {coverage[2]:.3f})")
+    print(f"coverage90: {np.nanmean(inside[:, :2]):.3f} (tpot {coverage[0]:.3f}, throughput {coverage[1]:.3f}, ttft {coverage[2]:.3f})")
     eligible = len(rows.conditions) + len(rows.excused)
-    print(f"rows scored {len(rows.conditions)} of {eligible}")
+    print(f"rows scored of rows: {len(rows.conditions)} of {eligible}")
     for row, reason in list(rows.excused.items())[:5]:
         print(f"  not scored: {row}: {reason}")
     for mode in sorted(set(rows.runs.mode)):
@@ -113,16 +119,6 @@ def beside_the_peer(rows, error, file) -> None:
         line(f"ours, same rows: {METRICS[m]}", error[both & np.isfinite(theirs[:, m]), m])
 
 
-def curves(rows) -> list[np.ndarray]:
-    """Rows of closed-loop runs that differ only in their clients, in order of clients."""
-    f = rows.frame
-    keys = ["source", "source_detail", "model", "gpu", "weights", "engine", "engine_version", "num_gpus", "tp", "pp", "attn_dp", "ep",
-            "isl", "osl"]
-    at = f[(rows.runs.mode == "closed_loop") & np.isfinite(rows.measured[:, 0])]
-    return [g["concurrency"].drop_duplicates().sort_values().index.to_numpy()
-            for _, g in at.groupby(keys, dropna=False) if g["concurrency"].nunique() >= 5]
-
-
 def points_of(rows, which) -> list[BenchmarkPoint]:
     r = rows.runs
     return [BenchmarkPoint(r.clients[i], math.nan, r.input_tokens[i], r.output_tokens[i], rows.measured[i, 1], rows.measured[i, 0],
@@ -132,7 +128,7 @@ def points_of(rows, which) -> list[BenchmarkPoint]:
 @pytest.mark.parametrize("own", [1, 3])
 def test_own_points_sharpen_the_model(rows, predicted, own):
     after, before = [], []
-    for curve in curves(rows):
+    for curve in build_script("llm_choices").curves(rows):
         mine = curve[np.round(np.linspace(0, len(curve) - 1, own + 2 * (own == 1))).astype(int)]
         mine = mine[1:2] if own == 1 else mine
         rest = np.setdiff1d(curve, mine)
@@ -150,28 +146,25 @@ def test_own_points_sharpen_the_model(rows, predicted, own):
     assert np.nanmedian(sharp[:, 0]) <= (0.05 if own == 3 else 0.10)
 
 
-def choices(rows, tpot: np.ndarray, sigma: np.ndarray) -> tuple[list[bool], list[float]]:
-    """Choose the most clients whose TPOT, ``CHOICE_Z`` σ up, stays in a limit: was it broken, and what throughput is kept."""
-    broken, kept = [], []
-    for curve in curves(rows):
-        measured, rate = rows.measured[curve, 0], rows.measured[curve, 1]
-        upper = tpot[curve] * np.exp(CHOICE_Z * sigma[curve])
-        for limit in np.quantile(measured, [0.3, 0.5, 0.7, 0.9]):
-            fits, right = np.flatnonzero(upper <= limit), np.flatnonzero(measured <= limit)
-            if fits.size:
-                broken.append(bool(measured[fits[-1]] > limit))
-                kept.append(float(min(rate[fits[-1]] / rate[right].max(), 1.0)))
-    if len(broken) < 20:
+def judge_choices(rows, constants_of_rows: Constants, predicted_rps: np.ndarray, sigma: np.ndarray) -> None:
+    """The planner's rule on every curve: goodput under the limit × the factor of its own error, at the margin it plans with."""
+    script = build_script("llm_choices")
+    found = script.cases(rows, constants_of_rows, predicted_rps, sigma)
+    if len(found) < 20:
         pytest.skip("fewer than 20 choices")
-    print(f"\nTPOT limit broken in {np.mean(broken):.3f} of {len(broken)} choices, throughput kept: median {np.median(kept):.3f}, "
-          f"mean {np.mean(kept):.3f}")
-    return broken, kept
+    for sigmas in (0.0, margin_sigmas(), MODEL_QUANTILE_Z):
+        j = script.judged(found, sigmas)
+        print(f"margin {sigmas:.2f} σ, {len(found)} choices: TPOT limit broken {j['broken_share']:.3f}, kept {j['kept_share']:.3f}, "
+              f"none on record fits {j['none_share']:.3f}; between the loads on record broken {j['broken_between_share']:.3f}, "
+              f"kept {j['kept_between_share']:.3f}")
+    planned = script.judged(found, margin_sigmas())
+    assert planned["broken_share"] <= 0.10
+    assert planned["kept_share"] >= 0.85
 
 
 def test_largest_load_within_a_tpot_limit(rows, predicted):
-    broken, kept = choices(rows, predicted[:, 0], np.array([band(c).tpot for c in rows.conditions]))
-    assert np.mean(broken) <= 0.10
-    assert np.mean(kept) >= 0.85
+    sigma = np.array([band(c).tpot for c in rows.conditions])
+    judge_choices(rows, stacked([constants(c) for c in rows.conditions]), predicted[:, 1], sigma)
 
 
 def test_memory_of_servers(reference):
@@ -179,7 +172,7 @@ def test_memory_of_servers(reference):
     if not file.exists():
         pytest.skip("no vllm_memory.csv in the reference folder")
     print()
-    near = []
+    near: dict[str, bool] = {}
     with file.open(encoding="utf-8", newline="") as handle:
         for r in csv.DictReader(handle):
             name, precision = (r["model"][:-4], "fp8") if r["model"].endswith("-FP8") else (r["model"], "")
@@ -187,15 +180,15 @@ def test_memory_of_servers(reference):
             visible = float(r["gpu"].split("(")[1].split(" ")[0])
             parts = [float(r[k]) for k in ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")]
             # the parts of a row say which share of the memory its server took, whatever share is stated
+            server = "vllm-0.11" if tuple(map(int, r["engine"].split(" ")[1].split(".")[:2])) < UNSORTED else "vllm-0.19"
             found = memory(model, precision or model.native_precision, visible, tensor_parallel=int(r["tp"]),
-                           utilization=sum(parts) / visible)
+                           utilization=sum(parts) / visible, server=server)
             taken, stated = sum(parts) - found.kv_cache_gib, sum(parts[:3])
             print(f"{r['model']}: weights {found.weights_gib:.2f} of {parts[0]:.2f}, beside the cache {taken:.2f} of {stated:.2f} GiB")
             assert found.weights_gib == pytest.approx(parts[0], rel=0.03)
-            near.append(abs(taken / stated - 1) <= 0.03)
-    print(f"memory beside the cache within 3 %: {sum(near)} of {len(near)} servers")
-    # one public server's activations were less than half of what the default number of sequences takes; its row does not say why
-    assert sum(near) >= 0.85 * len(near)
+            near[f"{r['model']} tp{r['tp']}"] = abs(taken / stated - 1) <= 0.03
+    print(f"memory beside the cache within 3 %: {sum(near.values())} of {len(near)} servers")
+    assert {name for name, right in near.items() if not right} == set(MEMORY_MISSES) & set(near)
 
 
 @pytest.mark.slow
@@ -204,7 +197,7 @@ def test_combinations_left_out_of_the_fit(rows):
     if len(rows.conditions) < 1000:
         pytest.skip("too few rows to fit")
     fit = build_script("fit_llm")
-    found, near = fit.left_out(rows, fit.combinations(rows), seed=1)
+    found, near, values = fit.left_out(rows, fit.combinations(rows), seed=JUDGE)
     error = share_error(np.exp(found), rows.measured)
     print()
     for m in (1, 0, 2):
@@ -212,12 +205,9 @@ def test_combinations_left_out_of_the_fit(rows):
     sigma = np.array([[getattr(s, k) for k in ("tpot", "throughput")] for s in (
         band(c, near=str(n)) for c, n in zip(rows.conditions, near, strict=True))])
     inside = np.where(np.isfinite(error[:, :2]), np.abs(found[:, :2] - np.log(rows.measured[:, :2])) <= 1.645 * sigma, np.nan)
-    print(f"left out: coverage90 {np.nanmean(inside):.3f}")
-    broken, kept = choices(rows, np.exp(found[:, 0]), sigma[:, 0])
-    assert np.mean(broken) <= 0.10
-    assert np.mean(kept) >= 0.85
-    # deal 0 has a TPOT p90 of 0.48: one large combination holds an engine's only dense model
+    print(f"left out: coverage90: {np.nanmean(inside):.3f}")
     for m in (0, 1):
         assert np.nanmedian(error[:, m]) <= 0.13
         assert np.nanquantile(error[:, m], 0.9) <= 0.40
     assert 0.85 <= np.nanmean(inside) <= 0.95
+    judge_choices(rows, values, np.exp(found[:, 1]), sigma[:, 0])
