@@ -21,7 +21,7 @@ from planner.optimize.metered import assumptions
 
 QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
 SILENT = {"block_gib": 0, "log_gib_per_request": 0, "metrics_per_instance": 0}
-AWS = Catalog.read("aws", regions=["us-east-1"])
+AWS, GCP = Catalog.read("aws", regions=["us-east-1"]), Catalog.read("gcp", regions=["us-central1"])
 
 
 def selling(storage=(), network=()) -> Catalog:
@@ -194,7 +194,7 @@ def test_gateways_are_shared_by_the_services_that_use_them():
     s = hand.scenario(services={"web": web, "api": web, "batch": {**text, "network": {"nat_gib_per_request": 0}}}, **{"limits.zones": 3})
     needs = needs_frame(s, AWS)
     assert needs.loc[needs["resource"] == "nat_hour", ["service", "needs_quantity"]].to_numpy().tolist() == [["web", 1.5], ["api", 1.5]]
-    regional = needs_frame(s.replace(providers=["gcp"]), Catalog.read("gcp"))  # Cloud NAT is one for the region
+    regional = needs_frame(s.replace(providers=["gcp"]), GCP)  # Cloud NAT is one for the region
     assert regional.loc[regional["resource"] == "nat_hour", "needs_quantity"].tolist() == [0.5, 0.5]
 
 
@@ -299,10 +299,9 @@ def test_classes_add_up_to_what_is_stored(base, growth, first, second, kept, age
     steps = [{"after_months": first, "storage_tier": "infrequent"}, {"after_months": first + second, "storage_tier": "cold"}]
     storage = {"object_gib": base, "object_growth_gib_per_month": growth, "object_lifecycle": steps, "object_retention_months": kept,
                "object_age_months": age, "object_size_gib": 1}
-    offer = Catalog.read("gcp", regions=["us-central1"])
     s = hand.scenario(start="2027-01-01", horizon_h=8760, providers=["gcp"], regions=["us-central1"],
                       **{**QUIET, "services.web.storage": storage})
-    needs = needs_frame(s, offer)
+    needs = needs_frame(s, GCP)
     stock = needs[needs["charge"] == "object_storage"]
     u = (np.arange(12 * 400) + 0.5) / 400  # months
     held = base + growth * np.minimum(u, kept)
