@@ -102,3 +102,15 @@ def test_rounds_that_only_learn_end_at_the_optimum_too(seed, monkeypatch):
     assert found.upper == pytest.approx(known, rel=1e-6, abs=1e-7)
     assert found.lower <= known * (1 + 1e-9) + 1e-7
     assert found.gap_share <= 1e-6
+
+
+def test_the_last_round_proves_an_upper_bound_whatever_the_gap(monkeypatch):
+    _, problem, _ = drawn(0, hours=40, scenarios=2)
+    monkeypatch.setattr(fast, "EXACT", 0)
+    monkeypatch.setattr(fast, "ASKED", 3)
+    found = fast.plan(problem, gap=1e-12, groups=3, families=4, rounds=2)
+    assert found.rounds == 2
+    assert found.lower <= oracle(problem) * (1 + 1e-9) <= found.upper * (1 + 2e-9)
+    amounts = [found.bought.get(b.name, 0.0) for b in problem.products]
+    bought = tuple(replace(b, minimum=n, maximum=n) for b, n in zip(problem.products, amounts, strict=True))
+    assert oracle(replace(problem, products=bought)) <= found.upper * (1 + 1e-7)

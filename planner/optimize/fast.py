@@ -69,7 +69,7 @@ def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, families: int 
         out = number % OUTRIGHT == 0 or len(states) <= families
         if not search.lower_bound(grouped, member) or (valued := search.learn(out)) is None:
             return _full(problem)
-        if search.nearly(near) and not search.settled:
+        if not search.settled and (search.nearly(near) or number == rounds):
             near *= 0.5
             if not search.settle():
                 return _full(problem)
@@ -190,12 +190,13 @@ class _Search:
 
     def settle(self) -> bool:
         """Value the best commitments in every hour; False if one cannot be served."""
-        self.units = self._units(self.best)
+        before, self.units = self.units, self._units(self.best)
         valued = self.recourse.cost(self.units)
         if valued is None:
             return False
         self.estimate = self._total(valued)
         self._offer(self.estimate)
+        self.units = before
         return True
 
     def _offer(self, total: float) -> None:
@@ -205,7 +206,7 @@ class _Search:
 
     def _total(self, valued: Valued) -> float:
         fees = sum(self.fee[b.name] * n for b, n in zip(self.small.products, self.units, strict=True))
-        return float(self.states.weight_h @ valued.cost) + float(fees)
+        return float(np.sum(self.states.weight_h * valued.cost)) + float(fees)
 
     def _named(self) -> dict[str, float]:
         return {b.name: float(n) for b, n in zip(self.small.products, self.units, strict=True)}

@@ -158,7 +158,7 @@ def read(live: Any, matrix: Matrix) -> Solution:
     found, whole = live.getSolution(), bool(matrix.whole.any())
     x = np.asarray(found.col_value)
     duals = np.asarray(found.row_dual) if found.dual_valid else np.zeros(len(matrix.row_lower))
-    objective = float(matrix.cost @ x)
+    objective = float(np.sum(matrix.cost * x))  # a BLAS product would round by its number of threads
     bound = min(float(live.getInfo().mip_dual_bound), objective) if whole else objective
     return Solution("optimal", objective, bound, duals, certify(matrix, x, None if whole else duals), x)
 
