@@ -68,9 +68,16 @@ class _Rates:
         self._commitments = catalog.commitments
         self._machines = catalog.instances
         self._sizes: dict[tuple[str, str, str], tuple[str, float]] = {}
+        self._known: dict[tuple[str, str, str, str], Price] = {}
 
     def rate(self, provider: str, region: str, instance_type: str, option: str) -> Price:
         """The price of an instance-hour [USD/h]."""
+        place = (provider, region, instance_type, option)
+        if place not in self._known:
+            self._known[place] = self._look_up(*place)
+        return self._known[place]
+
+    def _look_up(self, provider: str, region: str, instance_type: str, option: str) -> Price:
         frame, key = self._frames.get(option), (provider, region, instance_type)
         if frame is None or key not in frame.index:
             raise CatalogError(

@@ -6,6 +6,7 @@ the linear program starts from it. Which machines a service keeps is chosen amon
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,12 @@ class Market:
 
     def named(self, service: str, kinds: Sequence[str]) -> tuple[Candidate, ...]:
         """Usable machines of a service by their kind."""
-        rows = self.usable(service)
-        return tuple(_candidate(row) for row in rows[rows["kind"].isin(kinds)].to_dict("records"))
+        wanted = set(kinds)
+        return tuple(c for kind, c in self._usable_by_kind[service].items() if kind in wanted)
+
+    @cached_property
+    def _usable_by_kind(self) -> dict[str, dict[str, Candidate]]:
+        return {s: {str(row["kind"]): _candidate(row) for row in self.usable(s).to_dict("records")} for s in self.candidates}
 
     def rules_for(self, service: str, found: Sequence[Candidate]) -> Rules:
         """The rules of a service with its part of each quota, on the kinds found."""
