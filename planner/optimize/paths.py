@@ -17,13 +17,13 @@ from planner.capacity import Capacity
 from planner.errors import PlannerError
 from planner.load import Load
 from planner.optimize import answer
-from planner.optimize.build import offers_of
+from planner.optimize.build import fill, offers_of
 from planner.optimize.commit import Signed, covers_of
 from planner.optimize.grid import Months
 from planner.optimize.ladder import Regime
 from planner.optimize.market import Market
 from planner.optimize.problem import Floats
-from planner.optimize.recourse import Menu, menu
+from planner.optimize.recourse import Menu, Steps, menu
 
 COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
 PATH_HOURS = 8_000_000  # hours of all services and paths that commitments are chosen on: about two seconds of work
@@ -101,15 +101,18 @@ def bills(months: Months, load: Load, valued: Load, machines: Load, capacity: Ca
     ``machines``: the same paths after the autoscaler's delays. Charges for requests follow the path's volume (those in ``cost``
     are for the mean of ``load``), all others are as planned.
     """
-    fees = sum((a * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()), np.zeros(load.hours))
-    total, usd_per_h = np.tile(months.total(load.weight_h * fees), (valued.paths, 1)), np.zeros(load.hours)
-    for s, mixes in _reaching(market, signed, valued).items():
-        rate = machines.services[s].arrival_rate_rps
-        found = [(r.hours, mixes.steps(covers_of(market, r.of(signed.held), signed.shares, s))) for r in regimes]
-        for k in range(valued.paths):
-            for hours, table in found:
-                usd_per_h[hours] = table.cost[table.at(rate[k, hours].astype(np.float64))]
-            total[k] += months.total(load.weight_h * usd_per_h)
+    held = answer.holdings(market, signed, load)
+    fees = sum((a * market.terms[i].usd_per_h for i, a in held.items()), np.zeros(load.hours))
+    menus = _reaching(market, signed, valued)
+    found = {s: [(r.hours, mixes.steps(covers_of(market, r.of(signed.held), signed.shares, s))) for r in regimes]
+             for s, mixes in menus.items()}
+    pools = [pool for _, pool in signed.shares]
+    shared = len(pools) > len(set(pools))
+    total = np.zeros((valued.paths, len(months.start)))
+    for k in range(valued.paths):
+        rates = {s: machines.services[s].arrival_rate_rps[k].astype(np.float64) for s in menus}
+        usd_per_h = _together(market, menus, found, rates, held) if shared else _apart(found, rates, load.hours)
+        total[k] = months.total(load.weight_h * (fees + usd_per_h))
     needs = capacity.needs
     words = ["service", "charge", "resource"]
     driver = needs.groupby(words)["driver"].agg(set).to_dict()
@@ -123,6 +126,34 @@ def bills(months: Months, load: Load, valued: Load, machines: Load, capacity: Ca
             usd = usd * np.divide(_requests(months, valued, str(service)), mean, out=np.ones((valued.paths, len(mean))), where=mean > 0)
         total += usd
     return total
+
+
+_Tables = Mapping[str, list[tuple[NDArray[np.intp], Steps]]]
+
+
+def _apart(tables: _Tables, rates: Mapping[str, Floats], hours: int) -> Floats:
+    """Cost of machines [USD/h] where no two services share a commitment: looked up service by service."""
+    usd_per_h = np.zeros(hours)
+    for s, parts in tables.items():
+        for at, table in parts:
+            usd_per_h[at] += table.cost[table.at(rates[s][at])]
+    return usd_per_h
+
+
+def _together(market: Market, menus: Mapping[str, Menu], tables: _Tables, rates: Mapping[str, Floats],
+              held: Mapping[int, Floats]) -> Floats:
+    """The same where services share commitments: machines are looked up with each service's usual part, then paid for as billed."""
+    chosen = {}
+    for s, parts in tables.items():
+        mix = np.zeros(len(rates[s]), dtype=np.intp)
+        for at, table in parts:
+            mix[at] = table.mix[table.at(rates[s][at])]
+        chosen[s] = menus[s].counts[mix]
+    usd_per_h: Floats = sum((n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()), np.zeros(len(mix)))
+    price = {(c.service, c.kind): c.on_demand for kept in market.candidates.values() for c in kept}
+    for (_, service, kind), covered in fill(market, held, answer.running_of(menus, chosen)).items():
+        usd_per_h = usd_per_h - covered * price[service, kind]
+    return usd_per_h
 
 
 def by_month(months: Months, cost: pd.DataFrame) -> Floats:
