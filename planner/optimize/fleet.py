@@ -95,8 +95,10 @@ def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int 
     """The cheapest set of ``size`` types after commitments, without types it does not use; ``None`` if none reaches the load."""
     prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
     found: dict[tuple[str, ...], float] = {}
-    if size > 2 and regions != 1 and (near := _best(shelf, valuer, rules, size, 1)) is not None:
-        found[near] = valuer.settled(near)
+    smaller = [(size - 1, regions)] if size > 1 and rules.type_share is None else []
+    for few, near in [*smaller, *([(size, 1)] if size > 2 and regions != 1 else [])]:
+        if (before := _best(shelf, valuer, rules, few, near)) is not None:
+            found[before] = valuer.settled(before)
     for usage in prices:
         ranked = _ranked(shelf, shelf.sets(min(size, 2), regions), valuer, rules, usage)
         for _ in range(size - 2):

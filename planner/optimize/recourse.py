@@ -23,6 +23,7 @@ from planner.optimize.problem import Floats
 Ints = NDArray[np.int64]
 WIDEST = 20_000  # mixes up to which all are listed
 LEVELS = 600  # numbers of the main offer in the mixes of large fleets
+FEW = 8  # offers up to which each pair stands beside spot of any type, not of its own alone
 MOST_KINDS = 12  # types of which all pairs are listed whole
 MOST_TYPES = 6  # types among which a share is dealt out
 
@@ -214,7 +215,7 @@ def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WID
     most = [_most(o, need, rules) for o in offers]
     counts = _lattice(offers, rules, need, most, 2 * widest)
     if counts is None:
-        counts = np.unique(np.concatenate(_blocks(offers, rules, need, most, widest)), axis=0)
+        counts = _distinct(np.concatenate(_blocks(offers, rules, need, most, widest)))
     reached = reach(offers, counts, rules)
     kept = (reached >= 0) & (counts.sum(axis=1) > 0 if rules.min_replicas else True)
     counts, reached = counts[kept], reached[kept]
@@ -259,10 +260,9 @@ def _holds(offer: Offer, most: int, rules: Rules) -> Floats:
 
 def _spare(counts: Ints, reached: Floats) -> NDArray[np.bool_]:
     """True for a mix that reaches no further than the same with one machine fewer."""
-    size = counts.max(axis=0, initial=0).astype(np.float64) + 1
-    if float(np.prod(size)) >= 2**62:
+    stride = _stride(counts)
+    if stride is None:
         return np.zeros(len(counts), dtype=bool)
-    stride = np.concatenate([[1], np.cumprod(size[:-1].astype(np.int64))]).astype(np.int64)
     key = counts @ stride
     order = np.argsort(key)
     ordered, spare = key[order], np.zeros(len(counts), dtype=bool)
@@ -272,6 +272,21 @@ def _spare(counts: Ints, reached: Floats) -> NDArray[np.bool_]:
         at = np.minimum(np.searchsorted(ordered, fewer), len(ordered) - 1)
         spare[has] |= (ordered[at] == fewer) & (reached[order[at]] >= reached[has])
     return spare
+
+
+def _stride(counts: Ints) -> Ints | None:
+    """Factors that make one number of each mix; ``None`` where it would not fit."""
+    size = counts.max(axis=0, initial=0) + 1
+    if float(np.prod(size.astype(np.float64))) >= 2**62:
+        return None
+    return np.concatenate([[1], np.cumprod(size[:-1])]).astype(np.int64)
+
+
+def _distinct(counts: Ints) -> Ints:
+    stride = _stride(counts)
+    if stride is None:
+        return np.unique(counts, axis=0)
+    return counts[np.unique(counts @ stride, return_index=True)[1]]
 
 
 def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int], widest: int) -> list[Ints]:
@@ -284,11 +299,12 @@ def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int],
             elif i != j and (most[i] + 1) * (most[j] + 1) > widest:
                 blocks.append(_thin(offers, i, j, most, rules, need))
     steady, spot = ([j for j, o in enumerate(offers) if o.spot is kind] for kind in (False, True))
-    if len(offers) <= 8:
-        blocks += [_beside(offers, (i, j), q, most, rules) for i in steady for j in steady for q in spot if i != j]
+    triples = [(i, j, q) for i in steady for j in steady for q in spot if i != j]
+    near = [t for t in triples if len(offers) <= FEW or offers[t[2]].kind in (offers[t[0]].kind, offers[t[1]].kind)]
+    blocks += [_beside(offers, (i, j), q, most, rules) for i, j, q in near]
     kinds = list(dict.fromkeys(o.kind for o in offers))
     if 2 < len(kinds) <= MOST_KINDS:
-        blocks += [_of_two(offers, pair, rules, need, most, widest) for pair in combinations(kinds, 2)]
+        blocks += [_of_two(offers, pair, rules, need, most, 2 * widest) for pair in combinations(kinds, 2)]
     if rules.quota:
         blocks.append(_by_quota(offers, most, rules))
     if rules.type_share is not None:
@@ -385,7 +401,7 @@ def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int
     at = {o.kind: j for j, o in enumerate(offers) if not o.spot}
     with_spot = {o.kind: j for j, o in enumerate(offers) if o.spot}
     cheap = sorted(at, key=lambda k: offers[at[k]].usd_per_h / offers[at[k]].largest)[:MOST_TYPES]
-    load, blocks = np.linspace(0, need, LEVELS + 1), []
+    load, blocks = np.linspace(0, need, LEVELS // 3 + 1), list[Ints]()
     for kinds in combinations(cheap, min(wanted, len(cheap))):
         for last in kinds:
             part = {k: 1.0 - share * (len(kinds) - 1) if k == last else share for k in kinds}
@@ -395,8 +411,21 @@ def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int
                     columns[at[k]] = _enough(load * part[k] * (1.0 - spot_share), offers[at[k]], most[at[k]])
                     if spot_share and k in with_spot:
                         columns[with_spot[k]] = _enough(load * part[k] * spot_share, offers[with_spot[k]], most[with_spot[k]])
-                blocks.append(_block(len(offers), columns))
+                blocks.append(_distinct(_block(len(offers), columns)))
+                blocks += [_moved(blocks[-1], change, most) for change in _moves(len(offers), list(columns))]
     return blocks
+
+
+def _moves(width: int, at: list[int]) -> list[Ints]:
+    """One machine fewer of one offer, alone or for one more of another."""
+    less = [-np.eye(width, dtype=np.int64)[j] for j in at]
+    return less + [move + np.eye(width, dtype=np.int64)[j] for move in less for j in at if move[j] == 0]
+
+
+def _moved(counts: Ints, change: Ints, most: list[int]) -> Ints:
+    found = counts + change
+    kept: Ints = found[((found >= 0) & (found <= np.array(most))).all(axis=1)]
+    return kept
 
 
 def _enough(load: Floats, offer: Offer, most: int) -> Ints:
