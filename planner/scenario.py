@@ -282,6 +282,7 @@ class Limits(_Part):
     """Bounds on what may be bought, over all services. ``None`` means no bound.
 
     Each service keeps at most ``max_instance_types`` (each on demand and spot) in at most ``max_regions`` over the horizon.
+    ``budget_usd_per_month`` bounds the effective cost of every month, ``upfront_budget_usd`` the cash paid at signing in all.
     """
 
     max_spot_share: Share = 0.0
@@ -306,7 +307,10 @@ class Limits(_Part):
 
 
 class Existing(_Part):
-    """A commitment already held, by the catalog's commitment name, until ``end`` (local date, exclusive)."""
+    """A commitment already held, by the catalog's commitment name, until ``end`` (local date, exclusive).
+
+    ``quantity`` counts instances of the type it names (it may pay for other sizes), or USD an hour of committed spending.
+    """
 
     commitment: str
     quantity: Positive

@@ -119,3 +119,17 @@ def test_a_commitment_must_beat_the_discounted_price():
         assert (len(plan.commitments) > 0) is signs
         assert plan.certificate.checks["bill"] < 1e-9
         assert plan.objective_usd == pytest.approx(plan.cost["list_cost_usd"].sum() * min(share, FULL["n2"]), rel=1e-9)
+
+
+@pytest.mark.parametrize(("seed", "share"), [(0, 0.63), (1, 0.72), (5, 0.78)])
+def test_law_17_a_commitment_beside_the_discount_costs_no_more(seed, share):
+    rng = np.random.default_rng(seed)
+    swing = 1 + 0.9 * rng.uniform() * np.sin(np.arange(744) * 2 * np.pi / 24)
+    rates, usd = rng.uniform(100, 600) * swing * rng.lognormal(0, 0.2, 744), {"n2-standard-4": USD["n2-standard-4"]}
+    catalog = on_sale(N2[:1], usd, [reserved("n2-standard-4", share * usd["n2-standard-4"], place=GCP)])
+    offered, _ = planned(catalog, rates, **JANUARY)
+    plain, _ = planned(catalog, rates, **JANUARY, **{"limits.max_term_months": 0})
+    assert len(offered.commitments) == 1
+    assert offered.objective_usd < plain.objective_usd
+    assert offered.paths_usd[0] == pytest.approx(offered.objective_usd, rel=1e-9)
+    assert offered.certificate.checks["bound"] <= 1e-9
