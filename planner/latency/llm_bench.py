@@ -56,14 +56,18 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, ro
     clients = np.where(closed, runs.clients, 1.0)
     fixed, decode = c.request_s + prompt + together, decode_step(plant, context, c)
     found = np.where(open_, 1.0, most) if start is None else start
+    fixed_batch, some_open = ~(closed | open_), bool(open_.any())
     for _ in range(rounds):
         step = decode.seconds(np.maximum(found, 1.0))
         rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(found, 1e-9))
         first = fixed + 0.5 * step
         # clients that wait for their first token do not decode
         decoding = np.minimum(most, np.maximum(clients - rate * first, 0.03 * clients + 0.5))
-        arrived = np.minimum(runs.arrival_rate_rps * steps * step / room, runs.slots)
-        found = np.where(closed, 0.4 * found + 0.6 * decoding, np.where(open_, 0.4 * found + 0.6 * arrived, most))
+        settled = 0.4 * found + 0.6 * decoding
+        if some_open:
+            arrived = np.minimum(runs.arrival_rate_rps * steps * step / room, runs.slots)
+            settled = np.where(open_, 0.4 * found + 0.6 * arrived, settled)
+        found = np.where(fixed_batch, most, settled)
     return np.asarray(found)
 
 
