@@ -15,79 +15,8 @@ from planner.load import Traffic
 from planner.scenario import Scenario
 from planner.study import Study
 from planner.ui import charts, controls, session, sources, views
+from planner.ui.cells import CELLS
 from planner.ui.session import plain
-
-CELLS = {
-    "service": st.column_config.TextColumn("Service"),
-    "provider": st.column_config.TextColumn("Cloud"),
-    "region": st.column_config.TextColumn("Region"),
-    "instance_type": st.column_config.TextColumn("Machine"),
-    "deployment": st.column_config.TextColumn(
-        "Layout", help="Precision and number of accelerators a replica spans; empty for plain services"
-    ),
-    "paid": st.column_config.TextColumn("Paid"),
-    "mean": st.column_config.NumberColumn("Machines, mean"),
-    "most": st.column_config.NumberColumn("Machines, most", format="%.0f"),
-    "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),
-    "usable_rps": st.column_config.NumberColumn("Requests/s", format="%.3g", help="What one replica may carry, after all headroom"),
-    "rate_usd_per_h": st.column_config.NumberColumn("USD an hour", format="%.4g", help="List price of one machine on demand"),
-    "usd_per_1m_requests": st.column_config.NumberColumn(
-        "USD per million", format="%.3g", help="A million requests on demand, machine fully used"
-    ),
-    "machine": st.column_config.TextColumn("Machine"),
-    "where": st.column_config.TextColumn("Where"),
-    "basis": st.column_config.TextColumn("Basis", help="measured, modeled or assumed"),
-    "error_share": st.column_config.NumberColumn("Model error, ±"),
-    "objective": st.column_config.TextColumn("Objective", width="medium"),
-    "limit_s": st.column_config.NumberColumn("Limit, s", format="%.4g"),
-    "typical_latency_s": st.column_config.NumberColumn(
-        "Typical, s", format="%.3g", help="At the objective's percentile on the middle future"
-    ),
-    "high_latency_s": st.column_config.NumberColumn("High, s", format="%.3g", help="At the objective's percentile when load is high"),
-    "within_share": st.column_config.NumberColumn("In time", help="Share of requests within the objective"),
-    "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
-    "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
-    "sentence": st.column_config.TextColumn("What happens", width="large"),
-    "kind": st.column_config.TextColumn("What was done"),
-    "rows": st.column_config.NumberColumn("Rows", format="%,d"),
-    "detail": st.column_config.TextColumn("Detail", width="large"),
-    "days": st.column_config.NumberColumn("Days ahead", format="%.0f"),
-    "windows": st.column_config.NumberColumn("Times tried", format="%d"),
-    "coverage_90_share": st.column_config.TextColumn("Hours below the 90 % line", help="Close to 90 % is right"),
-    "coverage_99_share": st.column_config.TextColumn("Hours below the 99 % line", help="Close to 99 % is right"),
-    "peak_exceeded_share": st.column_config.TextColumn("Peak above the 95 % line", help="About 5 % is right"),
-    "value": st.column_config.NumberColumn("Value", format="%.4g"),
-    "monthly_usd": st.column_config.TextColumn("Cost a month"),
-    "variant": st.column_config.TextColumn("Plan"),
-    "more_usd": st.column_config.TextColumn("More a month"),
-    "difference_share": st.column_config.TextColumn("More"),
-    "error": st.column_config.TextColumn("Why not", width="large"),
-    "bound_usd": st.column_config.TextColumn("No plan costs less, a month"),
-    "note": st.column_config.TextColumn("Note", width="large"),
-    "reason": st.column_config.TextColumn("Why not", width="medium"),
-    "types": st.column_config.NumberColumn("Machine types", format="%,d"),
-    "example": st.column_config.TextColumn("For example"),
-    "gap": st.column_config.TextColumn("How far off", width="medium"),
-    "commitment": st.column_config.TextColumn("Commitment", width="large"),
-    "quantity": st.column_config.NumberColumn("Quantity", format="%.4g"),
-    "unit": st.column_config.TextColumn("Unit"),
-    "term_months": st.column_config.NumberColumn("Months", format="%d"),
-    "payment": st.column_config.TextColumn("Upfront"),
-    "start": st.column_config.DateColumn("From", format="D MMM YYYY"),
-    "end": st.column_config.DateColumn("Until", format="D MMM YYYY"),
-    "upfront_usd": st.column_config.NumberColumn("Paid upfront, USD", format="%,.0f"),
-    "hourly_usd": st.column_config.NumberColumn("USD an hour", format="%.4g"),
-    "commitment_utilization": st.column_config.NumberColumn("Used"),
-    "break_even_utilization": st.column_config.NumberColumn("Pays above", help="Used less than this, on demand would have been cheaper"),
-    "rests": st.column_config.TextColumn("The bill rests on"),
-    "owner": st.column_config.TextColumn("Owner"),
-    "cost_center": st.column_config.TextColumn("Cost center"),
-    "charge": st.column_config.TextColumn("Charge"),
-    "effective_cost_usd": st.column_config.NumberColumn("Cost, USD", format="%,.0f", help="Commitments spread over their term (amortized)"),
-    "billed_cost_usd": st.column_config.NumberColumn("Cash, USD", format="%,.0f", help="As on the invoices of these months"),
-    "list_cost_usd": st.column_config.NumberColumn("At list, USD", format="%,.0f", help="The same machines on demand at list price"),
-}
-
 
 FILES = {
     "cost": "Cost, every charge by hour",

@@ -6,20 +6,10 @@ import streamlit as st
 from planner import export
 from planner.catalog import Catalog
 from planner.ui import session, views
+from planner.ui.cells import CELLS
 from planner.ui.session import plain
 
-CELLS = {
-    "instance_type": st.column_config.TextColumn("Machine"),
-    "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
-    "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),
-    "accelerator": st.column_config.TextColumn("Accelerator"),
-    "accelerators": st.column_config.NumberColumn("How many", format="%.3g"),
-    "on_demand": st.column_config.NumberColumn("On demand, USD/h", format="%.4f"),
-    "spot": st.column_config.NumberColumn("Spot, USD/h", format="%.4f"),
-    "basis": st.column_config.TextColumn("Basis", help="observed, composed of observed parts, or modeled"),
-    "as_of": st.column_config.TextColumn("As of"),
-    "source": st.column_config.TextColumn("Read from", width="medium"),
-}
+SHOWN = ["instance_type", "vcpus", "memory_gib", "accelerator", "accelerators", "on_demand", "spot", "basis", "as_of", "source"]
 
 
 def page() -> None:
@@ -45,7 +35,7 @@ def page() -> None:
         st.caption(
             plain(f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Oldest date used: {catalog.as_of}")
         )
-        st.dataframe(table[list(CELLS)], hide_index=True, column_config=CELLS, placeholder="–", height=520)
+        st.dataframe(table[SHOWN], hide_index=True, column_config={c: CELLS[c] for c in SHOWN}, placeholder="–", height=520)
         st.download_button("These prices (CSV)", data=lambda: export.to_csv(table).encode(), file_name="prices.csv", mime="text/csv",
                            on_click="ignore", icon=":material/download:")  # fmt: skip
         _commitments(catalog)
