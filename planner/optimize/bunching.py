@@ -45,8 +45,13 @@ class Bases:
         self.solved = 0
 
     def inherit(self, other: "Bases") -> None:
-        """Take over the used bases of a program with fewer columns and rows; a new row starts with its slack."""
+        """Take over the used bases of a program with fewer columns and rows; a new row starts with its slack.
+
+        Only those that stay dual feasible (c − π A ≥ 0), and none where two columns or rows bear one label.
+        """
         at = {label: j for j, label in enumerate(self.labels)}
+        if len(at) < len(self.labels):
+            return
         moved = np.array([at.get(label, -1) for label in other.labels], dtype=np.int32)
         kept = moved[other.basic[other.used > 0]]
         fresh = np.array(sorted(set(range(len(self.cost), len(at))) - set(moved.tolist())), dtype=np.int32)
@@ -113,11 +118,9 @@ class Bases:
 
     def _by_new(self, work: "_Hours", fixed: Floats, new: Ints) -> None:
         """Settle open hours by bases just met."""
-        if not len(new):
-            return work.close()
         constant, slope = self._lines(fixed, new)
         points = {number: inside for number, _, inside in self._points([(int(j), work.open) for j in new], fixed)}
-        for rows in work.blocks(len(new), work.open):
+        for rows in work.blocks(len(new), work.open) if len(new) else ():
             bound = constant + work.load[rows] @ slope.T
             work.bound[rows] = np.maximum(work.bound[rows], bound.max(axis=1))
             ties = bound >= (work.bound[rows] - TIED * (1.0 + np.abs(work.bound[rows])))[:, None]
@@ -126,7 +129,7 @@ class Bases:
                 mine = rows[ties[:, j]]
                 if len(mine := mine[work.number[mine] < 0]):
                     work.test(int(number), mine, points[int(number)], constant[j], slope[j])
-        return work.close()
+        work.close()
 
     def _points(self, tried: list[tuple[int, Ints]], fixed: Floats) -> Iterator[tuple[int, Ints, Floats]]:
         """With each basis x_B = B⁻¹b as (rows, 1 + loads), to be multiplied by (1, load)."""
@@ -169,7 +172,8 @@ class Bases:
         if self._live is None:
             start, index, value = by_rows(self.A)
             n = len(self.cost)
-            self._live = live_handle(presolve="off", solver="simplex")
+            self._live = live_handle(presolve="off", solver="simplex", primal_feasibility_tolerance=FEASIBLE,
+                                     dual_feasibility_tolerance=FEASIBLE)
             self._live.passModel(hand_over(Matrix(self.cost, np.zeros(n), np.full(n, np.inf), np.zeros(n, dtype=bool),
                                                   start, index, value, low, high)))
         else:
