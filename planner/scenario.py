@@ -257,7 +257,10 @@ class Network(_Part):
 
 
 class Service(_Part):
-    """One workload: who owns it, what arrives, what must hold, what it stores and sends."""
+    """One workload: who owns it, what arrives, what must hold, what it stores and sends.
+
+    ``retry_share`` of all tries are repeated ones; ``retries`` is how often a client tries a failed request again.
+    """
 
     owner: Owner | None = None
     traffic: TrafficSource
@@ -269,6 +272,7 @@ class Service(_Part):
     storage: Storage = Storage()
     network: Network = Network()
     retry_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    retries: int | None = Field(default=None, ge=0, le=100)
 
     @field_validator("growth_share_per_year")
     @classmethod

@@ -127,6 +127,18 @@ def test_a_pool_keeps_to_its_network_and_its_target_utilization():
     assert held.pools[BIG].usable_rps(10) / 10 == pytest.approx(0.3 * model.largest_rate_rps)
 
 
+@pytest.mark.parametrize(("policy", "retries"), [({"services__web__retries": 3}, 3), ({"services__web__retry_share": 0.1}, 2),
+                                                 ({"services__web__retries": 1, "services__web__retry_share": 0.1}, 1)])
+def test_an_overload_ends_only_below_the_metastable_rate(policy, retries):
+    """The rate of the row is where the fixed points of the model's own retried load meet, whatever the client's patience."""
+    c = sized(**policy)
+    model = c.models[BIG]
+    for patience_s in (0.35, 2.0):
+        assert row(c)["metastable_rps"] == pytest.approx(model.retry_state(20.0, 1, patience_s, retries).metastable_rps, rel=0.01)
+    assert math.isnan(row(sized())["metastable_rps"])
+    assert math.isnan(row(sized(services__web__retries=0, services__web__retry_share=0.1))["metastable_rps"])
+
+
 def test_target_out_of_reach_says_by_how_much():
     r = row(sized(services__web__objective={"latency_p99_s": 0.2}))
     assert r["usable_rps"] == 0

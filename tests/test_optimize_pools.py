@@ -114,3 +114,15 @@ def test_the_pool_left_after_a_zone_is_lost_still_bears_the_load():
     for rate, n in plan.schedule.groupby("ts")[["arrival_rate_rps", "instances"]].sum().itertuples(index=False):
         left = int(n) - -(-int(n) // 3)
         assert float(capacity.bears_rps(("web", "aws", "us-east-1", "m", ""), left)) >= rate * (1 - 1e-9)
+
+
+def test_the_plan_says_below_which_load_retries_let_it_recover():
+    """A machine that serves 40 requests/s always busy recovers below 40/3 where each comes three times."""
+    plan, _ = plan_of("random", **{"services.web.retries": 2, "limits.instance_types": ["m"]})
+    (note,) = [n for n in plan.notes if "again 2 times." in n]
+    hours = plan.schedule.groupby("ts")[["arrival_rate_rps", "replicas"]].sum()
+    share = 40 / 3 * hours["replicas"] / hours["arrival_rate_rps"]
+    assert f"below {share.min():.0%} of the planned load" in note
+    assert f"({share.median():.0%} in the median hour)" in note
+    quiet, _ = plan_of("random", **{"limits.instance_types": ["m"]})
+    assert not any("recovers by itself" in n for n in quiet.notes)

@@ -22,6 +22,8 @@ START_UP_S = {True: 420.0, False: 120.0}
 # the same without the weights, where their size is known, and how fast a server reads them: 15 GiB from a network disk in 48 s
 # (Llama 3 8B, safetensors loader of vLLM; Run:ai Model Streamer benchmarks, 2024)
 BOOT_S, LOAD_MIB_PER_S = 300.0, 320.0
+# tries after the first of a client that is known to retry, where their number is not stated: the default of common client libraries
+ASSUMED_RETRIES = 2
 # half of all spot instances taken back within a month, where no rate is published
 ASSUMED_INTERRUPTIONS_PER_H = -math.log(1 - 0.5) / 730
 
@@ -75,6 +77,23 @@ def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerate
     # what one hour's ramp adds during the part of the delay below an hour; whole hours are ordered ahead (planner.optimize.delays)
     factors.append(Factor("scale_up_lag", float(ramp ** -(delay_s % 3600 / 3600)), basis))
     return factors
+
+
+def retries_of(service: Service) -> tuple[int, str]:
+    """How often clients try a failed request again, and its basis; 0 where nothing says that they do."""
+    if service.retries is not None:
+        return service.retries, "measured"
+    return (ASSUMED_RETRIES, "assumed") if service.retry_share else (0, "assumed")
+
+
+def metastable_rps(service: Service, saturated_rps: float) -> float:
+    """Original rate above which an overloaded replica stays overloaded [requests/s]: μ/(1 + retries); NaN without retries.
+
+    Beyond saturation every try outlasts any time-out, so each request comes 1 + retries times, and the backlog shrinks only
+    while that is below the ``saturated_rps`` μ (the fixed points of :mod:`planner.latency.retries` in this limit; Bronson et al. 2021).
+    """
+    retries, _ = retries_of(service)
+    return saturated_rps / (1 + retries) if retries else math.nan
 
 
 def target_factor(target_utilization: float, utilization: float) -> float:

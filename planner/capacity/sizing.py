@@ -14,6 +14,7 @@ from planner.capacity.ceilings import too_slow_a_disk, within_network
 from planner.capacity.headroom import (
     MODEL_QUANTILE_Z,
     Factor,
+    metastable_rps,
     model_error_factor,
     ramp_per_hour,
     service_factors,
@@ -52,6 +53,7 @@ class _Sized:
     error_share: float
     kept: tuple[Factor, ...]
     pool: Pooling | None
+    metastable_rps: float
     excuse: Excuse | None
 
 
@@ -73,6 +75,7 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
         _size_service(scenario, name, load, offers, sheet)
     head = ["service", "provider", "region", "instance_type", "deployment"]
     order = [*head, "instances_per_replica", "goodput_rps", "binding_objective", "utilization", "headroom_share", "usable_rps",
+             "metastable_rps",
              "spot_yield", "basis", "error_share", "excuse", "gap"]
     frame = _frame("capacity", sheet.rows, order)
     headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
@@ -111,7 +114,8 @@ class _Sheet:
     def refuse(self, key: tuple[str, str, str, str], label: str, instances: float, excuse: Excuse) -> None:
         """A row that cannot serve."""
         unknown = math.nan
-        self.rows.append((*key, label, instances, 0.0, "", unknown, unknown, 0.0, unknown, "modeled", unknown, excuse.reason, excuse.gap))
+        self.rows.append((*key, label, instances, 0.0, "", unknown, unknown, 0.0, unknown, unknown, "modeled", unknown, excuse.reason,
+                          excuse.gap))
 
     def accept(self, key: tuple[str, str, str, str], sized: _Sized, failure: float, worth: float) -> None:
         """A row that serves, its ledger, its model and its pool."""
@@ -119,7 +123,7 @@ class _Sheet:
         share = 1 - math.prod(f.factor for f in sized.kept)
         usable = goodput.arrival_rate_rps * (1 - share)
         self.rows.append((*key, label, sized.deployment.instances_per_replica, goodput.arrival_rate_rps, goodput.binding_objective,
-                          goodput.utilization, share, usable, worth, model.basis, sized.error_share, "", ""))
+                          goodput.utilization, share, usable, sized.metastable_rps, worth, model.basis, sized.error_share, "", ""))
         self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, sized.kept, failure, worth))
         self.models[*key, label] = model
         if sized.pool is not None:
@@ -175,7 +179,8 @@ class _Scale:
             ceiling = within_network(Goodput(math.inf, "", 1.0), service, machine, deployment).arrival_rate_rps
             share = math.prod(f.factor for f in kept if f.cause != "target_utilization")
             pool = Pooling(model, service.objective, ceiling, share, target)
-        return _Sized(deployment, goodput, error_share, kept, pool, excuse)
+        saturated = getattr(model, "largest_rate_rps", goodput.arrival_rate_rps / max(goodput.utilization, 1e-9))
+        return _Sized(deployment, goodput, error_share, kept, pool, metastable_rps(service, saturated), excuse)
 
     def _goodput(self, model: LatencyModel) -> tuple[Goodput, float]:
         key = _identity(model)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from planner import columns
 from planner.capacity import Capacity
+from planner.capacity.headroom import retries_of
 from planner.errors import SolverError
 from planner.load import Load
 from planner.optimize.build import fill
@@ -17,6 +18,7 @@ from planner.optimize.problem import Floats
 from planner.optimize.recourse import Ints, Menu
 from planner.scenario import Scenario
 
+_POOL = ["service", "provider", "region", "instance_type", "deployment"]
 LATENCY_SLACK = 1e-3  # a model solved by bisection meets its own bound to this share
 
 
@@ -153,8 +155,7 @@ def _sorted_excuses(parts: list[pd.DataFrame]) -> pd.DataFrame:
 def verify_latency(scenario: Scenario, capacity: Capacity, schedule: pd.DataFrame) -> float:
     """Largest latency over its bound in any hour, as a share; raises :class:`SolverError` when a plan misses its own model."""
     worst = 0.0
-    pool = ["service", "provider", "region", "instance_type", "deployment"]
-    for words, part in schedule.groupby(pool, observed=True):
+    for words, part in schedule.groupby(_POOL, observed=True):
         key = _five(words)
         model = capacity.models.get(key)
         if model is None:
@@ -183,6 +184,25 @@ def pooling_notes(scenario: Scenario, capacity: Capacity, schedule: pd.DataFrame
             told.append(f"{service}: behind its {balancer} balancer {count[at]} {part['instance_type'].iloc[at]} bear together "
                         f"{gain[at]:.2f} times what they would bear each alone; machines of another type or purchase are a pool "
                         "of their own, and requests are split over pools by what these bear.")
+    return tuple(told)
+
+
+def metastable_notes(scenario: Scenario, capacity: Capacity, schedule: pd.DataFrame) -> tuple[str, ...]:
+    """Below which part of the planned load the machines that run recover from an overload by themselves, where clients retry."""
+    told = []
+    each = capacity.frame.set_index(_POOL)["metastable_rps"]
+    for service, part in schedule.groupby("service", observed=True):
+        retries, basis = retries_of(scenario.services[str(service)])
+        if not retries:
+            continue
+        ends = each.loc[pd.MultiIndex.from_frame(part[_POOL])].to_numpy() * part["replicas"].to_numpy()
+        hours = part.assign(ends=ends).groupby("ts")[["arrival_rate_rps", "ends"]].sum()
+        share = (hours["ends"] / hours["arrival_rate_rps"])[hours["arrival_rate_rps"] > 0]
+        if len(share):
+            told.append(f"{service}: clients try a failed request again {retries} times{' (assumed)' if basis == 'assumed' else ''}. "
+                        f"Once overloaded, what runs recovers by itself only below {share.min():.0%} of the planned load in its "
+                        f"tightest hour ({share.median():.0%} in the median hour); above that, retries keep it overloaded until load is "
+                        "shed.")
     return tuple(told)
 
 

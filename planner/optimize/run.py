@@ -94,7 +94,7 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
                 certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
                 paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
                 notes=(*_notes(scenario, load, market, signed, sampled), *kept, *answer.pooling_notes(scenario, capacity, schedule),
-                       *_discounts(market, cost), *assumptions(cost),
+                       *answer.metastable_notes(scenario, capacity, schedule), *_discounts(market, cost), *assumptions(cost),
                        *sentences(certificate, schedule, decision.fleets)),
                 time_zone=scenario.time_zone)
 
