@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from planner.errors import TrafficError
 from planner.scenario import Scenario
+from planner.study import run
 from planner.ui import session, sources, uploads, views
 
 APP = str(Path(__file__).parent.parent / "app.py")
@@ -330,3 +331,16 @@ def test_plans_nearly_as_good_are_worked_out_when_asked_for(small):
     assert not at.exception
     table = next(d.value for d in at.dataframe if "variant" in d.value.columns)
     assert table["variant"].str.startswith("without ").any()
+
+
+def test_nothing_is_worked_out_twice(small, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session, "run", lambda *a, **k: asked.append(k["known"]) or run(*a, **k))
+    at = small().run()
+    at.slider(key="limits.max_spot_share").set_value(0.35).run()
+    at.run()
+    at.slider(key="limits.max_spot_share").set_value(0.45).run()
+    at.slider(key="limits.max_spot_share").set_value(0.35).run()
+    assert len(asked) <= 3  # the scenario itself may be known from another visitor
+    assert asked[-1].scenario.limits.max_spot_share == 0.35
+    assert session.study(_scenario(**{"limits.max_spot_share": 0.45})).load is asked[-1].load

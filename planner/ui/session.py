@@ -70,6 +70,10 @@ def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: AR
     return _Slot()
 
 
+def _new_latest(name: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (a cache of its own: Streamlit keeps one a function)
+    return _Slot()
+
+
 def _score(digest: str, time_zone: str, _traffic: Traffic) -> pd.DataFrame:  # noqa: ARG001  (the digest is the key)
     return load.backtest(_traffic, time_zone=time_zone)
 
@@ -82,7 +86,7 @@ _slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=24, show
 
 
 # the study last worked out under a name: what the next one has in common with it is not done again
-_latest: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=8, show_spinner=False)(_new_slot)
+_latest: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=8, show_spinner=False)(_new_latest)
 
 
 def study(scenario: Scenario, paths: int = PATHS) -> Study:
