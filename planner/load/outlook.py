@@ -9,6 +9,7 @@ day of the week (public holidays as Sundays), moved by the yearly season where t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,13 @@ def weeks_of(ts: pd.DatetimeIndex, zone: str) -> tuple[Ints, Ints]:
 
 def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
     """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock; ``country``: code of their public holidays."""
+    return _fitted(history.index[0], history.to_numpy(np.float64).tobytes(), zone, country)
+
+
+@lru_cache(maxsize=16)  # planning paths and unseen ones are drawn from one fit
+def _fitted(origin: pd.Timestamp, rates: bytes, zone: str, country: str | None) -> Outlook:
+    values = np.frombuffer(rates, dtype=np.float64)
+    history = pd.Series(values, index=pd.date_range(origin, periods=len(values), freq="h", unit="us"))
     grid = clock.wall_grid(history, LEADS, zone, country)
     cast = backcast(grid)
     table = hourly_quantiles(cast, LEVELS)
