@@ -112,3 +112,14 @@ def test_services_that_share_a_commitment_are_billed_together_on_every_path(seed
     plan = planned(load, size(s, catalog, load), catalog, s, load)
     assert plan.coverage["service"].nunique() == 2
     assert plan.paths_usd[0] == pytest.approx(plan.objective_usd, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_law_4_a_second_kind_of_commitment_costs_no_more(seed):
+    s = scenario(**{"limits.max_spot_share": 0.3})
+    load = hand.load(s, {"web": 10 * futures(seed, 10)[1:2]})
+    cost = []
+    for on_offer in ([RESERVED, SAVINGS], [RESERVED], [SAVINGS]):
+        catalog = hand.catalog(rates=MARKET, commitments=on_offer)
+        cost.append(planned(load, size(s, catalog, load), catalog, s, load).paths_usd[0])
+    assert cost[0] <= min(cost[1:]) * (1 + 2e-3)

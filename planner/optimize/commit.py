@@ -28,6 +28,7 @@ SURPRISES = (0.7, 1.5)  # load over forecast at which the regret of the commitme
 MOST_TRIALS = 300  # valuations of trial purchases
 TRIFLE = 2e-5  # of the cost: a contract must save more
 UNKNOWN = 24.0  # contracts about which the first steps are taken where the program buys none
+SIZES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4)  # of the peak, at which a pool alone is tried
 COARSE = 3.0  # each step is so many times the next finer one
 
 
@@ -102,6 +103,9 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
                   value.expected, affordable)
     if len(best) < len(everything):
         best = _whole(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
+    for start in _alone(market, amounts, menus, loads, value.expected):
+        other = _whole(market, dict.fromkeys(everything, 0.0) | start, value.expected, affordable, trials=MOST_TRIALS // 3)
+        best = min(best, other, key=value.expected)
     best, regret, alone = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
         expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)
@@ -110,6 +114,23 @@ def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, floa
         alone |= {i: (*alone.get(i, ()), _regret(market, best, i, expected, affordable)) for i, a in best.items() if a > 0}
     market, held = only(market, {i: a for i, a in best.items() if a > 0}, rungs)
     return market, Signed(held, menus, shares, bound, regret, dict(zip(held, alone.values(), strict=True)))
+
+
+def _alone(market: Market, amounts: Mapping[int, float], menus: Mapping[str, Menu], loads: Mapping[str, Floats],
+           expected: Callable[[Mapping[int, float]], float]) -> list[dict[int, float]]:
+    """Other points to start from, where pools compete for machines: the cheapest term of each pool alone, at the best of a few sizes."""
+    found: list[dict[int, float]] = []
+    for i in sorted(amounts, key=lambda i: (market.terms[i].pool, market.terms[i].usd_per_h)):
+        term = market.terms[i]
+        others = [market.terms[j] for j in amounts if market.terms[j].pool != term.pool]
+        if not any(t.units.keys() & term.units.keys() for t in others) or any(market.terms[j].pool == term.pool for s in found for j in s):
+            continue
+        peak = max((float(loads[s].max()) / o.capacity * o.unit * term.units[o.kind]
+                    for s in menus for o in menus[s].offers if not o.spot and o.kind in term.units), default=0.0)
+        least = 0.001 if term.category == "Spend" else term.size
+        sizes = [{i: float(np.round(part * peak / least) * least)} for part in SIZES]
+        found.append(min(sizes, key=expected))
+    return found
 
 
 def _regret(market: Market, best: Mapping[int, float], i: int, expected: Callable[[Mapping[int, float]], float],
