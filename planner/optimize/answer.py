@@ -134,7 +134,7 @@ def excuses_frame(market: Market, schedule: pd.DataFrame, charged: Mapping[str, 
     reason, gap = [], []
     for own, other, key in zip(price, best, zip(table["service"], table["kind"], strict=True), strict=True):
         share, fall = own / other - 1.0 if other > 0 else np.nan, falls.get(key, np.nan)
-        reason.append("few machine types are kept and others are cheaper together" if fall <= 0 else
+        reason.append("the types kept are cheaper together" if fall <= 0 else
                       "dearer for each request served" if not share < 0 else "another mix of whole machines is cheaper")
         gap.append(f"{own * 1e3 / 3.6e3:.4g} USD per 1,000 requests at full use against {other * 1e3 / 3.6e3:.4g}"
                    + (f": {abs(share):.1%} {'dearer' if share >= 0 else 'cheaper at full use'}" if np.isfinite(share) else "")
