@@ -84,7 +84,7 @@ def test_what_values_a_plan_does_not_change_it():
     assert np.mean(other.paths_usd) > 2 * np.mean(one.paths_usd)  # three times the load is paid for, not cut off at the planned peak
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_law_25_foresight_costs_no_more_than_the_plan_and_the_plan_for_the_mean_no_less(seed):
     # any machines in any hour, and one commitment on offer: few types are kept for the planned load, not for the paths, and the search
     # among several commitments may stop per cents short of the best
@@ -114,7 +114,7 @@ def test_services_that_share_a_commitment_are_billed_together_on_every_path(seed
     assert plan.paths_usd[0] == pytest.approx(plan.objective_usd, rel=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(k, marks=pytest.mark.slow) for k in range(2, 8))])
 def test_law_4_a_second_kind_of_commitment_costs_no_more(seed):
     s = scenario(**{"limits.max_spot_share": 0.3})
     load = hand.load(s, {"web": 10 * futures(seed, 10)[1:2]})

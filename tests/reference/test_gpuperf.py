@@ -125,6 +125,7 @@ def points_of(rows, which) -> list[BenchmarkPoint]:
                            rows.measured[i, 2]) for i in which]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [1, 3])
 def test_own_points_sharpen_the_model(rows, predicted, own):
     after, before = [], []
