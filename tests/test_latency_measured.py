@@ -15,7 +15,6 @@ from planner.latency import Arrivals, Excuse, Machine, erlang
 from planner.latency.closed_loop import open_points
 from planner.latency.loadtests import LOAD_TEST_FORMATS, read_load_test, read_load_tests
 from planner.latency.measured import Measured
-from planner.latency.tables import MonotoneCubic
 from planner.scenario import Objective
 
 G5 = Machine("aws", "us-east-1", "g5.12xlarge", "g5", "x86_64", 48.0, 192.0, accelerator="A10G", accelerators=4.0)
@@ -235,18 +234,3 @@ def test_files_stand_beside_the_scenario(tmp_path):
     assert float(found.model.latency_s(50.0, 1, 0.99)) == pytest.approx(0.08)
     with pytest.raises(ScenarioError, match=r"services\.web\.latency\.machines.*absent\.csv"):
         service_model(scenario(**{"services.web.latency": {**latency, "machines": {"m": {"files": "absent.csv"}}}}), "web")
-
-
-def test_the_monotone_cubic_is_the_usual_one():
-    """Every random series, rising or not, against another implementation (SciPy's PCHIP); one point is a constant."""
-    from scipy.interpolate import PchipInterpolator
-
-    rng = np.random.default_rng(0)
-    for k in range(300):
-        x = np.cumsum(rng.uniform(0.01, 2, rng.integers(2, 15)))
-        y = np.cumsum(rng.normal(0.5 * (k % 2), 1, len(x)))
-        y = np.maximum.accumulate(y) if k % 3 == 0 else y
-        at = rng.uniform(x[0], x[-1], 40)
-        assert MonotoneCubic.through(x, y)(at) == pytest.approx(PchipInterpolator(x, y)(at), rel=1e-12, abs=1e-12)
-    assert MonotoneCubic.through([2.0], [5.0])([1.0, 3.0]).tolist() == [5.0, 5.0]
-    assert MonotoneCubic.through([1.0, 2.0], [3.0, 5.0])([0.0, 9.0]).tolist() == [3.0, 5.0]  # flat outside

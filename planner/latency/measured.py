@@ -5,7 +5,7 @@ Between points the percentiles follow a monotone piecewise cubic through (log ra
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -20,7 +20,6 @@ from planner.errors import ScenarioError
 from planner.latency.closed_loop import open_points
 from planner.latency.loadtests import read_load_tests
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
-from planner.latency.tables import MonotoneCubic
 from planner.scenario import Objective
 
 Array = NDArray[np.float64]
@@ -149,9 +148,14 @@ def _percentile(values: tuple[float, ...], quantile: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> MonotoneCubic:
+def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> Callable[[Array], Array]:
+    from scipy.interpolate import PchipInterpolator
+
     rates, latency = _series(points, quantile)
-    return MonotoneCubic.through(np.log(rates), np.log(latency))
+    if len(rates) == 1:
+        return lambda x: np.full(np.shape(x), math.log(latency[0]))
+    curve: Callable[[Array], Array] = PchipInterpolator(np.log(rates), np.log(latency))
+    return curve
 
 
 class Measured(BaseModel):
