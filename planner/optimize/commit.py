@@ -17,7 +17,7 @@ from planner.optimize.build import billing_order, offers_of, problem_of
 from planner.optimize.ladder import only, regimes_of, with_rungs
 from planner.optimize.market import Market
 from planner.optimize.model import Hour, build
-from planner.optimize.problem import Floats, Problem
+from planner.optimize.problem import Floats
 from planner.optimize.recourse import Cover, Menu, Steps, menu
 from planner.optimize.reduce import aggregate, groups_of
 from planner.optimize.solve import Solution, solve
@@ -58,19 +58,6 @@ def covers_of(market: Market, held: Mapping[int, float], shares: Mapping[tuple[s
         if part > 0:
             found.append(Cover(term.commitment, tuple(term.units.items()), held[index] * part))
     return found
-
-
-def lower_bound(problem: Problem, groups: int = GROUPS) -> tuple[Solution, Mapping[str, float]]:
-    """Solve with like hours grouped: a proven lower bound, and the duals summed over hours by "constraint subject"."""
-    states = problem.states
-    if len(states) > groups:
-        states = aggregate(states, groups_of(states, groups))
-    model = build(problem, states)
-    found = solve(model.lp)
-    sums: dict[str, float] = {}
-    for (constraint, subject, _), dual in zip(model.rows, found.duals, strict=False):
-        sums[f"{constraint} {subject}"] = sums.get(f"{constraint} {subject}", 0.0) + float(dual)
-    return found, sums
 
 
 def sign(scenario: Scenario, load: Load, market: Market, tops: Mapping[str, float], weight: Floats | None = None,

@@ -34,7 +34,7 @@ class Ways:
     def __post_init__(self) -> None:
         """Number the distinct uses."""
         self.levels = np.unique(self.menu.reach)
-        self.vectors, number = np.unique(self.use, axis=0, return_inverse=True)
+        _, number = np.unique(self.use, axis=0, return_inverse=True)
         self.number = number.reshape(-1)
 
     def at(self, load: float) -> "Front":
