@@ -65,6 +65,16 @@ def test_a_flat_month_pays_eight_tenths_and_the_plan_knows():
     assert any("sustained" in note for note in plan.notes)
 
 
+def test_the_bound_knows_a_discount_deeper_than_the_load_alone_would_earn():
+    """Machines kept for a minimum run all month and earn it, though the load is there for a day only."""
+    load = np.concatenate([np.full(24, 900.0), np.full(720, 1.0)])
+    catalog = on_sale(N2[:1], {"n2-standard-4": USD["n2-standard-4"]})
+    plan, _ = planned(catalog, load, **{"services.web.autoscaling.min_replicas": 3}, **JANUARY)
+    assert set(plan.schedule["instance_type"]) == {"n2-standard-4"}
+    assert plan.certificate.checks["bound"] <= 1e-9
+    assert 0 < plan.certificate.lower_bound_usd <= plan.objective_usd
+
+
 def test_two_days_of_a_month_earn_nothing():
     plan, _ = planned(on_sale(N2, USD), np.full(48, 900.0))
     assert set(plan.schedule["instance_type"]) == {"c3-standard-4"}

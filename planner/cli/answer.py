@@ -390,7 +390,7 @@ def frontier_text(frame: pd.DataFrame, path: str) -> str:
         [f"{r['value']:.4g}", usd(r["lower_bound_usd"]), "" if r["total_usd"] != r["total_usd"] else usd(r["total_usd"]), r["error"]]
         for r in frame.to_dict("records")
     ]
-    return table([path, "no plan costs less than", "plan of whole machines", ""], rows, "  ")
+    return table([path, "short-listed machines cost at least", "plan of whole machines", ""], rows, "  ")
 
 
 def sweep_text(frame: pd.DataFrame) -> str:

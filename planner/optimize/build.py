@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from planner.catalog.sustained import DEEPEST
 from planner.optimize.billing import Instrument, settle
 from planner.optimize.market import Candidate, Market
 from planner.optimize.problem import OPTIONS, Floats, Limit, Pool, Problem, Product, Type, Workload
@@ -68,7 +67,7 @@ def problem_of(scenario: Scenario, market: Market, loads: Mapping[str, Floats], 
         pools[t.pool] = replace(before, existing=before.existing + have.get(index, 0.0))
     products = () if held is not None else tuple(_product(t) for t in market.terms if not t.held)
     weight = np.full(paths, 1.0 / paths) if probability is None else probability
-    types = tuple(_types(market, least=held is not None))
+    types = tuple(_types(market))
     return Problem(workloads, types, weight_h, tuple(pools.values()), products, tuple(_quotas(scenario, market)),
                    weight, None if held is not None else scenario.limits.upfront_budget_usd)
 
@@ -84,11 +83,9 @@ def _workload(market: Market, service: str, load: Floats) -> Workload:
         others_share=None if rules.type_share is None else 1.0 - rules.type_share)
 
 
-def _types(market: Market, *, least: bool) -> list[Type]:
-    """Machines at their expected price on demand, or at the ``least`` that a sustained-use discount could leave (for a lower bound)."""
+def _types(market: Market) -> list[Type]:
     kinds = {c.kind: c for found in market.candidates.values() for c in found}
-    depth = {k: DEEPEST.get(c.family, 1.0) / c.sustained if least and c.sustained < 1 else 1.0 for k, c in kinds.items()}
-    return [Type(k, c.on_demand * depth[k] if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus)
+    return [Type(k, c.on_demand if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus)
             for k, c in kinds.items()]
 
 

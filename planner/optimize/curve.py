@@ -1,8 +1,8 @@
 """Cost against one choice of the scenario: a latency target, a load quantile, a share on spot, zones, a budget.
 
 Every value is a problem of its own over the same hours. All of them are solved on one live handle that goes on from its
-last basis (:mod:`planner.optimize.frontier`): the proven lower bound of what a plan for that value costs, parts of machines
-allowed. Some of the values are also planned in whole machines; the two columns are never mixed.
+last basis (:mod:`planner.optimize.frontier`): the proven lower bound of what a plan of short-listed machines costs for that
+value, parts of machines allowed. Some of the values are also planned in whole machines; the two columns are never mixed.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, PlannerError
 from planner.load import Load
 from planner.optimize.build import problem_of
+from planner.optimize.delays import planned_load
 from planner.optimize.frontier import frontier
 from planner.optimize.market import read_market
 from planner.optimize.paths import COMPUTE, few
@@ -43,8 +44,8 @@ def tradeoff(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     """Cost of the horizon at each value of the field ``path`` (``frontier``), in the order given.
 
     ``path``: a dotted field of ``limits`` or of a service's ``objective`` or ``autoscaling``; ``*`` stands for every service.
-    ``lower_bound_usd``: no plan for that value costs less (charges that follow no machine are those of the plan). ``total_usd``:
-    a plan in whole machines, its commitments chosen on few load paths, at ``whole`` of the values and the scenario's own.
+    ``lower_bound_usd``: no plan of short-listed machines costs less (charges that follow no machine are those of the plan nearest by).
+    ``total_usd``: a plan in whole machines, its commitments chosen on few load paths, at ``whole`` of the values and the scenario's own.
     Raises :class:`PlannerError` for a field that changes the load, :class:`ScenarioError` for a field or value that does not exist.
     """
     variants = [scenario.replace(**overrides(scenario, path, value)) for value in values]
@@ -105,10 +106,11 @@ def _only(capacity: Capacity, types: set[str]) -> Capacity:
 
 def _point(variant: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> _Point:
     try:
-        market = read_market(variant, load, capacity, catalog)
+        market = read_market(variant, load, capacity, catalog).at_lowest_prices()
     except InfeasiblePlan as error:
         return _Point(variant, capacity, error=error.what)
-    planned = {s: load.quantile(s, variant.services[s].objective.load_quantile)[None, :] for s in market.candidates}
+    planned = {s: planned_load(load.quantile(s, variant.services[s].objective.load_quantile), variant.services[s])[None, :]
+               for s in market.candidates}
     hours = {i: float(load.weight_h @ t.in_force(load.ts)) for i, t in enumerate(market.terms) if t.held}
     existing = {i: market.terms[i].held * h / float(load.weight_h.sum()) for i, h in hours.items()}
     owed = sum(market.terms[i].held * market.terms[i].usd_per_h * h for i, h in hours.items())

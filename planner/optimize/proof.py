@@ -62,7 +62,7 @@ def prove(scenario: Scenario, load: Load, wide: Market, market: Market, signed: 
     """Lower bounds for the planned load under the signed commitments; what binds there. Raises :class:`InfeasiblePlan`."""
     held = {market.origin[i]: a for i, a in answer.holdings(market, signed, load).items()}
     wide = wide.at_lowest_prices()
-    listed = {s: tuple(dict.fromkeys((*found, *market.candidates[s]))) for s, found in wide.candidates.items()}
+    listed = {s: wide.named(s, [c.kind for c in (*found, *market.candidates[s])]) for s, found in wide.candidates.items()}
     case = _Case(scenario, load, wide.narrowed(listed), dict(planned), held, fleets)
     hourly, falls, left_out, case = _linear(case, regimes)
     bindings, checks = _bindings(case)

@@ -47,7 +47,7 @@ CELLS = {
     "more_usd": st.column_config.TextColumn("More a month"),
     "difference_share": st.column_config.TextColumn("More"),
     "error": st.column_config.TextColumn("Why not", width="large"),
-    "bound_usd": st.column_config.TextColumn("No plan costs less, a month"),
+    "bound_usd": st.column_config.TextColumn("At least, a month"),
     "note": st.column_config.TextColumn("Note", width="large"),
     "reason": st.column_config.TextColumn("Why not", width="medium"),
     "types": st.column_config.NumberColumn("Machine types", format="%,d"),

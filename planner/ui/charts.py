@@ -332,7 +332,7 @@ def frontier(
     layers: list[alt.Chart] = []
     if bounds is not None and len(bounds):
         low = alt.Y("lower_bound_usd:Q", title="USD a month", axis=axis, scale=scale)
-        proven = [tips[0], alt.Tooltip("lower_bound_usd:Q", title="No plan costs less, USD a month", format=_MONEY)]
+        proven = [tips[0], alt.Tooltip("lower_bound_usd:Q", title="At least, USD a month", format=_MONEY)]
         base = alt.Chart(bounds).encode(x=x, y=low, tooltip=proven)
         layers += [base.mark_line(color=GREEN, strokeDash=[5, 3]), base.mark_point(filled=True, size=30, opacity=1, color=GREEN)]
     if len(points):

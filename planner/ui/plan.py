@@ -236,7 +236,8 @@ def _trade_offs(study: Study) -> None:
     path = choices[str(name)]
     own, values = controls.current(study.scenario, path), controls.steps(study.scenario, path)
     st.caption(
-        plain(f"Green: no plan costs less (parts of machines allowed). Blue: {len(values)} plans of whole machines, each replayed.")
+        plain("Green: no plan of short-listed machines costs less (parts of machines allowed). "
+              f"Blue: {len(values)} plans of whole machines, each replayed.")
     )
     if not st.toggle("Work them out", key="frontier", bind="query-params"):
         return
