@@ -158,6 +158,14 @@ def test_a_frontier_says_what_a_tighter_target_costs(small, study):
     assert (np.diff(found["lower_bound_usd"].dropna()) <= 1e-6).all()
 
 
+@pytest.mark.slow
+def test_the_frontier_plans_the_scenarios_own_value_like_the_plan():
+    scenario = Scenario.read(data_path("scenarios", "web.yaml"))
+    found = frontier(scenario, "limits.max_spot_share", points=3, whole=0)
+    own = found["value"] == scenario.limits.max_spot_share
+    assert found.loc[own, "total_usd"].item() == pytest.approx(run(scenario).plan.total_usd, rel=2e-3)
+
+
 @pytest.mark.parametrize(
     ("changes", "load", "capacity"),
     [

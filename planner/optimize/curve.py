@@ -16,8 +16,10 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, PlannerError
 from planner.load import Load
+from planner.optimize.bound import Shelf
 from planner.optimize.build import problem_of
 from planner.optimize.delays import planned_load
+from planner.optimize.fleet import shelf_of
 from planner.optimize.frontier import frontier
 from planner.optimize.market import read_market
 from planner.optimize.paths import COMPUTE, few
@@ -93,11 +95,17 @@ def _points(scenario: Scenario, variants: Sequence[Scenario], load: Load, capaci
         except InfeasiblePlan:
             continue
         types |= {c.instance_type for found in market.candidates.values() for c in found}
+        types |= {c.instance_type for s in market.candidates for c in market.named(s, _worth(shelf_of(market, s)))}
     shown = catalog.select(instance_types=types) if types else catalog
     for v in variants:
         if id(v) not in sized:
             sized[id(v)] = size(v, shown, load) if sized_again else capacity
     return [_point(v, load, _only(sized[id(v)], types), catalog) for v in variants]
+
+
+def _worth(shelf: Shelf) -> list[str]:
+    """Kinds that no other machine of their region replaces at every price: all that a plan chooses from."""
+    return [shelf.kind[j] for j in shelf.undominated()]
 
 
 def _only(capacity: Capacity, types: set[str]) -> Capacity:
