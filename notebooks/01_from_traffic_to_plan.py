@@ -13,9 +13,12 @@
 # %% [markdown]
 # # From a traffic history to a plan
 #
-# A team runs a web service. It has a year of traffic to look forward to, a promise to keep (99 % of requests
-# answered within 0.3 s) and a bill to answer for. This notebook takes the planner's steps one by one:
-# what will arrive, what one machine can bear, what to buy, what it costs, and whether it would have held.
+# A team runs a web service. It has a year of traffic to look forward to, a promise to keep (99 % of
+# requests
+# answered within 0.3 s) and a bill to answer for. This notebook takes the planner's steps one by
+# one:
+# what will arrive, what one machine can bear, what to buy, what it costs, and whether it would have
+# held.
 #
 # Every step is one call and one picture. Times are those of the scenario's time zone, money is USD.
 
@@ -29,7 +32,8 @@ print(scenario.to_yaml())
 
 # %% [markdown]
 # ## 1. What arrived
-# The history is read onto a regular grid. Nothing is guessed: gaps stay gaps, and each repair is listed.
+# The history is read onto a regular grid. Nothing is guessed: gaps stay gaps, and each repair is
+# listed.
 
 # %%
 traffic = planner.read_traffic(scenario.traffic_file("web"))
@@ -40,7 +44,8 @@ traffic.quality
 
 # %% [markdown]
 # ## 2. What will arrive
-# The forecast is a bundle of equally likely futures, not one curve. The band below holds 8 of 10 of them; the
+# The forecast is a bundle of equally likely futures, not one curve. The band below holds 8 of 10 of
+# them; the
 # dashed line is the load that the scenario asks to be served.
 
 # %%
@@ -53,7 +58,8 @@ charts.load_week(views.peak_week(ahead))
 
 # %% [markdown]
 # ## 3. What one machine can bear
-# Each machine type is put under the queueing model until the target breaks; then room is kept for bursts,
+# Each machine type is put under the queueing model until the target breaks; then room is kept for
+# bursts,
 # start-up time, the model's own error and, with several zones, the loss of one.
 
 # %%
@@ -63,7 +69,8 @@ charts.unit_costs(views.unit_costs(capacity, catalog))
 
 # %% [markdown]
 # ## 4. What to buy
-# A linear program chooses machines, spot and commitments for all hours together. Its answer comes with a
+# A linear program chooses machines, spot and commitments for all hours together. Its answer comes
+# with a
 # certificate: no plan can be cheaper than the lower bound.
 
 # %%
@@ -97,7 +104,8 @@ replay.breaks["sentence"].tolist()
 
 # %% [markdown]
 # ## 6. The numbers agree
-# The rows add up to the objective, the months to the year, and the plan lies on the right side of its bound.
+# The rows add up to the objective, the months to the year, and the plan lies on the right side of
+# its bound.
 
 # %%
 assert abs(plan.cost["effective_cost_usd"].sum() - plan.objective_usd) <= 1e-6 * plan.objective_usd

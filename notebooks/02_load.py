@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Load: what arrived, what will arrive, and how sure that is
 #
-# The planner never asks for "the peak". It asks for a history, and turns it into a bundle of equally likely
-# futures. This notebook looks at each step of that: reading, mending, forecasting, growth and events.
+# The planner never asks for "the peak". It asks for a history, and turns it into a bundle of
+# equally likely
+# futures. This notebook looks at each step of that: reading, mending, forecasting, growth and
+# events.
 
 # %%
 import planner
@@ -44,11 +46,15 @@ charts.history(histories["embed"].hourly(), "Documents to embed")
 # %%
 log = planner.read_traffic(data_path("traffic", "chat_requests.csv"))
 print(f"squared variation of the gaps: {log.arrival_scv:.2f} ({log.arrival_basis})")
-print(f"mean prompt {log.tokens.mean_input_tokens:,.0f}, mean answer {log.tokens.mean_output_tokens:,.0f} tokens ({log.tokens.basis})")
+print(
+    f"mean prompt {log.tokens.mean_input_tokens:,.0f}, mean answer {log.tokens.mean_output_tokens:,.0f} tokens"
+    f" ({log.tokens.basis})"
+)
 
 # %% [markdown]
 # ## Forecasting
-# All services are forecast together, so that a busy evening is busy for all of them on the same path.
+# All services are forecast together, so that a busy evening is busy for all of them on the same
+# path.
 
 # %%
 load = planner.forecast(histories, scenario, paths=200)
@@ -58,7 +64,8 @@ charts.load_year(views.daily(views.load_hours(load, scenario, "web")), "Web, bus
 charts.load_week(views.peak_week(views.load_hours(load, scenario, "chat")), "Chat, the busiest week")
 
 # %% [markdown]
-# Volume and peak are taken on each path first and summarized last. Adding up the hourly 90 % curve instead would
+# Volume and peak are taken on each path first and summarized last. Adding up the hourly 90 % curve
+# instead would
 # overstate the year: the hours are not all unlucky together.
 
 # %%
@@ -66,11 +73,15 @@ views.load_summary(load, "web")
 
 # %%
 added_up = float(load.quantile("web", 0.9).sum() * 3600)
-print(f"P90 of the year: {views.load_summary(load, 'web').loc['P90', 'requests']:,.0f}; sum of hourly P90s: {added_up:,.0f}")
+print(
+    f"P90 of the year: {views.load_summary(load, 'web').loc['P90', 'requests']:,.0f}; sum of hourly P90s:"
+    f" {added_up:,.0f}"
+)
 
 # %% [markdown]
 # ## How good is it?
-# The last week is forecast from what came before it, and compared with what came. The same is done at several
+# The last week is forecast from what came before it, and compared with what came. The same is done
+# at several
 # moments of the past, beside the plain rule that next week repeats last week.
 
 # %%
@@ -85,7 +96,8 @@ scores.round(3)
 
 # %% [markdown]
 # ## What the range comes from
-# Some of it is the noise of the history, some the growth nobody knows, some the events of the scenario.
+# Some of it is the noise of the history, some the growth nobody knows, some the events of the
+# scenario.
 
 # %%
 charts.spread(views.range_causes(load))

@@ -13,8 +13,10 @@
 # %% [markdown]
 # # Capacity: what one replica can bear
 #
-# A machine's price says nothing until one knows how many requests it serves within the promise. This notebook
-# puts a web service and a language model on the machines of one region, and looks at where each one breaks.
+# A machine's price says nothing until one knows how many requests it serves within the promise.
+# This notebook
+# puts a web service and a language model on the machines of one region, and looks at where each one
+# breaks.
 
 # %%
 import planner
@@ -36,7 +38,8 @@ web = costs[costs["service"] == "web"]
 charts.unit_costs(web)
 
 # %% [markdown]
-# Latency against load for the cheapest of them. The dashed line is the promise; the replica breaks where they cross.
+# Latency against load for the cheapest of them. The dashed line is the promise; the replica breaks
+# where they cross.
 
 # %%
 best = web.iloc[0]
@@ -54,7 +57,8 @@ charts.headroom(views.headroom(capacity, web.head(4)))
 
 # %% [markdown]
 # ## A language model on accelerators
-# First token and every further token have limits of their own; memory decides how many answers fit at once.
+# First token and every further token have limits of their own; memory decides how many answers fit
+# at once.
 
 # %%
 chat = costs[costs["service"] == "chat"]

@@ -1,4 +1,5 @@
-"""Infrastructure cost estimator and capacity planner: traffic, latency target and owner in; cheapest plan out.
+"""Infrastructure cost estimator and capacity planner: traffic, latency target and owner in;
+cheapest plan out.
 
 >>> import planner
 >>> scenario = planner.Scenario.read("data/scenarios/chat.yaml")
@@ -15,8 +16,8 @@ Or step by step, each stage a function of frames that can be printed:
 >>> plan = planner.optimize(scenario, load, capacity, catalog)      # what to buy and run, hour by hour
 >>> replay = planner.simulate(plan, scenario, load, capacity)       # would it have held?
 
-Units are in the names: ``_s`` seconds, ``_rps`` requests a second, ``_usd`` US dollars, ``_gib``; shares are 0 to 1.
-Every error a user can cause is a :class:`PlannerError`.
+Units are in the names: ``_s`` seconds, ``_rps`` requests a second, ``_usd`` US dollars, ``_gib``;
+shares are 0 to 1. Every error a user can cause is a :class:`PlannerError`.
 """
 
 __version__ = "0.1.0"

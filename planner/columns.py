@@ -42,7 +42,10 @@ def dictionary() -> dict[str, Column]:
     """All columns by name, in the order of ``columns.csv``."""
     with (Path(__file__).parent / "columns.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return {r["name"]: Column(r["name"], r["unit"], r["dtype"], tuple(r["frames"].split()), r["focus"], r["meaning"]) for r in rows}
+    return {
+        r["name"]: Column(r["name"], r["unit"], r["dtype"], tuple(r["frames"].split()), r["focus"], r["meaning"])
+        for r in rows
+    }
 
 
 @cache

@@ -18,5 +18,8 @@ def data_path(*parts: str) -> Path:
         path = place.joinpath(*parts)
         if path.exists():
             return path
-    raise PlannerError("this bundled file is missing", where="/".join(("data", *parts)),
-                       remedy="Reinstall the package, or run from a complete checkout")
+    raise PlannerError(
+        "this bundled file is missing",
+        where="/".join(("data", *parts)),
+        remedy="Reinstall the package, or run from a complete checkout",
+    )

@@ -41,7 +41,9 @@ def _rebuild(kind: type[PlannerError], state: dict[str, Any]) -> PlannerError:
 
 
 class ScenarioError(PlannerError):
-    """The scenario file or an override is wrong; ``problems`` lists every fault found, not the first."""
+    """The scenario file or an override is wrong; ``problems`` lists every fault found, not the
+    first.
+    """
 
     def __init__(self, problems: Iterable[str] | str, *, where: object = "") -> None:
         self.problems = (problems,) if isinstance(problems, str) else tuple(problems)

@@ -1,7 +1,9 @@
-"""Writes a plan for finance: CSV that equals the screen, safe to open in a spreadsheet, whole or not at all.
+"""Writes a plan for finance: CSV that equals the screen, safe to open in a spreadsheet, whole or
+not at all.
 
-Text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a line break) gets a leading
-apostrophe (OWASP, CSV injection), and a line break becomes a space; numbers are left as they are.  Times are ISO 8601 in UTC.
+Text that a spreadsheet would run as a formula (it begins with ``= + - @``, a tab or a line break)
+gets a leading apostrophe (OWASP, CSV injection), and a line break becomes a space; numbers are left
+as they are.  Times are ISO 8601 in UTC.
 """
 
 import json
@@ -20,7 +22,9 @@ _FORMULA = r"^([=+\-@\t\r\n])"
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """CSV text of a frame: declared column names, full precision, formulas neutralized, lines ended with a line feed."""
+    """CSV text of a frame: declared column names, full precision, formulas neutralized, lines ended
+    with a line feed.
+    """
     safe = frame.copy()
     for name in safe.columns:
         if pd.api.types.is_string_dtype(safe[name]):
@@ -31,7 +35,9 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 
 def tables(plan: Plan, replay: Replay | None = None) -> dict[str, pd.DataFrame]:
-    """Every table of a plan by file name: summary, months, owners, cost, schedule, coverage, commitments, prices and reasons."""
+    """Every table of a plan by file name: summary, months, owners, cost, schedule, coverage,
+    commitments, prices and reasons.
+    """
     figures = plan.summary()
     summary = pd.DataFrame({"figure": list(figures), "value": list(figures.values())}).astype({"figure": "str"})
     found = {
@@ -56,7 +62,8 @@ def tables(plan: Plan, replay: Replay | None = None) -> dict[str, pd.DataFrame]:
 
 
 def write_csv(plan: Plan, folder: str | Path, replay: Replay | None = None) -> list[Path]:
-    """Write every table of :func:`tables` as ``folder/NAME.csv``; all files are complete before the first takes its place.
+    """Write every table of :func:`tables` as ``folder/NAME.csv``; all files are complete before the
+    first takes its place.
 
     Raises :class:`PlannerError` if the folder cannot be written.
     """
@@ -82,20 +89,33 @@ def write_texts(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
 
 
 def to_json(plan: Plan, replay: Replay | None = None) -> str:
-    """The answer without its hourly rows as JSON: summary, months, owners, machines, commitments, breaks; unknown is ``null``."""
+    """The answer without its hourly rows as JSON: summary, months, owners, machines, commitments,
+    breaks; unknown is ``null``.
+    """
     hourly = ("summary", "cost", "schedule", "coverage", "prices", "excuses", "replay_hours")
     found = tables(plan, replay)
-    answer: dict[str, object] = {"scenario": plan.scenario_name, "summary": {k: v if v == v else None for k, v in plan.summary().items()}}
-    answer |= {n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15)) for n in found if n not in hourly}
+    answer: dict[str, object] = {
+        "scenario": plan.scenario_name,
+        "summary": {k: v if v == v else None for k, v in plan.summary().items()},
+    }
+    answer |= {
+        n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15))
+        for n in found
+        if n not in hourly
+    }
     return json.dumps({**answer, "notes": list(plan.notes)}, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def to_excel(plan: Plan, path: str | Path, replay: Replay | None = None) -> Path:
-    """One workbook, one sheet a table, numbers as numbers; hourly tables stay in CSV. Needs the extra ``xlsx``."""
+    """One workbook, one sheet a table, numbers as numbers; hourly tables stay in CSV. Needs the
+    extra ``xlsx``.
+    """
     try:
         import xlsxwriter  # noqa: F401
     except ImportError:
-        raise PlannerError("writing Excel needs XlsxWriter", where=path, remedy="pip install 'infra-planner[xlsx]'") from None
+        raise PlannerError(
+            "writing Excel needs XlsxWriter", where=path, remedy="pip install 'infra-planner[xlsx]'"
+        ) from None
     path = Path(path)
     part = path.with_name(path.name + ".part")
     plain = {"options": {"strings_to_formulas": False, "strings_to_urls": False}}

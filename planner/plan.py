@@ -17,7 +17,8 @@ _BRIDGE = ["service", "charge", "resource", "purchase_option", "provider", "regi
 class Certificate:
     """Proof of an answer: ``lower_bound_usd`` ≤ optimum ≤ ``upper_bound_usd`` (the plan itself).
 
-    ``free_bound_usd``: the same bound if each hour could run any mix of machines, not the few types a service keeps.
+    ``free_bound_usd``: the same bound if each hour could run any mix of machines, not the few types
+    a service keeps.
 
     ``gap_share`` = (upper − lower) / upper; ``checks`` maps each verified property (primal, dual,
     bounds, complementarity …) to its largest violation in natural units.
@@ -40,12 +41,14 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Plan:
-    """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd`` = ``objective_usd``.
+    """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd``
+    = ``objective_usd``.
 
-    ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path under the same
-    commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by calendar month (YYYY-MM), adding up to it.
-    ``notes`` are sentences for the reader.  ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if
-    they were worked out (:func:`planner.optimize.alternatives`).
+    ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path
+    under the same commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by
+    calendar month (YYYY-MM), adding up to it. ``notes`` are sentences for the reader.
+    ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if they were
+    worked out (:func:`planner.optimize.alternatives`).
     """
 
     scenario_name: str
@@ -76,20 +79,27 @@ class Plan:
 
     @property
     def months(self) -> float:
-        """Calendar months the schedule stands for: Σ over its hours of weight / true hours of that month."""
+        """Calendar months the schedule stands for: Σ over its hours of weight / true hours of that
+        month.
+        """
         hours = self.schedule.drop_duplicates("ts")
         if hours.empty:
             return float("nan")
         start = hours["ts"].dt.tz_convert(self.time_zone).dt.tz_localize(None).dt.to_period("M")
-        true_h = {m: (_midnight(m + 1, self.time_zone) - _midnight(m, self.time_zone)) / pd.Timedelta(hours=1) for m in start.unique()}
+        true_h = {
+            m: (_midnight(m + 1, self.time_zone) - _midnight(m, self.time_zone)) / pd.Timedelta(hours=1)
+            for m in start.unique()
+        }
         return float((hours["weight_h"] / start.map(true_h).astype("float64")).sum())
 
     def summary(self) -> dict[str, float]:
         """The figures of the first screen, all from the same rows.
 
-        ``total_usd`` (effective), ``list_usd``, ``billed_usd`` [USD]; ``monthly_mean_usd`` [USD/month]; ``saving_usd`` and
-        ``effective_savings_rate`` against list; ``p10_usd p50_usd p90_usd`` of the bill over the sample paths (NaN without paths);
-        ``on_demand_share spot_share committed_share`` of compute; ``unowned_usd``: money nobody answers for; ``gap_share`` to the bound.
+        ``total_usd`` (effective), ``list_usd``, ``billed_usd`` [USD]; ``monthly_mean_usd``
+        [USD/month]; ``saving_usd`` and ``effective_savings_rate`` against list; ``p10_usd p50_usd
+        p90_usd`` of the bill over the sample paths (NaN without paths); ``on_demand_share
+        spot_share committed_share`` of compute; ``unowned_usd``: money nobody answers for;
+        ``gap_share`` to the bound.
         """
         list_usd, total, billed = (float(self.cost[c].sum()) for c in _MONEY)
         paths = np.asarray(self.paths_usd, dtype=np.float64)
@@ -118,22 +128,29 @@ class Plan:
         return figures
 
     def monthly(self) -> pd.DataFrame:
-        """List, effective and billed cost by calendar month and charge (``plan.months``); sums to the cost rows."""
+        """List, effective and billed cost by calendar month and charge (``plan.months``); sums to
+        the cost rows.
+        """
         month = self.cost["ts"].dt.tz_convert(self.time_zone).dt.strftime("%Y-%m").astype("str").rename("month")
         found = self.cost.groupby([month, "charge"], observed=True)[_MONEY].sum().reset_index()
         return columns.check("plan.months", found)
 
     def monthly_range(self) -> pd.DataFrame:
-        """P10, P50 and P90 of each month's bill over the paths (``plan.month_range``); they do not add up to those of the year."""
+        """P10, P50 and P90 of each month's bill over the paths (``plan.month_range``); they do not
+        add up to those of the year.
+        """
         rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in self.paths_month_usd.items()]
         if not rows:
             return columns.empty("plan.month_range")
         return columns.check(
-            "plan.month_range", pd.DataFrame(rows, columns=["month", "p10_usd", "p50_usd", "p90_usd"]).astype({"month": "str"})
+            "plan.month_range",
+            pd.DataFrame(rows, columns=["month", "p10_usd", "p50_usd", "p90_usd"]).astype({"month": "str"}),
         )
 
     def by_owner(self) -> pd.DataFrame:
-        """Cost by owner, cost center and service, dearest first (``plan.owners``); an empty owner is money nobody answers for."""
+        """Cost by owner, cost center and service, dearest first (``plan.owners``); an empty owner
+        is money nobody answers for.
+        """
         found = self.cost.groupby(["owner", "cost_center", "service"], observed=True)[_MONEY].sum().reset_index()
         return columns.check("plan.owners", found.sort_values("effective_cost_usd", ascending=False, ignore_index=True))
 
@@ -152,29 +169,41 @@ class Plan:
         return columns.check("plan.machines", found.reset_index())
 
     def usd_per_1k_requests(self, requests: Mapping[str, float]) -> dict[str, float]:
-        """Effective cost of a thousand served requests by service [USD]; ``requests``: mean over the horizon (idle hours are paid)."""
+        """Effective cost of a thousand served requests by service [USD]; ``requests``: mean over
+        the horizon (idle hours are paid).
+        """
         return self._unit_cost(requests, 1e3)
 
     def usd_per_1m_tokens(self, tokens: Mapping[str, float]) -> dict[str, float]:
-        """Effective cost of a million tokens by service [USD]; ``tokens``: input and output over the horizon, the caller's choice."""
+        """Effective cost of a million tokens by service [USD]; ``tokens``: input and output over
+        the horizon, the caller's choice.
+        """
         return self._unit_cost(tokens, 1e6)
 
     def _unit_cost(self, volume: Mapping[str, float], each: float) -> dict[str, float]:
         cost = self.cost.groupby("service", observed=True)["effective_cost_usd"].sum()
         unknown = sorted(set(volume) - set(cost.index))
         if unknown:
-            raise PlannerError("no charge of this service in the plan", got=unknown, remedy=f"Services: {', '.join(cost.index)}")
+            raise PlannerError(
+                "no charge of this service in the plan", got=unknown, remedy=f"Services: {', '.join(cost.index)}"
+            )
         return {s: float(cost[s]) / v * each if v > 0 else float("nan") for s, v in volume.items()}
 
     def compare(self, other: "Plan") -> pd.DataFrame:
-        """The bridge from this plan's cost to the other's (``plan.bridge``); its differences add up exactly.
+        """The bridge from this plan's cost to the other's (``plan.bridge``); its differences add up
+        exactly.
 
-        For a charge in both plans with quantities q, Q and effective unit prices p, P: ``volume`` (Q − q)·p and ``price`` (P − p)·Q;
-        charges of one plan only are ``added`` or ``removed``.
+        For a charge in both plans with quantities q, Q and effective unit prices p, P: ``volume``
+        (Q − q)·p and ``price`` (P − p)·Q; charges of one plan only are ``added`` or ``removed``.
         """
-        mine, theirs = (plan.cost.groupby(_BRIDGE, observed=True)[["quantity", "effective_cost_usd"]].sum() for plan in (self, other))
+        mine, theirs = (
+            plan.cost.groupby(_BRIDGE, observed=True)[["quantity", "effective_cost_usd"]].sum()
+            for plan in (self, other)
+        )
         both = mine.add_suffix("_0").join(theirs.add_suffix("_1"), how="outer")
-        q0, c0, q1, c1 = (both[f"{c}_{k}"].to_numpy(np.float64) for k in (0, 1) for c in ("quantity", "effective_cost_usd"))
+        q0, c0, q1, c1 = (
+            both[f"{c}_{k}"].to_numpy(np.float64) for k in (0, 1) for c in ("quantity", "effective_cost_usd")
+        )
         p0 = np.divide(c0, q0, out=np.zeros_like(c0), where=q0 != 0)
         kept = ~np.isnan(c0) & ~np.isnan(c1)
         causes = {
@@ -186,7 +215,9 @@ class Plan:
         keys = both.index.to_frame(index=False)
         rows = pd.concat([keys.assign(cause=cause, difference_usd=d) for cause, d in causes.items()], ignore_index=True)
         rows = (
-            rows.groupby(["service", "charge", "resource", "purchase_option", "cause"], observed=True)["difference_usd"].sum().reset_index()
+            rows.groupby(["service", "charge", "resource", "purchase_option", "cause"], observed=True)["difference_usd"]
+            .sum()
+            .reset_index()
         )
         rows = rows[rows["difference_usd"] != 0].astype({"cause": "str"})
         order = rows["difference_usd"].abs().sort_values(ascending=False, kind="stable").index

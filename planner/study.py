@@ -1,4 +1,6 @@
-"""The composition: one scenario and catalog in, one study out; near plans, the frontier of a choice, and many variants."""
+"""The composition: one scenario and catalog in, one study out; near plans, the frontier of a
+choice, and many variants.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -42,7 +44,9 @@ class Study:
 
     @property
     def tokens(self) -> dict[str, float]:
-        """Input and output tokens over the horizon of the services that have them, mean of the load paths."""
+        """Input and output tokens over the horizon of the services that have them, mean of the load
+        paths.
+        """
         return {
             name: self.requests[name] * (s.tokens.mean_input_tokens + s.tokens.mean_output_tokens)
             for name, s in self.load.services.items()
@@ -60,9 +64,9 @@ def run(
 ) -> Study:
     """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
-    ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions; ``progress`` is told
-    each stage.  Stages whose inputs are those of the study ``known`` are taken from it: the answer is the same, sooner.
-    Raises any :class:`PlannerError` of the stages.
+    ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions;
+    ``progress`` is told each stage.  Stages whose inputs are those of the study ``known`` are taken
+    from it: the answer is the same, sooner. Raises any :class:`PlannerError` of the stages.
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
     same_load = known is not None and known.load.paths == paths and _arrives(known.scenario) == _arrives(scenario)
@@ -74,7 +78,12 @@ def run(
         progress("forecasting load")
         load = forecast(traffic, scenario, paths=paths)
         unseen = forecast(traffic, scenario, paths=paths, seed=(scenario.seed + UNSEEN) % 2**32)
-    if known is not None and load is known.load and catalog is known.catalog and _bears(known.scenario) == _bears(scenario):
+    if (
+        known is not None
+        and load is known.load
+        and catalog is known.catalog
+        and _bears(known.scenario) == _bears(scenario)
+    ):
         capacity = known.capacity
     else:
         progress("sizing replicas on every machine")
@@ -120,7 +129,8 @@ def frontier(
     paths: int = 200,
     whole: int = 5,
 ) -> pd.DataFrame:
-    """Cost against one field of the scenario (``frontier``): a proven lower bound at each value, whole plans at some.
+    """Cost against one field of the scenario (``frontier``): a proven lower bound at each value,
+    whole plans at some.
 
     ``values`` default to ``points`` of :func:`span`.  Raises as :func:`planner.optimize.tradeoff`.
     """
@@ -133,8 +143,8 @@ def frontier(
 def span(scenario: Scenario, path: str, points: int = 20) -> list[float]:
     """Values worth a look for a field, the scenario's own among them: at most ``points``, rising.
 
-    A latency bound from half to three times its own; shares and quantiles over their range; zones, zones lost and terms whole.
-    Raises :class:`PlannerError` for a field whose range is not known.
+    A latency bound from half to three times its own; shares and quantiles over their range; zones,
+    zones lost and terms whole. Raises :class:`PlannerError` for a field whose range is not known.
     """
     own = _own(scenario, path)
     ranges: dict[str, Sequence[float]] = {
@@ -149,7 +159,9 @@ def span(scenario: Scenario, path: str, points: int = 20) -> list[float]:
     if found is None and own is not None and own > 0 and (".objective." in path or "budget" in path):
         found = [float(f"{v:.3g}") for v in np.geomspace(own / 2, own * 3, points)]
     if found is None:
-        raise PlannerError("no range of values is known for this field", got=path, remedy=f"Give them: --vary {path}=A,B,...")
+        raise PlannerError(
+            "no range of values is known for this field", got=path, remedy=f"Give them: --vary {path}=A,B,..."
+        )
     if own is None or own in found:
         return list(found)
     if own == int(own) and all(v == int(v) for v in found):
@@ -162,7 +174,13 @@ def _own(scenario: Scenario, path: str) -> float | None:
     """The scenario's value of a dotted field; of ``services.*`` that of the first service."""
     at: Any = scenario
     for part in path.split("."):
-        at = next(iter(at.values())) if part == "*" else at.get(part) if isinstance(at, dict) else getattr(at, part, None)
+        at = (
+            next(iter(at.values()))
+            if part == "*"
+            else at.get(part)
+            if isinstance(at, dict)
+            else getattr(at, part, None)
+        )
     return float(at) if isinstance(at, int | float) else None
 
 
@@ -174,7 +192,8 @@ def sweep(
     paths: int = 200,
     executor: Executor | None = None,
 ) -> pd.DataFrame:
-    """Plan each variant (name → dotted overrides, as :meth:`Scenario.replace` takes them); one row each (``sweep``).
+    """Plan each variant (name → dotted overrides, as :meth:`Scenario.replace` takes them); one row
+    each (``sweep``).
 
     A variant without a plan keeps its row, with NaN and the reason in ``error``.  ``executor``: any
     :class:`concurrent.futures.Executor`; the answer does not depend on it.
@@ -183,7 +202,8 @@ def sweep(
     one = partial(_figures, catalog=catalog, paths=paths)
     rows = list(map(one, scenarios) if executor is None else executor.map(one, scenarios))
     frame = pd.DataFrame(
-        [{"variant": name, **row} for name, row in zip(variants, rows, strict=True)], columns=list(columns.columns_of("sweep"))
+        [{"variant": name, **row} for name, row in zip(variants, rows, strict=True)],
+        columns=list(columns.columns_of("sweep")),
     )
     return columns.check("sweep", frame.astype({"variant": "str", "error": "str"}))
 

@@ -1,6 +1,7 @@
 """How long the requests of an LLM service are: the joint distribution of input and output tokens.
 
-Means alone mislead: cost and latency depend on the product of both lengths, and they are correlated.
+Means alone mislead: cost and latency depend on the product of both lengths, and they are
+correlated.
 """
 
 from dataclasses import dataclass
@@ -25,16 +26,26 @@ class TokenMix:
     basis: str = "assumed"
 
     @classmethod
-    def of(cls, input_tokens: ArrayLike, output_tokens: ArrayLike, weight: ArrayLike | None = None,
-           basis: str = "assumed") -> "TokenMix":
+    def of(
+        cls, input_tokens: ArrayLike, output_tokens: ArrayLike, weight: ArrayLike | None = None, basis: str = "assumed"
+    ) -> "TokenMix":
         """Build and check a mix; scalars make the one-point mix. Raises :class:`PlannerError`."""
         i = np.atleast_1d(np.asarray(input_tokens, dtype=np.float64))
         o = np.atleast_1d(np.asarray(output_tokens, dtype=np.float64))
         w = np.full(i.shape, 1.0 / i.size) if weight is None else np.atleast_1d(np.asarray(weight, dtype=np.float64))
         if i.shape != o.shape or i.shape != w.shape or i.ndim != 1 or not i.size:
-            raise PlannerError("token lengths need one input, one output and one weight each", got=(i.shape, o.shape, w.shape))
-        if not (np.isfinite(i).all() and np.isfinite(o).all() and (i >= 0).all() and (o >= 1).all()
-                and np.isfinite(w).all() and (w >= 0).all() and w.sum() > 0):
+            raise PlannerError(
+                "token lengths need one input, one output and one weight each", got=(i.shape, o.shape, w.shape)
+            )
+        if not (
+            np.isfinite(i).all()
+            and np.isfinite(o).all()
+            and (i >= 0).all()
+            and (o >= 1).all()
+            and np.isfinite(w).all()
+            and (w >= 0).all()
+            and w.sum() > 0
+        ):
             raise PlannerError("token lengths must be finite, input ≥ 0, output ≥ 1, weights ≥ 0 with a positive sum")
         return cls(i, o, w / w.sum(), basis)
 

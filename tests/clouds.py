@@ -1,4 +1,6 @@
-"""Price APIs of the clouds on the loopback interface, spoken over the real protocols, that can be told to misbehave."""
+"""Price APIs of the clouds on the loopback interface, spoken over the real protocols, that can be
+told to misbehave.
+"""
 
 import json
 import threading
@@ -10,7 +12,9 @@ from xml.sax.saxutils import escape
 
 
 class Cloud(ThreadingHTTPServer):
-    """Serves until closed. ``throttle`` refuses that many calls; ``cut`` drops the connection in the middle of every later answer."""
+    """Serves until closed. ``throttle`` refuses that many calls; ``cut`` drops the connection in
+    the middle of every later answer.
+    """
 
     daemon_threads = True
 
@@ -78,15 +82,30 @@ class _AzureTalk(Talk):
             path = self.path.split("&$skip")[0]
             link = f"{self.server.next_host or self.server.url}{path}&$skip={at + 100}"
         return self.answer(
-            json.dumps({"BillingCurrency": "USD", "Items": found[at : at + 100], "NextPageLink": link, "Count": len(found[at : at + 100])})
+            json.dumps(
+                {
+                    "BillingCurrency": "USD",
+                    "Items": found[at : at + 100],
+                    "NextPageLink": link,
+                    "Count": len(found[at : at + 100]),
+                }
+            )
         )
 
 
 class Aws(Cloud):
-    """The Price List, Savings Plans and the two EC2 calls of a refresh; ``offers`` is the CSV offer file, in pieces."""
+    """The Price List, Savings Plans and the two EC2 calls of a refresh; ``offers`` is the CSV offer
+    file, in pieces.
+    """
 
     def __init__(self, types=(), products=(), spot=(), plans=(), offers=()):
-        self.types, self.products, self.spot, self.plans, self.offers = list(types), list(products), list(spot), list(plans), offers
+        self.types, self.products, self.spot, self.plans, self.offers = (
+            list(types),
+            list(products),
+            list(spot),
+            list(plans),
+            offers,
+        )
         self.held, self.held_plans, self.quotas, self.scores = [], [], [], []
         super().__init__(_AwsTalk)
 
@@ -113,7 +132,10 @@ class _AwsTalk(Talk):
                 json.dumps(
                     {
                         "PriceLists": [
-                            {"PriceListArn": "arn:aws:pricing:::price-list/aws/AmazonEC2/USD/1/us-east-1", "RegionCode": "us-east-1"}
+                            {
+                                "PriceListArn": "arn:aws:pricing:::price-list/aws/AmazonEC2/USD/1/us-east-1",
+                                "RegionCode": "us-east-1",
+                            }
                         ]
                     }
                 )
@@ -132,10 +154,14 @@ class _AwsTalk(Talk):
     def _throttled(self, target):
         if target or self.path != "/":
             return self.answer(
-                json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"}), 400, x_amzn_ErrorType="ThrottlingException"
+                json.dumps({"__type": "ThrottlingException", "message": "Rate exceeded"}),
+                400,
+                x_amzn_ErrorType="ThrottlingException",
             )
         return self.answer(
-            "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow</Message></Error></Errors></Response>", 503, "text/xml"
+            "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow</Message></Error></Errors></Response>",
+            503,
+            "text/xml",
         )
 
     def _products(self, ask):
@@ -144,10 +170,20 @@ class _AwsTalk(Talk):
             return not facts or all(facts.get(f["Field"]) == f["Value"] for f in ask.get("Filters", []))
 
         family = {f["Field"]: f["Value"] for f in ask.get("Filters", [])}.get("productFamily", "")
-        known = [t for t in self.server.products if fits(t) and (family or ask["ServiceCode"] != "AmazonEC2" or "volumeApiName" not in t)]
+        known = [
+            t
+            for t in self.server.products
+            if fits(t) and (family or ask["ServiceCode"] != "AmazonEC2" or "volumeApiName" not in t)
+        ]
         if ask["ServiceCode"] != "AmazonEC2":
             known = [t for t in known if "transferType" in t]
-        self._page(known, {"maxResults": ask.get("MaxResults", 100), "nextToken": ask.get("NextToken")}, "PriceList", "NextToken", 100)
+        self._page(
+            known,
+            {"maxResults": ask.get("MaxResults", 100), "nextToken": ask.get("NextToken")},
+            "PriceList",
+            "NextToken",
+            100,
+        )
 
     def _page(self, found, ask, name, token, most):
         at, size = int(ask.get("nextToken") or 0), min(ask.get("maxResults") or most, most)
@@ -189,7 +225,9 @@ def _xml(value, shape):
 
 
 def product(sku, instance_type, region, usd, terms=None, currency="USD", **changes):
-    """A Price List entry for the plain Linux machine; ``changes`` turn it into another way of selling it."""
+    """A Price List entry for the plain Linux machine; ``changes`` turn it into another way of
+    selling it.
+    """
     facts = {
         "instanceType": instance_type,
         "regionCode": region,
@@ -207,7 +245,10 @@ def product(sku, instance_type, region, usd, terms=None, currency="USD", **chang
     return json.dumps(
         {
             "product": {"productFamily": "Compute Instance", "sku": sku, "attributes": facts},
-            "terms": {"OnDemand": {f"{sku}.T": {"priceDimensions": {f"{sku}.T.R": dimension}, "termAttributes": {}}}, **(terms or {})},
+            "terms": {
+                "OnDemand": {f"{sku}.T": {"priceDimensions": {f"{sku}.T.R": dimension}, "termAttributes": {}}},
+                **(terms or {}),
+            },
         }
     )
 
@@ -263,8 +304,20 @@ def spot(name, zone, usd, stamp="2026-01-15T01:00:00.000Z", system="Linux/UNIX")
 
 
 def plan(name, region, usd, *, kind="Compute", seconds=31536000, payment="No Upfront", usage="BoxUsage", **properties):
-    facts = {"region": region, "instanceType": name, "productDescription": "Linux/UNIX", "tenancy": "shared", **properties}
-    offering = {"offeringId": "0", "paymentOption": payment, "planType": kind, "durationSeconds": seconds, "currency": "USD"}
+    facts = {
+        "region": region,
+        "instanceType": name,
+        "productDescription": "Linux/UNIX",
+        "tenancy": "shared",
+        **properties,
+    }
+    offering = {
+        "offeringId": "0",
+        "paymentOption": payment,
+        "planType": kind,
+        "durationSeconds": seconds,
+        "currency": "USD",
+    }
     return {
         "savingsPlanOffering": offering,
         "rate": str(usd),
@@ -296,12 +349,25 @@ def azure_item(name, region, usd, **changes):
 
 
 def gcp_sku(
-    number, description, usd, *, region="us-central1", family="Compute", group="CPU", usage="OnDemand", unit="h", currency="USD", tiers=None
+    number,
+    description,
+    usd,
+    *,
+    region="us-central1",
+    family="Compute",
+    group="CPU",
+    usage="OnDemand",
+    unit="h",
+    currency="USD",
+    tiers=None,
 ):
     """A SKU as plain data, in the layout of the REST answer."""
     steps = tiers or [(0, usd)]
     rates = [
-        {"startUsageAmount": at, "unitPrice": {"currencyCode": currency, "units": str(int(u)), "nanos": round((u - int(u)) * 1e9)}}
+        {
+            "startUsageAmount": at,
+            "unitPrice": {"currencyCode": currency, "units": str(int(u)), "nanos": round((u - int(u)) * 1e9)},
+        }
         for at, u in steps
     ]
     return {
@@ -309,12 +375,16 @@ def gcp_sku(
         "description": description,
         "serviceRegions": [region] if isinstance(region, str) else list(region),
         "category": {"resourceFamily": family, "resourceGroup": group, "usageType": usage},
-        "pricingInfo": [{"effectiveTime": "2026-07-30T00:00:00Z", "pricingExpression": {"usageUnit": unit, "tieredRates": rates}}],
+        "pricingInfo": [
+            {"effectiveTime": "2026-07-30T00:00:00Z", "pricingExpression": {"usageUnit": unit, "tieredRates": rates}}
+        ],
     }
 
 
 class Gcp:
-    """The Cloud Billing Catalog over gRPC with pages of 50 SKUs. ``throttle`` answers UNAVAILABLE; ``cut`` aborts the second page."""
+    """The Cloud Billing Catalog over gRPC with pages of 50 SKUs. ``throttle`` answers UNAVAILABLE;
+    ``cut`` aborts the second page.
+    """
 
     def __init__(self, skus=()):
         from concurrent import futures
@@ -352,7 +422,9 @@ class Gcp:
         from google.cloud import billing_v1
         from google.cloud.billing_v1.services.cloud_catalog.transports import CloudCatalogGrpcTransport
 
-        return billing_v1.CloudCatalogClient(transport=CloudCatalogGrpcTransport(channel=grpc.insecure_channel(self.address)))
+        return billing_v1.CloudCatalogClient(
+            transport=CloudCatalogGrpcTransport(channel=grpc.insecure_channel(self.address))
+        )
 
     def close(self):
         self._server.stop(0).wait()

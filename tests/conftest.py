@@ -8,13 +8,18 @@ ROOT = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--reference", default=str(ROOT.parent / "shared" / "reference"),
-                     help="folder with tables of known answers (optimiser, queueing, gpuperf, ...)")
+    parser.addoption(
+        "--reference",
+        default=str(ROOT.parent / "shared" / "reference"),
+        help="folder with tables of known answers (optimiser, queueing, gpuperf, ...)",
+    )
 
 
 @pytest.fixture(scope="session")
 def reference(request: pytest.FixtureRequest):
-    """Path of a subfolder of the reference folder; skips the test, with the reason, where it is absent."""
+    """Path of a subfolder of the reference folder; skips the test, with the reason, where it is
+    absent.
+    """
     root = Path(request.config.getoption("--reference"))
 
     def find(name: str) -> Path:

@@ -21,14 +21,19 @@ def frame(name: str, rows: list[dict]) -> pd.DataFrame:
     kinds = {"str": "str", "float": "float64", "int": "int64", "bool": "bool", "ts": "datetime64[us, UTC]"}
     return pd.DataFrame(
         {
-            c: pd.Series([r.get(c, blank[columns.dictionary()[c].dtype]) for r in rows], dtype=kinds[columns.dictionary()[c].dtype])
+            c: pd.Series(
+                [r.get(c, blank[columns.dictionary()[c].dtype]) for r in rows],
+                dtype=kinds[columns.dictionary()[c].dtype],
+            )
             for c in columns.columns_of(name)
         }
     )
 
 
 def scenario(**changes) -> Scenario:
-    """One service ``web`` owned by team shop, 48 hours from 31 January, UTC; no disks, logs, metrics or gateways unless asked for."""
+    """One service ``web`` owned by team shop, 48 hours from 31 January, UTC; no disks, logs,
+    metrics or gateways unless asked for.
+    """
     text = """
 name: hand
 start: 2027-01-31
@@ -58,10 +63,21 @@ def catalog(*, rates=None, commitments=(), storage=(), network=()) -> Catalog:
     """Machine m (2 vCPU, $1 on demand, $0.4 spot) and machine big (8 vCPU, $4 on demand)."""
     rates = {("m", "on_demand"): 1.0, ("m", "spot"): 0.4, ("big", "on_demand"): 4.0} if rates is None else rates
     machines = [
-        {**HAND, **PLACE, "instance_type": t, "family": "f", "arch": "x86_64", "vcpus": v, "memory_gib": 4 * v, "baseline_share": 1.0}
+        {
+            **HAND,
+            **PLACE,
+            "instance_type": t,
+            "family": "f",
+            "arch": "x86_64",
+            "vcpus": v,
+            "memory_gib": 4 * v,
+            "baseline_share": 1.0,
+        }
         for t, v in (("m", 2.0), ("big", 8.0))
     ]
-    priced = [{**HAND, **PLACE, "instance_type": t, "purchase_option": o, "rate_usd_per_h": r} for (t, o), r in rates.items()]
+    priced = [
+        {**HAND, **PLACE, "instance_type": t, "purchase_option": o, "rate_usd_per_h": r} for (t, o), r in rates.items()
+    ]
     return Catalog(
         frame("catalog.instances", machines),
         frame("catalog.rates", priced),
@@ -124,5 +140,6 @@ def coverage(s: Scenario, counts, commitment: str, *, service="web", instance_ty
     """``counts`` of the instances that a commitment pays for, by hour."""
     found = schedule(s, counts, service=service, instance_type=instance_type)
     return columns.check(
-        "plan.coverage", found.assign(commitment=commitment).astype({"commitment": "str"})[list(columns.columns_of("plan.coverage"))]
+        "plan.coverage",
+        found.assign(commitment=commitment).astype({"commitment": "str"})[list(columns.columns_of("plan.coverage"))],
     )

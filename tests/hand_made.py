@@ -69,7 +69,9 @@ def catalog():
 
 
 def study(hours=1488, paths=21):
-    """Load between 8 and 16 requests/s times 0.9 to 1.1; two machines at night, three by day, a third of the night on spot."""
+    """Load between 8 and 16 requests/s times 0.9 to 1.1; two machines at night, three by day, a
+    third of the night on spot.
+    """
     s = scenario(hours)
     ts = pd.date_range(s.start_utc, periods=hours, freq="h", tz="UTC").as_unit("us")
     day = np.where((np.arange(hours) % 24 >= 8) & (np.arange(hours) % 24 < 20), 16.0, 8.0)
@@ -95,14 +97,23 @@ def study(hours=1488, paths=21):
             "error_share": 0.1,
             "excuse": e,
         }
-        for t, r, e in (("a.large", 6.0, ""), ("b.large", 10.0, ""), ("c.large", 7.0, ""), ("d.large", 0.0, "too slow for 0.3 s"))
+        for t, r, e in (
+            ("a.large", 6.0, ""),
+            ("b.large", 10.0, ""),
+            ("c.large", 7.0, ""),
+            ("d.large", 0.0, "too slow for 0.3 s"),
+        )
     ]
     headroom = [
         {**WHERE, "instance_type": "a.large", "cause": c, "headroom_share": h, "basis": "modeled"}
         for c, h in (("queueing", 0.15), ("failure", 0.05))
     ]
-    capacity = Capacity(frame("capacity", machines), frame("capacity.headroom", headroom), columns.empty("capacity.needs"), {})
-    return SimpleNamespace(scenario=s, catalog=catalog(), traffic={}, load=load, capacity=capacity, plan=_plan(s, ts, day), replay=None)
+    capacity = Capacity(
+        frame("capacity", machines), frame("capacity.headroom", headroom), columns.empty("capacity.needs"), {}
+    )
+    return SimpleNamespace(
+        scenario=s, catalog=catalog(), traffic={}, load=load, capacity=capacity, plan=_plan(s, ts, day), replay=None
+    )
 
 
 def _plan(s, ts, day):
@@ -110,8 +121,14 @@ def _plan(s, ts, day):
     count = np.where(day > 10, 3, 2)
     schedule = pd.concat(
         [
-            frame("plan.schedule", {**row, "ts": ts, "purchase_option": "on_demand", "replicas": count, "instances": count.astype(float)}),
-            frame("plan.schedule", {**row, "ts": ts, "purchase_option": "spot", "replicas": np.ones(len(ts), dtype=int), "instances": 1.0}),
+            frame(
+                "plan.schedule",
+                {**row, "ts": ts, "purchase_option": "on_demand", "replicas": count, "instances": count.astype(float)},
+            ),
+            frame(
+                "plan.schedule",
+                {**row, "ts": ts, "purchase_option": "spot", "replicas": np.ones(len(ts), dtype=int), "instances": 1.0},
+            ),
         ]
     )
     compute = frame(
@@ -132,9 +149,18 @@ def _plan(s, ts, day):
             "billed_cost_usd": 0.1 * count,
         },
     )
-    spot = compute.assign(purchase_option="spot", quantity=1.0, list_cost_usd=0.1, effective_cost_usd=0.03, billed_cost_usd=0.03)
+    spot = compute.assign(
+        purchase_option="spot", quantity=1.0, list_cost_usd=0.1, effective_cost_usd=0.03, billed_cost_usd=0.03
+    )
     nat = compute.iloc[:1].assign(
-        charge="nat", resource="nat", owner="", cost_center="", quantity=1.0, list_cost_usd=7.0, effective_cost_usd=7.0, billed_cost_usd=7.0
+        charge="nat",
+        resource="nat",
+        owner="",
+        cost_center="",
+        quantity=1.0,
+        list_cost_usd=7.0,
+        effective_cost_usd=7.0,
+        billed_cost_usd=7.0,
     )
     cost = pd.concat([compute, spot, nat], ignore_index=True)
     total = float(cost["effective_cost_usd"].sum())

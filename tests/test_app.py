@@ -1,4 +1,6 @@
-"""The page without a browser: every control, links, downloads, uploads, and all the ways to be wrong."""
+"""The page without a browser: every control, links, downloads, uploads, and all the ways to be
+wrong.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -33,18 +35,27 @@ START = datetime(2026, 11, 2, tzinfo=UTC)
 
 
 def history(days=28, rate=lambda h: 40 + 30 * (8 <= h % 24 < 20), stamp=lambda t: t.isoformat()):
-    return "\n".join(["ts,arrival_rate_rps", *(f"{stamp(START + timedelta(hours=h))},{rate(h)}" for h in range(24 * days))]) + "\n"
+    return (
+        "\n".join(
+            ["ts,arrival_rate_rps", *(f"{stamp(START + timedelta(hours=h))},{rate(h)}" for h in range(24 * days))]
+        )
+        + "\n"
+    )
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One folder for all tests that spoil nothing, so that they share their studies as sessions of one server do."""
+    """One folder for all tests that spoil nothing, so that they share their studies as sessions of
+    one server do.
+    """
     return tmp_path_factory.mktemp("sound")
 
 
 @pytest.fixture
 def small(tmp_path, shared, monkeypatch):
-    """The page with one small scenario instead of the samples; its files may be spoiled before the run."""
+    """The page with one small scenario instead of the samples; its files may be spoiled before the
+    run.
+    """
 
     def write(scenario=SCENARIO, traffic=None):
         folder = shared if scenario == SCENARIO and traffic is None else tmp_path
@@ -77,7 +88,9 @@ def test_the_page_answers_and_every_figure_is_the_plans(small):
     assert f"\\${plan.cost['effective_cost_usd'].sum():,.0f} in all" in shown(at)
 
 
-@pytest.mark.parametrize("view", ["Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"])
+@pytest.mark.parametrize(
+    "view", ["Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"]
+)
 def test_every_view_opens(small, view):
     at = small()
     at.query_params["view"] = view
@@ -149,7 +162,9 @@ def test_two_plans_stand_side_by_side(small):
     at.slider(key="b.services.web.growth_share_per_year").set_value(1.0).run()
     assert not at.exception
     table = at.dataframe[0].value
-    first, second = (session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0}))
+    first, second = (
+        session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0})
+    )
     assert table.loc["Cost in all"].tolist() == [views.money(first), views.money(second)]
 
 
@@ -264,7 +279,9 @@ BAD_HISTORIES = {
     "negative rate": history(rate=lambda h: -1 if h == 30 else 5),
     "ambiguous time zone": history(stamp=lambda t: f"{t:%Y-%m-%d %H:%M}"),
     "0 rows": "ts,arrival_rate_rps\n",
-    "mostly gaps": "".join(line for k, line in enumerate(history().splitlines(keepends=True)) if k in {0, 1, 2, 300, 301, 600}),
+    "mostly gaps": "".join(
+        line for k, line in enumerate(history().splitlines(keepends=True)) if k in {0, 1, 2, 300, 301, 600}
+    ),
     "binary": bytes(range(256)) * 8,
     "empty": "",
 }
@@ -292,9 +309,14 @@ def test_a_small_gap_is_planned_over_and_told(small):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"x" * (uploads.MAX_MIB * 2**20 + 1), "larger"), (b"a,b\n" * (uploads.MAX_ROWS + 2), "rows"), (b"," * uploads.MAX_COLUMNS, "columns"),
-     (b"a" * (uploads.MAX_LINE + 1), "header"), (b"ts,rps\n\x00", "binary")],
-)  # fmt: skip
+    [
+        (b"x" * (uploads.MAX_MIB * 2**20 + 1), "larger"),
+        (b"a,b\n" * (uploads.MAX_ROWS + 2), "rows"),
+        (b"," * uploads.MAX_COLUMNS, "columns"),
+        (b"a" * (uploads.MAX_LINE + 1), "header"),
+        (b"ts,rps\n\x00", "binary"),
+    ],
+)
 def test_an_upload_is_bounded(content, words):
     with pytest.raises(TrafficError, match=words) as caught:
         uploads.check(content)
@@ -309,7 +331,9 @@ def test_the_shelf_keeps_equal_uploads_once_and_not_too_many():
     assert {f.name for f in again.iterdir()} == {"traffic.csv"}
 
 
-@pytest.mark.parametrize("text", ["$5 and $6", "a*b*c", "[x](y)", ":red[x] :material/x:", "`code`", "<b>", "a_b_c", "1 | 2", "# head"])
+@pytest.mark.parametrize(
+    "text", ["$5 and $6", "a*b*c", "[x](y)", ":red[x] :material/x:", "`code`", "<b>", "a_b_c", "1 | 2", "# head"]
+)
 def test_text_stays_text(text):
     assert re.sub(r"\\(.)", r"\1", session.plain(text)) == text
     assert not re.search(r"(?<!\\)[$*_`<\[:#|]", session.plain(text))

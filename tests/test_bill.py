@@ -74,15 +74,23 @@ def test_on_demand_and_spot_hours():
     cost, prices = billed(s, pd.concat([hand.schedule(s, 3), hand.schedule(s, 2, option="spot")], ignore_index=True))
     by = cost.groupby("purchase_option")[["list_cost_usd", "effective_cost_usd", "billed_cost_usd", "quantity"]].sum()
     assert by.loc["on_demand"].tolist() == pytest.approx([144, 144, 144, 144])
-    assert by.loc["spot"].tolist() == pytest.approx([96, 38.4, 38.4, 96])  # list is the on-demand price
+    # list is the on-demand price
+    assert by.loc["spot"].tolist() == pytest.approx([96, 38.4, 38.4, 96])
     assert set(cost["owner"]) == {"shop"}
     assert set(cost["cost_center"]) == {"CC-1"}
-    assert dict(zip(prices["purchase_option"], prices["list_unit_price_usd"], strict=True)) == {"on_demand": 1.0, "spot": 0.4}
+    assert dict(zip(prices["purchase_option"], prices["list_unit_price_usd"], strict=True)) == {
+        "on_demand": 1.0,
+        "spot": 0.4,
+    }
 
 
 def test_negotiated_discounts_multiply():
     s = hand.scenario(
-        price_adjustments=[{"discount_share": 0.1}, {"discount_share": 0.2, "family": "f"}, {"discount_share": 0.5, "provider": "gcp"}]
+        price_adjustments=[
+            {"discount_share": 0.1},
+            {"discount_share": 0.2, "family": "f"},
+            {"discount_share": 0.5, "provider": "gcp"},
+        ]
     )
     cost, _ = billed(s, hand.schedule(s, 1))
     assert cost["list_cost_usd"].sum() == pytest.approx(48)
@@ -141,7 +149,12 @@ def test_a_prepayment_before_the_horizon_is_behind_us():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 6), min_size=72, max_size=72), st.integers(1, 5), st.sampled_from([0.0, 0.5, 1.0]), st.floats(0.2, 0.95))
+@given(
+    st.lists(st.integers(0, 6), min_size=72, max_size=72),
+    st.integers(1, 5),
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.floats(0.2, 0.95),
+)
 def test_law_57_over_a_full_term_effective_is_billed(counts, quantity, upfront, rate):
     s = hand.scenario(horizon_h=72)
     terms = {**RI, "upfront_share": upfront, "rate_usd_per_h": rate}
@@ -155,13 +168,16 @@ def test_law_57_over_a_full_term_effective_is_billed(counts, quantity, upfront, 
     )
     of = cost[cost["commitment"] == "ri"]
     usage = of["charge"].isin(["compute", "commitment_unused"])
-    assert of.loc[usage, "effective_cost_usd"].sum() == pytest.approx(of.loc[~usage, "billed_cost_usd"].sum(), rel=1e-12)
+    assert of.loc[usage, "effective_cost_usd"].sum() == pytest.approx(
+        of.loc[~usage, "billed_cost_usd"].sum(), rel=1e-12
+    )
     assert of.loc[~usage, "effective_cost_usd"].sum() == 0
     assert of.loc[usage, "billed_cost_usd"].sum() == 0
 
 
 @pytest.mark.parametrize(
-    ("zone", "hours"), [("UTC", [744, 672, 744]), ("Europe/Berlin", [744, 672, 743]), ("America/New_York", [744, 672, 743])]
+    ("zone", "hours"),
+    [("UTC", [744, 672, 744]), ("Europe/Berlin", [744, 672, 743]), ("America/New_York", [744, 672, 743])],
 )
 def test_law_58_months_are_calendar_true(zone, hours):
     s = hand.scenario(start="2027-01-01", horizon_h=sum(hours), time_zone=zone)
@@ -183,15 +199,28 @@ def test_law_58_months_are_calendar_true(zone, hours):
     }
     cost, _ = billed(s, hand.schedule(s, 2), needs=[need], catalog=hand.catalog(storage=[disk]))
     stored = cost[cost["charge"] == "block_storage"]
-    assert stored["effective_cost_usd"].tolist() == pytest.approx([2 * 100 * 0.08] * 3)  # a whole month each, whatever its length
+    assert stored["effective_cost_usd"].tolist() == pytest.approx(
+        [2 * 100 * 0.08] * 3
+    )  # a whole month each, whatever its length
     wall = cost.loc[cost["charge"] == "compute", "ts"].dt.tz_convert(zone)
-    assert cost[cost["charge"] == "compute"].groupby(wall.dt.strftime("%Y-%m"))["quantity"].sum().tolist() == [2.0 * h for h in hours]
+    assert cost[cost["charge"] == "compute"].groupby(wall.dt.strftime("%Y-%m"))["quantity"].sum().tolist() == [
+        2.0 * h for h in hours
+    ]
 
 
 def test_tiers_are_filled_once_over_all_services_and_shared_by_use():
-    s = hand.scenario(**{"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}})
+    s = hand.scenario(
+        **{"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}}
+    )
     needs = [
-        {"service": n, "charge": "egress", "resource": "egress", "driver": "request", "needs_quantity": 0.001, "unit": "GiB"}
+        {
+            "service": n,
+            "charge": "egress",
+            "resource": "egress",
+            "driver": "request",
+            "needs_quantity": 0.001,
+            "unit": "GiB",
+        }
         for n in ("web", "api")
     ]
     tier = {"kind": "egress", "price_unit": "GiB", "tier_scope": "account"}
@@ -216,12 +245,20 @@ def test_tiers_are_filled_once_over_all_services_and_shared_by_use():
         {"web": 2 * each * 0.75, "api": 2 * each * 0.25}
     )
     assert sorted(prices.loc[prices["resource"] == "egress", "list_unit_price_usd"]) == [0.0, 0.05, 0.09]
-    assert set(egress.loc[egress["service"] == "api", "owner"]) == {""}  # nobody answers for it, and it says so
+    # nobody answers for it, and it says so
+    assert set(egress.loc[egress["service"] == "api", "owner"]) == {""}
 
 
 def test_a_missing_price_is_named():
     s = hand.scenario()
-    need = {"service": "web", "charge": "egress", "resource": "egress", "driver": "request", "needs_quantity": 0.001, "unit": "GiB"}
+    need = {
+        "service": "web",
+        "charge": "egress",
+        "resource": "egress",
+        "driver": "request",
+        "needs_quantity": 0.001,
+        "unit": "GiB",
+    }
     with pytest.raises(CatalogError, match="no spot price for m"):
         billed(s, hand.schedule(s, 1, option="spot"), catalog=hand.catalog(rates={("m", "on_demand"): 1.0}))
     with pytest.raises(CatalogError, match="no price of egress"):
@@ -232,9 +269,17 @@ def test_coverage_of_what_does_not_run_is_refused():
     s = hand.scenario()
     with pytest.raises(SolverError, match="cover more"):
         billed(
-            s, hand.schedule(s, 1), coverage=hand.coverage(s, 2, "ri"), commitments=signed(s, RI, 4), catalog=hand.catalog(commitments=[RI])
+            s,
+            hand.schedule(s, 1),
+            coverage=hand.coverage(s, 2, "ri"),
+            commitments=signed(s, RI, 4),
+            catalog=hand.catalog(commitments=[RI]),
         )
     with pytest.raises(SolverError, match="more than the commitment"):
         billed(
-            s, hand.schedule(s, 5), coverage=hand.coverage(s, 5, "ri"), commitments=signed(s, RI, 4), catalog=hand.catalog(commitments=[RI])
+            s,
+            hand.schedule(s, 5),
+            coverage=hand.coverage(s, 5, "ri"),
+            commitments=signed(s, RI, 4),
+            catalog=hand.catalog(commitments=[RI]),
         )

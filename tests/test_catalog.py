@@ -16,8 +16,11 @@ from planner.catalog.sustained import sustained_use_share
 from planner.data import data_path
 from planner.errors import CatalogError
 
-CLOUDS = {"aws": {"us-east-1", "us-west-2", "eu-west-1"}, "gcp": {"us-central1", "us-east4", "europe-west1", "europe-west4"},
-          "azure": {"eastus", "eastus2", "westeurope"}}
+CLOUDS = {
+    "aws": {"us-east-1", "us-west-2", "eu-west-1"},
+    "gcp": {"us-central1", "us-east4", "europe-west1", "europe-west4"},
+    "azure": {"eastus", "eastus2", "westeurope"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,49 +46,70 @@ def test_covers_the_promised_regions(catalog):
         assert set(catalog.instances.loc[catalog.instances["provider"] == provider, "region"]) == regions
 
 
-@pytest.mark.parametrize(("provider", "region", "instance_type", "option", "usd"), [
-    # AWS price list of July 2026 (karpenter-provider-aws), cross-checked with a second list
-    ("aws", "us-east-1", "m6a.xlarge", "on_demand", 0.1728), ("aws", "us-east-1", "m6i.xlarge", "on_demand", 0.192),
-    ("aws", "us-east-1", "t3.micro", "on_demand", 0.0104), ("aws", "us-east-1", "g6.xlarge", "on_demand", 0.8048),
-    ("aws", "us-east-1", "x2iedn.32xlarge", "on_demand", 26.676), ("aws", "us-east-1", "p4d.24xlarge", "on_demand", 21.95764),
-    ("aws", "us-east-1", "p5.48xlarge", "on_demand", 55.04),  # after the cut of June 2025; 98.32 before
-    ("aws", "us-west-2", "p5.48xlarge", "on_demand", 55.04),
-    ("aws", "eu-west-1", "m6a.xlarge", "on_demand", 0.1926),  # 2024
-    ("aws", "us-east-1", "t3.micro", "spot", 0.00446), ("aws", "us-west-2", "p5.48xlarge", "spot", 12.9756),
-    # Google, 30 July 2026: 12 cores + 85 GiB + one A100
-    ("gcp", "us-central1", "a2-highgpu-1g", "on_demand", 3.673385), ("gcp", "us-east4", "a2-highgpu-1g", "on_demand", 3.9343549),
-    ("gcp", "us-central1", "c2-standard-16", "on_demand", 0.835232), ("gcp", "us-central1", "g2-standard-4", "on_demand", 0.706832),
-    ("gcp", "us-central1", "n2-standard-4", "on_demand", 0.194236),
-    # Azure, 18 June 2026
-    ("azure", "eastus", "Standard_D4ds_v5", "on_demand", 0.226), ("azure", "eastus", "Standard_D4s_v5", "on_demand", 0.192),
-    ("azure", "eastus", "Standard_D2s_v5", "on_demand", 0.096),
-    # GPU-hours, 5 October 2026
-    ("gpu_cloud", "global", "lambda/1x-H100-SXM-80GB", "on_demand", 4.14),
-    ("gpu_cloud", "global", "coreweave/8x-H100-SXM-80GB", "on_demand", 49.28),
-])
+@pytest.mark.parametrize(
+    ("provider", "region", "instance_type", "option", "usd"),
+    [
+        # AWS price list of July 2026 (karpenter-provider-aws), cross-checked with a second list
+        ("aws", "us-east-1", "m6a.xlarge", "on_demand", 0.1728),
+        ("aws", "us-east-1", "m6i.xlarge", "on_demand", 0.192),
+        ("aws", "us-east-1", "t3.micro", "on_demand", 0.0104),
+        ("aws", "us-east-1", "g6.xlarge", "on_demand", 0.8048),
+        ("aws", "us-east-1", "x2iedn.32xlarge", "on_demand", 26.676),
+        ("aws", "us-east-1", "p4d.24xlarge", "on_demand", 21.95764),
+        # after the cut of June 2025; 98.32 before
+        ("aws", "us-east-1", "p5.48xlarge", "on_demand", 55.04),
+        ("aws", "us-west-2", "p5.48xlarge", "on_demand", 55.04),
+        ("aws", "eu-west-1", "m6a.xlarge", "on_demand", 0.1926),  # 2024
+        ("aws", "us-east-1", "t3.micro", "spot", 0.00446),
+        ("aws", "us-west-2", "p5.48xlarge", "spot", 12.9756),
+        # Google, 30 July 2026: 12 cores + 85 GiB + one A100
+        ("gcp", "us-central1", "a2-highgpu-1g", "on_demand", 3.673385),
+        ("gcp", "us-east4", "a2-highgpu-1g", "on_demand", 3.9343549),
+        ("gcp", "us-central1", "c2-standard-16", "on_demand", 0.835232),
+        ("gcp", "us-central1", "g2-standard-4", "on_demand", 0.706832),
+        ("gcp", "us-central1", "n2-standard-4", "on_demand", 0.194236),
+        # Azure, 18 June 2026
+        ("azure", "eastus", "Standard_D4ds_v5", "on_demand", 0.226),
+        ("azure", "eastus", "Standard_D4s_v5", "on_demand", 0.192),
+        ("azure", "eastus", "Standard_D2s_v5", "on_demand", 0.096),
+        # GPU-hours, 5 October 2026
+        ("gpu_cloud", "global", "lambda/1x-H100-SXM-80GB", "on_demand", 4.14),
+        ("gpu_cloud", "global", "coreweave/8x-H100-SXM-80GB", "on_demand", 49.28),
+    ],
+)
 def test_known_prices(catalog, provider, region, instance_type, option, usd):
     assert catalog.price(instance_type, region, option, provider=provider) == pytest.approx(usd, rel=1e-6)
 
 
-@pytest.mark.parametrize(("name", "usd"), [
-    ("aws/us-east-1/m6a.xlarge/standard_ri/1y/none", 0.11431), ("aws/us-east-1/m6a.xlarge/standard_ri/3y/partial", 0.072591),
-    ("aws/us-east-1/x2iedn.32xlarge/convertible_ri/1y/all", 18.404338),
-    ("aws/us-east-1/a1.2xlarge/standard_ri_or_instance_plan/3y/all", 0.076712329),
-    ("gcp/us-central1/a2-highgpu-1g/resource_cud/1y/none", 2.314207), ("gcp/us-central1/a2-highgpu-1g/resource_cud/3y/none", 1.2857083),
-    ("azure/eastus/Standard_D4ds_v5/reservation/1y/none", 1168 / 8760), ("azure/eastus/Standard_D4ds_v5/reservation/3y/all", 2257 / 26280),
-])
+@pytest.mark.parametrize(
+    ("name", "usd"),
+    [
+        ("aws/us-east-1/m6a.xlarge/standard_ri/1y/none", 0.11431),
+        ("aws/us-east-1/m6a.xlarge/standard_ri/3y/partial", 0.072591),
+        ("aws/us-east-1/x2iedn.32xlarge/convertible_ri/1y/all", 18.404338),
+        ("aws/us-east-1/a1.2xlarge/standard_ri_or_instance_plan/3y/all", 0.076712329),
+        ("gcp/us-central1/a2-highgpu-1g/resource_cud/1y/none", 2.314207),
+        ("gcp/us-central1/a2-highgpu-1g/resource_cud/3y/none", 1.2857083),
+        ("azure/eastus/Standard_D4ds_v5/reservation/1y/none", 1168 / 8760),
+        ("azure/eastus/Standard_D4ds_v5/reservation/3y/all", 2257 / 26280),
+    ],
+)
 def test_known_commitments(catalog, name, usd):
     row = catalog.commitments.set_index("commitment").loc[name]
     assert row["rate_usd_per_h"] == pytest.approx(usd, rel=1e-6)
 
 
 def test_google_machines_are_the_sum_of_their_parts(catalog):
-    """Core and memory prices of n2 in us-central1 (list of July 2026) give every n2 machine there within 0.1 %."""
+    """Core and memory prices of n2 in us-central1 (list of July 2026) give every n2 machine there
+    within 0.1 %.
+    """
     parts = {gcp.Component("on_demand", "n2", "core"): 0.031611, gcp.Component("on_demand", "n2", "ram"): 0.004237}
     shapes = catalog.select(providers=["gcp"], regions=["us-central1"], families=["n2"]).instances.to_dict("records")
     assert len(shapes) > 20
     for shape in shapes:
-        assert gcp.compose(shape, parts, "on_demand") == pytest.approx(catalog.price(shape["instance_type"], "us-central1"), rel=1e-3)
+        assert gcp.compose(shape, parts, "on_demand") == pytest.approx(
+            catalog.price(shape["instance_type"], "us-central1"), rel=1e-3
+        )
 
 
 def test_every_row_names_its_source_date_and_basis(catalog):
@@ -159,20 +183,25 @@ def test_global_offers_stay_when_regions_are_chosen():
 
 
 def test_reads_all_providers_by_default():
-    assert set(Catalog.read().instances["provider"]) == {p for p in PROVIDERS if data_path("catalog").joinpath(p).is_dir()}
+    assert set(Catalog.read().instances["provider"]) == {
+        p for p in PROVIDERS if data_path("catalog").joinpath(p).is_dir()
+    }
 
 
-@pytest.mark.parametrize(("ask", "words"), [
-    (lambda c: Catalog.read("awz"), "Did you mean aws"),
-    (lambda c: Catalog.read("aws", regions=["us-east1"]), "Did you mean us-east-1"),
-    (lambda c: Catalog.read("aws", "gcp", regions=["us-east-1"]), "none of the regions belongs to gcp"),
-    (lambda c: Catalog.read("aws", regions="us-east-1"), "list of names"),
-    (lambda c: c.price("m6a.xlage", "us-east-1"), "Did you mean m6a.xlarge"),
-    (lambda c: c.price("m6a.xlarge", "us-est-1"), "Did you mean us-east-1"),
-    (lambda c: c.price("m6a.xlarge", "us-east-1", "reserved"), "Known are on_demand, spot"),
-    (lambda c: c.price("p5e.48xlarge", "us-east-1"), "Did you mean p5en.48xlarge"),
-    (lambda c: c.tiers("egres", "us-east-1", provider="aws"), "Did you mean egress"),
-])
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda c: Catalog.read("awz"), "Did you mean aws"),
+        (lambda c: Catalog.read("aws", regions=["us-east1"]), "Did you mean us-east-1"),
+        (lambda c: Catalog.read("aws", "gcp", regions=["us-east-1"]), "none of the regions belongs to gcp"),
+        (lambda c: Catalog.read("aws", regions="us-east-1"), "list of names"),
+        (lambda c: c.price("m6a.xlage", "us-east-1"), "Did you mean m6a.xlarge"),
+        (lambda c: c.price("m6a.xlarge", "us-est-1"), "Did you mean us-east-1"),
+        (lambda c: c.price("m6a.xlarge", "us-east-1", "reserved"), "Known are on_demand, spot"),
+        (lambda c: c.price("p5e.48xlarge", "us-east-1"), "Did you mean p5en.48xlarge"),
+        (lambda c: c.tiers("egres", "us-east-1", provider="aws"), "Did you mean egress"),
+    ],
+)
 def test_unknown_names_end_in_the_nearest(catalog, ask, words):
     with pytest.raises(CatalogError, match=words):
         ask(catalog)
@@ -182,27 +211,35 @@ def _set(column, value):
     def change(table):
         table.loc[0, column] = value
         return table
+
     return change
 
 
-@pytest.mark.parametrize(("name", "change", "words"), [
-    ("rates", _set("rate_usd_per_h", "0"), "above zero"),
-    ("rates", _set("rate_usd_per_h", "-1"), "above zero"),
-    ("rates", _set("rate_usd_per_h", ""), "above zero"),
-    ("rates", _set("rate_usd_per_h", "1e9"), "no machine costs"),
-    ("rates", _set("rate_usd_per_h", "cheap"), "cannot be read"),
-    ("rates", _set("purchase_option", "free"), "on_demand or spot"),
-    ("rates", _set("source", "999"), "unknown source id"),
-    ("rates", _set("instance_type", "Standard_Nowhere"), "without a shape"),
-    ("rates", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
-    ("rates", lambda t: t.assign(rate_usd_per_h=t["rate_usd_per_h"].where(t["purchase_option"] == "on_demand", "99")), "above on demand"),
-    ("rates", lambda t: t.drop(columns="as_of"), "lacks columns"),
-    ("instances", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
-    ("commitments", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
-    ("commitments", _set("term_months", "13"), "no such term"),
-    ("network", _set("price_usd", "-0.1"), "negative"),
-    ("storage", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
-])
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("rates", _set("rate_usd_per_h", "0"), "above zero"),
+        ("rates", _set("rate_usd_per_h", "-1"), "above zero"),
+        ("rates", _set("rate_usd_per_h", ""), "above zero"),
+        ("rates", _set("rate_usd_per_h", "1e9"), "no machine costs"),
+        ("rates", _set("rate_usd_per_h", "cheap"), "cannot be read"),
+        ("rates", _set("purchase_option", "free"), "on_demand or spot"),
+        ("rates", _set("source", "999"), "unknown source id"),
+        ("rates", _set("instance_type", "Standard_Nowhere"), "without a shape"),
+        ("rates", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+        (
+            "rates",
+            lambda t: t.assign(rate_usd_per_h=t["rate_usd_per_h"].where(t["purchase_option"] == "on_demand", "99")),
+            "above on demand",
+        ),
+        ("rates", lambda t: t.drop(columns="as_of"), "lacks columns"),
+        ("instances", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+        ("commitments", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+        ("commitments", _set("term_months", "13"), "no such term"),
+        ("network", _set("price_usd", "-0.1"), "negative"),
+        ("storage", lambda t: pd.concat([t, t.head(1)]), "stands twice"),
+    ],
+)
 def test_a_spoiled_snapshot_is_refused(copy, name, change, words):
     edit(copy, name, change)
     with pytest.raises(CatalogError, match=words) as caught:
@@ -229,9 +266,19 @@ def test_an_empty_folder_is_refused(tmp_path):
 
 @pytest.mark.parametrize("provider", list(PROVIDERS))
 def test_what_a_plan_needs_has_a_price_in_every_region(catalog, provider):
-    """Defaults of a scenario must not fail for want of a price; what no source covers is marked assumed."""
+    """Defaults of a scenario must not fail for want of a price; what no source covers is marked
+    assumed.
+    """
     seller = PROVIDERS[provider]
-    needs = (seller.block_storage, seller.object_storage, "egress", "load_balancer_hour", "public_ipv4", "logs_gib", "cross_zone")
+    needs = (
+        seller.block_storage,
+        seller.object_storage,
+        "egress",
+        "load_balancer_hour",
+        "public_ipv4",
+        "logs_gib",
+        "cross_zone",
+    )
     here = catalog.instances[catalog.instances["provider"] == provider]
     for region in sorted(set(here["region"])):
         for name in needs:
@@ -251,12 +298,23 @@ def test_age_is_counted_from_the_median_price(catalog):
     assert gcp.as_of == "2026-07-30"
     assert gcp.age_days(date(2026, 8, 29)) == 30
     ages = catalog.ages(date(2026, 8, 29))
-    assert ages.set_index(["provider", "region", "purchase_option"]).loc[("gcp", "us-central1", "on_demand"), "age_days"] == 30
+    assert (
+        ages.set_index(["provider", "region", "purchase_option"]).loc[("gcp", "us-central1", "on_demand"), "age_days"]
+        == 30
+    )
     assert (ages["oldest"] <= ages["newest"]).all()
 
 
-@pytest.mark.parametrize(("text", "day"), [("2026-07-20", date(2026, 7, 20)), ("2026-09", date(2026, 9, 1)), ("2026", date(2026, 1, 1)),
-                                           ("2025-11..2026-06", date(2025, 11, 1)), ("unknown", None)])
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-07-20", date(2026, 7, 20)),
+        ("2026-09", date(2026, 9, 1)),
+        ("2026", date(2026, 1, 1)),
+        ("2025-11..2026-06", date(2025, 11, 1)),
+        ("unknown", None),
+    ],
+)
 def test_dates_of_facts(text, day):
     assert first_day(text) == day
 
@@ -265,7 +323,9 @@ def test_egress_is_free_first_then_falls(catalog):
     tiers = catalog.tiers("egress", "us-east-1", provider="aws")
     assert tier_cost(tiers, 100) == 0
     assert tier_cost(tiers, 1100) == pytest.approx(90)
-    assert tier_cost(tiers, 20580) == pytest.approx(10240 * 0.09 + 10240 * 0.085)  # 100 GiB are given, then 1 TB is 1024 GiB
+    assert tier_cost(tiers, 20580) == pytest.approx(
+        10240 * 0.09 + 10240 * 0.085
+    )  # 100 GiB are given, then 1 TB is 1024 GiB
     assert tier_cost(catalog.tiers("egress", "eastus", provider="azure"), 10100) == pytest.approx(870)
     assert tier_cost(catalog.tiers("egress_standard", "us-central1", provider="gcp"), 300) == pytest.approx(8.5)
 
@@ -280,7 +340,9 @@ def test_tier_cost_refuses_what_it_cannot_price():
         tier_cost(tiers, math.nan)
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0, 10)), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1))
+@given(
+    st.lists(st.tuples(st.floats(0.1, 1e4), st.floats(0, 10)), min_size=1, max_size=5), st.floats(0, 1), st.floats(0, 1)
+)
 def test_tier_cost_adds_up(steps, part, other):
     edges = [0.0]
     for width, _ in steps:
@@ -305,5 +367,6 @@ def test_the_readme_states_the_policy_and_every_basis():
     text = data_path("catalog", "README.md").read_text(encoding="utf-8")
     policy = json.loads(text.split("```json")[1].split("```")[0])
     assert policy["Statement"][0]["Action"] == list(PERMISSIONS)
-    assert all(word.split(":")[1].startswith(("Get", "List", "Describe")) for word in PERMISSIONS)  # read only
+    # read only
+    assert all(word.split(":")[1].startswith(("Get", "List", "Describe")) for word in PERMISSIONS)
     assert all(f"| `{b}` | {meaning}" in text for b, meaning in BASIS.items())

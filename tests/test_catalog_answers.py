@@ -1,4 +1,6 @@
-"""The traps in the providers' answers, one test each; figures are list prices of 2026 unless a trap needs an invented one."""
+"""The traps in the providers' answers, one test each; figures are list prices of 2026 unless a trap
+needs an invented one.
+"""
 
 import json
 import math
@@ -36,10 +38,13 @@ def test_the_plain_linux_machine_is_taken():
     [
         {"tenancy": "Dedicated", "usagetype": "DedicatedUsage:m6a.xlarge"},  # 5 % dearer
         {"operatingSystem": "Windows"},
-        {"operatingSystem": "Windows", "licenseModel": "Bring your own license"},  # repeats the Linux price
+        # repeats the Linux price
+        {"operatingSystem": "Windows", "licenseModel": "Bring your own license"},
         {"preInstalledSw": "SQL Std"},
-        {"capacitystatus": "UnusedCapacityReservation", "usagetype": "UnusedBox:m6a.xlarge"},  # repeats it too
-        {"capacitystatus": "AllocatedCapacityReservation", "usagetype": "Reservation:m6a.xlarge"},  # is 0.00
+        # repeats it too
+        {"capacitystatus": "UnusedCapacityReservation", "usagetype": "UnusedBox:m6a.xlarge"},
+        # is 0.00
+        {"capacitystatus": "AllocatedCapacityReservation", "usagetype": "Reservation:m6a.xlarge"},
         {"marketoption": "CapacityBlock"},
         {"locationType": "AWS Local Zone"},
         {"usagetype": "HostBoxUsage:m6a.xlarge"},
@@ -81,17 +86,30 @@ def test_transfer_tiers_count_a_terabyte_as_1024_gigabytes():
     steps = {
         f"T.{i}": {"unit": "GB", "beginRange": a, "endRange": b, "pricePerUnit": {"USD": p}}
         for i, (a, b, p) in enumerate(
-            [("153600", "Inf", "0.05"), ("0", "10240", "0.09"), ("51200", "153600", "0.07"), ("10240", "51200", "0.085")]
+            [
+                ("153600", "Inf", "0.05"),
+                ("0", "10240", "0.09"),
+                ("51200", "153600", "0.07"),
+                ("10240", "51200", "0.085"),
+            ]
         )
     }
     found = aws_answers.tiers({"product": {"sku": "T"}, "terms": {"OnDemand": {"T": {"priceDimensions": steps}}}})
-    assert [t[:3] for t in found] == [(0, 10240, 0.09), (10240, 51200, 0.085), (51200, 153600, 0.07), (153600, math.inf, 0.05)]
+    assert [t[:3] for t in found] == [
+        (0, 10240, 0.09),
+        (10240, 51200, 0.085),
+        (51200, 153600, 0.07),
+        (153600, math.inf, 0.05),
+    ]
 
 
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
-        (lambda: aws_answers.on_demand_usd(json.loads(product("S", "m6a.xlarge", HERE, "1.0", currency="CNY"))), "must be in USD"),
+        (
+            lambda: aws_answers.on_demand_usd(json.loads(product("S", "m6a.xlarge", HERE, "1.0", currency="CNY"))),
+            "must be in USD",
+        ),
         (lambda: aws_answers.on_demand_usd(entry("NA")), "not a price"),
         (lambda: aws_answers.on_demand_usd(entry("-0.2")), "number ≥ 0"),
         (lambda: aws_answers.on_demand_usd(entry("NaN")), "number ≥ 0"),
@@ -102,9 +120,16 @@ def test_transfer_tiers_count_a_terabyte_as_1024_gigabytes():
         (lambda: gcp.tiers({"skuId": "S", "pricingInfo": []}), "without a price"),
         (lambda: gcp.tiers(gcp_sku(1, "N2 Instance Core running in Iowa", 0.03, currency="EUR")), "must be in USD"),
         (lambda: list(azure.offers(azure_item("Standard_D4s_v5", "eastus", None), "eastus")), "not a price"),
-        (lambda: list(azure.offers(azure_item("Standard_D4s_v5", "eastus", 0.2, currencyCode="EUR"), "eastus")), "must be in USD"),
         (
-            lambda: list(azure.offers(azure_item("Standard_D4s_v5", "eastus", 9, type="Reservation", reservationTerm="2 Years"), "eastus")),
+            lambda: list(azure.offers(azure_item("Standard_D4s_v5", "eastus", 0.2, currencyCode="EUR"), "eastus")),
+            "must be in USD",
+        ),
+        (
+            lambda: list(
+                azure.offers(
+                    azure_item("Standard_D4s_v5", "eastus", 9, type="Reservation", reservationTerm="2 Years"), "eastus"
+                )
+            ),
             "reservation term",
         ),
         (lambda: money(None, "somewhere"), "not a price"),
@@ -153,7 +178,15 @@ def test_a_sliced_gpu_counts_its_slice():
         ec2(
             "g6f.large",
             GpuInfo={
-                "Gpus": [{"Name": "L4", "Count": 0, "LogicalGpuCount": 1, "GpuPartitionSize": 0.125, "MemoryInfo": {"SizeInMiB": 2861}}]
+                "Gpus": [
+                    {
+                        "Name": "L4",
+                        "Count": 0,
+                        "LogicalGpuCount": 1,
+                        "GpuPartitionSize": 0.125,
+                        "MemoryInfo": {"SizeInMiB": 2861},
+                    }
+                ]
             },
         )
     )
@@ -166,7 +199,9 @@ def test_a_neuron_chip_listed_twice_counts_once():
         ec2(
             "inf2.xlarge",
             NeuronInfo={"NeuronDevices": [{"Name": "Inferentia2", "Count": 1, "MemoryInfo": {"SizeInMiB": 32768}}]},
-            InferenceAcceleratorInfo={"Accelerators": [{"Name": "Inferentia2", "Count": 1, "MemoryInfo": {"SizeInMiB": 32768}}]},
+            InferenceAcceleratorInfo={
+                "Accelerators": [{"Name": "Inferentia2", "Count": 1, "MemoryInfo": {"SizeInMiB": 32768}}]
+            },
         )
     )
     assert (found["accelerator"], found["accelerators"], found["accelerator_memory_gib"]) == ("Inferentia2", 1, 32)
@@ -174,7 +209,10 @@ def test_a_neuron_chip_listed_twice_counts_once():
 
 def test_trainium2_memory_is_the_chip_not_the_sum():
     found = aws_answers.shape(
-        ec2("trn2.48xlarge", NeuronInfo={"NeuronDevices": [{"Name": "Trainium2", "Count": 16, "MemoryInfo": {"SizeInMiB": 524288}}]})
+        ec2(
+            "trn2.48xlarge",
+            NeuronInfo={"NeuronDevices": [{"Name": "Trainium2", "Count": 16, "MemoryInfo": {"SizeInMiB": 524288}}]},
+        )
     )
     assert (found["accelerators"], found["accelerator_memory_gib"]) == (16, 96)
 
@@ -189,7 +227,10 @@ def test_one_name_for_two_memory_sizes():
 @pytest.mark.parametrize(
     ("network", "gbps"),
     [
-        ({"NetworkPerformance": "400 Gigabit", "NetworkCards": [{"BaselineBandwidthInGbps": 100.0}] * 16}, 400),  # cards over-count
+        (
+            {"NetworkPerformance": "400 Gigabit", "NetworkCards": [{"BaselineBandwidthInGbps": 100.0}] * 16},
+            400,
+        ),  # cards over-count
         ({"NetworkPerformance": "3200 Gigabit", "NetworkCards": [{"BaselineBandwidthInGbps": 100.0}] * 2}, 3200),
         ({"NetworkPerformance": "16x 200 Gigabit", "NetworkCards": []}, 3200),
         (
@@ -203,11 +244,17 @@ def test_sustained_bandwidth(network, gbps):
 
 
 def test_old_types_state_no_bandwidth():
-    assert math.isnan(aws_answers.network_gbps({"NetworkPerformance": "Moderate", "NetworkCards": [{"NetworkPerformance": "Moderate"}]}))
+    assert math.isnan(
+        aws_answers.network_gbps(
+            {"NetworkPerformance": "Moderate", "NetworkCards": [{"NetworkPerformance": "Moderate"}]}
+        )
+    )
 
 
 def test_units_and_bursts_of_a_shape():
-    found = aws_answers.shape(ec2("t3.large", BurstablePerformanceSupported=True, InstanceStorageInfo={"TotalSizeInGB": 250}))
+    found = aws_answers.shape(
+        ec2("t3.large", BurstablePerformanceSupported=True, InstanceStorageInfo={"TotalSizeInGB": 250})
+    )
     assert found["local_disk_gib"] == pytest.approx(250e9 / 2**30)
     assert (found["memory_gib"], found["baseline_share"], found["arch"]) == (16, 0.30, "x86_64")
     old = aws_answers.shape(ec2("t2.micro") | {"ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]}})
@@ -220,7 +267,9 @@ def test_units_and_bursts_of_a_shape():
 
 def test_a_plan_rate_is_a_price():
     assert aws_answers.plan_rate(plan("m6a.xlarge", HERE, "0.13965")) == ("m6a.xlarge", "Compute", 12, "none", 0.13965)
-    found = aws_answers.plan_rate(plan("m6a.xlarge", HERE, "0.068227", kind="EC2Instance", seconds=94608000, payment="All Upfront"))
+    found = aws_answers.plan_rate(
+        plan("m6a.xlarge", HERE, "0.068227", kind="EC2Instance", seconds=94608000, payment="All Upfront")
+    )
     assert found == ("m6a.xlarge", "EC2Instance", 36, "all", 0.068227)
 
 
@@ -299,7 +348,13 @@ def test_the_offer_file_is_read_line_by_line():
     found = read_offers(iter(lines))
     assert found.on_demand == [("m6a.xlarge", 0.1728, "S1")]
     ((name, kind, months, payment, usd, _),) = found.reserved
-    assert (name, kind, months, payment, usd) == ("m6a.xlarge", "standard", 36, "partial", pytest.approx(0.0363 + 953.88 / 26280))
+    assert (name, kind, months, payment, usd) == (
+        "m6a.xlarge",
+        "standard",
+        36,
+        "partial",
+        pytest.approx(0.0363 + 953.88 / 26280),
+    )
     with pytest.raises(CatalogError, match="cut short"):
         read_offers(iter([*lines, '"S3","T1","OnDem']))
     with pytest.raises(CatalogError, match="not an EC2 offer file"):
@@ -315,7 +370,9 @@ def prices(*skus, region="us-central1"):
 
 CORE, RAM = gcp.Component("on_demand", "n2", "core"), gcp.Component("on_demand", "n2", "ram")
 N2_CORE = gcp_sku(1, "N2 Instance Core running in Americas", 0.031611, region=["us-central1", "us-east1"])
-N2_RAM = gcp_sku(2, "N2 Instance Ram running in Americas", 0.004237, region=["us-central1", "us-east1"], group="RAM", unit="GiBy.h")
+N2_RAM = gcp_sku(
+    2, "N2 Instance Ram running in Americas", 0.004237, region=["us-central1", "us-east1"], group="RAM", unit="GiBy.h"
+)
 A2 = (
     gcp_sku(3, "A2 Instance Core running in Americas", 0.031611),
     gcp_sku(4, "A2 Instance Ram running in Americas", 0.004237, group="RAM", unit="GiBy.h"),
@@ -338,7 +395,9 @@ def test_money_is_units_plus_nanos():
 
 
 def test_a_machine_is_the_sum_of_its_parts():
-    assert gcp.compose(A2_SHAPE, prices(*A2), "on_demand") == pytest.approx(3.673385)  # without its GPU it would be 0.739
+    assert gcp.compose(A2_SHAPE, prices(*A2), "on_demand") == pytest.approx(
+        3.673385
+    )  # without its GPU it would be 0.739
     assert gcp.compose(A2_SHAPE, prices(*A2[:2]), "on_demand") is None
 
 
@@ -367,9 +426,17 @@ def test_families_hide_in_free_text(text, family):
         ("Commitment v1: N2 Ram in Americas for 3 Year", "Commit3Yr", gcp.Component("cud_3y", "n2", "ram")),
         ("Commitment v1: Cpu in Americas for 1 Year", "Commit1Yr", gcp.Component("cud_1y", "n1", "core")),
         ("Nvidia Tesla A100 80GB GPU running in Iowa", "OnDemand", gcp.Component("on_demand", "A100-SXM-80GB", "gpu")),
-        ("Nvidia L4 GPU attached to Spot Preemptible VMs running in Iowa", "Preemptible", gcp.Component("spot", "L4", "gpu")),
+        (
+            "Nvidia L4 GPU attached to Spot Preemptible VMs running in Iowa",
+            "Preemptible",
+            gcp.Component("spot", "L4", "gpu"),
+        ),
         ("Nvidia H100 80GB GPU running in Iowa", "OnDemand", gcp.Component("on_demand", "H100-SXM-80GB", "gpu")),
-        ("Nvidia H100 80GB Mega GPU running in Iowa", "OnDemand", gcp.Component("on_demand", "H100-SXM-80GB mega", "gpu")),
+        (
+            "Nvidia H100 80GB Mega GPU running in Iowa",
+            "OnDemand",
+            gcp.Component("on_demand", "H100-SXM-80GB mega", "gpu"),
+        ),
         ("SSD backed Local Storage in Iowa", "OnDemand", gcp.Component("on_demand", "", "disk")),
     ],
 )
@@ -408,7 +475,11 @@ def test_a_free_first_tier_is_not_the_price():
     stepped = gcp_sku(2, "N2 Instance Core running in Americas", 0, tiers=[(0, 0.0), (10, 0.03)])
     assert prices(stepped) == {CORE: 0.03}
     egress = gcp_sku(
-        3, "Network Standard Data Transfer Out to Internet from Iowa", 0, unit="GiBy", tiers=[(0, 0.0), (200, 0.085), (10240, 0.065)]
+        3,
+        "Network Standard Data Transfer Out to Internet from Iowa",
+        0,
+        unit="GiBy",
+        tiers=[(0, 0.0), (200, 0.085), (10240, 0.065)],
     )
     assert gcp.tiers(egress) == [(0, 0.0), (200, 0.085), (10240, 0.065)]
 
@@ -422,7 +493,10 @@ def test_two_skus_that_disagree_price_nothing():
 def test_the_latest_price_counts():
     late = json.loads(json.dumps(N2_CORE))
     late["pricingInfo"].append(
-        {"effectiveTime": "2026-11-01T00:00:00Z", "pricingExpression": gcp_sku(1, "", 0.05)["pricingInfo"][0]["pricingExpression"]}
+        {
+            "effectiveTime": "2026-11-01T00:00:00Z",
+            "pricingExpression": gcp_sku(1, "", 0.05)["pricingInfo"][0]["pricingExpression"],
+        }
     )
     assert gcp.tiers(late) == [(0, 0.05)]
 
@@ -434,10 +508,20 @@ def test_mega_machines_share_cores_but_not_gpus():
         gcp_sku(3, "Nvidia H100 80GB GPU running in Iowa", 9.0, group="GPU"),
         gcp_sku(4, "Nvidia H100 80GB Mega GPU running in Iowa", 9.5, group="GPU"),
     ]
-    shape = A2_SHAPE | {"family": "a3", "vcpus": 208.0, "memory_gib": 1872.0, "accelerator": "H100-SXM-80GB", "accelerators": 8.0}
+    shape = A2_SHAPE | {
+        "family": "a3",
+        "vcpus": 208.0,
+        "memory_gib": 1872.0,
+        "accelerator": "H100-SXM-80GB",
+        "accelerators": 8.0,
+    }
     base = 208 * 0.03 + 1872 * 0.003
-    assert gcp.compose(shape | {"instance_type": "a3-highgpu-8g"}, prices(*skus), "on_demand") == pytest.approx(base + 72)
-    assert gcp.compose(shape | {"instance_type": "a3-megagpu-8g"}, prices(*skus), "on_demand") == pytest.approx(base + 76)
+    assert gcp.compose(shape | {"instance_type": "a3-highgpu-8g"}, prices(*skus), "on_demand") == pytest.approx(
+        base + 72
+    )
+    assert gcp.compose(shape | {"instance_type": "a3-megagpu-8g"}, prices(*skus), "on_demand") == pytest.approx(
+        base + 76
+    )
 
 
 def test_local_disks_are_priced_by_a_month_of_730_hours():
@@ -446,14 +530,26 @@ def test_local_disks_are_priced_by_a_month_of_730_hours():
         gcp.Component("on_demand", "c3", "ram"): 0.0,
         gcp.Component("on_demand", "", "disk"): 0.08,
     }
-    shape = A2_SHAPE | {"family": "c3", "accelerators": 0.0, "local_disk_gib": 375.0, "instance_type": "c3-standard-4-lssd"}
+    shape = A2_SHAPE | {
+        "family": "c3",
+        "accelerators": 0.0,
+        "local_disk_gib": 375.0,
+        "instance_type": "c3-standard-4-lssd",
+    }
     assert gcp.compose(shape, parts, "on_demand") == pytest.approx(375 * 0.08 / 730)
     assert gcp.compose(shape, {k: v for k, v in parts.items() if k.part != "disk"}, "on_demand") is None
 
 
 def test_newer_families_do_not_take_the_common_disk_price():
-    parts = {gcp.Component("on_demand", "c4", p): 0.03 for p in ("core", "ram")} | {gcp.Component("on_demand", "", "disk"): 0.08}
-    shape = A2_SHAPE | {"family": "c4", "accelerators": 0.0, "local_disk_gib": 375.0, "instance_type": "c4-standard-4-lssd"}
+    parts = {gcp.Component("on_demand", "c4", p): 0.03 for p in ("core", "ram")} | {
+        gcp.Component("on_demand", "", "disk"): 0.08
+    }
+    shape = A2_SHAPE | {
+        "family": "c4",
+        "accelerators": 0.0,
+        "local_disk_gib": 375.0,
+        "instance_type": "c4-standard-4-lssd",
+    }
     assert gcp.compose(shape, parts, "on_demand") is None  # theirs costs twice as much
     own = parts | {gcp.Component("on_demand", "c4", "disk"): 0.16}
     assert gcp.compose(shape, own, "on_demand") == pytest.approx((12 + 85) * 0.03 + 375 * 0.16 / 730)
@@ -511,7 +607,9 @@ def test_other_meters_are_left(change):
 
 
 def test_spot_is_told_by_its_name_only():
-    assert found(skuName="D4ds v5 Spot", meterName="D4ds v5 Spot", retailPrice=0.0452) == [("Standard_D4ds_v5", "spot", 0.0452, 0)]
+    assert found(skuName="D4ds v5 Spot", meterName="D4ds v5 Spot", retailPrice=0.0452) == [
+        ("Standard_D4ds_v5", "spot", 0.0452, 0)
+    ]
 
 
 def test_a_reservation_states_the_price_of_the_whole_term():

@@ -1,4 +1,6 @@
-"""Traps of the Azure price list beside its machines: disks sold by the step, and two internet routes; asked over the real protocol."""
+"""Traps of the Azure price list beside its machines: disks sold by the step, and two internet
+routes; asked over the real protocol.
+"""
 
 import shutil
 from dataclasses import replace
@@ -15,7 +17,9 @@ from planner.errors import CatalogError
 
 @pytest.fixture
 def asked(tmp_path):
-    """Asks of a price list that holds the machines of a region as they are, and these items: the refresh and the new catalog."""
+    """Asks of a price list that holds the machines of a region as they are, and these items: the
+    refresh and the new catalog.
+    """
     shutil.copytree(data_path("catalog", "azure"), tmp_path / "azure")
     rates = Catalog.read("azure").rates
     rates = rates[rates["purchase_option"] == "on_demand"]
@@ -32,7 +36,12 @@ def asked(tmp_path):
 
 
 def disk(step, usd, product="Premium", *, meter=" Disk", **changes):
-    facts = {"serviceName": "Storage", "productName": f"{product} Managed Disks", "skuName": step, "unitOfMeasure": "1/Month"}
+    facts = {
+        "serviceName": "Storage",
+        "productName": f"{product} Managed Disks",
+        "skuName": step,
+        "unitOfMeasure": "1/Month",
+    }
     return clouds.azure_item("", "eastus", usd, **{**facts, "meterName": step + meter, **changes})
 
 
@@ -56,7 +65,11 @@ def test_a_disk_is_priced_by_its_step_not_by_the_gib(asked):
     before = Catalog.read("azure", regions=["eastus"])
     done, after = asked([*steps, *others])
     new = after.storage[after.storage["price_unit"] == "disk-month"].set_index("storage_class")
-    assert new["price_usd"].to_dict() == {"disk/p10-lrs-128gib": 19.5, "disk/e30-zrs-1024gib": 115.25, "disk/s4-lrs-32gib": 1.5}
+    assert new["price_usd"].to_dict() == {
+        "disk/p10-lrs-128gib": 19.5,
+        "disk/e30-zrs-1024gib": 115.25,
+        "disk/s4-lrs-32gib": 1.5,
+    }
     assert any("disk/e10-lrs-128gib has several prices" in n for n in done.notes)
     for name in before.storage["storage_class"]:  # what is sold by the GiB is untouched
         assert after.tiers(name, "eastus", provider="azure") == before.tiers(name, "eastus", provider="azure")
@@ -74,8 +87,17 @@ ROUTES = {"Rtn Preference: MGN": MICROSOFT, "Bandwidth - Routing Preference: Int
 
 
 def egress(product, tiers, region, meter="one", name="Standard Data Transfer Out"):
-    facts = {"serviceName": "Bandwidth", "productName": product, "meterName": name, "armSkuName": "", "unitOfMeasure": "1 GB"}
-    return [clouds.azure_item("", region, usd, **facts, tierMinimumUnits=float(at), meterId=f"{product} {meter}") for at, usd in tiers]
+    facts = {
+        "serviceName": "Bandwidth",
+        "productName": product,
+        "meterName": name,
+        "armSkuName": "",
+        "unitOfMeasure": "1 GB",
+    }
+    return [
+        clouds.azure_item("", region, usd, **facts, tierMinimumUnits=float(at), meterId=f"{product} {meter}")
+        for at, usd in tiers
+    ]
 
 
 @pytest.mark.parametrize("region", ["eastus", "eastus2"])  # prices of a source, and assumed ones
@@ -85,7 +107,9 @@ def test_egress_has_two_meters_that_never_mix(asked, region):
     _, after = asked(sorted(items, key=lambda i: i["tierMinimumUnits"]), region)
     default, other = (after.tiers(k, region, provider="azure") for k in ("egress", "egress_internet_routing"))
     assert {t.basis for t in (*default, *other)} == {"observed"}
-    assert {t.source for t in (*default, *other)} == {"Azure Retail Prices API"}  # no old price stands beside the new ones
+    assert {t.source for t in (*default, *other)} == {
+        "Azure Retail Prices API"
+    }  # no old price stands beside the new ones
     for tiers, ladder in ((default, MICROSOFT), (other, INTERNET)):
         assert sorted((t.scope, t.lower, t.price_usd) for t in tiers) == [
             ("account", 0, 0),
@@ -99,10 +123,14 @@ def test_egress_has_two_meters_that_never_mix(asked, region):
     assert len(after.network.query("region == @region")) == len(kept) + len(default) + len(other)
 
 
-@pytest.mark.parametrize("tiers", [[(0, 0.0), (5, 0.087)], [(100, 0.087)], [(0, 0.0)], [(0, 0.0), (100, 0.09), (100, 0.08)]])
+@pytest.mark.parametrize(
+    "tiers", [[(0, 0.0), (5, 0.087)], [(100, 0.087)], [(0, 0.0)], [(0, 0.0), (100, 0.09), (100, 0.08)]]
+)
 def test_tiers_that_are_not_of_one_meter_price_nothing(asked, tiers):
     product = "Rtn Preference: MGN"
     items = egress(product, tiers, "eastus") + (egress(product, MICROSOFT, "eastus", "two") if len(tiers) == 2 else [])
     done, after = asked(items)
     assert any("tiers of egress" in n and "left out" in n for n in done.notes)
-    assert after.tiers("egress", "eastus", provider="azure") == Catalog.read("azure").tiers("egress", "eastus", provider="azure")
+    assert after.tiers("egress", "eastus", provider="azure") == Catalog.read("azure").tiers(
+        "egress", "eastus", provider="azure"
+    )

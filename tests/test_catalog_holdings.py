@@ -1,4 +1,6 @@
-"""What an account has and may have: from files, and asked of AWS over its real protocols on the loopback interface."""
+"""What an account has and may have: from files, and asked of AWS over its real protocols on the
+loopback interface.
+"""
 
 from datetime import date
 
@@ -8,7 +10,14 @@ import yaml
 from click.testing import CliRunner
 
 from planner.catalog import Catalog, aws
-from planner.catalog.holdings import account_holdings, account_quota, instance_quota, read_holdings, spot_scores, with_price_list
+from planner.catalog.holdings import (
+    account_holdings,
+    account_quota,
+    instance_quota,
+    read_holdings,
+    spot_scores,
+    with_price_list,
+)
 from planner.cli import main
 from planner.errors import CatalogError
 
@@ -82,14 +91,21 @@ def test_the_command_line_writes_what_a_scenario_takes(cloud, tmp_path):
     cloud.held, cloud.quotas = [reserved()], [{**q, "ServiceCode": "ec2"} for q in QUOTAS]
     asked = CliRunner().invoke(main, ["catalog", "existing", "--region", "us-east-1"])
     assert yaml.safe_load(asked.stdout)["existing"] == [
-        {"commitment": "aws/us-east-1/m6a.xlarge/standard_ri/1y/none", "quantity": 5.0, "end": "2027-03-01", "region": "us-east-1"}
+        {
+            "commitment": "aws/us-east-1/m6a.xlarge/standard_ri/1y/none",
+            "quantity": 5.0,
+            "end": "2027-03-01",
+            "region": "us-east-1",
+        }
     ]
     may = CliRunner().invoke(main, ["catalog", "quota", "--region", "us-east-1", "m6a.xlarge", "g6.xlarge"])
     assert yaml.safe_load(may.stdout) == {"limits": {"quota": {"m6a.xlarge": 16, "g6.xlarge": 2}}}
 
 
 def test_spot_placement_scores_are_asked_by_zone(cloud):
-    cloud.scores = [{"Region": "us-east-1", "AvailabilityZoneId": f"use1-az{k}", "Score": s} for k, s in ((1, 3), (2, 9))]
+    cloud.scores = [
+        {"Region": "us-east-1", "AvailabilityZoneId": f"use1-az{k}", "Score": s} for k, s in ((1, 3), (2, 9))
+    ]
     assert spot_scores(["us-east-1"], ["p5.48xlarge"], 4).to_numpy().tolist() == [
         ["us-east-1", "use1-az2", 9],
         ["us-east-1", "use1-az1", 3],
@@ -115,7 +131,13 @@ QUOTAS = [
 def test_quotas_count_cores_of_a_class(cloud, catalog):
     cloud.quotas = [{**q, "ServiceCode": "ec2"} for q in QUOTAS]
     found = account_quota("us-east-1", catalog.instances)
-    assert (found["m6a.xlarge"], found["t3.large"], found["g6.xlarge"], found["g6.12xlarge"], found["p5.48xlarge"]) == (16, 32, 2, 0, 0)
+    assert (found["m6a.xlarge"], found["t3.large"], found["g6.xlarge"], found["g6.12xlarge"], found["p5.48xlarge"]) == (
+        16,
+        32,
+        2,
+        0,
+        0,
+    )
     assert "inf2.xlarge" not in found  # its class is not listed: unknown, not zero
     assert instance_quota([], catalog.instances) == {}
 

@@ -1,4 +1,6 @@
-"""Refreshing a region of 1,500 types over the real protocols, the bulk offer file, their time and memory; the command line."""
+"""Refreshing a region of 1,500 types over the real protocols, the bulk offer file, their time and
+memory; the command line.
+"""
 
 import json
 import os
@@ -35,8 +37,14 @@ print(json.dumps({"s": time.monotonic() - began, "mib": peak, "moves": len(done.
 
 def measured(folder: Path, kind: str) -> dict:
     """Time and peak memory of a refresh in a process of its own, library imports included."""
-    run = subprocess.run([sys.executable, "-c", MEASURE, str(folder), kind], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-                         capture_output=True, text=True, timeout=500)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(folder), kind],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     return json.loads(run.stdout)
 
@@ -69,8 +77,13 @@ def region(monkeypatch):
         terms = clouds.reserved(3, "Partial Upfront", usd / 5, usd * 5000)
         server.products.append(clouds.product(f"S{i}", name, "us-east-1", usd, terms))
         server.products.append(clouds.product(f"D{i}", name, "us-east-1", usd * 1.06, tenancy="Dedicated"))
-        server.spot += [clouds.spot(name, zone, usd * f) for zone, f in (("use1-az1", 0.3), ("use1-az2", 0.35), ("use1-az4", 1.0))]
-        server.plans += [clouds.plan(name, "us-east-1", usd * 0.8), clouds.plan(name, "us-east-1", usd * 1.4, productDescription="Windows")]
+        server.spot += [
+            clouds.spot(name, zone, usd * f) for zone, f in (("use1-az1", 0.3), ("use1-az2", 0.35), ("use1-az4", 1.0))
+        ]
+        server.plans += [
+            clouds.plan(name, "us-east-1", usd * 0.8),
+            clouds.plan(name, "us-east-1", usd * 1.4, productDescription="Windows"),
+        ]
     with clouds.aws_environment(monkeypatch, server.url):
         yield server, prices
     server.close()
@@ -97,8 +110,12 @@ def test_a_region_of_1500_types(region, tmp_path, capsys):
 def offer_rows(prices, padding: str):
     """The offer file of a region in pieces: for each type many rows of other ways to sell it."""
     columns = [*HEADER, "Description"]
-    yield ('"FormatVersion","v1.0"\n"Disclaimer","x"\n"Publication Date","2026-07-20"\n"Version","1"\n"OfferCode","AmazonEC2"\n'
-           + ",".join(f'"{c}"' for c in columns) + "\n").encode()  # fmt: skip
+    yield (
+        '"FormatVersion","v1.0"\n"Disclaimer","x"\n'
+        '"Publication Date","2026-07-20"\n"Version","1"\n"OfferCode","AmazonEC2"\n'
+        + ",".join(f'"{c}"' for c in columns)
+        + "\n"
+    ).encode()
     base = {
         "OfferTermCode": "T",
         "TermType": "OnDemand",
@@ -114,7 +131,13 @@ def offer_rows(prices, padding: str):
         "Description": padding,
     }
     for i, (name, usd) in enumerate(prices.items()):
-        plain = {**base, "SKU": f"S{i}", "Instance Type": name, "usageType": f"BoxUsage:{name}", "PricePerUnit": str(usd)}
+        plain = {
+            **base,
+            "SKU": f"S{i}",
+            "Instance Type": name,
+            "usageType": f"BoxUsage:{name}",
+            "PricePerUnit": str(usd),
+        }
         rows = [
             plain,
             {
@@ -127,7 +150,10 @@ def offer_rows(prices, padding: str):
                 "PricePerUnit": str(usd * 10512),
             },
         ]
-        rows += [{**plain, "SKU": f"W{i}-{k}", "Operating System": "Windows", "PricePerUnit": str(usd * 2)} for k in range(60)]
+        rows += [
+            {**plain, "SKU": f"W{i}-{k}", "Operating System": "Windows", "PricePerUnit": str(usd * 2)}
+            for k in range(60)
+        ]
         yield "".join(",".join('"' + r.get(c, "") + '"' for c in columns) + "\n" for r in rows).encode()
 
 
@@ -140,7 +166,9 @@ def test_the_offer_file_is_streamed(region, tmp_path, capsys):
     cost = measured(tmp_path, "bulk")
     catalog = Catalog.read("aws", folder=tmp_path)
     assert catalog.price("m7x.3xlarge", "us-east-1") == prices["m7x.3xlarge"]
-    term = catalog.commitments[catalog.commitments["commitment"] == "aws/us-east-1/m7x.3xlarge/standard_ri/3y/all"].iloc[0]
+    term = catalog.commitments[
+        catalog.commitments["commitment"] == "aws/us-east-1/m7x.3xlarge/standard_ri/3y/all"
+    ].iloc[0]
     assert term["rate_usd_per_h"] == pytest.approx(prices["m7x.3xlarge"] * 0.4)
     with capsys.disabled():
         print(f"\noffer file of {size:.0f} MiB: {cost['s']:.1f} s, peak {cost['mib']:.0f} MiB")
@@ -207,8 +235,14 @@ print(json.dumps(seen))
 @pytest.mark.slow
 def test_killed_at_any_write_the_old_or_the_new_snapshot_stands(tmp_path):
     """Law 54, for every step of the writing: the process dies without a chance to tidy up."""
-    run = subprocess.run([sys.executable, "-c", KILL, str(data_path("catalog", "azure")), str(tmp_path)], cwd=ROOT,
-                         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", KILL, str(data_path("catalog", "azure")), str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     steps = json.loads(run.stdout)
     assert [s[0] for s in steps] == [9] * (len(steps) - 1) + [0]
@@ -322,7 +356,9 @@ def test_refresh_shows_asks_and_replaces(tmp_path, monkeypatch):
     shutil.copytree(data_path("catalog", "azure"), tmp_path / "azure")
     rates = Catalog.read("azure", regions=["eastus"]).rates
     prices = rates[rates["purchase_option"] == "on_demand"].set_index("instance_type")["rate_usd_per_h"]
-    server = clouds.Azure([clouds.azure_item(n, "eastus", round(u * 1.1, 9) if n == "Standard_D4ds_v5" else u) for n, u in prices.items()])
+    server = clouds.Azure(
+        [clouds.azure_item(n, "eastus", round(u * 1.1, 9) if n == "Standard_D4ds_v5" else u) for n, u in prices.items()]
+    )
     fetch = azure.fetch
     monkeypatch.setattr(azure, "fetch", lambda regions, raw, known: fetch(regions, raw, known, endpoint=server.url))
     command = ["catalog", "refresh", "azure", "--region", "eastus", "--folder", str(tmp_path)]
@@ -335,7 +371,9 @@ def test_refresh_shows_asks_and_replaces(tmp_path, monkeypatch):
     assert "Standard_D4ds_v5" in done.output
     assert "1 moved" in done.output
     assert Catalog.read("azure", folder=tmp_path).price("Standard_D4ds_v5", "eastus") == pytest.approx(0.2486)
-    moved = CliRunner().invoke(main, ["catalog", "diff", "azure", str(data_path("catalog")), "--folder", str(tmp_path), "--csv"])
+    moved = CliRunner().invoke(
+        main, ["catalog", "diff", "azure", str(data_path("catalog")), "--folder", str(tmp_path), "--csv"]
+    )
     assert "Standard_D4ds_v5,on_demand,0.226,0.2486" in moved.output
 
 

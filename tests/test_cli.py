@@ -67,13 +67,16 @@ def test_a_plan_is_the_same_on_screen_in_json_and_in_csv(folder):
 
 def test_overrides_change_the_answer(folder):
     one, two = (
-        json.loads(run(folder, "--json", "--set", f"limits.zones={z}", "--set", f"limits.zones_lost={z - 1}").stdout) for z in (1, 2)
+        json.loads(run(folder, "--json", "--set", f"limits.zones={z}", "--set", f"limits.zones_lost={z - 1}").stdout)
+        for z in (1, 2)
     )
     assert two["summary"]["total_usd"] > one["summary"]["total_usd"]
 
 
 def test_module_and_exit_code():
-    done = subprocess.run([sys.executable, "-m", "planner", "columns", "plan.cost"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "planner", "columns", "plan.cost"], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0
     assert "effective_cost_usd" in done.stdout
 
@@ -130,7 +133,11 @@ BAD = {
     "0 rows": (raw(b"ts,arrival_rate_rps\n"), 2, "row|empty"),
     "binary file as CSV": (raw(bytes(range(256)) * 40), 2, "CSV|text|UTF-8"),
     "no file": (raw(b""), 2, "empty|row"),
-    "wrong latency parameter": (yaml("service_time_s: 0.03", "service_time_s: fast"), 2, "services.web.latency.service_time_s"),
+    "wrong latency parameter": (
+        yaml("service_time_s: 0.03", "service_time_s: fast"),
+        2,
+        "services.web.latency.service_time_s",
+    ),
     "unknown model": (yaml("model: queue", "model: magic"), 2, "queue"),
 }
 
@@ -174,7 +181,17 @@ def test_figures_are_written_as_people_read_them():
 
 def test_compare_adds_up(folder):
     done = CliRunner().invoke(
-        main, ["compare", str(folder / "small.yaml"), "--paths", "10", "--set", "limits.zones=2", "--set", "limits.zones_lost=1"]
+        main,
+        [
+            "compare",
+            str(folder / "small.yaml"),
+            "--paths",
+            "10",
+            "--set",
+            "limits.zones=2",
+            "--set",
+            "limits.zones_lost=1",
+        ],
     )
     assert done.exit_code == 0, done.output
     head, bridge = done.stdout.split("Where the difference comes from")
@@ -184,7 +201,14 @@ def test_compare_adds_up(folder):
 
 
 def test_a_sweep_on_the_command_line(folder):
-    arguments = ["sweep", str(folder / "small.yaml"), "--paths", "10", "--vary", "services.web.objective.latency_p99_s=0.3,0.001"]
+    arguments = [
+        "sweep",
+        str(folder / "small.yaml"),
+        "--paths",
+        "10",
+        "--vary",
+        "services.web.objective.latency_p99_s=0.3,0.001",
+    ]
     done = CliRunner().invoke(main, [*arguments, "--csv", str(folder / "sweep.csv")])
     assert done.exit_code == 0, done.output
     with (folder / "sweep.csv").open(newline="", encoding="utf-8") as file:
@@ -208,7 +232,9 @@ def test_variants_are_every_combination():
 
 
 def test_no_scheduler_is_said(folder):
-    done = CliRunner().invoke(main, ["sweep", str(folder / "small.yaml"), "--vary", "limits.zones=1", "--dask", "nonsense"])
+    done = CliRunner().invoke(
+        main, ["sweep", str(folder / "small.yaml"), "--vary", "limits.zones=1", "--dask", "nonsense"]
+    )
     assert done.exit_code == 2
     assert "Traceback" not in done.output
 

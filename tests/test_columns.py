@@ -1,4 +1,6 @@
-"""The data dictionary is whole, its units agree with its names, and its door refuses what it does not declare."""
+"""The data dictionary is whole, its units agree with its names, and its door refuses what it does
+not declare.
+"""
 
 import pandas as pd
 import pytest
@@ -7,8 +9,17 @@ from planner import columns
 from planner.errors import PlannerError
 
 FRAMES = sorted({f for c in columns.dictionary().values() for f in c.frames})
-SUFFIX_UNIT = {"_usd": "USD", "_usd_per_h": "USD/h", "_gib": "GiB", "_rps": "requests/s", "_s": "s", "_h": "h", "_share": "share",
-               "_gib_per_s": "GiB/s", "_per_h": "1/h"}
+SUFFIX_UNIT = {
+    "_usd": "USD",
+    "_usd_per_h": "USD/h",
+    "_gib": "GiB",
+    "_rps": "requests/s",
+    "_s": "s",
+    "_h": "h",
+    "_share": "share",
+    "_gib_per_s": "GiB/s",
+    "_per_h": "1/h",
+}
 
 
 @pytest.mark.parametrize("column", columns.dictionary().values(), ids=lambda c: c.name)
@@ -38,8 +49,15 @@ def test_the_door_names_every_fault():
 
 def test_the_door_refuses_wrong_dtypes_and_naive_time():
     good = columns.empty("plan.bindings")
-    row = pd.DataFrame({"ts": pd.to_datetime(["2027-01-01"]), "constraint": ["serve"], "subject": ["chat"], "shadow_price_usd": [1.0],
-                        "sentence": ["x"]})
+    row = pd.DataFrame(
+        {
+            "ts": pd.to_datetime(["2027-01-01"]),
+            "constraint": ["serve"],
+            "subject": ["chat"],
+            "shadow_price_usd": [1.0],
+            "sentence": ["x"],
+        }
+    )
     with pytest.raises(PlannerError, match=r"ts is datetime64.*declared ts"):
         columns.check("plan.bindings", row)
     columns.check("plan.bindings", row.assign(ts=row.ts.dt.tz_localize("UTC")))

@@ -17,7 +17,9 @@ from planner.errors import PlannerError
 @pytest.fixture(name="made")
 def made_plan():
     s = hand.scenario(**TWO)
-    schedule = pd.concat([hand.schedule(s, 3), hand.schedule(s, 2, option="spot"), hand.schedule(s, 1, service="api")], ignore_index=True)
+    schedule = pd.concat(
+        [hand.schedule(s, 3), hand.schedule(s, 2, option="spot"), hand.schedule(s, 1, service="api")], ignore_index=True
+    )
     return plan(s, schedule, services=("web", "api"), paths=(100.0, 200.0, 300.0))
 
 
@@ -33,7 +35,9 @@ def test_files_reconcile_with_the_plan(made, tmp_path):
     total = sum(float(r["effective_cost_usd"]) for r in cost)
     assert total == pytest.approx(made.total_usd, rel=1e-12)
     for name in ("months", "owners"):
-        assert sum(float(r["effective_cost_usd"]) for r in rows(tmp_path / f"{name}.csv")) == pytest.approx(total, rel=1e-12)
+        assert sum(float(r["effective_cost_usd"]) for r in rows(tmp_path / f"{name}.csv")) == pytest.approx(
+            total, rel=1e-12
+        )
     figures = {r["figure"]: float(r["value"]) for r in rows(tmp_path / "summary.csv")}
     assert figures == pytest.approx(made.summary(), nan_ok=True)
     assert cost[0]["ts"] == "2027-01-31T00:00:00Z"

@@ -1,4 +1,6 @@
-"""When commitments start and end: later contracts for a growing load, none for a falling one, renewal, and cash to the hour."""
+"""When commitments start and end: later contracts for a growing load, none for a falling one,
+renewal, and cash to the hour.
+"""
 
 import numpy as np
 import pandas as pd
@@ -27,11 +29,16 @@ def starts(plan) -> list[str]:
 
 
 def test_a_load_that_grows_in_july_is_committed_in_july():
-    """Half a year of use is worth no contract at 0.6 of the price signed in January, but one signed in July."""
+    """Half a year of use is worth no contract at 0.6 of the price signed in January, but one signed
+    in July.
+    """
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     plan, _ = planned(catalog, of_year(100.0, 900.0), **YEAR)
     low, high = machines(plan)[0], machines(plan)[-1]
-    assert dict(zip(starts(plan), plan.commitments["quantity"], strict=True)) == {"2027-01-01": low, "2027-07-01": high - low}
+    assert dict(zip(starts(plan), plan.commitments["quantity"], strict=True)) == {
+        "2027-01-01": low,
+        "2027-07-01": high - low,
+    }
     ladder = 0.06 * (low * JULY + high * (8760 - JULY))
     assert plan.objective_usd == pytest.approx(ladder, rel=1e-9)
     at_once = 0.06 * high * 8760
@@ -51,7 +58,9 @@ def test_a_load_forecast_to_fall_is_committed_less():
 
 
 def test_a_last_quarter_alone_signs_nothing():
-    """Only hours of the horizon are paid, so a contract for its last three months would look cheap: it is not offered."""
+    """Only hours of the horizon are paid, so a contract for its last three months would look cheap:
+    it is not offered.
+    """
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     plan, _ = planned(catalog, of_year(100.0, 900.0, turn=273 * 24), **YEAR)
     assert starts(plan) == ["2027-01-01"]
@@ -62,32 +71,51 @@ def test_a_term_shorter_than_the_horizon_is_signed_again_where_it_still_pays():
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     flat, _ = planned(catalog, np.full(17520, 900.0), **TWO_YEARS)
     count = machines(flat)[0]
-    assert dict(zip(starts(flat), flat.commitments["quantity"], strict=True)) == {"2027-01-01": count, "2028-01-01": count}
+    assert dict(zip(starts(flat), flat.commitments["quantity"], strict=True)) == {
+        "2027-01-01": count,
+        "2028-01-01": count,
+    }
     assert flat.objective_usd == pytest.approx(0.06 * count * 17520, rel=1e-9)
     assert [f"{t:%Y-%m-%d}" for t in flat.commitments["end"]] == ["2028-01-01", "2029-01-01"]
     lapsing, _ = planned(catalog, of_year(900.0, 100.0, 17520, 8760), **TWO_YEARS)
     low = machines(lapsing)[-1]
-    assert dict(zip(starts(lapsing), lapsing.commitments["quantity"], strict=True)) == {"2027-01-01": count, "2028-01-01": low}
+    assert dict(zip(starts(lapsing), lapsing.commitments["quantity"], strict=True)) == {
+        "2027-01-01": count,
+        "2028-01-01": low,
+    }
     assert lapsing.objective_usd == pytest.approx(0.06 * (count * 8760 + low * 8760), rel=1e-9)
     assert lapsing.certificate.checks["bill"] < 1e-9
 
 
 def test_contracts_of_one_name_share_their_use_whenever_they_were_signed():
-    """Two held contracts of one name, one ending in July: each row pays its own hours, and no hour is counted twice."""
+    """Two held contracts of one name, one ending in July: each row pays its own hours, and no hour
+    is counted twice.
+    """
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
-    held = [{"commitment": "m5.large/12/none", "quantity": 1, "end": "2027-07-01"},
-            {"commitment": "m5.large/12/none", "quantity": 2, "end": "2027-12-31"}]
-    plan, _ = planned(catalog, np.full(4380, 900.0), existing=held, start="2027-03-01", horizon_h=4380,
-                      **{"limits.max_term_months": 0})
+    held = [
+        {"commitment": "m5.large/12/none", "quantity": 1, "end": "2027-07-01"},
+        {"commitment": "m5.large/12/none", "quantity": 2, "end": "2027-12-31"},
+    ]
+    plan, _ = planned(
+        catalog,
+        np.full(4380, 900.0),
+        existing=held,
+        start="2027-03-01",
+        horizon_h=4380,
+        **{"limits.max_term_months": 0},
+    )
     count, both = machines(plan)[0], (31 + 30 + 31 + 30) * 24
     assert plan.commitments["quantity"].tolist() == [1.0, 2.0]
     covered = plan.coverage.groupby("ts")["instances"].sum().to_numpy()
     assert covered.tolist() == [3.0] * both + [2.0] * (4380 - both)
-    assert plan.objective_usd == pytest.approx(0.06 * (3 * both + 2 * (4380 - both)) + 0.1 * (count * 4380 - covered.sum()), rel=1e-9)
+    assert plan.objective_usd == pytest.approx(
+        0.06 * (3 * both + 2 * (4380 - both)) + 0.1 * (count * 4380 - covered.sum()), rel=1e-9
+    )
     committed = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["purchase_option"] == "committed")]
     assert committed["quantity"].sum() == pytest.approx(covered.sum())
     assert plan.cost.loc[plan.cost["charge"] == "commitment_fee", "billed_cost_usd"].sum() == pytest.approx(
-        0.06 * (3 * both + 2 * (4380 - both)), rel=1e-9)
+        0.06 * (3 * both + 2 * (4380 - both)), rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(("start", "hours"), [("2027-01-01", 8760), ("2028-01-01", 8784)])
@@ -97,7 +125,9 @@ def test_prepaid_cash_is_true_to_the_calendar(start, hours):
     enough, _ = planned(catalog, np.full(48, 900.0), start=start, **{"limits.upfront_budget_usd": three})
     assert enough.commitments["quantity"].tolist() == [3.0]
     assert enough.commitments["upfront_usd"].iloc[0] == pytest.approx(three, rel=1e-12)
-    assert enough.cost.loc[enough.cost["charge"] == "commitment_purchase", "billed_cost_usd"].sum() == pytest.approx(three, rel=1e-12)
+    assert enough.cost.loc[enough.cost["charge"] == "commitment_purchase", "billed_cost_usd"].sum() == pytest.approx(
+        three, rel=1e-12
+    )
     short, _ = planned(catalog, np.full(48, 900.0), start=start, **{"limits.upfront_budget_usd": three - 1.0})
     assert short.commitments["quantity"].tolist() == [2.0]
 
@@ -105,15 +135,23 @@ def test_prepaid_cash_is_true_to_the_calendar(start, hours):
 def test_a_contract_held_from_a_later_date_waits_for_it():
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     held = [{"commitment": "m5.large/12/none", "quantity": 2, "end": "2028-04-01"}]
-    plan, _ = planned(catalog, np.full(4380, 900.0), existing=held, start="2027-01-01", horizon_h=4380,
-                      **{"limits.max_term_months": 0})
+    plan, _ = planned(
+        catalog,
+        np.full(4380, 900.0),
+        existing=held,
+        start="2027-01-01",
+        horizon_h=4380,
+        **{"limits.max_term_months": 0},
+    )
     covered = plan.coverage.groupby("ts")["instances"].sum()
     assert covered.index.min() == pd.Timestamp("2027-04-01", tz="UTC")
     assert (covered == 2.0).all()
 
 
 def test_a_budget_is_planned_for():
-    """A peak month is worth no contract, yet one keeps it within the budget; below what contracts can do the least budget is named."""
+    """A peak month is worth no contract, yet one keeps it within the budget; below what contracts
+    can do the least budget is named.
+    """
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     rates = np.where((np.arange(8760) >= JULY) & (np.arange(8760) < JULY + 744), 900.0, 100.0)
     free, _ = planned(catalog, rates, **YEAR)
@@ -133,12 +171,18 @@ def test_a_budget_is_planned_for():
 
 
 def test_each_contract_tells_its_regret():
-    """Load 30 % below forecast leaves contracts idle at their price; half more load would have been worth as many more, at the saving."""
+    """Load 30 % below forecast leaves contracts idle at their price; half more load would have been
+    worth as many more, at the saving.
+    """
     catalog = on_sale(M, USD, [reserved("m5.large", 0.06)])
     plan, _ = planned(catalog, np.full(48, 2000.0))
     row, notes = plan.commitments.iloc[0], " ".join(plan.notes)
-    assert row["regret_low_usd"] == pytest.approx(round(row["regret_low_usd"] / (0.06 * 48)) * 0.06 * 48)  # whole contracts, idle
-    assert row["regret_high_usd"] == pytest.approx(round(row["regret_high_usd"] / (0.04 * 48)) * 0.04 * 48)  # whole contracts, missing
+    assert row["regret_low_usd"] == pytest.approx(
+        round(row["regret_low_usd"] / (0.06 * 48)) * 0.06 * 48
+    )  # whole contracts, idle
+    assert row["regret_high_usd"] == pytest.approx(
+        round(row["regret_high_usd"] / (0.04 * 48)) * 0.04 * 48
+    )  # whole contracts, missing
     assert 0.2 * row["quantity"] <= row["regret_low_usd"] / (0.06 * 48) <= 0.4 * row["quantity"]
     assert 0.4 * row["quantity"] <= row["regret_high_usd"] / (0.04 * 48) <= 0.6 * row["quantity"]
     assert f"cost {row['regret_low_usd']:,.0f} USD more" in notes

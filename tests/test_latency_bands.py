@@ -1,4 +1,6 @@
-"""The band each queueing answer claims, against long simulations of the pool itself over a grid of shapes, sizes, balancers and loads."""
+"""The band each queueing answer claims, against long simulations of the pool itself over a grid of
+shapes, sizes, balancers and loads.
+"""
 
 import numpy as np
 import pytest
@@ -8,20 +10,34 @@ from planner.latency.service_law import ServiceLaw
 from planner.latency.simulation import POISSON, Pool, simulate
 
 BURSTY, STEADY = ServiceLaw("hyperexponential", 4.0), ServiceLaw("gamma", 0.25)
-ONE_QUEUE = [Pool(ServiceLaw.of(scv), workers, gaps=gaps) for scv in (0.1, 1.0, 4.0) for workers in (3, 16)
-             for gaps in (POISSON, BURSTY, STEADY)]
+ONE_QUEUE = [
+    Pool(ServiceLaw.of(scv), workers, gaps=gaps)
+    for scv in (0.1, 1.0, 4.0)
+    for workers in (3, 16)
+    for gaps in (POISSON, BURSTY, STEADY)
+]
 ONE_QUEUE += [Pool(ServiceLaw.of(8.0), 16), Pool(ServiceLaw.of(1.0), 64), Pool(ServiceLaw.of(0.0), 1)]
-BALANCED = [Pool(ServiceLaw.of(scv), workers, replicas, balancer, discipline)
-            for scv, workers, replicas, balancer, discipline in (
-                (0.1, 6, 2, "jsq", "fcfs"), (1.0, 1, 11, "jsq", "fcfs"), (4.0, 1, 3, "jsq2", "fcfs"), (1.0, 4, 5, "jsq2", "ps"),
-                (4.0, 1, 2, "jsq", "ps"), (0.5, 1, 6, "round_robin", "fcfs"), (1.0, 2, 1, "random", "ps"),
-                (0.1, 4, 3, "round_robin", "ps"))]
+BALANCED = [
+    Pool(ServiceLaw.of(scv), workers, replicas, balancer, discipline)
+    for scv, workers, replicas, balancer, discipline in (
+        (0.1, 6, 2, "jsq", "fcfs"),
+        (1.0, 1, 11, "jsq", "fcfs"),
+        (4.0, 1, 3, "jsq2", "fcfs"),
+        (1.0, 4, 5, "jsq2", "ps"),
+        (4.0, 1, 2, "jsq", "ps"),
+        (0.5, 1, 6, "round_robin", "fcfs"),
+        (1.0, 2, 1, "random", "ps"),
+        (0.1, 4, 3, "round_robin", "ps"),
+    )
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pools", [ONE_QUEUE, BALANCED], ids=["one queue", "balanced"])
 def test_p99_is_within_the_band_that_is_claimed(pools):
-    """A 90 % band: nine in ten answers inside it, none beyond twice it, apart from what the long run itself does not know."""
+    """A 90 % band: nine in ten answers inside it, none beyond twice it, apart from what the long
+    run itself does not know.
+    """
     inside = []
     for pool in pools:
         _, error = method_and_error(pool)

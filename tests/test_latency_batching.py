@@ -12,11 +12,23 @@ from planner.latency.queueing import Queue
 from planner.latency.usl import ScalabilityLaw
 from planner.scenario import Objective
 
-L4 = Machine("aws", "us-east-1", "g6.12xlarge", "g6", "x86_64", 48.0, 192.0,
-             accelerator="L4", accelerators=4.0, accelerator_memory_gib=22.35)
+L4 = Machine(
+    "aws",
+    "us-east-1",
+    "g6.12xlarge",
+    "g6",
+    "x86_64",
+    48.0,
+    192.0,
+    accelerator="L4",
+    accelerators=4.0,
+    accelerator_memory_gib=22.35,
+)
 
 
-@pytest.mark.parametrize(("setup", "each", "load"), [(1.8874, 0.1438, 0.3), (1.8874, 0.1438, 0.7), (1.0, 0.3, 0.5), (0.1, 1.0, 0.8)])
+@pytest.mark.parametrize(
+    ("setup", "each", "load"), [(1.8874, 0.1438, 0.3), (1.8874, 0.1438, 0.7), (1.0, 0.3, 0.5), (0.1, 1.0, 0.8)]
+)
 def test_simulated_mean_is_below_and_near_its_bound(setup, each, load):
     """Inoue (2021): the bound is never undercut and tight within 5 %."""
     rate = load / each
@@ -48,10 +60,14 @@ def test_larger_batches_bear_more_within_a_target():
 
 
 def test_one_replica_an_accelerator_and_excuses():
-    (found,) = Batching(machines={"L4": {"setup_s": 0.01, "each_s": 0.002, "memory_gib": 10}}).deployments(L4, Arrivals())
+    (found,) = Batching(machines={"L4": {"setup_s": 0.01, "each_s": 0.002, "memory_gib": 10}}).deployments(
+        L4, Arrivals()
+    )
     assert found.instances_per_replica == 0.25
-    for machines, gap in (({"H100-SXM-80GB": {"setup_s": 0.01, "each_s": 0.002}}, "given are H100"),
-                          ({"L4": {"setup_s": 0.01, "each_s": 0.002, "memory_gib": 40}}, "22.35 GiB of 40 GiB")):
+    for machines, gap in (
+        ({"H100-SXM-80GB": {"setup_s": 0.01, "each_s": 0.002}}, "given are H100"),
+        ({"L4": {"setup_s": 0.01, "each_s": 0.002, "memory_gib": 40}}, "22.35 GiB of 40 GiB"),
+    ):
         refused = Batching(machines=machines).deployments(L4, Arrivals())
         assert isinstance(refused, Excuse)
         assert gap in refused.gap
@@ -63,7 +79,11 @@ def test_scalability_fit_recovers_its_own_curve():
     found = ScalabilityLaw.fit(n, truth.throughput(n))
     assert (found.alpha, found.beta, found.gamma) == pytest.approx((0.03, 2e-4, 95.0), rel=1e-5)
     assert found.peak_load == pytest.approx(math.sqrt(0.97 / 2e-4), rel=1e-4)
-    assert float(found.throughput(found.peak_load)) == found.peak_throughput > float(found.throughput(found.peak_load * 1.2))
+    assert (
+        float(found.throughput(found.peak_load))
+        == found.peak_throughput
+        > float(found.throughput(found.peak_load * 1.2))
+    )
 
 
 def test_scalability_fit_needs_three_points():

@@ -86,7 +86,9 @@ def test_both_kernels_serve_alike(both, c):
 @given(loads, servers, quantiles, st.floats(0.1, 100))
 def test_32_faster_arrivals_and_services_shrink_times(load, c, q, k):
     one, scaled = (erlang.mmc_response_quantile_s(load * f, f, c, q) for f in (1.0, k))
-    assert float(scaled) * k == pytest.approx(float(one), rel=1e-9) or (math.isinf(float(scaled)) and load >= c * (1 - 1e-12))
+    assert float(scaled) * k == pytest.approx(float(one), rel=1e-9) or (
+        math.isinf(float(scaled)) and load >= c * (1 - 1e-12)
+    )
 
 
 @given(st.floats(0.01, 0.99), servers)
@@ -145,9 +147,15 @@ def test_37_infeasible_exactly_when_the_service_alone_misses(load, q, ratio):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(0.05, 0.97), st.integers(1, 6), st.sampled_from([(POISSON, 4.0), (ServiceLaw("gamma", 0.5), 3.0), (POISSON, 15.0)]))
+@given(
+    st.floats(0.05, 0.97),
+    st.integers(1, 6),
+    st.sampled_from([(POISSON, 4.0), (ServiceLaw("gamma", 0.5), 3.0), (POISSON, 15.0)]),
+)
 def test_38_littles_law(rho, c, laws):
-    """Requests waiting, from the level probabilities, = rate × mean wait, from the integral of the tail."""
+    """Requests waiting, from the level probabilities, = rate × mean wait, from the integral of the
+    tail.
+    """
     gaps, scv = laws
     found = PhPhC(gaps, ServiceLaw("hyperexponential", scv), c, rho)
     eye = np.eye(len(found._r))
@@ -165,10 +173,14 @@ def test_38_littles_law_with_losses(rate, c, room):
 def test_39_special_cases_reduce(rho, c):
     load = rho * c
     wait = float(erlang.mmc_mean_wait_s(load, 1.0, c))
-    assert float(erlang.mmc_mean_wait_s(rho, 1.0, 1)) == pytest.approx(rho / (1 - rho), rel=1e-9)  # M/M/1
-    assert erlang.mmck(load, 1.0, c, c + 600)["mean_wait_s"] == pytest.approx(wait, rel=1e-6)  # K → ∞
-    assert erlang.erlang_a(load, 1.0, c, 1e-9)["mean_wait_s"] == pytest.approx(wait, rel=1e-4, abs=1e-9)  # θ → 0
-    assert erlang.mmck(load, 1.0, c, c)["p_block"] == pytest.approx(float(erlang.erlang_b(load, c)), rel=1e-9)  # K = c
+    # M/M/1
+    assert float(erlang.mmc_mean_wait_s(rho, 1.0, 1)) == pytest.approx(rho / (1 - rho), rel=1e-9)
+    # K → ∞
+    assert erlang.mmck(load, 1.0, c, c + 600)["mean_wait_s"] == pytest.approx(wait, rel=1e-6)
+    # θ → 0
+    assert erlang.erlang_a(load, 1.0, c, 1e-9)["mean_wait_s"] == pytest.approx(wait, rel=1e-4, abs=1e-9)
+    # K = c
+    assert erlang.mmck(load, 1.0, c, c)["p_block"] == pytest.approx(float(erlang.erlang_b(load, c)), rel=1e-9)
     assert PhPhC(POISSON, POISSON, c, rho).mean_wait == pytest.approx(wait, rel=1e-9)
     assert erlang.mg1_mean_wait_s(rho, 1.0, 1.0) == pytest.approx(rho / (1 - rho))  # scv = 1
     assert mgc.mean_wait(ServiceLaw("gamma", 1.0), c, rho) == pytest.approx(wait, rel=1e-9)
@@ -186,14 +198,23 @@ def test_40_at_or_beyond_full_use_there_is_no_number(excess, c, q):
 
 def test_41_lumpy_services_hurt_a_queue_but_not_shared_processors():
     assert [erlang.mg1_mean_wait_s(0.8, 1.0, s) for s in (0, 1, 4, 20)] == pytest.approx([2, 4, 10, 42])
-    shared = [simulate(Pool(ServiceLaw.of(s), 1, 1, "random", "ps"), 0.6, requests=400_000, seed=3) for s in (0.0, 1.0, 4.0)]
+    shared = [
+        simulate(Pool(ServiceLaw.of(s), 1, 1, "random", "ps"), 0.6, requests=400_000, seed=3) for s in (0.0, 1.0, 4.0)
+    ]
     for run in shared:
-        assert run.mean_response == pytest.approx(erlang.mg1_ps_mean_response_s(0.6, 1.0), abs=3 * run.half_width["mean_response"])
+        assert run.mean_response == pytest.approx(
+            erlang.mg1_ps_mean_response_s(0.6, 1.0), abs=3 * run.half_width["mean_response"]
+        )
 
 
-@pytest.mark.parametrize(("law", "rho"), [(POISSON, 0.7), (ServiceLaw("hyperexponential", 4.0), 0.6), (ServiceLaw.of(0.0), 0.85)])
+@pytest.mark.parametrize(
+    ("law", "rho"), [(POISSON, 0.7), (ServiceLaw("hyperexponential", 4.0), 0.6), (ServiceLaw.of(0.0), 0.85)]
+)
 def test_42_a_shared_queue_beats_the_shortest_queue_beats_chance(law, rho):
-    mean = {b: simulate(Pool(law, 1, 8, b), rho, requests=300_000, seed=5).mean_response for b in ("central", "jsq", "jsq2", "random")}
+    mean = {
+        b: simulate(Pool(law, 1, 8, b), rho, requests=300_000, seed=5).mean_response
+        for b in ("central", "jsq", "jsq2", "random")
+    }
     assert mean["central"] < mean["jsq"] < mean["jsq2"] < mean["random"]
 
 
@@ -201,15 +222,19 @@ def test_43_intervals_cover_the_exact_value_at_their_rate():
     exact = float(erlang.mmc_mean_wait_s(1.4, 1.0, 2)) + 1
     exact_p95 = float(erlang.mmc_response_quantile_s(1.4, 1.0, 2, 0.95))
     runs = [simulate(Pool(POISSON, 2), 0.7, requests=60_000, seed=s) for s in range(60)]
-    for hits in (sum(abs(r.mean_response - exact) <= r.half_width["mean_response"] for r in runs),
-                 sum(abs(r.response_quantile(0.95) - exact_p95) <= r.response_half_width(0.95) for r in runs)):
+    for hits in (
+        sum(abs(r.mean_response - exact) <= r.half_width["mean_response"] for r in runs),
+        sum(abs(r.response_quantile(0.95) - exact_p95) <= r.response_half_width(0.95) for r in runs),
+    ):
         assert hits >= 50  # 95 % of 60 is 57; fewer than 50 has probability below 1e-3
 
 
 @given(st.integers(0, 2**31), st.integers(1, 12))
 @settings(max_examples=10, deadline=None)
 def test_44_common_random_numbers_keep_the_order_exactly(seed, c):
-    """Pools that differ in one thing meet the same requests: more workers, or shorter services, never wait longer."""
+    """Pools that differ in one thing meet the same requests: more workers, or shorter services,
+    never wait longer.
+    """
     load = 0.8 * c
     less = simulate(Pool(POISSON, c), 0.8, requests=20_000, seed=seed)
     more = simulate(Pool(POISSON, c + 1), load / (c + 1), requests=20_000, seed=seed)
@@ -220,12 +245,20 @@ def test_44_common_random_numbers_keep_the_order_exactly(seed, c):
     assert np.array_equal(again.response, less.response)  # law 52
 
 
-@pytest.mark.parametrize(("pool", "method"), [
-    (Pool(POISSON, 8), "mmc"), (Pool(POISSON, 1, 8, "random"), "mmc"), (Pool(ServiceLaw("hyperexponential", 20.0), 8), "phph"),
-    (Pool(POISSON, 1, 8, "round_robin"), "phph"), (Pool(ServiceLaw.of(4.0), 1), "reduction"), (Pool(ServiceLaw.of(4.0), 8), "reduction"),
-    (Pool(ServiceLaw.of(12.0), 8), "simulation"), (Pool(POISSON, 1, 8, "jsq"), "simulation"),
-    (Pool(POISSON, 1, 1, "random", "ps"), "simulation"),
-])
+@pytest.mark.parametrize(
+    ("pool", "method"),
+    [
+        (Pool(POISSON, 8), "mmc"),
+        (Pool(POISSON, 1, 8, "random"), "mmc"),
+        (Pool(ServiceLaw("hyperexponential", 20.0), 8), "phph"),
+        (Pool(POISSON, 1, 8, "round_robin"), "phph"),
+        (Pool(ServiceLaw.of(4.0), 1), "reduction"),
+        (Pool(ServiceLaw.of(4.0), 8), "reduction"),
+        (Pool(ServiceLaw.of(12.0), 8), "simulation"),
+        (Pool(POISSON, 1, 8, "jsq"), "simulation"),
+        (Pool(POISSON, 1, 1, "random", "ps"), "simulation"),
+    ],
+)
 def test_the_best_method_is_taken_and_named(pool, method):
     assert method_of(pool) == method
     found = solve(pool, 0.6, requests=50_000)
@@ -242,4 +275,6 @@ def test_simulation_agrees_with_the_exact_solution(law, balancer):
     run, exact = simulate(pool, 0.7, requests=1_000_000, seed=9), solve(pool, 0.7, exact=True)
     assert run.mean_response == pytest.approx(exact.mean_response, abs=2.5 * run.half_width["mean_response"])
     for q in (0.5, 0.95, 0.99):
-        assert run.response_quantile(q) == pytest.approx(exact.response_quantile(q), abs=2.5 * run.response_half_width(q) + 1e-3)
+        assert run.response_quantile(q) == pytest.approx(
+            exact.response_quantile(q), abs=2.5 * run.response_half_width(q) + 1e-3
+        )

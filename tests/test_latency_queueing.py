@@ -25,7 +25,8 @@ def deployed(machine=BIG, **parameters) -> QueueLatency:
     return only.model
 
 
-# Gross & Harris, Fundamentals of Queueing Theory: M/M/3 with 6 arrivals and 3 services an hour (eye clinic example)
+# Gross & Harris, Fundamentals of Queueing Theory: M/M/3 with 6 arrivals and 3 services an hour (eye
+# clinic example)
 def test_mmc_textbook_case():
     assert float(erlang.erlang_c(2.0, 3)) == pytest.approx(4 / 9, rel=1e-12)
     assert float(erlang.mmc_mean_wait_s(6.0, 3.0, 3)) == pytest.approx(4 / 27, rel=1e-12)
@@ -33,7 +34,9 @@ def test_mmc_textbook_case():
 
 def test_mm1_percentiles_are_exponential():
     for rho, q in ((0.3, 0.5), (0.9, 0.99), (0.999, 0.95)):
-        assert float(erlang.mmc_response_quantile_s(rho, 1.0, 1, q)) == pytest.approx(-math.log1p(-q) / (1 - rho), rel=1e-10)
+        assert float(erlang.mmc_response_quantile_s(rho, 1.0, 1, q)) == pytest.approx(
+            -math.log1p(-q) / (1 - rho), rel=1e-10
+        )
 
 
 @pytest.mark.parametrize(("load", "servers"), [(0.4, 1), (7.0, 8), (7.0000001, 8), (30.0, 32), (190.0, 200)])
@@ -44,8 +47,12 @@ def test_mmc_quantile_inverts_its_tail(load, servers):
 
 
 def test_unstable_is_infinite_not_a_number():
-    for value in (erlang.mmc_mean_wait_s(8.0, 1.0, 8), erlang.mmc_wait_quantile_s(9.0, 1.0, 8, 0.5),
-                  erlang.mmc_response_quantile_s(8.0, 1.0, 8, 0.5), deployed().latency_s(1e9, 1, 0.5)):
+    for value in (
+        erlang.mmc_mean_wait_s(8.0, 1.0, 8),
+        erlang.mmc_wait_quantile_s(9.0, 1.0, 8, 0.5),
+        erlang.mmc_response_quantile_s(8.0, 1.0, 8, 0.5),
+        deployed().latency_s(1e9, 1, 0.5),
+    ):
         assert math.isinf(float(value))
 
 
@@ -53,11 +60,14 @@ def test_fewest_servers_is_minimal():
     c = erlang.fewest_servers(100.0, 10.0, 0.99, 0.6)
     meets = [float(erlang.mmc_response_quantile_s(100.0, 10.0, n, 0.99)) <= 0.6 for n in (c - 1, c)]
     assert meets == [False, True]
-    assert erlang.fewest_servers(100.0, 10.0, 0.99, 0.46) is None  # the service alone takes 0.4605 s
+    # the service alone takes 0.4605 s
+    assert erlang.fewest_servers(100.0, 10.0, 0.99, 0.46) is None
 
 
-@pytest.mark.parametrize(("rate", "quantile", "target"), [(math.nan, 0.9, 1), (1, 0.9, math.nan),
-                                                          (1, 1.0, 1), (-1, 0.9, 1), (math.inf, 0.9, 1)])
+@pytest.mark.parametrize(
+    ("rate", "quantile", "target"),
+    [(math.nan, 0.9, 1), (1, 0.9, math.nan), (1, 1.0, 1), (-1, 0.9, 1), (math.inf, 0.9, 1)],
+)
 def test_fewest_servers_refuses_what_is_not_a_question(rate, quantile, target):
     with pytest.raises(PlannerError, match="fewest"):
         erlang.fewest_servers(rate, 1.0, quantile, target)
@@ -112,14 +122,19 @@ def test_table_agrees_with_the_direct_reduction():
 
 
 def test_hyper_threads_are_not_cores():
-    """16 hyper-threads at share 0.3 serve 8 × 1.3 cores, not 16; on a machine with one thread a core nothing is lost."""
+    """16 hyper-threads at share 0.3 serve 8 × 1.3 cores, not 16; on a machine with one thread a
+    core nothing is lost.
+    """
     model = deployed(threads_share=0.3)
     limit = 8 * 1.3 / 0.05
     assert np.isfinite(model.latency_s([0.999 * limit, 1.001 * limit], 1, 0.5)).tolist() == [True, False]
-    assert float(model.latency_s(1e-6, 1, 0.99)) == pytest.approx(0.05 * math.log(100))  # a lone request has the core to itself
+    assert float(model.latency_s(1e-6, 1, 0.99)) == pytest.approx(
+        0.05 * math.log(100)
+    )  # a lone request has the core to itself
     whole = Machine("aws", "us-east-1", "m7a.4xlarge", "m7a", "x86_64", 16.0, 64.0, threads_per_core=1.0)
     assert deployed(whole).slowdown == deployed(threads_share=1.0).slowdown == 0
-    assert deployed(memory_gib_per_request=8).slowdown == 0  # memory for 7 requests leaves each a core of the 8
+    # memory for 7 requests leaves each a core of the 8
+    assert deployed(memory_gib_per_request=8).slowdown == 0
 
 
 def test_burstable_machines_count_at_their_baseline():
@@ -131,13 +146,21 @@ def test_burstable_machines_count_at_their_baseline():
     assert "40%" in refused.gap
 
 
-@pytest.mark.parametrize(("parameters", "machine", "reason", "gap"), [
-    ({"memory_gib": 100}, BIG, "too little memory", "64 GiB of 100.5 GiB needed"),
-    ({"vcpus_per_request": 32}, BIG, "too little CPU", "16 vCPUs of 32 needed"),
-    ({"archs": ("arm64",)}, BIG, "architecture", "x86_64"),
-    ({}, Machine("gpu_cloud", "r", "bare", "", "x86_64", math.nan, 64.0), "not known", "nan vCPUs"),
-    ({}, Machine("aws", "r", "g5.xlarge", "g5", "x86_64", 4.0, 16.0, accelerator="A10G", accelerators=1.0), "accelerators", "1 × A10G"),
-])
+@pytest.mark.parametrize(
+    ("parameters", "machine", "reason", "gap"),
+    [
+        ({"memory_gib": 100}, BIG, "too little memory", "64 GiB of 100.5 GiB needed"),
+        ({"vcpus_per_request": 32}, BIG, "too little CPU", "16 vCPUs of 32 needed"),
+        ({"archs": ("arm64",)}, BIG, "architecture", "x86_64"),
+        ({}, Machine("gpu_cloud", "r", "bare", "", "x86_64", math.nan, 64.0), "not known", "nan vCPUs"),
+        (
+            {},
+            Machine("aws", "r", "g5.xlarge", "g5", "x86_64", 4.0, 16.0, accelerator="A10G", accelerators=1.0),
+            "accelerators",
+            "1 × A10G",
+        ),
+    ],
+)
 def test_excuses_name_their_gap(parameters, machine, reason, gap):
     refused = Queue(**{"service_time_s": 0.05, **parameters}).deployments(machine, Arrivals())
     assert isinstance(refused, Excuse)
@@ -162,7 +185,10 @@ def test_random_balancing_is_not_a_shared_queue():
     random, central = (float(deployed(small, balancer=b).latency_s(rate, 8, 0.99)) for b in ("random", "central"))
     assert random > 2 * central
     wide = Objective(latency_p99_s=1.0)
-    assert deployed(small, balancer="central").goodput_rps(wide, 8).arrival_rate_rps > deployed(small).goodput_rps(wide, 8).arrival_rate_rps
+    assert (
+        deployed(small, balancer="central").goodput_rps(wide, 8).arrival_rate_rps
+        > deployed(small).goodput_rps(wide, 8).arrival_rate_rps
+    )
 
 
 def test_a_million_rates_at_once():
@@ -171,10 +197,14 @@ def test_a_million_rates_at_once():
 
 
 def test_a_watching_balancer_is_simulated_between_its_bounds():
-    """JSQ over small replicas: better than chance, no better than one shared queue, and its band is said."""
+    """JSQ over small replicas: better than chance, no better than one shared queue, and its band is
+    said.
+    """
     small = Machine("aws", "us-east-1", "m7a.medium", "m7a", "x86_64", 1.0, 4.0, threads_per_core=1.0)
     rate = 4 * 0.8 / 0.05
-    central, jsq, random = (float(deployed(small, balancer=b).latency_s(rate, 4, 0.99)) for b in ("central", "jsq", "random"))
+    central, jsq, random = (
+        float(deployed(small, balancer=b).latency_s(rate, 4, 0.99)) for b in ("central", "jsq", "random")
+    )
     assert central < jsq < random
     heavy = deployed(service_scv=9)
     assert "simulated" in heavy.method
@@ -190,8 +220,9 @@ def test_bursty_arrivals_cost_goodput():
     assert good == sorted(good, reverse=True)
 
 
-@pytest.mark.parametrize(("balancer", "replicas", "workers"), [("jsq", 3, 1), ("jsq", 6, 4), ("jsq2", 12, 2),
-                                                               ("central", 5, 8)])
+@pytest.mark.parametrize(
+    ("balancer", "replicas", "workers"), [("jsq", 3, 1), ("jsq", 6, 4), ("jsq2", 12, 2), ("central", 5, 8)]
+)
 def test_a_pool_between_two_tables_is_read_no_faster(balancer, replicas, workers):
     """The chord in 1/size against a long run of the pool itself, in the middle between two sizes."""
     pool, rho = Pool(ServiceLaw.of(0.5), workers, replicas, balancer), 0.85

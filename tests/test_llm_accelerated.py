@@ -39,24 +39,32 @@ def simulated(base: float, each: float, most: int, rate: float, requests: int = 
         now += base + each * (end - at)
         response[at:end] = now - arrivals[at:end]
         at = end
-    return response[requests // 10:]
+    return response[requests // 10 :]
 
 
-@pytest.mark.parametrize(("base", "each", "most"), [(0.01, 0.001, 64), (0.002, 0.002, 64), (0.01, 0.001, 8), (0.0, 0.005, 32)])
+@pytest.mark.parametrize(
+    ("base", "each", "most"), [(0.01, 0.001, 64), (0.002, 0.002, 64), (0.01, 0.001, 8), (0.0, 0.005, 32)]
+)
 @pytest.mark.parametrize("utilization", [0.25, 0.55, 0.83])
 def test_batched_responses_match_a_simulation(base, each, most, utilization):
     replica = BatchedReplica(base, each, most, "modeled", 0.1)
     rate = utilization * replica.ceiling_rps
     seen = simulated(base, each, most, rate)
     for quantile, tolerance in ((0.5, 0.04), (0.9, 0.06), (0.99, 0.08)):
-        assert float(replica.latency_s(rate, 1, quantile)) == pytest.approx(float(np.quantile(seen, quantile)), rel=tolerance)
+        assert float(replica.latency_s(rate, 1, quantile)) == pytest.approx(
+            float(np.quantile(seen, quantile)), rel=tolerance
+        )
 
 
 def test_deterministic_single_server_is_the_limit_of_batches_of_one():
-    """Mean-free check against M/D/1: batches of one with τ₀ = 0, waiting time of Crommelin (1932) at ρ = 0.5."""
+    """Mean-free check against M/D/1: batches of one with τ₀ = 0, waiting time of Crommelin (1932)
+    at ρ = 0.5.
+    """
     replica = BatchedReplica(0.0, 1.0, 1.0, "modeled", 0.1)
     # Σ over k of (−1)^k e^{ρ(t−k)} (ρ(t−k))^k / k!, times 1−ρ, is P(W ≤ t)
-    below = 0.5 * sum((-1) ** k * math.exp(0.5 * (1.5 - k)) * (0.5 * (1.5 - k)) ** k / math.factorial(k) for k in (0, 1))
+    below = 0.5 * sum(
+        (-1) ** k * math.exp(0.5 * (1.5 - k)) * (0.5 * (1.5 - k)) ** k / math.factorial(k) for k in (0, 1)
+    )
     assert float(replica.latency_s(0.5, 1, below)) == pytest.approx(2.5, rel=0.06)
 
 
@@ -67,7 +75,10 @@ def test_an_embedding_service_stands_on_gpus_and_cpus():
     assert one("L4").label == "bert-large measured"
     assert one("T4").label == "bert-large interpolated"
     assert one("T4").model.error_share > one("L4").model.error_share
-    assert (one("L4", relative_speed=1.0).model.basis, one("T4", relative_speed=1.0).model.basis) == ("measured", "modeled")
+    assert (one("L4", relative_speed=1.0).model.basis, one("T4", relative_speed=1.0).model.basis) == (
+        "measured",
+        "modeled",
+    )
     assert one("L4", 4).instances_per_replica == 0.25
 
 
@@ -100,7 +111,9 @@ def test_goodput_and_latency_are_inverse(limit, q, items):
     if found.arrival_rate_rps:
         assert float(model.latency_s(found.arrival_rate_rps, 1, quantile)) <= limit * (1 + 1e-9)
     if found.binding_objective != "saturation":
-        assert float(model.latency_s(max(found.arrival_rate_rps, model.ceiling_rps * 1e-4) * 1.01, 1, quantile)) >= limit * (1 - 1e-9)
+        assert float(
+            model.latency_s(max(found.arrival_rate_rps, model.ceiling_rps * 1e-4) * 1.01, 1, quantile)
+        ) >= limit * (1 - 1e-9)
     rates = np.linspace(0.0, 1.1, 60) * model.ceiling_rps
     curve = model.latency_s(rates, 1, quantile)
     assert (np.diff(curve[np.isfinite(curve)]) >= -1e-12).all()

@@ -1,4 +1,6 @@
-"""Own load tests: every format gives the same points, wrong files are refused, and points sharpen the model."""
+"""Own load tests: every format gives the same points, wrong files are refused, and points sharpen
+the model.
+"""
 
 import json
 import math
@@ -20,28 +22,59 @@ from planner.latency.llm_steps import Layout, Plant, decode_step, prefill_s
 from planner.scenario import Objective
 
 POINT = BenchmarkPoint(16.0, math.nan, 1000.0, 200.0, 4.0, 0.012, 0.2)
-SERVING = {"max_concurrency": 16, "request_rate": "inf", "completed": 100, "total_input_tokens": 100_000, "total_output_tokens": 20_000,
-           "request_throughput": 4.0, "mean_tpot_ms": 12.0, "mean_ttft_ms": 200.0}
-PROFILE = {"request_throughput": {"unit": "requests/sec", "avg": 4.0}, "time_to_first_token": {"unit": "ms", "avg": 200.0},
-           "inter_token_latency": {"unit": "ms", "avg": 12.0}, "output_sequence_length": {"unit": "tokens", "avg": 200.0},
-           "input_sequence_length": {"unit": "tokens", "avg": 1000.0}}
-GUIDE = {"args": {"strategy": {"type_": "concurrent", "streams": 16}}, "metrics": {
-    name: {"successful": {"mean": value}} for name, value in (("requests_per_second", 4.0), ("time_to_first_token_ms", 200.0), (
-        "inter_token_latency_ms", 12.0), ("prompt_token_count", 1000.0), ("output_token_count", 200.0))}}
+SERVING = {
+    "max_concurrency": 16,
+    "request_rate": "inf",
+    "completed": 100,
+    "total_input_tokens": 100_000,
+    "total_output_tokens": 20_000,
+    "request_throughput": 4.0,
+    "mean_tpot_ms": 12.0,
+    "mean_ttft_ms": 200.0,
+}
+PROFILE = {
+    "request_throughput": {"unit": "requests/sec", "avg": 4.0},
+    "time_to_first_token": {"unit": "ms", "avg": 200.0},
+    "inter_token_latency": {"unit": "ms", "avg": 12.0},
+    "output_sequence_length": {"unit": "tokens", "avg": 200.0},
+    "input_sequence_length": {"unit": "tokens", "avg": 1000.0},
+}
+GUIDE = {
+    "args": {"strategy": {"type_": "concurrent", "streams": 16}},
+    "metrics": {
+        name: {"successful": {"mean": value}}
+        for name, value in (
+            ("requests_per_second", 4.0),
+            ("time_to_first_token_ms", 200.0),
+            ("inter_token_latency_ms", 12.0),
+            ("prompt_token_count", 1000.0),
+            ("output_token_count", 200.0),
+        )
+    },
+}
 
 
-@pytest.mark.parametrize("text", [
-    json.dumps(SERVING), json.dumps([SERVING]), json.dumps(SERVING) + "\n",
-    json.dumps(PROFILE | {"input_config": {"perf_analyzer": {"stimulus": {"concurrency": 16}}}}),
-    json.dumps(PROFILE | {"input_config": {"loadgen": {"concurrency": 16}}}), json.dumps({"benchmarks": [GUIDE]})],
-    ids=["vllm", "vllm-list", "sglang-lines", "genai-perf", "aiperf", "guidellm"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(SERVING),
+        json.dumps([SERVING]),
+        json.dumps(SERVING) + "\n",
+        json.dumps(PROFILE | {"input_config": {"perf_analyzer": {"stimulus": {"concurrency": 16}}}}),
+        json.dumps(PROFILE | {"input_config": {"loadgen": {"concurrency": 16}}}),
+        json.dumps({"benchmarks": [GUIDE]}),
+    ],
+    ids=["vllm", "vllm-list", "sglang-lines", "genai-perf", "aiperf", "guidellm"],
+)
 def test_every_format_gives_the_same_point(tmp_path, text):
     file = tmp_path / "bench.json"
     file.write_text(text, encoding="utf-8")
     (point,) = read_llm_benchmark(file)
     assert point.mode == "closed_loop"
-    assert np.allclose([point.clients, point.input_tokens, point.output_tokens, point.throughput_rps, point.tpot_s, point.ttft_s],
-                       [16, 1000, 200, 4, 0.012, 0.2])
+    assert np.allclose(
+        [point.clients, point.input_tokens, point.output_tokens, point.throughput_rps, point.tpot_s, point.ttft_s],
+        [16, 1000, 200, 4, 0.012, 0.2],
+    )
 
 
 def test_lines_give_many_points(tmp_path):
@@ -50,10 +83,18 @@ def test_lines_give_many_points(tmp_path):
     assert [p.clients for p in read_llm_benchmark(file)] == [1, 8, 64]
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"\xff\xfe\x00", "cannot be read"), (b"not json", "not JSON"), (b"[]", "no points"), (b"[3]", "not an object"),
-    (b"{}", "completed"), (json.dumps(SERVING | {"mean_tpot_ms": 0}).encode(), "tpot_s must be above 0"),
-    (json.dumps({"benchmarks": [{"metrics": {}}]}).encode(), "prompt_token_count")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"not json", "not JSON"),
+        (b"[]", "no points"),
+        (b"[3]", "not an object"),
+        (b"{}", "completed"),
+        (json.dumps(SERVING | {"mean_tpot_ms": 0}).encode(), "tpot_s must be above 0"),
+        (json.dumps({"benchmarks": [{"metrics": {}}]}).encode(), "prompt_token_count"),
+    ],
+)
 def test_wrong_files_are_refused_with_name_and_remedy(tmp_path, content, message):
     file = tmp_path / "bench.json"
     file.write_bytes(content)
@@ -70,7 +111,14 @@ def deployment(tensor_parallel: int = 1):
 
 def runs_of(clients, mode="closed_loop", rate=0.0):
     n = len(clients)
-    return Runs(np.full(n, mode), np.array(clients, float), np.full(n, rate), np.full(n, 800.0), np.full(n, 200.0), np.full(n, 128.0))
+    return Runs(
+        np.full(n, mode),
+        np.array(clients, float),
+        np.full(n, rate),
+        np.full(n, 800.0),
+        np.full(n, 200.0),
+        np.full(n, 128.0),
+    )
 
 
 def test_three_points_of_a_slower_server_recover_its_curve():
@@ -78,7 +126,10 @@ def test_three_points_of_a_slower_server_recover_its_curve():
     truth = prior.scaled(weight_read=1.5, kv_read=0.7, prompt_math=1.4, step_s=3.0)
     clients = [1.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0]
     real = report(plant, truth, runs_of(clients))
-    points = [BenchmarkPoint(clients[i], math.nan, 800.0, 200.0, real.throughput_rps[i], real.tpot_s[i], real.ttft_s[i]) for i in (0, 3, 6)]
+    points = [
+        BenchmarkPoint(clients[i], math.nan, 800.0, 200.0, real.throughput_rps[i], real.tpot_s[i], real.ttft_s[i])
+        for i in (0, 3, 6)
+    ]
     before = report(plant, prior, runs_of(clients))
     after = report(plant, calibrate(plant, prior, points, 128.0), runs_of(clients))
     rest = [1, 2, 4, 5]
@@ -100,9 +151,14 @@ def test_a_benchmark_in_the_scenario_moves_only_its_own_deployment(tmp_path):
     machine = Machine("aws", "us-east-1", "g6e.12xlarge", "g6e", "x86_64", 48, 384, accelerator="L40S", accelerators=4)
     own = {"file": str(file), "accelerator": "L40S", "precision": "bf16", "tensor_parallel": 1}
     plain = {d.label: d.model for d in LlmService(weights="llama-3.1-8b").deployments(machine, Arrivals())}
-    sharp = {d.label: d.model for d in LlmService(weights="llama-3.1-8b", benchmark=own).deployments(machine, Arrivals())}
+    sharp = {
+        d.label: d.model for d in LlmService(weights="llama-3.1-8b", benchmark=own).deployments(machine, Arrivals())
+    }
     goal = Objective(tpot_p95_s=0.1)
-    assert sharp["bf16 tp1"].goodput_rps(goal).arrival_rate_rps < 0.8 * plain["bf16 tp1"].goodput_rps(goal).arrival_rate_rps
+    assert (
+        sharp["bf16 tp1"].goodput_rps(goal).arrival_rate_rps
+        < 0.8 * plain["bf16 tp1"].goodput_rps(goal).arrival_rate_rps
+    )
     assert sharp["bf16 tp2"].goodput_rps(goal) == plain["bf16 tp2"].goodput_rps(goal)
     assert sharp["bf16 tp1"].error_share <= plain["bf16 tp1"].error_share
 
@@ -155,7 +211,9 @@ def test_steps_scale_as_their_physics_says():
 
 
 def test_effects_are_shrunk_and_bands_widen_away_from_the_fit():
-    assert set(common()) == set(constants(Condition(architecture("phi-4"), accelerator("T4"), "fp16", "vllm", Layout())).__dict__)
+    assert set(common()) == set(
+        constants(Condition(architecture("phi-4"), accelerator("T4"), "fp16", "vllm", Layout())).__dict__
+    )
     sizes = [abs(e) for (term, _), part in effects().items() if term != "mode" for e in part.values()]
     assert np.median(sizes) < 0.1
     known = Condition(architecture("llama-3.1-70b"), accelerator("H100-SXM"), "fp8", "vllm", Layout(4))

@@ -8,11 +8,22 @@ from planner.errors import PlannerError
 from planner.latency.hardware import accelerator, accelerators, canonical
 
 
-@pytest.mark.parametrize(("written", "memory_gib", "name"), [
-    ("A100", 40.0, "A100-SXM-40GB"), ("A100", 80.0, "A100-SXM-80GB"), ("A100-80GB PCIe", math.nan, "A100-PCIe-80GB"),
-    ("V100", 32.0, "V100-SXM-32GB"), ("Gaudi HL-205", 32.0, "Gaudi1"), ("T4g", 16.0, "T4G"), ("H100-80GB (mega)", 80.0, "H100-SXM-80GB"),
-    ("rtx pro server 6000", 96.0, "RTX-PRO-6000"), ("Inferentia", 8.0, "Inferentia1"), ("L4", 2.79, "L4"),
-    ("H200-SXM", 141.0, "H200-SXM-141GB")])
+@pytest.mark.parametrize(
+    ("written", "memory_gib", "name"),
+    [
+        ("A100", 40.0, "A100-SXM-40GB"),
+        ("A100", 80.0, "A100-SXM-80GB"),
+        ("A100-80GB PCIe", math.nan, "A100-PCIe-80GB"),
+        ("V100", 32.0, "V100-SXM-32GB"),
+        ("Gaudi HL-205", 32.0, "Gaudi1"),
+        ("T4g", 16.0, "T4G"),
+        ("H100-80GB (mega)", 80.0, "H100-SXM-80GB"),
+        ("rtx pro server 6000", 96.0, "RTX-PRO-6000"),
+        ("Inferentia", 8.0, "Inferentia1"),
+        ("L4", 2.79, "L4"),
+        ("H200-SXM", 141.0, "H200-SXM-141GB"),
+    ],
+)
 def test_every_spelling_has_one_name(written, memory_gib, name):
     assert canonical(written, memory_gib) == name
 

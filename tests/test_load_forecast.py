@@ -11,14 +11,27 @@ from planner.errors import TrafficError
 from planner.load import Traffic, forecast, read_traffic
 from planner.scenario import Scenario
 
-BASE = {"name": "t", "start": "2027-01-01", "time_zone": "Europe/Berlin", "providers": ["aws"], "regions": ["us-east-1"], "seed": 7}
+BASE = {
+    "name": "t",
+    "start": "2027-01-01",
+    "time_zone": "Europe/Berlin",
+    "providers": ["aws"],
+    "regions": ["us-east-1"],
+    "seed": 7,
+}
 
 
-def scenario(horizon_h: int = 8760, zone: str = "Europe/Berlin", start: str = "2027-01-01", names: tuple[str, ...] = ("web",),
-             **service: object) -> Scenario:
+def scenario(
+    horizon_h: int = 8760,
+    zone: str = "Europe/Berlin",
+    start: str = "2027-01-01",
+    names: tuple[str, ...] = ("web",),
+    **service: object,
+) -> Scenario:
     one = {"traffic": "web.csv", "latency": {"model": "any"}, "objective": {"latency_p99_s": 0.3}, **service}
-    return Scenario.model_validate({**BASE, "start": start, "time_zone": zone, "horizon_h": horizon_h, "services": dict.fromkeys(names,
-        one)})
+    return Scenario.model_validate(
+        {**BASE, "start": start, "time_zone": zone, "horizon_h": horizon_h, "services": dict.fromkeys(names, one)}
+    )
 
 
 def history(rate: np.ndarray, start: str = "2026-08-01T00:00Z", interval_s: int = 3600, **more: object) -> Traffic:
@@ -40,7 +53,7 @@ def test_the_year_has_its_own_hours_and_keeps_the_level(web):
     assert (load.paths, load.hours) == (200, 8760)
     assert load.ts[0] == pd.Timestamp("2026-12-31T23:00Z")
     assert load.services["web"].arrival_rate_rps.dtype == np.float32
-    assert load.services["web"].arrival_rate_rps.mean() == pytest.approx(web.hourly().iloc[-8 * 168:].mean(), rel=0.1)
+    assert load.services["web"].arrival_rate_rps.mean() == pytest.approx(web.hourly().iloc[-8 * 168 :].mean(), rel=0.1)
 
 
 def test_shape_follows_the_users_wall_clock_through_daylight_saving():
@@ -55,7 +68,9 @@ def test_shape_follows_the_users_wall_clock_through_daylight_saving():
 def test_public_holidays_are_planned_as_sundays():
     plain, known = (forecast(history(berlin(12), "2026-06-01T00:00Z", holidays=h), scenario()) for h in (None, "DE"))
     local = plain.ts.tz_convert("Europe/Berlin")
-    may_day = (local.strftime("%m-%d") == "05-01") | (local.strftime("%m-%d") == "05-06")  # Saturday; Ascension, a Thursday
+    may_day = (local.strftime("%m-%d") == "05-01") | (
+        local.strftime("%m-%d") == "05-06"
+    )  # Saturday; Ascension, a Thursday
     assert known.quantile("web", 0.5)[may_day].mean() < 0.75 * plain.quantile("web", 0.5)[may_day].mean()
     usual = local.strftime("%m-%d") == "06-16"
     np.testing.assert_allclose(known.quantile("web", 0.5)[usual], plain.quantile("web", 0.5)[usual], rtol=0.05)
@@ -65,7 +80,9 @@ def test_a_shifted_level_is_flagged():
     rate = berlin(12)
     rate[-168:] *= 2.5
     assert any("times the four before" in n for n in forecast(history(rate, "2026-06-01T00:00Z"), scenario(100)).notes)
-    assert not any("times the four before" in n for n in forecast(history(berlin(12), "2026-06-01T00:00Z"), scenario(100)).notes)
+    assert not any(
+        "times the four before" in n for n in forecast(history(berlin(12), "2026-06-01T00:00Z"), scenario(100)).notes
+    )
 
 
 def test_same_seed_same_bytes_other_seed_other_paths(web):  # law 52
@@ -78,7 +95,7 @@ def test_growth_counts_from_the_end_of_history(web):
     flat, grown = (forecast(web, scenario(growth_share_per_year=g)) for g in (0.0, 1.0))
     ratio = np.divide(*(x.services["web"].arrival_rate_rps.mean(axis=0, dtype=float) for x in (grown, flat)))
     years = (flat.ts - web.end).total_seconds() / (365.2425 * 86400)
-    np.testing.assert_allclose(ratio, 2.0 ** years, rtol=1e-4)
+    np.testing.assert_allclose(ratio, 2.0**years, rtol=1e-4)
 
 
 def test_a_range_of_growth_widens_the_year_and_is_named_as_the_cause(web):
@@ -91,8 +108,10 @@ def test_a_range_of_growth_widens_the_year_and_is_named_as_the_cause(web):
 
 
 def test_events_multiply_or_add_within_their_local_days(web):
-    events = [{"name": "launch", "start": "2027-03-28", "end": "2027-03-29", "multiplier": 3.0},
-              {"name": "batch", "start": "2027-01-05T10:30:00", "end": "2027-01-05T12:00:00", "added_rps": 1000.0}]
+    events = [
+        {"name": "launch", "start": "2027-03-28", "end": "2027-03-29", "multiplier": 3.0},
+        {"name": "batch", "start": "2027-01-05T10:30:00", "end": "2027-01-05T12:00:00", "added_rps": 1000.0},
+    ]
     plain, busy = forecast(web, scenario()), forecast(web, scenario(events=events))
     a, b = (x.services["web"].arrival_rate_rps.astype(float) for x in (plain, busy))
     local = plain.ts.tz_convert("Europe/Berlin")
@@ -131,7 +150,9 @@ HARD = {
     "all zero": np.zeros(24 * 30),
     "one value, then nothing": np.where(np.arange(24 * 30) == 5, 3.0, 0.0),
     "level shift": np.concatenate([np.full(24 * 20, 1.0), np.full(24 * 10, 50.0)]),
-    "gaps": np.where(np.random.default_rng(0).random(24 * 40) < 0.4, np.nan, 10 + np.sin(np.arange(24 * 40) / 24 * 2 * np.pi)),
+    "gaps": np.where(
+        np.random.default_rng(0).random(24 * 40) < 0.4, np.nan, 10 + np.sin(np.arange(24 * 40) / 24 * 2 * np.pi)
+    ),
     "tiny": np.random.default_rng(1).poisson(0.05, 24 * 60) / 3600,
     "ten years": 10 + 5 * np.sin(np.arange(24 * 3650) / 24 * 2 * np.pi),
 }
@@ -158,6 +179,8 @@ def test_less_than_a_day_is_refused():
 @given(st.floats(0.1, 1000), st.integers(0, 2**31))
 def test_load_scales_with_its_history(factor, seed):
     rate = berlin(6) * (1 + 0.1 * np.random.default_rng(seed).standard_normal(6 * 168))
-    one, other = (forecast(history(np.abs(rate) * k), scenario(300), paths=8, seed=1).services["web"].arrival_rate_rps for k in (1.0,
-        factor))
+    one, other = (
+        forecast(history(np.abs(rate) * k), scenario(300), paths=8, seed=1).services["web"].arrival_rate_rps
+        for k in (1.0, factor)
+    )
     np.testing.assert_allclose(other, one * factor, rtol=1e-3, atol=1e-4 * factor)

@@ -34,14 +34,22 @@ def nginx(per_hour: np.ndarray = COUNT, zone: str = "Europe/Berlin") -> str:
     for h, n in enumerate(per_hour):
         for i in range(n):
             at = (stamp(h) + pd.Timedelta(seconds=int(3600 * i / n))).tz_convert(zone)
-            out.append(f'10.0.0.{i % 250} - - [{at:%d/%b/%Y:%H:%M:%S %z}] "GET /a?b=[1] HTTP/1.1" 200 512 "-" "client"\n')
+            out.append(
+                f'10.0.0.{i % 250} - - [{at:%d/%b/%Y:%H:%M:%S %z}] "GET /a?b=[1] HTTP/1.1" 200 512 "-" "client"\n'
+            )
     return "".join(out)
 
 
 def alb(per_hour: np.ndarray = COUNT) -> str:
-    rest = 'app/web/1 10.0.0.1:2817 10.0.0.2:80 0.0 0.0 0.0 200 200 34 366 "GET https://x:443/ HTTP/2.0" "c" - - arn:a "Root=1" "-" "-" 0'
-    return "".join(f"h2 {stamp(h) + pd.Timedelta(seconds=3600 * i / n):%Y-%m-%dT%H:%M:%S.%fZ} {rest}\n"
-                   for h, n in enumerate(per_hour) for i in range(n))
+    rest = (
+        'app/web/1 10.0.0.1:2817 10.0.0.2:80 0.0 0.0 0.0 200 200 34 366 "GET https://x:443/ HTTP/2.0" "c" - - arn:a'
+        ' "Root=1" "-" "-" 0'
+    )
+    return "".join(
+        f"h2 {stamp(h) + pd.Timedelta(seconds=3600 * i / n):%Y-%m-%dT%H:%M:%S.%fZ} {rest}\n"
+        for h, n in enumerate(per_hour)
+        for i in range(n)
+    )
 
 
 def prometheus(resets: tuple[int, ...] = (30,), pods: int = 2) -> str:
@@ -57,9 +65,20 @@ def prometheus(resets: tuple[int, ...] = (30,), pods: int = 2) -> str:
 
 
 def metric_data(**more: object) -> str:
-    return json.dumps({"MetricDataResults": [{"Id": "m1", "Label": "RequestCount", "StatusCode": "Complete",
-                                              "Timestamps": [stamp(h).isoformat() for h in range(72)], "Values": list(RATE * 3600),
-                                                  **more}]})
+    return json.dumps(
+        {
+            "MetricDataResults": [
+                {
+                    "Id": "m1",
+                    "Label": "RequestCount",
+                    "StatusCode": "Complete",
+                    "Timestamps": [stamp(h).isoformat() for h in range(72)],
+                    "Values": list(RATE * 3600),
+                    **more,
+                }
+            ]
+        }
+    )
 
 
 def statistics() -> str:
@@ -68,28 +87,46 @@ def statistics() -> str:
 
 
 def datadog_wide() -> str:
-    return pd.DataFrame({"time": [EPOCH * 1000 + 3_600_000 * h for h in range(72)], "sum:web.requests{*}.as_rate() by {az}: a": RATE / 4,
-                         "sum:web.requests{*}.as_rate() by {az}: b": RATE * 3 / 4}).to_csv(index=False)
+    return pd.DataFrame(
+        {
+            "time": [EPOCH * 1000 + 3_600_000 * h for h in range(72)],
+            "sum:web.requests{*}.as_rate() by {az}: a": RATE / 4,
+            "sum:web.requests{*}.as_rate() by {az}: b": RATE * 3 / 4,
+        }
+    ).to_csv(index=False)
 
 
 def datadog_long() -> str:
-    rows = [(f"{stamp(h):%Y-%m-%dT%H:%M:%SZ}", "sum:web.requests{*}.as_count()", scope, RATE[h] * 3600 * part)
-            for h in range(72) for scope, part in (("az:a", 0.25), ("az:b", 0.75))]
+    rows = [
+        (f"{stamp(h):%Y-%m-%dT%H:%M:%SZ}", "sum:web.requests{*}.as_count()", scope, RATE[h] * 3600 * part)
+        for h in range(72)
+        for scope, part in (("az:a", 0.25), ("az:b", 0.75))
+    ]
     return pd.DataFrame(rows, columns=["timestamp", "metric", "scope", "value"]).to_csv(index=False)
 
 
 def request_lines() -> str:
-    out = [{"timestamp": f"{stamp(h) + pd.Timedelta(seconds=3600 * i / n):%Y-%m-%dT%H:%M:%S.%fZ}", "prompt_tokens": 100 + i,
-            "completion_tokens": 20}
-           for h, n in enumerate(COUNT) for i in range(n)]
+    out = [
+        {
+            "timestamp": f"{stamp(h) + pd.Timedelta(seconds=3600 * i / n):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "prompt_tokens": 100 + i,
+            "completion_tokens": 20,
+        }
+        for h, n in enumerate(COUNT)
+        for i in range(n)
+    ]
     return "\n".join(json.dumps(x) for x in out) + "\n"
 
 
 # name: (file name, text, counts of whole requests are in the file)
 FILES = {
-    "nginx": ("access.log", nginx, True), "alb": ("alb.log", alb, True), "prometheus": ("reply.json", prometheus, False),
-    "metric data": ("reply.json", metric_data, False), "statistics": ("reply.json", statistics, False),
-    "datadog wide": ("graph.csv", datadog_wide, False), "datadog long": ("graph.csv", datadog_long, False),
+    "nginx": ("access.log", nginx, True),
+    "alb": ("alb.log", alb, True),
+    "prometheus": ("reply.json", prometheus, False),
+    "metric data": ("reply.json", metric_data, False),
+    "statistics": ("reply.json", statistics, False),
+    "datadog wide": ("graph.csv", datadog_wide, False),
+    "datadog long": ("graph.csv", datadog_long, False),
     "request lines": ("requests.jsonl", request_lines, True),
 }
 
@@ -131,7 +168,7 @@ def test_a_minute_without_a_line_had_no_request(tmp_path):
     counts = COUNT.copy()
     counts[30:33] = 0
     hourly = read_traffic(put(tmp_path, "a.log", nginx(counts))).hourly()
-    assert (hourly.loc[stamp(30):stamp(32)] == 0).all()
+    assert (hourly.loc[stamp(30) : stamp(32)] == 0).all()
 
 
 def test_a_few_foreign_lines_are_dropped_and_counted(tmp_path):
@@ -167,26 +204,50 @@ def test_datadog_averages_are_called_flattened(tmp_path):
 
 def test_cloudwatch_live_over_loopback(tmp_path, monkeypatch):
     from moto.server import ThreadedMotoServer
+
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y")):
         monkeypatch.setenv(name, value)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         import boto3
+
         host, port = server.get_host_and_port()
         client = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=48)
         for h in range(48):
-            client.put_metric_data(Namespace="AWS/ApplicationELB", MetricData=[
-                {"MetricName": "RequestCount", "Dimensions": [{"Name": "LoadBalancer", "Value": "app/web/1"}],
-                 "Timestamp": start + timedelta(hours=h), "Value": float(COUNT[h])}])
-        path = cloudwatch.fetch(tmp_path / "live.json", namespace="AWS/ApplicationELB", metric="RequestCount", start=start, period_s=3600,
-                                dimensions={"LoadBalancer": "app/web/1"}, client=client)
+            client.put_metric_data(
+                Namespace="AWS/ApplicationELB",
+                MetricData=[
+                    {
+                        "MetricName": "RequestCount",
+                        "Dimensions": [{"Name": "LoadBalancer", "Value": "app/web/1"}],
+                        "Timestamp": start + timedelta(hours=h),
+                        "Value": float(COUNT[h]),
+                    }
+                ],
+            )
+        path = cloudwatch.fetch(
+            tmp_path / "live.json",
+            namespace="AWS/ApplicationELB",
+            metric="RequestCount",
+            start=start,
+            period_s=3600,
+            dimensions={"LoadBalancer": "app/web/1"},
+            client=client,
+        )
         rate = read_traffic(path).arrival_rate_rps
         np.testing.assert_allclose(rate[:40] * 3600, COUNT[:40], rtol=1e-9)
         with pytest.raises(TrafficError, match="no points"):
-            cloudwatch.fetch(tmp_path / "none.json", namespace="AWS/ApplicationELB", metric="RequestCount", start=start, period_s=3600,
-                             dimensions={"LoadBalancer": "other"}, client=client)
+            cloudwatch.fetch(
+                tmp_path / "none.json",
+                namespace="AWS/ApplicationELB",
+                metric="RequestCount",
+                start=start,
+                period_s=3600,
+                dimensions={"LoadBalancer": "other"},
+                client=client,
+            )
         assert not (tmp_path / "none.json").exists()
     finally:
         server.stop()
@@ -214,18 +275,38 @@ BAD = {
     "log: truncated gzip": ("a.log.gz", lambda: gzip.compress(nginx().encode())[:-2000], "cut"),
     "log: damaged gzip": ("a.log.gz", lambda: b"\x1f\x8b\x08\0" + b"junk" * 100, "damaged"),
     "log: gzip bomb": ("a.log.gz", lambda: gzip.compress(b"x" * 5_000_000), "unpacks to more than"),
-    "log: bomb behind a log": ("a.log.gz", lambda: gzip.compress(nginx()[:3000].encode() + b"\n" * 6_000_000), "unpacks to more than"),
+    "log: bomb behind a log": (
+        "a.log.gz",
+        lambda: gzip.compress(nginx()[:3000].encode() + b"\n" * 6_000_000),
+        "unpacks to more than",
+    ),
     "log: no log": ("a.log", lambda: "hello\n" * 500, "format of the file cannot be told"),
     "log: mostly garbage": ("a.log", lambda: nginx()[:5000] + "garbage\n" * 500, "carry no time stamp"),
     "prometheus: truncated": ("r.json", lambda: prometheus()[:-500], "no complete JSON"),
-    "prometheus: error reply": ("r.json", lambda: '{"status":"error","error":"x","resultType":""}', "no successful range query"),
+    "prometheus: error reply": (
+        "r.json",
+        lambda: '{"status":"error","error":"x","resultType":""}',
+        "no successful range query",
+    ),
     "prometheus: vector": ("r.json", lambda: prometheus().replace("matrix", "vector"), "no successful range query"),
     "prometheus: no series": ("r.json", lambda: changed(prometheus(), ["data", "result"], []), "found no series"),
     "prometheus: words": ("r.json", lambda: changed(prometheus(), [*SERIES, "values", 5, 1], "many"), "not a number"),
     "prometheus: infinity": ("r.json", lambda: changed(prometheus(), [*SERIES, "values", 5, 1], "+Inf"), "infinity"),
-    "prometheus: no pairs": ("r.json", lambda: changed(prometheus(), [*SERIES, "values", 5], [1]), "no pair of time and value"),
-    "prometheus: milliseconds": ("r.json", lambda: changed(prometheus(), [*SERIES, "values", 5, 0], 1.79e12), "seconds since 1970"),
-    "prometheus: gauge": ("r.json", lambda: prometheus().replace("http_requests_total", "node_cpu_percent"), "not demand"),
+    "prometheus: no pairs": (
+        "r.json",
+        lambda: changed(prometheus(), [*SERIES, "values", 5], [1]),
+        "no pair of time and value",
+    ),
+    "prometheus: milliseconds": (
+        "r.json",
+        lambda: changed(prometheus(), [*SERIES, "values", 5, 0], 1.79e12),
+        "seconds since 1970",
+    ),
+    "prometheus: gauge": (
+        "r.json",
+        lambda: prometheus().replace("http_requests_total", "node_cpu_percent"),
+        "not demand",
+    ),
     "prometheus: unnamed": ("r.json", lambda: prometheus().replace("http_requests_total", "x"), "rates or counts"),
     "prometheus: no labels": ("r.json", lambda: changed(prometheus(), [*SERIES, "metric"], 3), "lacks its metric"),
     "cloudwatch: empty": ("r.json", lambda: '{"MetricDataResults": []}', "no metric results"),
@@ -233,14 +314,32 @@ BAD = {
     "cloudwatch: lengths": ("r.json", lambda: metric_data(Values=[1.0]), "not as many"),
     "cloudwatch: gauge": ("r.json", lambda: metric_data(Label="CPUUtilization"), "not demand"),
     "cloudwatch: words": ("r.json", lambda: metric_data(Values=["x"] * 72), "not a number"),
-    "cloudwatch: no zone": ("r.json", lambda: metric_data(Timestamps=[f"2026-10-24T00:{m:02}:00" for m in range(60)], Values=[1] * 60),
-                            "no time zone"),
-    "cloudwatch: mixed zones": ("r.json", lambda: metric_data(Timestamps=[f"2026-10-24T00:{m:02}:00" + "Z" * (m % 2) for m in range(60)],
-                                                              Values=[1] * 60), "some stamps carry"),
+    "cloudwatch: no zone": (
+        "r.json",
+        lambda: metric_data(Timestamps=[f"2026-10-24T00:{m:02}:00" for m in range(60)], Values=[1] * 60),
+        "no time zone",
+    ),
+    "cloudwatch: mixed zones": (
+        "r.json",
+        lambda: metric_data(
+            Timestamps=[f"2026-10-24T00:{m:02}:00" + "Z" * (m % 2) for m in range(60)], Values=[1] * 60
+        ),
+        "some stamps carry",
+    ),
     "cloudwatch: forbidden": ("r.json", lambda: metric_data(StatusCode="Forbidden"), "reports an error"),
     "cloudwatch: average": ("r.json", lambda: statistics().replace('"Sum"', '"Average"'), "hold no Sum"),
-    "cloudwatch: two metrics": ("r.json", lambda: json.dumps({"MetricDataResults": [
-        *json.loads(metric_data())["MetricDataResults"], *json.loads(metric_data(Id="m2"))["MetricDataResults"]]}), "several metrics"),
+    "cloudwatch: two metrics": (
+        "r.json",
+        lambda: json.dumps(
+            {
+                "MetricDataResults": [
+                    *json.loads(metric_data())["MetricDataResults"],
+                    *json.loads(metric_data(Id="m2"))["MetricDataResults"],
+                ]
+            }
+        ),
+        "several metrics",
+    ),
     "datadog: unstated": ("g.csv", lambda: datadog_wide().replace(".as_rate()", ""), "rates or counts"),
     "datadog: gauge": ("g.csv", lambda: datadog_wide().replace("web.requests", "system.cpu.user"), "not demand"),
     "datadog: no time": ("g.csv", lambda: datadog_wide().replace("time", "zeit", 1), "no time column"),
@@ -272,8 +371,14 @@ def test_repeated_points_of_overlapping_pages_are_named(tmp_path):
 
 
 def test_unsorted_points_and_one_of_two_metrics(tmp_path):
-    two = json.dumps({"MetricDataResults": [*json.loads(metric_data())["MetricDataResults"],
-                                            *json.loads(metric_data(Id="cpu", Label="CPUUtilization"))["MetricDataResults"]]})
+    two = json.dumps(
+        {
+            "MetricDataResults": [
+                *json.loads(metric_data())["MetricDataResults"],
+                *json.loads(metric_data(Id="cpu", Label="CPUUtilization"))["MetricDataResults"],
+            ]
+        }
+    )
     source = TrafficSource(file=str(put(tmp_path, "r.json", two)), columns={"arrival_rate_rps": "m1"})
     np.testing.assert_allclose(read_traffic(source).arrival_rate_rps, RATE)
 
@@ -282,15 +387,28 @@ def test_unsorted_points_and_one_of_two_metrics(tmp_path):
 @pytest.mark.parametrize("name", ["a.csv", "a.log", "a.jsonl", "a.json"])
 def test_a_line_of_one_gigabyte_stays_within_time_and_memory(tmp_path, name):
     path = tmp_path / name
-    head = {"a.csv": b"ts,requests\n", "a.log": nginx()[:3000].encode(), "a.jsonl": b'{"ts": "', "a.json": b'{"resultType": "'}[name]
+    head = {
+        "a.csv": b"ts,requests\n",
+        "a.log": nginx()[:3000].encode(),
+        "a.jsonl": b'{"ts": "',
+        "a.json": b'{"resultType": "',
+    }[name]
     with path.open("wb") as file:
         file.write(head)
         for _ in range(1024):
             file.write(b"x" * (1 << 20))
-    code = ("import resource, sys; from planner.errors import TrafficError; from planner.load import read_traffic\n"
-            "try: read_traffic(sys.argv[1])\nexcept TrafficError: pass\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
+    code = (
+        "import resource, sys; from planner.errors import TrafficError; from planner.load import read_traffic\ntry:"
+        " read_traffic(sys.argv[1])\nexcept TrafficError:"
+        " pass\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
     assert done.returncode == 0, done.stderr[-500:]
     assert int(done.stdout) < 2 * 1024**2  # KiB
 
@@ -299,7 +417,9 @@ def test_a_line_of_one_gigabyte_stays_within_time_and_memory(tmp_path, name):
 def small_files(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     made = {name: make().encode() for name, make, _ in FILES.values()}
     made = {name: body if name.endswith(".json") else body[:6000] for name, body in made.items()}
-    made["t.csv"] = b"ts,requests\n" + b"".join(f"2026-05-{d:02}T{h:02}:00Z,{h + d}\n".encode() for d in range(4, 9) for h in range(24))
+    made["t.csv"] = b"ts,requests\n" + b"".join(
+        f"2026-05-{d:02}T{h:02}:00Z,{h + d}\n".encode() for d in range(4, 9) for h in range(24)
+    )
     return tmp_path_factory.mktemp("fuzz"), made
 
 
@@ -317,7 +437,9 @@ def test_any_bytes_give_a_history_or_a_typed_error(small_files, data):  # law 55
     elif how == "cut":
         del body[at:]
     elif how == "insert":
-        body[at:at] = data.draw(st.sampled_from([b"\0", b"\xff\xfe", b"\n\n", b",,", b'"', b"NaN", b"1e999", b"-5", b"9" * 400, b"\r"]))
+        body[at:at] = data.draw(
+            st.sampled_from([b"\0", b"\xff\xfe", b"\n\n", b",,", b'"', b"NaN", b"1e999", b"-5", b"9" * 400, b"\r"])
+        )
     elif how == "noise":
         body = bytearray(data.draw(st.binary(max_size=300)))
     else:

@@ -22,21 +22,33 @@ def series(values: np.ndarray, start: str = "2026-01-05", **attrs: object) -> pd
 
 def wavy(hours: int, noise: float = 0.1, seed: int = 0) -> np.ndarray:
     t, rng = np.arange(hours), np.random.default_rng(seed)
-    return np.maximum(0, (10 + 6 * np.sin(t / 24 * 2 * np.pi)) * np.where(t // 24 % 7 < 5, 1,
-        0.5) * (1 + noise * rng.standard_normal(hours)))
+    return np.maximum(
+        0,
+        (10 + 6 * np.sin(t / 24 * 2 * np.pi))
+        * np.where(t // 24 % 7 < 5, 1, 0.5)
+        * (1 + noise * rng.standard_normal(hours)),
+    )
 
 
 RNG = np.random.default_rng(5)
 HARD = {
-    "three days": wavy(72), "two days": wavy(48), "thirty hours": wavy(30), "ten years": wavy(24 * 3650),
-    "constant": np.full(24 * 60, 7.0), "all zero": np.zeros(24 * 60), "one value": np.where(np.arange(1440) == 700, 5.0, 0.0),
-    "40 % gaps": np.where(RNG.random(24 * 90) < 0.4, np.nan, wavy(24 * 90)), "long outage": np.where(np.arange(2000) // 500 == 2, np.nan,
-        wavy(2000)),
-    "ends in a gap": np.concatenate([wavy(1000), np.full(50, np.nan), [10.0]]), "one hour seen": np.where(np.arange(200) == 100, 4.0,
-        np.nan),
-    "level shift": np.concatenate([wavy(1000), 50 * wavy(500)]), "tiny": wavy(1500) * 1e-9, "huge": wavy(1500) * 1e12,
-    "negative": wavy(1500) - 20, "counts": RNG.poisson(0.3, 3000).astype(float), "bursts": np.where(RNG.random(2000) < 0.003, 900.0,
-        wavy(2000)),
+    "three days": wavy(72),
+    "two days": wavy(48),
+    "thirty hours": wavy(30),
+    "ten years": wavy(24 * 3650),
+    "constant": np.full(24 * 60, 7.0),
+    "all zero": np.zeros(24 * 60),
+    "one value": np.where(np.arange(1440) == 700, 5.0, 0.0),
+    "40 % gaps": np.where(RNG.random(24 * 90) < 0.4, np.nan, wavy(24 * 90)),
+    "long outage": np.where(np.arange(2000) // 500 == 2, np.nan, wavy(2000)),
+    "ends in a gap": np.concatenate([wavy(1000), np.full(50, np.nan), [10.0]]),
+    "one hour seen": np.where(np.arange(200) == 100, 4.0, np.nan),
+    "level shift": np.concatenate([wavy(1000), 50 * wavy(500)]),
+    "tiny": wavy(1500) * 1e-9,
+    "huge": wavy(1500) * 1e12,
+    "negative": wavy(1500) - 20,
+    "counts": RNG.poisson(0.3, 3000).astype(float),
+    "bursts": np.where(RNG.random(2000) < 0.003, 900.0, wavy(2000)),
 }
 
 
@@ -76,14 +88,19 @@ def test_wall_clock_keeps_the_morning_at_its_hour_through_daylight_saving():
     cut = y.index.get_loc(pd.Timestamp("2026-10-24"))
     train = y.iloc[:cut]
     train.attrs = {"tz": "Europe/Berlin", "clock": "utc"}
-    np.testing.assert_allclose(forecast_quantiles(train, 96, [0.5])[0.5], y.iloc[cut:cut + 96], rtol=0.02)
+    np.testing.assert_allclose(forecast_quantiles(train, 96, [0.5])[0.5], y.iloc[cut : cut + 96], rtol=0.02)
     train.attrs = {"tz": "Europe/Berlin", "clock": "wall (written as Z)"}
-    assert np.abs(forecast_quantiles(train, 96, [0.5])[0.5] - y.iloc[cut:cut + 96]).max() > 5
+    assert np.abs(forecast_quantiles(train, 96, [0.5])[0.5] - y.iloc[cut : cut + 96]).max() > 5
 
 
 def test_a_spring_day_has_23_wall_hours_and_an_autumn_day_25():
     for start, hours in (("2026-03-28T23:00", 23), ("2026-10-24T22:00", 25)):
-        grid = wall_grid(pd.Series(1.0, index=pd.date_range("2026-01-01", start, freq="h", inclusive="left")), hours, "Europe/Berlin", None)
+        grid = wall_grid(
+            pd.Series(1.0, index=pd.date_range("2026-01-01", start, freq="h", inclusive="left")),
+            hours,
+            "Europe/Berlin",
+            None,
+        )
         assert len(set((grid.first + len(grid.y) + grid.ahead) // 24)) == 1
         assert grid.ahead.max() == 23
 
@@ -128,9 +145,15 @@ def test_quantiles_are_calibrated_on_noise_of_a_known_kind():
 
 
 def plan(**changes: object) -> Scenario:
-    raw = {"name": "t", "start": "2026-11-02", "horizon_h": 672, "time_zone": "Europe/Berlin", "providers": ["aws"],
-           "regions": ["us-east-1"],
-           "services": {"web": {"traffic": "web.csv", "latency": {"model": "any"}, "objective": {"latency_p99_s": 0.3}}}}
+    raw = {
+        "name": "t",
+        "start": "2026-11-02",
+        "horizon_h": 672,
+        "time_zone": "Europe/Berlin",
+        "providers": ["aws"],
+        "regions": ["us-east-1"],
+        "services": {"web": {"traffic": "web.csv", "latency": {"model": "any"}, "objective": {"latency_p99_s": 0.3}}},
+    }
     return Scenario.model_validate({**raw, **changes})
 
 
@@ -177,10 +200,10 @@ def test_drift_sounds_seldom_without_and_surely_with_a_change():
     assert load.ts[0] == past.end
     alarms = []
     for seed in range(60):
-        y = wavy(24 * 210, 0.12, seed + 100)[24 * 182:]
+        y = wavy(24 * 210, 0.12, seed + 100)[24 * 182 :]
         alarms.append(drift(load, "web", Traffic("now", load.ts[0], 3600, y)).drifted)
     assert np.mean(alarms) <= 0.1
-    grown = drift(load, "web", Traffic("now", load.ts[0], 3600, 1.4 * wavy(24 * 210, 0.12, 7)[24 * 182:]))
+    grown = drift(load, "web", Traffic("now", load.ts[0], 3600, 1.4 * wavy(24 * 210, 0.12, 7)[24 * 182 :]))
     assert (grown.drifted, grown.direction) == (True, "above")
     with pytest.raises(TrafficError, match="days of actual traffic"):
         drift(load, "web", past)

@@ -22,9 +22,13 @@ def hours(n: int, start: str = "2026-05-04T00:00Z", freq: str = "h") -> pd.Datet
     return pd.date_range(start, periods=n, freq=freq)
 
 
-def table(n: int = 72, value: str = "requests", start: str = "2026-05-04T00:00Z", freq: str = "h", scale: float = 3600.0) -> pd.DataFrame:
+def table(
+    n: int = 72, value: str = "requests", start: str = "2026-05-04T00:00Z", freq: str = "h", scale: float = 3600.0
+) -> pd.DataFrame:
     ts = hours(n, start, freq)
-    return pd.DataFrame({"ts": ts.strftime("%Y-%m-%dT%H:%M:%SZ"), value: scale * (2.0 + np.sin(np.arange(n) / 24 * 2 * np.pi))})
+    return pd.DataFrame(
+        {"ts": ts.strftime("%Y-%m-%dT%H:%M:%SZ"), value: scale * (2.0 + np.sin(np.arange(n) / 24 * 2 * np.pi))}
+    )
 
 
 def lines(frame: pd.DataFrame, kind: str) -> str:
@@ -71,13 +75,25 @@ def test_round_trip_of_each_writing(tmp_path, suffix):
 
 def test_columns_are_mapped_by_name(tmp_path):
     frame = table().rename(columns={"ts": "When", "requests": "Anfragen"})
-    source = TrafficSource(file=str(write(tmp_path, frame.to_csv(index=False))), columns={"ts": "When", "arrival_rate_rps": "Anfragen"},
-                           value="requests_per_interval")
+    source = TrafficSource(
+        file=str(write(tmp_path, frame.to_csv(index=False))),
+        columns={"ts": "When", "arrival_rate_rps": "Anfragen"},
+        value="requests_per_interval",
+    )
     np.testing.assert_allclose(read_traffic(source).arrival_rate_rps, frame["Anfragen"] / 3600)
 
 
-@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S.%fZ", "%Y-%m-%d %H:%M:%S UTC", "%s", "%s000",
-                                  "%d.%m.%Y %H:%M:%S+0000"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%Y-%m-%d %H:%M:%S+00:00",
+        "%Y-%m-%dT%H:%M:%S.%fZ",
+        "%Y-%m-%d %H:%M:%S UTC",
+        "%s",
+        "%s000",
+        "%d.%m.%Y %H:%M:%S+0000",
+    ],
+)
 def test_stamp_layouts_agree(tmp_path, form):
     frame = table(24 * 20)
     ts = hours(24 * 20)
@@ -87,7 +103,9 @@ def test_stamp_layouts_agree(tmp_path, form):
 
 def test_wall_clock_stamps_need_a_zone_and_find_both_passages_of_the_repeated_hour(tmp_path):
     utc = hours(24 * 4, "2026-10-23T00:00Z")
-    frame = pd.DataFrame({"ts": utc.tz_convert("Europe/Berlin").strftime("%Y-%m-%d %H:%M"), "requests": 100 + np.arange(96.0)})
+    frame = pd.DataFrame(
+        {"ts": utc.tz_convert("Europe/Berlin").strftime("%Y-%m-%d %H:%M"), "requests": 100 + np.arange(96.0)}
+    )
     path = write(tmp_path, frame.to_csv(index=False))
     with pytest.raises(TrafficError, match=r"no time zone.*time_zone"):
         read_traffic(path)
@@ -153,8 +171,11 @@ def test_a_request_log_gives_rate_lengths_and_gaps():
 
 
 def test_a_request_log_may_carry_more_columns_but_even_rows_are_no_requests(tmp_path):
-    frame = pd.read_csv(data_path("traffic", "chat_requests.csv")).assign(user="u").rename(
-        columns={"ts": "TIMESTAMP", "input_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"})
+    frame = (
+        pd.read_csv(data_path("traffic", "chat_requests.csv"))
+        .assign(user="u")
+        .rename(columns={"ts": "TIMESTAMP", "input_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"})
+    )
     traffic = read_traffic(write(tmp_path, frame.to_csv(index=False)))
     assert traffic.tokens is not None
     assert traffic.tokens.basis == "measured"
@@ -187,7 +208,9 @@ def test_mean_lengths_spread_into_a_mix_with_those_means():
 def test_minutes_show_bursts_that_hours_hide(tmp_path):
     rng = np.random.default_rng(0)
     frame = table(60 * 24 * 5, "arrival_rate_rps", freq="min", scale=1.0)
-    frame["arrival_rate_rps"] = (2 + np.sin(np.arange(len(frame)) / 1440 * 2 * np.pi)) * np.where(rng.random(len(frame)) < 1 / 30, 3.0, 1.0)
+    frame["arrival_rate_rps"] = (2 + np.sin(np.arange(len(frame)) / 1440 * 2 * np.pi)) * np.where(
+        rng.random(len(frame)) < 1 / 30, 3.0, 1.0
+    )
     fine = read_traffic(write(tmp_path, frame.to_csv(index=False)))
     assert fine.burst_basis == "measured"
     assert 2.2 < fine.burst_factor < 3.0
@@ -205,8 +228,14 @@ BAD = {
     "no header": (GOOD.to_csv(index=False, header=False), "values, not column names"),
     "one column": ("requests\n1\n2\n", "fewer than two columns"),
     "no stamps": ("a,requests\n1,2\n", "no time stamp column"),
-    "bad stamp": (GOOD.to_csv(index=False).replace("2026-05-04T02:00:00Z", "soon: Z"), "line 4, column ts: not a time stamp"),
-    "mixed zones": (GOOD.to_csv(index=False).replace("2026-05-04T02:00:00Z", "2026-05-04T02:00:00"), "some stamps carry a time zone"),
+    "bad stamp": (
+        GOOD.to_csv(index=False).replace("2026-05-04T02:00:00Z", "soon: Z"),
+        "line 4, column ts: not a time stamp",
+    ),
+    "mixed zones": (
+        GOOD.to_csv(index=False).replace("2026-05-04T02:00:00Z", "2026-05-04T02:00:00"),
+        "some stamps carry a time zone",
+    ),
     "day or month": ("ts,requests\n04/05/2026 00:00,1\n04/05/2026 01:00,2\n", "cannot be told apart"),
     "negative": (GOOD.assign(requests=-1.0).to_csv(index=False), "line 2, column requests: a negative value"),
     "nan": (GOOD.to_csv(index=False, na_rep="NaN").replace(",7200.0\n", ",NaN\n"), "line 2, column requests: NaN"),
@@ -220,8 +249,10 @@ BAD = {
     "several series": (pd.concat([GOOD, GOOD.assign(requests=5.0)]).to_csv(index=False), "several series"),
     "one row": (GOOD.iloc[:1].to_csv(index=False), "single time stamp"),
     "monthly": ("ts,requests\n" + "".join(f"2026-{m:02}-01T00:00Z,5\n" for m in range(1, 9)), "1 s to 1 day"),
-    "interval changes": (pd.concat([table(50), table(100, start="2026-05-07T00:00Z", freq="5min", scale=300.0)]).to_csv(index=False),
-                         "interval of the counts changes"),
+    "interval changes": (
+        pd.concat([table(50), table(100, start="2026-05-07T00:00Z", freq="5min", scale=300.0)]).to_csv(index=False),
+        "interval of the counts changes",
+    ),
     "year 9999": (GOOD.to_csv(index=False).replace("2026-05-04T02", "9999-05-04T02"), "1970 and 2200"),
     "stray stamp": (table(60, freq="s").to_csv(index=False) + "2199-01-01T00:00:00Z,1\n", "stray time stamp"),
     "long line": ("ts,requests\n" + "x" * 5_000_000, "cannot be parsed"),
@@ -242,11 +273,14 @@ def test_bad_files_are_refused_with_a_remedy(tmp_path, name):
 
 
 def test_missing_files_and_unknown_formats_are_refused(tmp_path):
-    for source, message in ((tmp_path / "no.csv", "no such file"), (tmp_path, "a folder"),
-                            (TrafficSource(file=str(write(tmp_path, "x")), format="fax"), "no such traffic format"),
-                            (write(tmp_path, "x", "t.bin"), "cannot be told"),
-                            (TrafficSource(file=str(write(tmp_path, GOOD.to_csv(index=False))), columns={"ts": "no"}), "no column no"),
-                            (TrafficSource(file=str(write(tmp_path, GOOD.to_csv(index=False))), columns={"cpu": "ts"}), "unknown name cpu"),
-                            (write(tmp_path, b"PAR1" + b"\0" * 40, "t.parquet"), "Parquet file cannot be read")):
+    for source, message in (
+        (tmp_path / "no.csv", "no such file"),
+        (tmp_path, "a folder"),
+        (TrafficSource(file=str(write(tmp_path, "x")), format="fax"), "no such traffic format"),
+        (write(tmp_path, "x", "t.bin"), "cannot be told"),
+        (TrafficSource(file=str(write(tmp_path, GOOD.to_csv(index=False))), columns={"ts": "no"}), "no column no"),
+        (TrafficSource(file=str(write(tmp_path, GOOD.to_csv(index=False))), columns={"cpu": "ts"}), "unknown name cpu"),
+        (write(tmp_path, b"PAR1" + b"\0" * 40, "t.parquet"), "Parquet file cannot be read"),
+    ):
         with pytest.raises(TrafficError, match=message):
             read_traffic(source)

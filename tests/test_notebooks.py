@@ -35,7 +35,9 @@ def test_a_notebook_tells_and_does_not_program(source):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.stem)
 def test_the_source_runs_as_a_script(source):
     code = f"import runpy, sys; sys.path.insert(0, {str(FOLDER.parent)!r}); runpy.run_path({str(source)!r})"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, cwd=FOLDER)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120, cwd=FOLDER
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -46,6 +48,10 @@ def test_the_notebook_runs_in_a_kernel(source, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     book = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    done = nbclient.NotebookClient(book, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
-    drawn = [o for c in done.cells for o in c.get("outputs", []) if "vegaEmbed" in o.get("data", {}).get("text/html", "")]
+    done = nbclient.NotebookClient(
+        book, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
+    drawn = [
+        o for c in done.cells for o in c.get("outputs", []) if "vegaEmbed" in o.get("data", {}).get("text/html", "")
+    ]
     assert len(drawn) >= 3

@@ -1,4 +1,6 @@
-"""Whole plans of a small market: enough machines in every hour, money that reconciles, limits kept, refusals that help."""
+"""Whole plans of a small market: enough machines in every hour, money that reconciles, limits kept,
+refusals that help.
+"""
 
 import hand
 import numpy as np
@@ -9,16 +11,42 @@ from planner.errors import CatalogError, InfeasiblePlan
 from planner.optimize import optimize
 from planner.scenario import Scenario
 
-RESERVED = {"commitment": "m-1y", "category": "Usage", "plan_kind": "RI", "scope_kind": "instance_type", "scope": "m", "term_months": 12,
-            "payment": "none", "rate_usd_per_h": 0.6, "upfront_share": 0.0}
-SAVINGS = {"commitment": "plan-1y", "category": "Spend", "plan_kind": "SP", "scope_kind": "account", "scope": "all", "term_months": 12,
-           "payment": "none", "rate_usd_per_h": np.nan, "discount_share": 0.3, "upfront_share": 0.0, "region": "global"}
+RESERVED = {
+    "commitment": "m-1y",
+    "category": "Usage",
+    "plan_kind": "RI",
+    "scope_kind": "instance_type",
+    "scope": "m",
+    "term_months": 12,
+    "payment": "none",
+    "rate_usd_per_h": 0.6,
+    "upfront_share": 0.0,
+}
+SAVINGS = {
+    "commitment": "plan-1y",
+    "category": "Spend",
+    "plan_kind": "SP",
+    "scope_kind": "account",
+    "scope": "all",
+    "term_months": 12,
+    "payment": "none",
+    "rate_usd_per_h": np.nan,
+    "discount_share": 0.3,
+    "upfront_share": 0.0,
+    "region": "global",
+}
 DAY = np.tile(np.concatenate([np.full(16, 100.0), np.full(8, 900.0)]), 2)
 
 
 def scenario(**changes) -> Scenario:
-    return hand.scenario(**{"services.web.latency": {"model": "queue", "service_time_s": 0.01}, "services.web.network.load_balancer": False,
-                            "services.web.network.public_ipv4": 0, **changes})
+    return hand.scenario(
+        **{
+            "services.web.latency": {"model": "queue", "service_time_s": 0.01},
+            "services.web.network.load_balancer": False,
+            "services.web.network.public_ipv4": 0,
+            **changes,
+        }
+    )
 
 
 def plan_of(rates, *, commitments=(), storage=(), market=None, **changes):
@@ -54,14 +82,18 @@ def test_one_machine_type_is_the_load_divided_and_rounded_up():
 def test_the_base_is_reserved_and_the_peak_is_not():
     plan, capacity, _ = plan_of(DAY, commitments=[RESERVED], market={("m", "on_demand"): 1.0})
     base = max(1, int(np.ceil(100.0 / usable(capacity))))
-    assert plan.commitments["quantity"].tolist() == [base]  # a third of the hours at the peak pays for no reservation at 60 %
+    assert plan.commitments["quantity"].tolist() == [
+        base
+    ]  # a third of the hours at the peak pays for no reservation at 60 %
     count = np.maximum(1, np.ceil(DAY / usable(capacity)))
     assert plan.objective_usd == pytest.approx(base * 0.6 * 48 + np.maximum(0, count - base).sum(), rel=1e-9)
     assert plan.coverage["instances"].sum() == pytest.approx(np.minimum(count, base).sum())
 
 
 def test_hourly_planning_reserves_two_where_a_daily_average_reserves_more():
-    """2 machines at night and 10 for 8 h a day, at a committed price of 60 %: the mean of the day would reserve the mean."""
+    """2 machines at night and 10 for 8 h a day, at a committed price of 60 %: the mean of the day
+    would reserve the mean.
+    """
     market = {("m", "on_demand"): 1.0}
     _, capacity, _ = plan_of(DAY, market=market)
     rates = usable(capacity) * np.where(DAY > 500, 9.5, 1.5)
@@ -109,16 +141,23 @@ def test_no_type_serves_more_than_its_share():
     plan, capacity, _ = plan_of(np.full(48, 3000.0), market=market, **{"limits.max_type_share": 0.6})
     for kind in ("m", "big"):
         others = plan.schedule[plan.schedule["instance_type"] != kind]
-        served = others["replicas"] @ others["instance_type"].map({"m": usable(capacity), "big": usable(capacity, "big")})
+        served = others["replicas"] @ others["instance_type"].map(
+            {"m": usable(capacity), "big": usable(capacity, "big")}
+        )
         assert served / 48 >= 0.4 * 3000 - 1e-6
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 1.0])
 def test_a_share_of_types_bears_a_minimum_of_replicas_in_quiet_hours(share):
     market = {("m", "on_demand"): 1.0, ("big", "on_demand"): 4.4}
-    plan, capacity, _ = plan_of(np.concatenate([np.full(24, 1.0), np.full(24, 3000.0)]), market=market,
-                                **{"limits.max_type_share": share, "services.web.autoscaling.min_replicas": 3})
-    usable_rps = plan.schedule["replicas"] * plan.schedule["instance_type"].map({"m": usable(capacity), "big": usable(capacity, "big")})
+    plan, capacity, _ = plan_of(
+        np.concatenate([np.full(24, 1.0), np.full(24, 3000.0)]),
+        market=market,
+        **{"limits.max_type_share": share, "services.web.autoscaling.min_replicas": 3},
+    )
+    usable_rps = plan.schedule["replicas"] * plan.schedule["instance_type"].map(
+        {"m": usable(capacity), "big": usable(capacity, "big")}
+    )
     largest = usable_rps.groupby([plan.schedule["ts"], plan.schedule["instance_type"]]).sum().groupby("ts")
     others = (largest.sum() - largest.max()).to_numpy()
     assert (others[:24] >= (1 - share) * 1.0 - 1e-9).all()
@@ -127,20 +166,31 @@ def test_a_share_of_types_bears_a_minimum_of_replicas_in_quiet_hours(share):
 
 
 def test_disks_hang_on_instances_and_count_in_the_choice():
-    disk = [{"storage_class": "block/gp3", "tier_lower": 0.0, "tier_upper": np.inf, "price_usd": 0.1, "price_unit": "GiB-month",
-             "tier_scope": "volume"}]
+    disk = [
+        {
+            "storage_class": "block/gp3",
+            "tier_lower": 0.0,
+            "tier_upper": np.inf,
+            "price_usd": 0.1,
+            "price_unit": "GiB-month",
+            "tier_scope": "volume",
+        }
+    ]
     plan, *_ = plan_of(DAY, storage=disk, **{"services.web.storage.block_gib": 100.0})
     assert plan.cost.loc[plan.cost["charge"] == "block_storage", "effective_cost_usd"].sum() > 0
     assert plan.objective_usd == pytest.approx(plan.cost["effective_cost_usd"].sum(), rel=1e-12)
     assert 0 <= plan.certificate.gap_share < 0.5
 
 
-@pytest.mark.parametrize(("changes", "named"), [
-    ({"limits.quota": {"m": 1, "big": 0}}, "limits.quota.m"),
-    ({"services.web.autoscaling.max_replicas": 1, "limits.instance_types": ["m"]}, "max_replicas"),
-    ({"services.web.objective.latency_p99_s": 0.0001}, "objective"),
-    ({"limits.budget_usd_per_month": 1.0}, "budget_usd_per_month"),
-])
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"limits.quota": {"m": 1, "big": 0}}, "limits.quota.m"),
+        ({"services.web.autoscaling.max_replicas": 1, "limits.instance_types": ["m"]}, "max_replicas"),
+        ({"services.web.objective.latency_p99_s": 0.0001}, "objective"),
+        ({"limits.budget_usd_per_month": 1.0}, "budget_usd_per_month"),
+    ],
+)
 def test_an_impossible_scenario_says_what_to_relax(changes, named):
     with pytest.raises(InfeasiblePlan) as refused:
         plan_of(DAY, **changes)
@@ -173,7 +223,9 @@ def test_a_negotiated_discount_lowers_the_bill_by_its_share():
 
 
 def test_demand_that_may_fall_lowers_the_purchase():
-    """Half the paths lose half their load: the reservation follows the expected cost, not the high quantile."""
+    """Half the paths lose half their load: the reservation follows the expected cost, not the high
+    quantile.
+    """
     flat = np.full((10, 48), 900.0)
     falling = flat.copy()
     falling[:5] *= 0.3
@@ -185,7 +237,9 @@ def test_demand_that_may_fall_lowers_the_purchase():
 def test_a_commitment_already_held_is_used_first_and_until_its_end():
     flat, market = np.full(48, 500.0), {("m", "on_demand"): 1.0}
     held = [{"commitment": "m-1y", "quantity": 2, "end": "2027-02-01"}]
-    plan, capacity, _ = plan_of(flat, commitments=[RESERVED], market=market, existing=held, **{"limits.max_term_months": 0})
+    plan, capacity, _ = plan_of(
+        flat, commitments=[RESERVED], market=market, existing=held, **{"limits.max_term_months": 0}
+    )
     count = np.ceil(500 / usable(capacity))
     assert plan.coverage.groupby("ts")["instances"].sum().to_numpy() == pytest.approx(np.full(24, 2.0))
     assert plan.objective_usd == pytest.approx(24 * (2 * 0.6 + count - 2) + 24 * count, rel=1e-9)
@@ -246,10 +300,18 @@ def test_the_regret_of_commitments_is_told():
 
 def random_case(seed: int) -> tuple[np.ndarray, dict, dict]:
     rng = np.random.default_rng(seed)
-    market = {("m", "on_demand"): 1.0, ("m", "spot"): float(rng.uniform(0.2, 0.9)), ("big", "on_demand"): float(rng.uniform(3.0, 5.0))}
+    market = {
+        ("m", "on_demand"): 1.0,
+        ("m", "spot"): float(rng.uniform(0.2, 0.9)),
+        ("big", "on_demand"): float(rng.uniform(3.0, 5.0)),
+    }
     zones = int(rng.integers(1, 4))
-    limits = {"limits.max_spot_share": float(rng.choice([0.0, 0.4])), "limits.zones": zones, "limits.zones_lost": int(zones > 1),
-              "services.web.autoscaling.min_replicas": int(rng.integers(1, 4))}
+    limits = {
+        "limits.max_spot_share": float(rng.choice([0.0, 0.4])),
+        "limits.zones": zones,
+        "limits.zones_lost": int(zones > 1),
+        "services.web.autoscaling.min_replicas": int(rng.integers(1, 4)),
+    }
     return rng.uniform(0, 2000, 48), market, limits
 
 
@@ -257,21 +319,27 @@ def random_case(seed: int) -> tuple[np.ndarray, dict, dict]:
 def test_law_1_more_load_costs_no_less(seed):
     rates, market, limits = random_case(seed)
     more = rates + np.random.default_rng(seed + 100).uniform(0, 300, 48)
-    assert plan_of(more, market=market, **limits)[0].objective_usd >= plan_of(rates, market=market, **limits)[0].objective_usd * (1 - 1e-9)
+    assert plan_of(more, market=market, **limits)[0].objective_usd >= plan_of(rates, market=market, **limits)[
+        0
+    ].objective_usd * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_law_2_a_tighter_target_costs_no_less(seed):
     rates, market, limits = random_case(seed)
     loose, tight = ({"services.web.objective.latency_p99_s": s, **limits} for s in (0.3, 0.06))
-    assert plan_of(rates, market=market, **tight)[0].objective_usd >= plan_of(rates, market=market, **loose)[0].objective_usd * (1 - 1e-9)
+    assert plan_of(rates, market=market, **tight)[0].objective_usd >= plan_of(rates, market=market, **loose)[
+        0
+    ].objective_usd * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_law_4_an_added_option_costs_no_more(seed):
     rates, market, limits = random_case(seed)
     fewer = {key: price for key, price in market.items() if key[0] == "m"}
-    assert plan_of(rates, market=market, **limits)[0].objective_usd <= plan_of(rates, market=fewer, **limits)[0].objective_usd * (1 + 1e-9)
+    assert plan_of(rates, market=market, **limits)[0].objective_usd <= plan_of(rates, market=fewer, **limits)[
+        0
+    ].objective_usd * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,4 +1,6 @@
-"""The bound of whole machines against every plan there is, on small cases: machines in any zone, commitments used as well as can be."""
+"""The bound of whole machines against every plan there is, on small cases: machines in any zone,
+commitments used as well as can be.
+"""
 
 import itertools
 
@@ -18,8 +20,19 @@ def random_shelf(rng, types, spot_share, *, quota=False):
     disk = np.full(types, float(rng.choice([0.0, 0.05])))
     spot = usage * rng.uniform(0.2, 0.9, types) + disk if spot_share else np.full(types, np.inf)
     most = np.where(rng.random(types) < 0.5, 2.0, np.inf) if quota else np.full(types, np.inf)
-    return Shelf(tuple(f"k{j}" for j in range(types)), np.zeros(types, dtype=np.intp), np.ones(types), np.ones(types), capacity, usage,
-                 usage * 0.6, disk, capacity * 0.97, spot, most)
+    return Shelf(
+        tuple(f"k{j}" for j in range(types)),
+        np.zeros(types, dtype=np.intp),
+        np.ones(types),
+        np.ones(types),
+        capacity,
+        usage,
+        usage * 0.6,
+        disk,
+        capacity * 0.97,
+        spot,
+        most,
+    )
 
 
 def random_rules(rng):
@@ -28,7 +41,9 @@ def random_rules(rng):
 
 
 def every_plan(shelf, rules):
-    """Steady and spot capacity left in the worst case, steady machines, and counts, of every way to fill the zones."""
+    """Steady and spot capacity left in the worst case, steady machines, and counts, of every way to
+    fill the zones.
+    """
     types = len(shelf)
     width = types * (2 if rules.spot_share else 1)
     contents = np.array([c for c in itertools.product(range(MOST + 1), repeat=width) if sum(c) <= MOST], dtype=np.int64)
@@ -42,7 +57,9 @@ def every_plan(shelf, rules):
 
 
 def cheapest(shelf, rules, load, pool, amount):
-    """Least cost of every plan that carries the load, by exhaustion; the commitment pays for the machines that save most by it."""
+    """Least cost of every plan that carries the load, by exhaustion; the commitment pays for the
+    machines that save most by it.
+    """
     reach, counts = every_plan(shelf, rules)
     types = len(shelf)
     fits = (reach >= load) & (counts[:, :types].sum(axis=1) >= rules.min_replicas)
@@ -63,7 +80,9 @@ def cheapest(shelf, rules, load, pool, amount):
 def test_the_bound_is_below_every_plan(seed):
     rng = np.random.default_rng(seed)
     rules = random_rules(rng)
-    shelf = random_shelf(rng, 2 if rules.spot_share and rules.zones == 3 else 3, rules.spot_share, quota=bool(rng.integers(0, 2)))
+    shelf = random_shelf(
+        rng, 2 if rules.spot_share and rules.zones == 3 else 3, rules.spot_share, quota=bool(rng.integers(0, 2))
+    )
     pool, amount = rng.choice([0.0, 1.0, 0.7], len(shelf)), float(rng.choice([0.0, 1.0, 2.5]))
     pools = {"s": (Pooled(pool, amount),)}
     for load in rng.uniform(5, 40 * (rules.zones - rules.zones_lost), 3):
@@ -71,13 +90,17 @@ def test_the_bound_is_below_every_plan(seed):
         planned = np.full(1, load)
         for grid in (37, 400):
             every = np.arange(len(shelf))[None, :]
-            best = max(float(least_cost(shelf, every, rules, planned, usage=o.usage["s"], grid=grid)[0, 0]) - o.credit
-                       for o in priced({"s": shelf}, pools))
+            best = max(
+                float(least_cost(shelf, every, rules, planned, usage=o.usage["s"], grid=grid)[0, 0]) - o.credit
+                for o in priced({"s": shelf}, pools)
+            )
             assert best <= truth * (1 + 1e-9) + 1e-9
 
 
 def test_the_bound_is_near_the_cheapest_plan():
-    """Without commitments and quotas: on the mean of many cases less than 6 % below the truth, often equal to it."""
+    """Without commitments and quotas: on the mean of many cases less than 6 % below the truth,
+    often equal to it.
+    """
     ratio = []
     for seed in range(60):
         rng = np.random.default_rng(seed + 1_000)
@@ -101,7 +124,9 @@ def test_the_bound_of_all_sets_is_the_least_of_each(seed):
     each = least_cost(shelf, sets, rules, np.unique(planned)) @ weight[np.argsort(planned)]
     found = least_set(shelf, sets, rules, [(planned, weight, shelf.usage)], np.inf)
     assert found == pytest.approx(each.min(), rel=1e-9)
-    assert least_cost(shelf, np.arange(5)[None, :], rules, np.unique(planned)) @ weight[np.argsort(planned)] <= found * (1 + 1e-12)
+    assert least_cost(shelf, np.arange(5)[None, :], rules, np.unique(planned)) @ weight[
+        np.argsort(planned)
+    ] <= found * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -121,11 +146,15 @@ def test_the_bound_is_below_the_steps_of_its_own_machines(seed):
     rng = np.random.default_rng(seed)
     rules = random_rules(rng)
     shelf = random_shelf(rng, 2, rules.spot_share)
-    offers = [Offer(k, "d", False, 1, 1, float(c), float(u + d), float(d))
-              for k, c, u, d in zip(shelf.kind, shelf.capacity, shelf.usage, shelf.disk, strict=True)]
+    offers = [
+        Offer(k, "d", False, 1, 1, float(c), float(u + d), float(d))
+        for k, c, u, d in zip(shelf.kind, shelf.capacity, shelf.usage, shelf.disk, strict=True)
+    ]
     if rules.spot_share:
-        offers += [Offer(k, "d", True, 1, 1, float(c), float(p))
-                   for k, c, p in zip(shelf.kind, shelf.spot_capacity, shelf.spot_price, strict=True)]
+        offers += [
+            Offer(k, "d", True, 1, 1, float(c), float(p))
+            for k, c, p in zip(shelf.kind, shelf.spot_capacity, shelf.spot_price, strict=True)
+        ]
     steps, planned = menu(offers, rules, 600.0).steps([]), rng.uniform(0, 600, 50)
     bound = each_hour(shelf, np.arange(2), rules, planned, shelf.usage)
     cost = steps.cost[steps.at(planned)]

@@ -1,4 +1,6 @@
-"""Cost against one choice: bounds that a cold solve repeats, below every whole plan, moving the way the laws say."""
+"""Cost against one choice: bounds that a cold solve repeats, below every whole plan, moving the way
+the laws say.
+"""
 
 import hand
 import numpy as np
@@ -44,7 +46,8 @@ def test_tighter_costs_no_less_and_every_point_is_a_solve_of_its_own(path):
     assert (bound <= total * (1 + 1e-9)).all()
     assert (np.diff(bound) >= -1e-9 * bound[:-1]).all()
     assert bound[-1] > bound[0]
-    assert (np.diff(total) >= -0.15 * total[:-1]).all()  # whole machines and commitments by search: within the gap
+    # whole machines and commitments by search: within the gap
+    assert (np.diff(total) >= -0.15 * total[:-1]).all()
     for value, got in zip(values, bound, strict=True):
         one = s.replace(**{path: value})
         sized = size(one, catalog, load)
@@ -58,7 +61,12 @@ def test_a_higher_quantile_of_the_load_costs_no_less():
     s, load, capacity, catalog = market_of(paths=40)
     found = tradeoff(s, load, capacity, catalog, "services.*.objective.load_quantile", (0.5, 0.8, 0.95, 0.99), whole=0)
     assert (np.diff(found["lower_bound_usd"]) > 0).all()
-    assert found["total_usd"].notna().tolist() == [False, False, True, False]  # the scenario's own value is always planned whole
+    assert found["total_usd"].notna().tolist() == [
+        False,
+        False,
+        True,
+        False,
+    ]  # the scenario's own value is always planned whole
 
 
 def test_the_whole_plan_at_the_own_value_is_the_plan():
@@ -74,7 +82,9 @@ def test_a_field_of_every_service():
     load = hand.load(s, {"web": DAY, "api": DAY / 2})
     catalog = hand.catalog(rates=MARKET)
     both = tradeoff(s, load, size(s, catalog, load), catalog, "services.*.objective.latency_p99_s", (0.1, 0.3), whole=0)
-    one = tradeoff(s, load, size(s, catalog, load), catalog, "services.api.objective.latency_p99_s", (0.1, 0.3), whole=0)
+    one = tradeoff(
+        s, load, size(s, catalog, load), catalog, "services.api.objective.latency_p99_s", (0.1, 0.3), whole=0
+    )
     assert both["lower_bound_usd"].iloc[0] > one["lower_bound_usd"].iloc[0] > one["lower_bound_usd"].iloc[1]
 
 

@@ -1,4 +1,6 @@
-"""The parts of the reduced path, each against the plain program: bunching, dominated columns, unfinished valuations, cuts."""
+"""The parts of the reduced path, each against the plain program: bunching, dominated columns,
+unfinished valuations, cuts.
+"""
 
 from dataclasses import replace
 
@@ -20,19 +22,37 @@ def drawn(seed: int, **more):
     if seed % 3 == 1:
         problem = replace(problem, limits=(Limit("q", float(rng.uniform(5, 20)), ("t0",)),))
     if seed % 3 == 2:
-        problem = replace(problem, workloads=tuple(replace(w, zones={f"z{k}": tuple(w.capacity) for k in range(3)}, zone_loss_share=0.6,
-                                                           serve_cost={"t0": 0.01}) for w in problem.workloads))
+        problem = replace(
+            problem,
+            workloads=tuple(
+                replace(
+                    w,
+                    zones={f"z{k}": tuple(w.capacity) for k in range(3)},
+                    zone_loss_share=0.6,
+                    serve_cost={"t0": 0.01},
+                )
+                for w in problem.workloads
+            ),
+        )
     return rng, problem, rng.uniform(0, 8, len(problem.products))
 
 
 def by_solver(problem, states: States, units) -> list[float]:
     """Cost of each hour alone [USD/h], the commitments given and paid."""
-    fixed = replace(problem, products=tuple(replace(b, minimum=n, maximum=n) for b, n in zip(problem.products, units, strict=True)))
+    fixed = replace(
+        problem, products=tuple(replace(b, minimum=n, maximum=n) for b, n in zip(problem.products, units, strict=True))
+    )
     fees = sum(problem.fee_usd(b) * n for b, n in zip(problem.products, units, strict=True))
     found = []
     for k in range(len(states)):
-        one = replace(states, weight_h=np.ones(1), load=states.load[[k]], raw=states.raw[[k]], price=states.price[[k]],
-                      member=np.zeros((1, 1), dtype=np.intp))
+        one = replace(
+            states,
+            weight_h=np.ones(1),
+            load=states.load[[k]],
+            raw=states.raw[[k]],
+            price=states.price[[k]],
+            member=np.zeros((1, 1), dtype=np.intp),
+        )
         answer = solve(build(fixed, one).lp)
         assert answer.optimal
         found.append(answer.objective - fees)
@@ -55,7 +75,8 @@ def test_an_unfinished_valuation_is_a_lower_bound_in_every_hour(seed):
     part, whole = recourse.cost(units, most=1), recourse.cost(units)
     assert whole.left == 0
     assert (part.cost <= whole.cost * (1 + 1e-9) + 1e-9).all()
-    moved = recourse.cost(other, most=0)  # known bases alone, at commitments they were not found for
+    # known bases alone, at commitments they were not found for
+    moved = recourse.cost(other, most=0)
     exact = Recourse(problem.hours, templates_of(problem, problem.hours)).cost(other)
     assert (moved.cost <= exact.cost * (1 + 1e-9) + 1e-9).all()
     assert np.count_nonzero(moved.cost < exact.cost * (1 - 1e-9) - 1e-9) <= moved.left
@@ -79,7 +100,8 @@ def test_dominated_columns_change_no_cost(seed):
     _, problem, units = drawn(seed, hours=30)
     lean, plain = (templates_of(problem, problem.hours, prune=p) for p in (True, False))
     fewer = sum(t.A.shape[1] for t in plain.values()) - sum(t.A.shape[1] for t in lean.values())
-    assert (fewer > 0) == (seed % 3 != 2)  # with traffic priced by type every type has a row of its own
+    # with traffic priced by type every type has a row of its own
+    assert (fewer > 0) == (seed % 3 != 2)
     cost = [Recourse(problem.hours, t).cost(units).cost for t in (lean, plain)]
     assert cost[0] == pytest.approx(cost[1], rel=1e-9, abs=1e-9)
 

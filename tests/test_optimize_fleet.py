@@ -1,4 +1,6 @@
-"""Few machine types for the horizon: the best set of all sets, what it costs to keep few, laws of cost on whole plans of random markets."""
+"""Few machine types for the horizon: the best set of all sets, what it costs to keep few, laws of
+cost on whole plans of random markets.
+"""
 
 import itertools
 
@@ -13,12 +15,17 @@ from planner.optimize import optimize
 
 SEEDS = [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 5))]
 REGIONS = ("us-east-1", "eu-central-1")
-BASE = {"services.web.latency": {"model": "queue", "service_time_s": 0.01}, "services.web.network.load_balancer": False,
-        "services.web.network.public_ipv4": 0}
+BASE = {
+    "services.web.latency": {"model": "queue", "service_time_s": 0.01},
+    "services.web.network.load_balancer": False,
+    "services.web.network.public_ipv4": 0,
+}
 
 
 def random_market(rng, *, regions=REGIONS, types=4):
-    """{(region, type): (vCPUs, on demand, spot)}: prices fall with size, spot is a bargain of varying depth."""
+    """{(region, type): (vCPUs, on demand, spot)}: prices fall with size, spot is a bargain of
+    varying depth.
+    """
     found = {}
     for region in regions:
         for k, vcpus in enumerate(rng.choice([1, 2, 4, 8, 16], types, replace=False)):
@@ -31,10 +38,21 @@ def catalog_of(market) -> Catalog:
     rates, machines = [], []
     for (region, name), (vcpus, price, spot) in market.items():
         place = {**hand.HAND, "provider": "aws", "region": region, "instance_type": name}
-        machines.append({**place, "family": "f", "arch": "x86_64", "vcpus": vcpus, "memory_gib": 4 * vcpus, "baseline_share": 1.0})
-        rates += [{**place, "purchase_option": o, "rate_usd_per_h": p} for o, p in (("on_demand", price), ("spot", spot)) if np.isfinite(p)]
-    return Catalog(hand.frame("catalog.instances", machines), hand.frame("catalog.rates", rates), hand.frame("catalog.commitments", []),
-                   hand.frame("catalog.storage", []), hand.frame("catalog.network", []))
+        machines.append(
+            {**place, "family": "f", "arch": "x86_64", "vcpus": vcpus, "memory_gib": 4 * vcpus, "baseline_share": 1.0}
+        )
+        rates += [
+            {**place, "purchase_option": o, "rate_usd_per_h": p}
+            for o, p in (("on_demand", price), ("spot", spot))
+            if np.isfinite(p)
+        ]
+    return Catalog(
+        hand.frame("catalog.instances", machines),
+        hand.frame("catalog.rates", rates),
+        hand.frame("catalog.commitments", []),
+        hand.frame("catalog.storage", []),
+        hand.frame("catalog.network", []),
+    )
 
 
 def plan_of(rates, market, **changes):
@@ -47,8 +65,12 @@ def plan_of(rates, market, **changes):
 def random_case(seed):
     rng = np.random.default_rng(seed)
     zones = int(rng.integers(1, 4))
-    limits = {"limits.max_spot_share": float(rng.choice([0.0, 0.4])), "limits.zones": zones, "limits.zones_lost": int(zones > 1),
-              "services.web.autoscaling.min_replicas": int(rng.integers(1, 3))}
+    limits = {
+        "limits.max_spot_share": float(rng.choice([0.0, 0.4])),
+        "limits.zones": zones,
+        "limits.zones_lost": int(zones > 1),
+        "services.web.autoscaling.min_replicas": int(rng.integers(1, 3)),
+    }
     return rng, rng.uniform(50, 2500, 48), random_market(rng), limits
 
 
@@ -62,7 +84,9 @@ def pools(plan):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_set_kept_is_the_best_of_all_sets(seed):
-    """Every pair of one region planned by itself: none is cheaper, and the free plan's bound lies below them all."""
+    """Every pair of one region planned by itself: none is cheaper, and the free plan's bound lies
+    below them all.
+    """
     _, rates, market, limits = random_case(seed)
     plan = plan_of(rates, market, **limits)
     assert len(pools(plan)) <= 2
@@ -70,7 +94,10 @@ def test_the_set_kept_is_the_best_of_all_sets(seed):
     alone = []
     for region in REGIONS:
         kinds = [key for key in market if key[0] == region]
-        alone += [plan_of(rates, {k: market[k] for k in pair}, **limits).objective_usd for pair in itertools.combinations(kinds, 2)]
+        alone += [
+            plan_of(rates, {k: market[k] for k in pair}, **limits).objective_usd
+            for pair in itertools.combinations(kinds, 2)
+        ]
     assert plan.objective_usd == pytest.approx(min(alone), rel=1e-9)
     assert plan.certificate.free_bound_usd <= plan.certificate.lower_bound_usd * (1 + 1e-12)
     assert plan.certificate.gap_share < 0.12
@@ -79,8 +106,10 @@ def test_the_set_kept_is_the_best_of_all_sets(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_law_6_each_limit_on_types_and_regions_costs_no_less(seed):
     _, rates, market, limits = random_case(seed)
-    wide = [plan_of(rates, market, **limits, **{"limits.max_instance_types": n, "limits.max_regions": r})
-            for n, r in ((1, 1), (2, 1), (3, 1), (3, 2), (None, None))]
+    wide = [
+        plan_of(rates, market, **limits, **{"limits.max_instance_types": n, "limits.max_regions": r})
+        for n, r in ((1, 1), (2, 1), (3, 1), (3, 2), (None, None))
+    ]
     for few, more in itertools.pairwise(wide):
         assert least(more) <= few.objective_usd
     for few, more in ((0, 1), (1, 2), (1, 4)):
@@ -90,7 +119,9 @@ def test_law_6_each_limit_on_types_and_regions_costs_no_less(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_law_1_more_load_costs_no_less(seed):
     rng, rates, market, limits = random_case(seed)
-    assert plan_of(rates + rng.uniform(0, 300, 48), market, **limits).objective_usd >= least(plan_of(rates, market, **limits))
+    assert plan_of(rates + rng.uniform(0, 300, 48), market, **limits).objective_usd >= least(
+        plan_of(rates, market, **limits)
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -119,8 +150,12 @@ def test_law_5_removing_what_is_not_used_changes_nothing(seed):
 def test_law_6_a_tighter_rule_costs_no_less_and_a_quota_too(seed):
     rng, rates, market, limits = random_case(seed)
     plan = plan_of(rates, market, **limits)
-    tighter = {"limits.max_spot_share": 0.0, "limits.max_type_share": 0.7, "limits.quota": {"t0": int(rng.integers(1, 6))},
-               "services.web.autoscaling.min_replicas": 4}
+    tighter = {
+        "limits.max_spot_share": 0.0,
+        "limits.max_type_share": 0.7,
+        "limits.quota": {"t0": int(rng.integers(1, 6))},
+        "services.web.autoscaling.min_replicas": 4,
+    }
     for name, value in tighter.items():
         try:
             other = plan_of(rates, market, **(limits | {name: value}))
@@ -145,7 +180,9 @@ def test_law_16_a_dominated_option_changes_nothing(seed):
     _, rates, market, limits = random_case(seed)
     (region, _), (vcpus, price, spot) = next(iter(market.items()))
     more = market | {(region, "worse"): (vcpus, price * 1.01, spot * 1.01)}
-    assert plan_of(rates, more, **limits).objective_usd == pytest.approx(plan_of(rates, market, **limits).objective_usd, rel=1e-9)
+    assert plan_of(rates, more, **limits).objective_usd == pytest.approx(
+        plan_of(rates, market, **limits).objective_usd, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -169,7 +206,9 @@ def test_a_share_for_each_type_brings_as_many_types_as_it_asks_for(share):
 
 
 def test_an_offer_left_off_the_short_list_is_priced_at_the_duals():
-    """Thirty machines, of which the short list names some: none left out undercuts, and its excuse says how far its price must fall."""
+    """Thirty machines, of which the short list names some: none left out undercuts, and its excuse
+    says how far its price must fall.
+    """
     rng = np.random.default_rng(1)
     market = {}
     for k in range(30):

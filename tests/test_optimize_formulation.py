@@ -1,4 +1,6 @@
-"""One golden .lp for each constraint; every constraint name stands in the docstring, a golden file and a plain sentence."""
+"""One golden .lp for each constraint; every constraint name stands in the docstring, a golden file
+and a plain sentence.
+"""
 
 from pathlib import Path
 
@@ -19,12 +21,19 @@ def one(load=(25.0, 70.0), *, types=TYPES, pools=(), products=(), limits=(), pro
     return Problem((w,), types, np.ones(len(load)), tuple(pools), tuple(products), tuple(limits), **(problem or {}))
 
 
-RESERVED = {"types": (Type("a", 1.0),), "pools": [Pool("ri", {"a": 1.0}, existing=1.0)],
-            "products": [Product("ri-1y", "ri", 3.0, 0.2, 10.0)]}
+RESERVED = {
+    "types": (Type("a", 1.0),),
+    "pools": [Pool("ri", {"a": 1.0}, existing=1.0)],
+    "products": [Product("ri-1y", "ri", 3.0, 0.2, 10.0)],
+}
 CASES = {
     "serve": one(),
     "pool": one(**RESERVED),
-    "credit": one(types=(Type("a", 1.0),), pools=[Pool("cud", {"a": 4.0}, credit_usd=0.1)], products=[Product("cud-1y", "cud", 0.0, 0.06)]),
+    "credit": one(
+        types=(Type("a", 1.0),),
+        pools=[Pool("cud", {"a": 4.0}, credit_usd=0.1)],
+        products=[Product("cud-1y", "cud", 0.0, 0.06)],
+    ),
     "spot_share": one(spot_share=0.5),
     "spot_max": one(types=(Type("a", 1.0, 0.4, spot_max=2.0),)),
     "type_share": one(type_share=0.6),
@@ -34,8 +43,11 @@ CASES = {
     "max_instances": one((70.0,), max_replicas=5.0),
     "flow": one(serve_cost={"b": 0.01}),
     "limit": one(limits=[Limit("quota", 2.0, ("a",), ("on_demand", "spot"))]),
-    "product": one(types=(Type("a", 1.0),), pools=[Pool("ri", {"a": 1.0})],
-                    products=[Product("ri-1y", "ri", 3.0, 0.2, 10.0, minimum=1.0, maximum=4.0)]),
+    "product": one(
+        types=(Type("a", 1.0),),
+        pools=[Pool("ri", {"a": 1.0})],
+        products=[Product("ri-1y", "ri", 3.0, 0.2, 10.0, minimum=1.0, maximum=4.0)],
+    ),
     "upfront_budget": one(**RESERVED, problem={"upfront_budget_usd": 6.0}),
     "total_budget": one(shortage_usd=5.0, problem={"total_budget_usd": 3.0}),
     "whole": one(**RESERVED, problem={"whole_instances": True, "whole_commitments": True}),

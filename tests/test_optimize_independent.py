@@ -1,7 +1,9 @@
-"""The formulation against a second model of the same words: an explicit matrix for SciPy, written apart from the product's builder.
+"""The formulation against a second model of the same words: an explicit matrix for SciPy, written
+apart from the product's builder.
 
-Random problems use every feature together: prices by hour, headroom and delays, spot caps, zones, traffic prices, shortage,
-pools with and without credit, held units, products with bounds, quotas, both budgets, scenarios and weights.
+Random problems use every feature together: prices by hour, headroom and delays, spot caps, zones,
+traffic prices, shortage, pools with and without credit, held units, products with bounds, quotas,
+both budgets, scenarios and weights.
 """
 
 from itertools import product as pairs
@@ -21,7 +23,11 @@ from planner.optimize.solve import solve
 def drawn(seed: int) -> Problem:
     """A random problem; about two in five cannot be solved."""
     rng = np.random.default_rng(seed)
-    hours, scenarios, names = int(rng.integers(1, 9)), int(rng.integers(1, 4)), [f"t{i}" for i in range(rng.integers(1, 5))]
+    hours, scenarios, names = (
+        int(rng.integers(1, 9)),
+        int(rng.integers(1, 4)),
+        [f"t{i}" for i in range(rng.integers(1, 5))],
+    )
 
     def happens(share):
         return rng.random() < share
@@ -29,24 +35,64 @@ def drawn(seed: int) -> Problem:
     def price(low, high):
         return rng.uniform(low, high, hours) if happens(0.25) else float(rng.uniform(low, high))
 
-    types = tuple(Type(t, price(0.5, 2) if happens(0.85) else None, price(0.1, 1) if happens(0.5) else None,
-                       float(rng.integers(0, 5)) if happens(0.2) else None, float(rng.uniform(0, 0.3)), float(rng.choice([2, 4, 8])))
-                  for t in names)
+    types = tuple(
+        Type(
+            t,
+            price(0.5, 2) if happens(0.85) else None,
+            price(0.1, 1) if happens(0.5) else None,
+            float(rng.integers(0, 5)) if happens(0.2) else None,
+            float(rng.uniform(0, 0.3)),
+            float(rng.choice([2, 4, 8])),
+        )
+        for t in names
+    )
     workloads = tuple(_workload(rng, happens, f"w{j}", names, hours, scenarios) for j in range(rng.integers(1, 4)))
-    pools = tuple(Pool(f"g{g}", {t: float(rng.choice([1, 0.5, 2, 0.7])) for t in names if happens(0.7)},
-                       float(rng.integers(0, 4)) if happens(0.4) else 0.0, float(rng.uniform(0, 0.4)) if happens(0.3) else None)
-                  for g in range(rng.integers(0, 4)))
-    products = tuple(Product(f"b{g.name}{b}", g.name, float(rng.uniform(0.5, 10)) if happens(0.5) else 0.0, float(rng.uniform(0.1, 1)),
-                             float(rng.integers(5, 50)) if happens(0.4) else None, float(rng.integers(0, 3)) if happens(0.2) else 0.0,
-                             float(rng.integers(3, 5)) if happens(0.3) else None) for g in pools for b in range(rng.integers(0, 3)))
+    pools = tuple(
+        Pool(
+            f"g{g}",
+            {t: float(rng.choice([1, 0.5, 2, 0.7])) for t in names if happens(0.7)},
+            float(rng.integers(0, 4)) if happens(0.4) else 0.0,
+            float(rng.uniform(0, 0.4)) if happens(0.3) else None,
+        )
+        for g in range(rng.integers(0, 4))
+    )
+    products = tuple(
+        Product(
+            f"b{g.name}{b}",
+            g.name,
+            float(rng.uniform(0.5, 10)) if happens(0.5) else 0.0,
+            float(rng.uniform(0.1, 1)),
+            float(rng.integers(5, 50)) if happens(0.4) else None,
+            float(rng.integers(0, 3)) if happens(0.2) else 0.0,
+            float(rng.integers(3, 5)) if happens(0.3) else None,
+        )
+        for g in pools
+        for b in range(rng.integers(0, 3))
+    )
     zones = sorted({z for w in workloads for z in w.zones})
-    limits = tuple(Limit(f"l{n}", float(rng.integers(2, 30)), tuple(t for t in names if happens(0.6)) if happens(0.6) else None,
-                         tuple(o for o in OPTIONS if happens(0.6)) if happens(0.5) else OPTIONS,
-                         tuple(w.name for w in workloads if happens(0.6)) if happens(0.3) else None,
-                         str(rng.choice(zones)) if zones and happens(0.4) else None, happens(0.3)) for n in range(rng.integers(0, 3)))
-    return Problem(workloads, types, rng.choice([1.0, 2.0, 5.0, 0.5], hours) if happens(0.4) else np.ones(hours), pools, products, limits,
-                   rng.dirichlet(np.ones(scenarios)), float(rng.uniform(0, 20)) if products and happens(0.3) else None,
-                   float(rng.uniform(5, 200)) if happens(0.15) else None)
+    limits = tuple(
+        Limit(
+            f"l{n}",
+            float(rng.integers(2, 30)),
+            tuple(t for t in names if happens(0.6)) if happens(0.6) else None,
+            tuple(o for o in OPTIONS if happens(0.6)) if happens(0.5) else OPTIONS,
+            tuple(w.name for w in workloads if happens(0.6)) if happens(0.3) else None,
+            str(rng.choice(zones)) if zones and happens(0.4) else None,
+            happens(0.3),
+        )
+        for n in range(rng.integers(0, 3))
+    )
+    return Problem(
+        workloads,
+        types,
+        rng.choice([1.0, 2.0, 5.0, 0.5], hours) if happens(0.4) else np.ones(hours),
+        pools,
+        products,
+        limits,
+        rng.dirichlet(np.ones(scenarios)),
+        float(rng.uniform(0, 20)) if products and happens(0.3) else None,
+        float(rng.uniform(5, 200)) if happens(0.15) else None,
+    )
 
 
 def _workload(rng, happens, name, names, hours, scenarios):
@@ -55,13 +101,26 @@ def _workload(rng, happens, name, names, hours, scenarios):
     capacity = {t: float(rng.uniform(1, 6)) for t in names if happens(0.85)}
     zones = {z: tuple(t for t in names if happens(0.8)) for z in "abc"[: rng.integers(1, 4)]} if happens(0.3) else {}
     return Workload(
-        name, load, capacity, {t: c * float(rng.uniform(0.6, 1)) for t, c in capacity.items() if happens(0.6)},
-        float(rng.uniform(0, 0.5)) if happens(0.3) else 0.0, int(rng.integers(0, 4)), int(rng.integers(0, 4)),
-        float(rng.uniform(0, 1)) if happens(0.5) else None, float(rng.uniform(0.3, 1.2)) if happens(0.3) else None,
-        float(rng.uniform(0.5, 5)) if happens(0.5) else None, zones, float(rng.uniform(0, 1)) if zones else 0.0,
-        float(rng.integers(0, 5)) if happens(0.3) else 0.0, None, float(rng.integers(0, 3)) if zones and happens(0.5) else 0.0, {},
-        {t: float(rng.uniform(0, 0.3)) for t in names} if happens(0.25) else {}, {t: float(rng.uniform(0, 0.2)) for t in names},
-        float(rng.uniform(0, 0.6)) if happens(0.2) else None)
+        name,
+        load,
+        capacity,
+        {t: c * float(rng.uniform(0.6, 1)) for t, c in capacity.items() if happens(0.6)},
+        float(rng.uniform(0, 0.5)) if happens(0.3) else 0.0,
+        int(rng.integers(0, 4)),
+        int(rng.integers(0, 4)),
+        float(rng.uniform(0, 1)) if happens(0.5) else None,
+        float(rng.uniform(0.3, 1.2)) if happens(0.3) else None,
+        float(rng.uniform(0.5, 5)) if happens(0.5) else None,
+        zones,
+        float(rng.uniform(0, 1)) if zones else 0.0,
+        float(rng.integers(0, 5)) if happens(0.3) else 0.0,
+        None,
+        float(rng.integers(0, 3)) if zones and happens(0.5) else 0.0,
+        {},
+        {t: float(rng.uniform(0, 0.3)) for t in names} if happens(0.25) else {},
+        {t: float(rng.uniform(0, 0.2)) for t in names},
+        float(rng.uniform(0, 0.6)) if happens(0.2) else None,
+    )
 
 
 class Matrix:
@@ -86,9 +145,15 @@ class Matrix:
         """The least cost; ``None`` if nothing satisfies the rows."""
         if not self.cost:
             return 0.0 if all(a <= 0 <= b for a, b in zip(self.low, self.high, strict=True)) else None
-        i, j, v = (np.array(part) for part in zip(*self.entries, strict=True)) if self.entries else (np.zeros(0, int),) * 3
-        held = LinearConstraint(coo_array((v, (i, j)), shape=(len(self.low), len(self.cost))).tocsr(), self.low, self.high)
-        found = milp(np.array(self.cost), constraints=held if self.low else (), bounds=Bounds(0.0, np.array(self.upper)))
+        i, j, v = (
+            (np.array(part) for part in zip(*self.entries, strict=True)) if self.entries else (np.zeros(0, int),) * 3
+        )
+        held = LinearConstraint(
+            coo_array((v, (i, j)), shape=(len(self.low), len(self.cost))).tocsr(), self.low, self.high
+        )
+        found = milp(
+            np.array(self.cost), constraints=held if self.low else (), bounds=Bounds(0.0, np.array(self.upper))
+        )
         assert found.status in (0, 2), found.message
         return float(found.fun) if found.status == 0 else None
 
@@ -99,7 +164,9 @@ def reference(p: Problem):
     bought = {}
     for b in p.products:
         term = whole if b.term_h is None else b.term_h
-        bought[b.name] = m.column(b.upfront_usd * whole / term + b.hourly_usd * whole, np.inf if b.maximum is None else b.maximum)
+        bought[b.name] = m.column(
+            b.upfront_usd * whole / term + b.hourly_usd * whole, np.inf if b.maximum is None else b.maximum
+        )
         m.row([(bought[b.name], 1.0)], low=b.minimum)
     for s, t in pairs(range(len(p.probability)), range(len(p.weight_h))):
         _hour(m, p, bought, s, t)
@@ -116,7 +183,7 @@ def _hour(m, p, bought, s, t):
     for w in p.workloads:
         mine = _machines(m, p, w, weight, t)
         running += mine
-        window = w.load[s, max(0, t - w.keep_h): t + w.lead_h + 1]
+        window = w.load[s, max(0, t - w.keep_h) : t + w.lead_h + 1]
         need = (1 + w.headroom_share) * float(window.max())
         unserved = [] if w.shortage_usd is None else [(m.column(weight * w.shortage_usd, spend=False), 1.0)]
         m.row([(r[0], r[1]) for r in mine] + unserved, low=need)
@@ -148,8 +215,17 @@ def _hour(m, p, bought, s, t):
             m.row([credited] + [(r[0], -g.units.get(r[4], 0.0)) for r in running if r[5] != "spot"], high=0.0)
     for limit in p.limits:
         vcpus = {i.name: i.vcpus if limit.vcpus else 1.0 for i in p.types}
-        m.row([(r[0], vcpus[r[4]]) for r in running if (limit.types is None or r[4] in limit.types) and r[5] in limit.options
-               and (limit.workloads is None or r[2] in limit.workloads) and limit.zone in (None, r[3])], high=limit.maximum)
+        m.row(
+            [
+                (r[0], vcpus[r[4]])
+                for r in running
+                if (limit.types is None or r[4] in limit.types)
+                and r[5] in limit.options
+                and (limit.workloads is None or r[2] in limit.workloads)
+                and limit.zone in (None, r[3])
+            ],
+            high=limit.maximum,
+        )
 
 
 def _machines(m, p, w, weight, t):
@@ -161,9 +237,14 @@ def _machines(m, p, w, weight, t):
             continue
         extra = i.instance_usd_per_h + w.instance_usd_per_h.get(i.name, 0.0)
         if i.on_demand_usd_per_h is not None:
-            found.append((m.column(weight * (_at(i.on_demand_usd_per_h, t) + extra)), c, w.name, z, i.name, "on_demand", None))
-        found += [(m.column(weight * extra), c, w.name, z, i.name, "committed", g.name) for g in p.pools
-                  if g.credit_usd is None and g.units.get(i.name, 0.0) > 0]
+            found.append(
+                (m.column(weight * (_at(i.on_demand_usd_per_h, t) + extra)), c, w.name, z, i.name, "on_demand", None)
+            )
+        found += [
+            (m.column(weight * extra), c, w.name, z, i.name, "committed", g.name)
+            for g in p.pools
+            if g.credit_usd is None and g.units.get(i.name, 0.0) > 0
+        ]
         if i.spot_usd_per_h is not None:
             spot = m.column(weight * (_at(i.spot_usd_per_h, t) + extra))
             found.append((spot, w.spot_capacity.get(i.name, c), w.name, z, i.name, "spot", None))

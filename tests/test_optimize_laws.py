@@ -1,4 +1,6 @@
-"""Laws of a correct planner (numbers as in the list of laws) on random problems: the reduced path and the hourly oracle agree and obey."""
+"""Laws of a correct planner (numbers as in the list of laws) on random problems: the reduced path
+and the hourly oracle agree and obey.
+"""
 
 from dataclasses import replace
 
@@ -21,6 +23,7 @@ def law(number: str):
     def keep(check):
         LAWS[number] = check
         return check
+
     return keep
 
 
@@ -29,12 +32,25 @@ def draw(rng, *, scenarios=None, commitments=True, spot=True, hours=None, worklo
     s, t = scenarios or int(rng.integers(1, 3)), hours or int(rng.integers(3, 9))
     names = [f"t{i}" for i in range(int(rng.integers(2, 5)))]
     price = {i: float(rng.uniform(0.5, 4.0)) for i in names}
-    types = tuple(Type(i, price[i], float(price[i] * rng.uniform(0.2, 1.1)) if spot and rng.random() < 0.7 else None,
-                       instance_usd_per_h=float(rng.choice([0.0, 0.05]))) for i in names)
+    types = tuple(
+        Type(
+            i,
+            price[i],
+            float(price[i] * rng.uniform(0.2, 1.1)) if spot and rng.random() < 0.7 else None,
+            instance_usd_per_h=float(rng.choice([0.0, 0.05])),
+        )
+        for i in names
+    )
     found = tuple(
-        Workload(f"w{k}", rng.uniform(0, 500, (s, t)).round(1), {i: float(rng.uniform(5, 40)) for i in names},
-                 spot_share=float(rng.uniform(0.1, 0.9)), min_replicas=float(rng.choice([0, 0, 2])))
-        for k in range(workloads or int(rng.integers(1, 3))))
+        Workload(
+            f"w{k}",
+            rng.uniform(0, 500, (s, t)).round(1),
+            {i: float(rng.uniform(5, 40)) for i in names},
+            spot_share=float(rng.uniform(0.1, 0.9)),
+            min_replicas=float(rng.choice([0, 0, 2])),
+        )
+        for k in range(workloads or int(rng.integers(1, 3)))
+    )
     pools, products = [], []
     if commitments:
         pools = [Pool(f"ri-{i}", {i: 1.0}) for i in names]
@@ -55,7 +71,8 @@ def oracle(problem: Problem) -> float:
 def cost(problem: Problem) -> float:
     """Cost by the oracle, which the reduced path must meet."""
     known = oracle(problem)
-    found = plan(problem, gap=1e-8, groups=2, families=4)  # so few that cuts and splits must close the gap
+    # so few that cuts and splits must close the gap
+    found = plan(problem, gap=1e-8, groups=2, families=4)
     assert found.upper == pytest.approx(known, rel=TIGHT, abs=1e-7)
     assert found.lower <= known * (1 + 1e-9) + 1e-7
     return known
@@ -81,15 +98,28 @@ def loaded(problem: Problem, change, **more) -> Problem:
 def priced(problem: Problem, factor, *, of=None) -> Problem:
     def scaled(value):
         return None if value is None else value * factor
-    types = tuple(t if of is not None and t.name != of else replace(
-        t, on_demand_usd_per_h=scaled(t.on_demand_usd_per_h), spot_usd_per_h=scaled(t.spot_usd_per_h),
-        instance_usd_per_h=t.instance_usd_per_h * factor) for t in problem.types)
+
+    types = tuple(
+        (
+            t
+            if of is not None and t.name != of
+            else replace(
+                t,
+                on_demand_usd_per_h=scaled(t.on_demand_usd_per_h),
+                spot_usd_per_h=scaled(t.spot_usd_per_h),
+                instance_usd_per_h=t.instance_usd_per_h * factor,
+            )
+        )
+        for t in problem.types
+    )
     return replace(problem, types=types)
 
 
 def dearer(problem: Problem, factor: float) -> Problem:
     """All money times a factor."""
-    products = tuple(replace(b, upfront_usd=b.upfront_usd * factor, hourly_usd=b.hourly_usd * factor) for b in problem.products)
+    products = tuple(
+        replace(b, upfront_usd=b.upfront_usd * factor, hourly_usd=b.hourly_usd * factor) for b in problem.products
+    )
     return replace(priced(problem, factor), products=products)
 
 
@@ -121,7 +151,9 @@ def with_type(problem: Problem, new: Type, speed: float) -> Problem:
 @law("4 an added option costs no more")
 def added_option(rng):
     problem = draw(rng)
-    assert above(cost(problem), cost(with_type(problem, Type("new", float(rng.uniform(0.2, 4))), float(rng.uniform(5, 40)))))
+    assert above(
+        cost(problem), cost(with_type(problem, Type("new", float(rng.uniform(0.2, 4))), float(rng.uniform(5, 40))))
+    )
 
 
 @law("5 removing an unused option changes nothing")
@@ -129,7 +161,11 @@ def unused(rng):
     problem = draw(rng, commitments=False)
     model = build(problem, problem.hours)
     found = solve(model.lp)
-    used = {key[2] for name, key in model.keys.items() if key[0] in ("on_demand", "spot") and found.values.get(name, 0.0) > 1e-9}
+    used = {
+        key[2]
+        for name, key in model.keys.items()
+        if key[0] in ("on_demand", "spot") and found.values.get(name, 0.0) > 1e-9
+    }
     kept = problem.restricted({w.name: [i for i in w.capacity if i in used] for w in problem.workloads})
     assert same(cost(kept), found.objective)
 
@@ -161,8 +197,11 @@ def units(rng):
 def scale(rng):
     problem, k = draw(rng), float(rng.uniform(0.5, 3))
     problem = replace(problem, limits=(Limit("q", float(rng.uniform(1, 20)), ("t0",)),))
-    larger = each(problem, lambda w: {"load": w.load * k, "min_replicas": w.min_replicas * k},
-                  limits=(replace(problem.limits[0], maximum=problem.limits[0].maximum * k),))
+    larger = each(
+        problem,
+        lambda w: {"load": w.load * k, "min_replicas": w.min_replicas * k},
+        limits=(replace(problem.limits[0], maximum=problem.limits[0].maximum * k),),
+    )
     assert same(cost(larger), k * cost(problem))
 
 
@@ -178,7 +217,9 @@ def pooled(rng):
     problem = draw(rng, workloads=1)
     problem = each(problem, lambda w: {"min_replicas": 0.0})
     part = rng.uniform(0, 1, problem.workloads[0].load.shape)
-    assert above(cost(loaded(problem, lambda x: x * part)) + cost(loaded(problem, lambda x: x * (1 - part))), cost(problem))
+    assert above(
+        cost(loaded(problem, lambda x: x * part)) + cost(loaded(problem, lambda x: x * (1 - part))), cost(problem)
+    )
 
 
 @law("11 convex in loads, concave in prices")
@@ -186,10 +227,14 @@ def shapes(rng):
     problem, a = draw(rng), float(rng.uniform(0, 1))
     other = {w.name: rng.uniform(0, 500, w.load.shape) for w in problem.workloads}
     moved = replace(problem, workloads=tuple(replace(w, load=other[w.name]) for w in problem.workloads))
-    middle = replace(problem, workloads=tuple(replace(w, load=a * w.load + (1 - a) * other[w.name]) for w in problem.workloads))
+    middle = replace(
+        problem, workloads=tuple(replace(w, load=a * w.load + (1 - a) * other[w.name]) for w in problem.workloads)
+    )
     assert above(a * cost(problem) + (1 - a) * cost(moved), cost(middle))
     k = float(rng.uniform(0.3, 3))
-    assert above(cost(priced(problem, a + (1 - a) * k, of="t0")), a * cost(problem) + (1 - a) * cost(priced(problem, k, of="t0")))
+    assert above(
+        cost(priced(problem, a + (1 - a) * k, of="t0")), a * cost(problem) + (1 - a) * cost(priced(problem, k, of="t0"))
+    )
 
 
 @law("12 parts of machines ≤ whole machines ≤ a feasible plan")
@@ -197,8 +242,11 @@ def whole(rng):
     problem = draw(rng, hours=2, scenarios=1, workloads=1, commitments=False)
     best = oracle(replace(problem, whole_instances=True))
     w = problem.workloads[0]
-    single = min(float(problem.weight_h @ np.maximum(np.ceil(w.load[0] / w.capacity[t.name]), w.min_replicas))
-                 * (t.on_demand_usd_per_h + t.instance_usd_per_h) for t in problem.types)
+    single = min(
+        float(problem.weight_h @ np.maximum(np.ceil(w.load[0] / w.capacity[t.name]), w.min_replicas))
+        * (t.on_demand_usd_per_h + t.instance_usd_per_h)
+        for t in problem.types
+    )
     assert above(best, cost(problem))
     assert above(single, best)
 
@@ -207,7 +255,11 @@ def whole(rng):
 def permuted(rng):
     problem = draw(rng)
     hours, kinds = rng.permutation(len(problem.weight_h)), rng.permutation(len(problem.types))
-    turned = replace(loaded(problem, lambda x: x[:, hours]), weight_h=problem.weight_h[hours], types=tuple(problem.types[j] for j in kinds))
+    turned = replace(
+        loaded(problem, lambda x: x[:, hours]),
+        weight_h=problem.weight_h[hours],
+        types=tuple(problem.types[j] for j in kinds),
+    )
     assert same(cost(turned), cost(problem))
 
 
@@ -223,8 +275,11 @@ def copied(rng):
     problem = draw(rng, commitments=False)
     w = problem.workloads[0]
     twin = replace(problem.types[0], name="twin")
-    both = replace(problem, types=(*problem.types, twin), workloads=(
-        replace(w, capacity={**w.capacity, "twin": w.capacity["t0"]}), *problem.workloads[1:]))
+    both = replace(
+        problem,
+        types=(*problem.types, twin),
+        workloads=(replace(w, capacity={**w.capacity, "twin": w.capacity["t0"]}), *problem.workloads[1:]),
+    )
     assert same(cost(both), cost(problem))
 
 
@@ -254,8 +309,17 @@ def discount(rng):
 def one_machine(rng, load) -> tuple[Problem, float, float]:
     rate, speed = float(rng.uniform(0.3, 1.2)), float(rng.uniform(5, 30))
     load = np.asarray(load, dtype=float)[None, :]
-    return Problem((Workload("w", load, {"a": speed}),), (Type("a", 1.0),), np.ones(load.shape[1]), (Pool("ri", {"a": 1.0}),),
-                   (Product("ri", "ri", hourly_usd=rate),)), rate, speed
+    return (
+        Problem(
+            (Workload("w", load, {"a": speed}),),
+            (Type("a", 1.0),),
+            np.ones(load.shape[1]),
+            (Pool("ri", {"a": 1.0}),),
+            (Product("ri", "ri", hourly_usd=rate),),
+        ),
+        rate,
+        speed,
+    )
 
 
 @law("19 constant load: commit exactly when the committed rate is lower")
@@ -315,10 +379,12 @@ def lines(rng):
 @law("25 foresight ≤ planning on scenarios ≤ the plan for the mean")
 def stochastic(rng):
     problem = draw(rng, scenarios=3)
-    alone = [loaded(problem, lambda x, k=k: x[k:k + 1], probability=np.ones(1)) for k in range(3)]
+    alone = [loaded(problem, lambda x, k=k: x[k : k + 1], probability=np.ones(1)) for k in range(3)]
     mean = loaded(problem, lambda x: x.mean(axis=0, keepdims=True), probability=np.ones(1))
     bought = plan(mean, gap=1e-9).bought
-    fixed = tuple(replace(b, minimum=bought.get(b.name, 0.0), maximum=bought.get(b.name, 0.0)) for b in problem.products)
+    fixed = tuple(
+        replace(b, minimum=bought.get(b.name, 0.0), maximum=bought.get(b.name, 0.0)) for b in problem.products
+    )
     expected = cost(problem)
     assert above(expected, float(np.mean([cost(p) for p in alone])))
     assert above(oracle(replace(problem, products=fixed)), expected)
@@ -330,6 +396,7 @@ def impossible(rng):
     peak = max(float((w.load / max(w.capacity.values())).max()) for w in problem.workloads)
     if peak <= 0.5:
         return
+
     def limited(most: float) -> Problem:
         return replace(problem, limits=(Limit("all", most, None),))
 

@@ -1,4 +1,6 @@
-"""Mixes of whole machines against every mix there is, one by one, on small cases: reach, steps and many types by rule."""
+"""Mixes of whole machines against every mix there is, one by one, on small cases: reach, steps and
+many types by rule.
+"""
 
 import itertools
 
@@ -32,7 +34,9 @@ def every_mix(offers, most):
 
 
 def left_one_by_one(offers, mix, rules):
-    """Capacity left, steady and whole, by dealing the machines singly: steady types first, each where the last one stopped."""
+    """Capacity left, steady and whole, by dealing the machines singly: steady types first, each
+    where the last one stopped.
+    """
     held, turn = np.zeros((2, rules.zones)), 0
     for j in sorted(range(len(offers)), key=lambda j: offers[j].spot):
         for _ in range(mix[j]):
@@ -64,7 +68,10 @@ def test_steps_are_the_cheapest_of_all_mixes(seed):
     steps = menu(offers, rules, top).steps(covers)
     every = every_mix(offers, most)
     reached = reach(offers, every, rules)
-    cost = every @ np.array([o.usd_per_h for o in offers]) - np.minimum(every[:, 0], covers[0].amount) * offers[0].usd_per_h
+    cost = (
+        every @ np.array([o.usd_per_h for o in offers])
+        - np.minimum(every[:, 0], covers[0].amount) * offers[0].usd_per_h
+    )
     for load in rng.uniform(0, top, 10):
         best = cost[reached >= load].min() if rules.min_replicas else min(cost[reached >= load].min(), np.inf)
         assert steps.cost[steps.at(np.array([load]))[0]] == pytest.approx(best, abs=1e-9)
@@ -90,7 +97,9 @@ def test_no_type_above_its_share_needs_as_many_types_as_the_share_asks_for(seed,
 
 @pytest.mark.parametrize("share", [0.26, 0.35, 0.6])
 def test_a_large_fleet_keeps_its_share_within_a_few_machines_of_the_linear_program(share):
-    """Saturating all types but the dearest at the share is the linear optimum; whole machines add one of each at most."""
+    """Saturating all types but the dearest at the share is the linear optimum; whole machines add
+    one of each at most.
+    """
     rng = np.random.default_rng(5)
     offers, top = random_offers(rng, 5, False), 60_000.0
     steps = menu(offers, Rules(type_share=share, min_replicas=1), top).steps([])

@@ -1,4 +1,6 @@
-"""Plans nearly as good: none is cheaper than the best beyond its gap, each is what planning under its restriction gives."""
+"""Plans nearly as good: none is cheaper than the best beyond its gap, each is what planning under
+its restriction gives.
+"""
 
 import hand
 import numpy as np
@@ -41,11 +43,16 @@ def test_each_alternative_is_what_its_restriction_costs():
 @pytest.mark.parametrize("seed", range(6))
 def test_no_alternative_is_better_than_the_best_by_more_than_the_gap(seed):
     rng = np.random.default_rng(seed)
-    market = {("m", "on_demand"): 1.0, ("m", "spot"): float(rng.uniform(0.2, 0.9)), ("big", "on_demand"): float(rng.uniform(3.0, 5.0))}
+    market = {
+        ("m", "on_demand"): 1.0,
+        ("m", "spot"): float(rng.uniform(0.2, 0.9)),
+        ("big", "on_demand"): float(rng.uniform(3.0, 5.0)),
+    }
     found, plan, *_ = near(rng.uniform(0, 2000, 48), market=market, **{"limits.zones": 2, "limits.zones_lost": 1})
     assert len(found)
     assert (found["difference_usd"].dropna() >= -plan.certificate.gap_share * plan.total_usd).all()
-    fewer = ["without spot", "without commitments", "on demand only"]  # the same machines with less freedom
+    # the same machines with less freedom
+    fewer = ["without spot", "without commitments", "on demand only"]
     assert (found["difference_usd"].reindex(fewer).dropna() >= -1e-9 * plan.total_usd).all()
     assert (found["error"] == "").any() or found["total_usd"].isna().all()
 

@@ -1,4 +1,6 @@
-"""Paths a plan is made on and paths it is valued on: fair strata, the same plan whatever values it, foresight below, means above."""
+"""Paths a plan is made on and paths it is valued on: fair strata, the same plan whatever values it,
+foresight below, means above.
+"""
 
 import sys
 
@@ -77,16 +79,21 @@ def test_what_values_a_plan_does_not_change_it():
     catalog = hand.catalog(rates=MARKET, commitments=[RESERVED, SAVINGS])
     load = hand.load(s, {"web": futures(3, 30)})
     capacity = size(s, catalog, load)
-    one, other = (planned(load, capacity, catalog, s, hand.load(s, {"web": f * futures(k, 9)})) for k, f in ((4, 1.0), (5, 3.0)))
+    one, other = (
+        planned(load, capacity, catalog, s, hand.load(s, {"web": f * futures(k, 9)})) for k, f in ((4, 1.0), (5, 3.0))
+    )
     for name in ("schedule", "commitments", "cost"):
         assert getattr(one, name).equals(getattr(other, name))
     assert len(one.paths_usd) == len(other.paths_usd) == 9
-    assert np.mean(other.paths_usd) > 2 * np.mean(one.paths_usd)  # three times the load is paid for, not cut off at the planned peak
+    assert np.mean(other.paths_usd) > 2 * np.mean(
+        one.paths_usd
+    )  # three times the load is paid for, not cut off at the planned peak
 
 
 @pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_law_25_foresight_costs_no_more_than_the_plan_and_the_plan_for_the_mean_no_less(seed):
-    # any machines in any hour, and one commitment on offer: few types are kept for the planned load, not for the paths, and the search
+    # any machines in any hour, and one commitment on offer: few types are kept for the planned
+    # load, not for the paths, and the search
     # among several commitments may stop per cents short of the best
     any_type = {"limits.max_instance_types": None, "limits.max_regions": None}
     s = scenario(**{"limits.max_spot_share": 0.3, "services.web.objective.load_quantile": 0.5, **any_type})
@@ -95,19 +102,28 @@ def test_law_25_foresight_costs_no_more_than_the_plan_and_the_plan_for_the_mean_
     capacity = size(s, catalog, load)
     mean = hand.load(s, {"web": load.services["web"].arrival_rate_rps.mean(axis=0)})
     stochastic = np.mean(planned(load, capacity, catalog, s, load).paths_usd)
-    foresight = np.mean([planned(one, capacity, catalog, s, one).paths_usd[0] for one in (load.select([k]) for k in range(10))])
+    foresight = np.mean(
+        [planned(one, capacity, catalog, s, one).paths_usd[0] for one in (load.select([k]) for k in range(10))]
+    )
     of_mean = np.mean(planned(mean, capacity, catalog, s, load).paths_usd)
     assert foresight <= stochastic * (1 + 1e-4)
     assert stochastic <= of_mean * (1 + 1e-4)
-    assert of_mean > 1.001 * stochastic or foresight < 0.999 * stochastic  # the futures differ, so knowing them is worth something
+    assert (
+        of_mean > 1.001 * stochastic or foresight < 0.999 * stochastic
+    )  # the futures differ, so knowing them is worth something
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_services_that_share_a_commitment_are_billed_together_on_every_path(seed):
-    """One service is busy by day, the other by night: what one leaves of a reservation the other uses."""
+    """One service is busy by day, the other by night: what one leaves of a reservation the other
+    uses.
+    """
     rng, day = np.random.default_rng(seed), np.arange(48) % 24 < 12
     s = two_services()
-    rates = {"web": np.where(day, 900, 200) * rng.uniform(0.8, 1.2, 48), "api": np.where(day, 150, 800) * rng.uniform(0.8, 1.2, 48)}
+    rates = {
+        "web": np.where(day, 900, 200) * rng.uniform(0.8, 1.2, 48),
+        "api": np.where(day, 150, 800) * rng.uniform(0.8, 1.2, 48),
+    }
     load, catalog = hand.load(s, rates), hand.catalog(rates=MARKET, commitments=[SAVINGS, RESERVED])
     plan = planned(load, size(s, catalog, load), catalog, s, load)
     assert plan.coverage["service"].nunique() == 2

@@ -1,4 +1,6 @@
-"""Replicas that help each other: mixes one by one against every mix there is, and whole plans with fewer machines than apart."""
+"""Replicas that help each other: mixes one by one against every mix there is, and whole plans with
+fewer machines than apart.
+"""
 
 import itertools
 
@@ -23,13 +25,17 @@ def random_offers(rng, spot):
         gains = tuple(zip(sizes, [1.0, *(1 + np.cumsum(rng.uniform(0, 0.3, 3))).tolist()], strict=True))
         found.append(Offer(f"k{k}", "d", False, 1, r, capacity, price, gains=gains))
         if spot:
-            found.append(Offer(f"k{k}", "d", True, 1, r, capacity * 0.98, price * float(rng.uniform(0.2, 0.9)), gains=gains))
+            found.append(
+                Offer(f"k{k}", "d", True, 1, r, capacity * 0.98, price * float(rng.uniform(0.2, 0.9)), gains=gains)
+            )
     return found
 
 
 def random_rules(rng):
     zones = int(rng.integers(1, 4))
-    return Rules(float(rng.choice([0.0, 0.3, 1.0])), None, zones, int(rng.integers(0, zones)), int(rng.integers(0, 4)), None)
+    return Rules(
+        float(rng.choice([0.0, 0.3, 1.0])), None, zones, int(rng.integers(0, zones)), int(rng.integers(0, 4)), None
+    )
 
 
 def borne(offer, units):
@@ -38,7 +44,9 @@ def borne(offer, units):
 
 
 def left_one_by_one(offers, mix, rules):
-    """Steady and whole capacity in the worst case: machines dealt singly, each set of zones lost in turn, pools of what is left."""
+    """Steady and whole capacity in the worst case: machines dealt singly, each set of zones lost in
+    turn, pools of what is left.
+    """
     held, turn = np.zeros((len(offers), rules.zones), dtype=int), 0
     for j in sorted(range(len(offers)), key=lambda j: offers[j].spot):
         for _ in range(mix[j]):
@@ -72,26 +80,46 @@ def test_steps_are_the_cheapest_of_all_mixes(seed):
     steps = menu(offers, rules, top).steps(covers)
     every = np.array(list(itertools.product(range(most + 1), repeat=len(offers))), dtype=np.int64)
     reached = reach(offers, every, rules)
-    cost = every @ np.array([o.usd_per_h for o in offers]) - np.minimum(every[:, 0], covers[0].amount) * offers[0].usd_per_h
+    cost = (
+        every @ np.array([o.usd_per_h for o in offers])
+        - np.minimum(every[:, 0], covers[0].amount) * offers[0].usd_per_h
+    )
     for load in rng.uniform(0, top, 10):
         assert steps.cost[steps.at(np.array([load]))[0]] == pytest.approx(cost[reached >= load].min(), abs=1e-9)
 
 
 def plan_of(balancer, objective_s=0.3, **changes):
     latency = {"model": "queue", "service_time_s": 0.05, "threads_share": 1, "balancer": balancer}
-    s = hand.scenario(**{"services.web.latency": latency, "services.web.network.load_balancer": False,
-                         "services.web.network.public_ipv4": 0, "services.web.objective": {"latency_p99_s": objective_s}, **changes})
-    load, market = hand.load(s, {"web": DAY}), hand.catalog(rates={("m", "on_demand"): 1.0, ("m", "spot"): 0.4, ("big", "on_demand"): 4.1})
+    s = hand.scenario(
+        **{
+            "services.web.latency": latency,
+            "services.web.network.load_balancer": False,
+            "services.web.network.public_ipv4": 0,
+            "services.web.objective": {"latency_p99_s": objective_s},
+            **changes,
+        }
+    )
+    load, market = (
+        hand.load(s, {"web": DAY}),
+        hand.catalog(rates={("m", "on_demand"): 1.0, ("m", "spot"): 0.4, ("big", "on_demand"): 4.1}),
+    )
     capacity = size(s, market, load)
     return optimize(s, load, capacity, market, valued_on=load), capacity
 
 
 def test_a_shared_queue_runs_the_fewest_machines_that_its_own_formula_allows():
-    """One type: in every hour M/M/2n with n machines meets the target at the load over its headroom, and n − 1 do not."""
+    """One type: in every hour M/M/2n with n machines meets the target at the load over its
+    headroom, and n − 1 do not.
+    """
     plan, capacity = plan_of("central", **{"limits.instance_types": ["m"]})
     kept = 1 - float(capacity.frame.loc[capacity.frame["instance_type"] == "m", "headroom_share"].iloc[0])
-    for rate, n in plan.schedule.groupby("ts")[["arrival_rate_rps", "instances"]].sum().drop_duplicates().itertuples(index=False):
-        met = [m >= 1 and float(mmc_response_quantile_s(rate / kept, 20.0, int(2 * m), 0.99)) <= 0.3 * (1 + 1e-6) for m in (n - 1, n)]
+    for rate, n in (
+        plan.schedule.groupby("ts")[["arrival_rate_rps", "instances"]].sum().drop_duplicates().itertuples(index=False)
+    ):
+        met = [
+            m >= 1 and float(mmc_response_quantile_s(rate / kept, 20.0, int(2 * m), 0.99)) <= 0.3 * (1 + 1e-6)
+            for m in (n - 1, n)
+        ]
         # above eight machines a pool is taken at the size of the next eighth below
         assert met == [False, True] or (n > 8 and met == [True, True])
 
@@ -103,10 +131,13 @@ def test_a_balancer_that_watches_saves_machines_within_the_bound(balancer):
     assert plan.objective_usd < (0.97 if balancer == "round_robin" else 0.9) * apart.objective_usd
     assert any(balancer in note and "together" in note for note in plan.notes)
     assert not any("together" in note for note in apart.notes)
-    assert plan.certificate.checks["bound"] <= 1e-9  # the bound takes the most a replica bears in any pool in play
+    # the bound takes the most a replica bears in any pool in play
+    assert plan.certificate.checks["bound"] <= 1e-9
     assert (plan.schedule["arrival_rate_rps"] <= capacity.borne_rps(plan.schedule) * (1 + 1e-9)).all()
     one = capacity.borne_rps(plan.schedule.assign(replicas=1))
-    assert one.to_numpy() == pytest.approx(plan.schedule.merge(capacity.frame, on=["instance_type", "deployment"])["usable_rps"].to_numpy())
+    assert one.to_numpy() == pytest.approx(
+        plan.schedule.merge(capacity.frame, on=["instance_type", "deployment"])["usable_rps"].to_numpy()
+    )
 
 
 def test_the_pool_left_after_a_zone_is_lost_still_bears_the_load():
@@ -117,7 +148,9 @@ def test_the_pool_left_after_a_zone_is_lost_still_bears_the_load():
 
 
 def test_the_plan_says_below_which_load_retries_let_it_recover():
-    """A machine that serves 40 requests/s always busy recovers below 40/3 where each comes three times."""
+    """A machine that serves 40 requests/s always busy recovers below 40/3 where each comes three
+    times.
+    """
     plan, _ = plan_of("random", **{"services.web.retries": 2, "limits.instance_types": ["m"]})
     (note,) = [n for n in plan.notes if "again 2 times." in n]
     hours = plan.schedule.groupby("ts")[["arrival_rate_rps", "replicas"]].sum()

@@ -1,4 +1,6 @@
-"""One solve of a PuLP program: what is handed over, what is an answer, and what the certificate refuses."""
+"""One solve of a PuLP program: what is handed over, what is an answer, and what the certificate
+refuses.
+"""
 
 from dataclasses import replace
 
@@ -35,7 +37,9 @@ def test_the_matrix_is_the_program():
     matrix = Matrix.of(model.lp, model.variables)
     owner = np.repeat(np.arange(len(matrix.row_lower)), np.diff(matrix.start))
     for i, row in enumerate(model.lp.constraints()):
-        told = {model.variables[j].name: v for j, v in zip(matrix.index[owner == i], matrix.value[owner == i], strict=True)}
+        told = {
+            model.variables[j].name: v for j, v in zip(matrix.index[owner == i], matrix.value[owner == i], strict=True)
+        }
         assert told == {v.name: factor for v, factor in row.items()}
         bounds = {pulp.LpConstraintLE: (-np.inf, -row.constant), pulp.LpConstraintGE: (-row.constant, np.inf)}
         assert (matrix.row_lower[i], matrix.row_upper[i]) == bounds[row.sense]

@@ -45,7 +45,9 @@ TWO = {"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "object
 
 def test_summary_months_and_owners_come_from_the_same_rows():
     s = hand.scenario(**TWO)
-    schedule = pd.concat([hand.schedule(s, 3), hand.schedule(s, 5, option="spot"), hand.schedule(s, 1, service="api")], ignore_index=True)
+    schedule = pd.concat(
+        [hand.schedule(s, 3), hand.schedule(s, 5, option="spot"), hand.schedule(s, 1, service="api")], ignore_index=True
+    )
     p = plan(s, schedule, services=("web", "api"), paths=np.linspace(100, 300, 101))
     figures = p.summary()
     assert figures["total_usd"] == pytest.approx(48 * (3 + 5 * 0.4 + 1))
@@ -76,7 +78,10 @@ def test_machines_count_hours_that_run_nothing():
         4.0,
         4.0,
     )  # the horizon is what the schedule names
-    both = pd.concat([hand.schedule(s, np.r_[np.full(12, 4), np.zeros(36)]), hand.schedule(s, 1, instance_type="big")], ignore_index=True)
+    both = pd.concat(
+        [hand.schedule(s, np.r_[np.full(12, 4), np.zeros(36)]), hand.schedule(s, 1, instance_type="big")],
+        ignore_index=True,
+    )
     m = plan(s, both).machines().set_index("instance_type").loc["m"]
     assert (m["min_instances"], m["mean_instances"], m["max_instances"]) == (0.0, 1.0, 4.0)
 

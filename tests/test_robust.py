@@ -1,4 +1,6 @@
-"""Whatever people feed the command line: an answer or a typed error, and nothing left behind from one run to the next."""
+"""Whatever people feed the command line: an answer or a typed error, and nothing left behind from
+one run to the next.
+"""
 
 import time
 
@@ -15,7 +17,9 @@ from planner.scenario import Scenario
 from planner.study import run
 
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-CELLS = st.one_of(st.text(max_size=12), st.floats(allow_nan=True).map(str), st.integers(-5, 10**9).map(str), st.just(""))
+CELLS = st.one_of(
+    st.text(max_size=12), st.floats(allow_nan=True).map(str), st.integers(-5, 10**9).map(str), st.just("")
+)
 ROWS = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=12)
 
 
@@ -37,7 +41,11 @@ def folder_of_a_scenario(tmp_path):
 
 
 @SLOW
-@given(st.one_of(st.binary(max_size=300), ROWS.map(lambda rows: "\n".join(",".join(r) for r in rows).encode("utf-8", "replace"))))
+@given(
+    st.one_of(
+        st.binary(max_size=300), ROWS.map(lambda rows: "\n".join(",".join(r) for r in rows).encode("utf-8", "replace"))
+    )
+)
 @example(b"\x01\r\x01")
 def test_law_55_any_traffic_file(folder, content):
     (folder / "web.csv").write_bytes(content)
@@ -52,7 +60,8 @@ def test_law_55_any_damage_to_a_scenario(folder, data):
     cut = data.draw(st.integers(0, 12))
     new = data.draw(
         st.one_of(
-            st.text(max_size=6), st.sampled_from(["-1", "1e400", ".nan", "[]", "{}", "null", "&a", "*a", "\t", "!!python/name:os.system"])
+            st.text(max_size=6),
+            st.sampled_from(["-1", "1e400", ".nan", "[]", "{}", "null", "&a", "*a", "\t", "!!python/name:os.system"]),
         )
     )
     (folder / "small.yaml").write_text(text[:at] + new + text[at + cut :], encoding="utf-8", errors="replace")
@@ -101,7 +110,11 @@ def test_law_52_a_dask_cluster_gives_the_same_sweep(folder):
     variants = {"as it is": {}, "two zones": {"limits.zones": 2, "limits.zones_lost": 1}}
     here = sweep(small, variants, paths=10)
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1") as cluster,
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        pd.testing.assert_frame_equal(sweep(small, variants, paths=10, executor=client.get_executor()), here, check_exact=True)
+        pd.testing.assert_frame_equal(
+            sweep(small, variants, paths=10, executor=client.get_executor()), here, check_exact=True
+        )

@@ -31,7 +31,9 @@ services:
     autoscaling: {min_replicas: 2, scale_up_delay_s: 180}
     storage: {block_gib: 400, object_gib: 2000, object_growth_gib_per_month: 150}
     network: {egress_gib_per_request: 0.00001, cross_zone_share: 0.66}
-limits: {max_spot_share: 0.3, max_term_months: 12, zones: 3, zones_lost: 1, quota: {p5.48xlarge: 4}, budget_usd_per_month: 60000}
+limits:
+  {max_spot_share: 0.3, max_term_months: 12, zones: 3, zones_lost: 1, quota: {p5.48xlarge: 4},
+   budget_usd_per_month: 60000}
 seed: 7
 """
 
@@ -68,46 +70,73 @@ def test_bundled_scenarios_read_round_trip_and_have_owners(path):
 
 
 def test_all_faults_of_a_file_are_reported_at_once_with_path_value_and_line():
-    text = (TEXT.replace("ttft_p95_s", "ttft_p95").replace("growth_share_per_year: 0.6", "growth_share_per_year: -2")
-            .replace("Europe/Berlin", "Europe/Berln").replace("seed: 7", "seed: -1") + "limitz: {}\n")
+    text = (
+        TEXT.replace("ttft_p95_s", "ttft_p95")
+        .replace("growth_share_per_year: 0.6", "growth_share_per_year: -2")
+        .replace("Europe/Berlin", "Europe/Berln")
+        .replace("seed: 7", "seed: -1")
+        + "limitz: {}\n"
+    )
     message = faults(text)
     assert "5 problems" in message
-    for part in ("s.yaml", "line 15: services.chat.objective.ttft_p95: is not a known key; did you mean ttft_p95_s?",
-                 "line 11: services.chat.growth_share_per_year", "(got -2)", "line 4: time_zone", "did you mean Europe/Berlin",
-                 "line 20: seed", "(got -1)", "line 21: limitz: is not a known key; did you mean limits?"):
+    for part in (
+        "s.yaml",
+        "line 15: services.chat.objective.ttft_p95: is not a known key; did you mean ttft_p95_s?",
+        "line 11: services.chat.growth_share_per_year",
+        "(got -2)",
+        "line 4: time_zone",
+        "did you mean Europe/Berlin",
+        "line 22: seed",
+        "(got -1)",
+        "line 23: limitz: is not a known key; did you mean limits?",
+    ):
         assert part in message, part
 
 
-@pytest.mark.parametrize(("text", "part"), [
-    ("a: [", "line 1"),
-    ("name: x\nname: y\n", "line 2: the key 'name' stands twice"),
-    ("a: &x [1]\nb: *x\n", "line 2: aliases (*name) are not allowed"),
-    ("", "must be a mapping"),
-    ("- 1\n", "must be a mapping"),
-    ("name: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
-    ("1: 2\n", "the key 1 must be text"),
-    ("\x00", "is not valid YAML"),
-    ("a: " + "[" * 2000, "YAML"),
-])
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a: [", "line 1"),
+        ("name: x\nname: y\n", "line 2: the key 'name' stands twice"),
+        ("a: &x [1]\nb: *x\n", "line 2: aliases (*name) are not allowed"),
+        ("", "must be a mapping"),
+        ("- 1\n", "must be a mapping"),
+        ("name: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
+        ("1: 2\n", "the key 1 must be text"),
+        ("\x00", "is not valid YAML"),
+        ("a: " + "[" * 2000, "YAML"),
+    ],
+)
 def test_unsafe_or_broken_yaml_is_refused_with_its_line(text, part):
     assert part in faults(text)
 
 
-@pytest.mark.parametrize(("old", "new", "part"), [
-    ("max_spot_share: 0.3", "max_spot_share: 30", "limits.max_spot_share: should be less than or equal to 1 (got 30)"),
-    ("max_spot_share: 0.3", "max_spot_share: .nan", "limits.max_spot_share"),
-    ("zones_lost: 1", "zones_lost: 3", "zones_lost must be below zones"),
-    ("horizon_h: 8760", "horizon_h: 0", "horizon_h"),
-    ("multiplier: 2.5", "multiplier: 2.5, added_rps: 3", "give either multiplier or added_rps"),
-    ("end: 2027-03-10", "end: 2027-03-01", "end must be after start"),
-    ("{ttft_p95_s: 0.8, tpot_p95_s: 0.05, load_quantile: 0.95}", "{load_quantile: 0.95}", "needs at least one latency bound"),
-    ("providers: [aws, gcp]", "providers: []", "providers"),
-    ("providers: [aws, gcp]", "providers: [aws, aws]", "must not repeat"),
-    ("min_replicas: 2", "min_replicas: 2, max_replicas: 1", "max_replicas must be ≥ min_replicas"),
-    ("growth_share_per_year: 0.6", "growth_share_per_year: {low: 1, likely: 0, high: 2}", "low ≤ likely ≤ high"),
-    ("name: chat-2027", "folder: x\nname: chat-2027", "folder: is not a known key"),
-    ("currency", "currency", None),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        (
+            "max_spot_share: 0.3",
+            "max_spot_share: 30",
+            "limits.max_spot_share: should be less than or equal to 1 (got 30)",
+        ),
+        ("max_spot_share: 0.3", "max_spot_share: .nan", "limits.max_spot_share"),
+        ("zones_lost: 1", "zones_lost: 3", "zones_lost must be below zones"),
+        ("horizon_h: 8760", "horizon_h: 0", "horizon_h"),
+        ("multiplier: 2.5", "multiplier: 2.5, added_rps: 3", "give either multiplier or added_rps"),
+        ("end: 2027-03-10", "end: 2027-03-01", "end must be after start"),
+        (
+            "{ttft_p95_s: 0.8, tpot_p95_s: 0.05, load_quantile: 0.95}",
+            "{load_quantile: 0.95}",
+            "needs at least one latency bound",
+        ),
+        ("providers: [aws, gcp]", "providers: []", "providers"),
+        ("providers: [aws, gcp]", "providers: [aws, aws]", "must not repeat"),
+        ("min_replicas: 2", "min_replicas: 2, max_replicas: 1", "max_replicas must be ≥ min_replicas"),
+        ("growth_share_per_year: 0.6", "growth_share_per_year: {low: 1, likely: 0, high: 2}", "low ≤ likely ≤ high"),
+        ("name: chat-2027", "folder: x\nname: chat-2027", "folder: is not a known key"),
+        ("currency", "currency", None),
+    ],
+)
 def test_values_out_of_bounds_are_named(old, new, part):
     if part is None:
         assert "currency" in faults(TEXT + "currency: EUR\n")
@@ -117,7 +146,9 @@ def test_values_out_of_bounds_are_named(old, new, part):
 
 def test_one_override_mechanism_for_code_and_text():
     s = Scenario.from_yaml(TEXT)
-    a = s.replace(**{"limits.max_spot_share": 0, "services.chat.events.0.multiplier": {"low": 1, "likely": 2, "high": 3}})
+    a = s.replace(
+        **{"limits.max_spot_share": 0, "services.chat.events.0.multiplier": {"low": 1, "likely": 2, "high": 3}}
+    )
     b = s.override(["limits.max_spot_share=0", "services.chat.events.0.multiplier={low: 1, likely: 2, high: 3}"])
     assert a == b
     assert a.limits.max_spot_share == 0
@@ -127,8 +158,10 @@ def test_one_override_mechanism_for_code_and_text():
     assert s.limits.max_spot_share == 0.3, "the original stays as it was"
 
 
-@pytest.mark.parametrize("text", ["limits.max_spot_shar=0", "nonsense", "=3", "services.chat.events.7.multiplier=2", "seed=a b: c",
-                                  "a.b.c=1"])
+@pytest.mark.parametrize(
+    "text",
+    ["limits.max_spot_shar=0", "nonsense", "=3", "services.chat.events.7.multiplier=2", "seed=a b: c", "a.b.c=1"],
+)
 def test_wrong_overrides_are_refused(text):
     with pytest.raises(ScenarioError) as caught:
         Scenario.from_yaml(TEXT).override([text])
@@ -154,8 +187,15 @@ def test_unreadable_file_is_named(tmp_path):
         Scenario.read(tmp_path / "binary.yaml")
 
 
-_leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.lists(st.integers(), max_size=2),
-                  st.dictionaries(st.text(max_size=4), st.integers(), max_size=2))
+_leaf = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+)
 
 
 @given(st.data())

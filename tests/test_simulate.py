@@ -16,9 +16,11 @@ from planner.latency.service_law import ServiceLaw
 from planner.simulate import hpa, simulate
 from planner.simulate.replay import _backlog
 
-MODEL = QueueLatency(4, 0.01, ServiceLaw.of(1.0, None))  # four workers, 10 ms: saturates at 400 requests/s
+# four workers, 10 ms: saturates at 400 requests/s
+MODEL = QueueLatency(4, 0.01, ServiceLaw.of(1.0, None))
 KEY = ("web", "aws", "us-east-1", "m", "")
-GOODPUT = MODEL.goodput_rps(hand.scenario().services["web"].objective).arrival_rate_rps  # p99 within 0.3 s
+# p99 within 0.3 s
+GOODPUT = MODEL.goodput_rps(hand.scenario().services["web"].objective).arrival_rate_rps
 
 
 def replay(rates, replicas, *, burst=1.0, delay=0.0, executor=None, **changes):
@@ -94,7 +96,9 @@ def test_law_51_arrivals_are_served_or_wait(rates, saturation):
 
 def test_retries_load_the_replicas():
     assert replay(np.full((2, 48), GOODPUT * 0.95), 1).within_share() == pytest.approx(1.0)
-    assert replay(np.full((2, 48), GOODPUT * 0.95), 1, **{"services.web.retry_share": 0.1}).within_share() == pytest.approx(0.0)
+    assert replay(
+        np.full((2, 48), GOODPUT * 0.95), 1, **{"services.web.retry_share": 0.1}
+    ).within_share() == pytest.approx(0.0)
 
 
 def test_law_52_the_executor_does_not_matter():
@@ -116,13 +120,17 @@ def test_other_hours_are_refused():
     s = hand.scenario()
     later = hand.scenario(start="2028-01-01")
     with pytest.raises(PlannerError, match="hours that the load does not cover"):
-        simulate(plan(s, hand.schedule(s, 1)), s, hand.load(later, {"web": np.ones(48)}), hand.capacity(models={KEY: MODEL}))
+        simulate(
+            plan(s, hand.schedule(s, 1)), s, hand.load(later, {"web": np.ones(48)}), hand.capacity(models={KEY: MODEL})
+        )
 
 
 # the autoscaler's own laws; facts of Kubernetes stand in tests/reference/test_autoscaling.py
 
 POLICIES = st.lists(
-    st.builds(hpa.Policy, st.sampled_from(["Pods", "Percent"]), st.integers(1, 200), st.sampled_from([15, 60])), min_size=1, max_size=3
+    st.builds(hpa.Policy, st.sampled_from(["Pods", "Percent"]), st.integers(1, 200), st.sampled_from([15, 60])),
+    min_size=1,
+    max_size=3,
 )
 
 
@@ -151,7 +159,11 @@ def test_laws_46_and_47_tolerance_and_scale(usage, target, pods, k):
     assert hpa.desired_from_utilization(pods, target, bigger) == (got, seen)
 
 
-@given(st.integers(1, 100), st.integers(1, 100), st.lists(st.builds(hpa.Change, st.floats(0, 900), st.integers(1, 100)), max_size=8))
+@given(
+    st.integers(1, 100),
+    st.integers(1, 100),
+    st.lists(st.builds(hpa.Change, st.floats(0, 900), st.integers(1, 100)), max_size=8),
+)
 def test_law_49_a_longer_down_window_never_falls_earlier(current, desired, past):
     waits = [hpa.stabilized(current, desired, past, down_window_s=w) for w in (0, 100, 300, 800)]
     assert waits == sorted(waits)

@@ -32,7 +32,9 @@ def test_rows_are_the_objective_the_summary_and_the_csv(study):
     assert total == pytest.approx(study.plan.objective_usd, rel=1e-6)
     assert total == pytest.approx(study.plan.summary()["total_usd"], rel=1e-12)
     assert total == pytest.approx(study.plan.certificate.upper_bound_usd, rel=1e-6)
-    assert total == pytest.approx(pd.read_csv(io.StringIO(export.to_csv(study.plan.cost)))["effective_cost_usd"].sum(), rel=1e-12)
+    assert total == pytest.approx(
+        pd.read_csv(io.StringIO(export.to_csv(study.plan.cost)))["effective_cost_usd"].sum(), rel=1e-12
+    )
     assert total == pytest.approx(study.plan.monthly()["effective_cost_usd"].sum(), rel=1e-12)
     assert study.plan.certificate.lower_bound_usd <= total * (1 + 1e-9)
 
@@ -113,7 +115,9 @@ def test_commitments_already_held_are_used_and_paid(small, study):
     assert row["commitment"].endswith("(held)")
     assert row["start"] < study.load.ts[0] < row["end"]
     assert held.plan.coverage["instances"].max() == 3.0
-    paid = cost.loc[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand"), "effective_cost_usd"].sum()
+    paid = cost.loc[
+        (cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand"), "effective_cost_usd"
+    ].sum()
     before = study.plan.cost.loc[study.plan.cost["charge"] == "compute", "effective_cost_usd"].sum()
     assert paid < before
     assert held.plan.total_usd == pytest.approx(held.plan.objective_usd, rel=1e-6)

@@ -1,4 +1,6 @@
-"""Google's sustained-use discount: what a month of hours earns, on the bill, in the choice, and never twice."""
+"""Google's sustained-use discount: what a month of hours earns, on the bill, in the choice, and
+never twice.
+"""
 
 import hand
 import numpy as np
@@ -15,7 +17,11 @@ from planner.optimize.bill import bill
 
 FULL = {"n1": 0.70, "n2": 0.8002}
 CORE, GIB = 0.03, 0.004
-N2 = [machine("n2-standard-4", 4, place=GCP), machine("n2-highmem-4", 4, 32, place=GCP), machine("c3-standard-4", 4, place=GCP)]
+N2 = [
+    machine("n2-standard-4", 4, place=GCP),
+    machine("n2-highmem-4", 4, 32, place=GCP),
+    machine("c3-standard-4", 4, place=GCP),
+]
 USD = {"n2-standard-4": 4 * CORE + 16 * GIB, "n2-highmem-4": 4 * CORE + 32 * GIB, "c3-standard-4": 0.17}
 JANUARY = {"start": "2027-01-01", "horizon_h": 744}
 
@@ -23,7 +29,9 @@ JANUARY = {"start": "2027-01-01", "horizon_h": 744}
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.sampled_from(sorted(QUARTERS)), st.integers(0, 40))
 def test_the_cost_of_a_curve_is_the_cost_of_its_layers(curve, family, idle):
-    """Each machine of a stack runs the hours in which at least so many run; their shares of the month are priced one by one."""
+    """Each machine of a stack runs the hours in which at least so many run; their shares of the
+    month are priced one by one.
+    """
     use, month_h = np.array(curve, dtype=float), float(len(curve) + idle)
     layers = sum(sustained_use_share(family, n / month_h) * n for n in ((use > k).sum() for k in range(9)))
     assert sustained_cost(family, use, np.ones(len(use)), month_h) == pytest.approx(layers, rel=1e-9, abs=1e-12)
@@ -40,8 +48,11 @@ def test_a_base_all_month_never_raises_the_share_paid(curve, base):
 def test_the_unit_prices_of_a_series_come_from_its_machines():
     found = resource_prices(on_sale(N2, USD), "us-central1", "n2")
     assert found["n2-highmem-4"] == pytest.approx((4 * CORE, 32 * GIB), rel=1e-6)
-    odd = resource_prices(on_sale([*N2, machine("n2-standard-8", 8, place=GCP)], {**USD, "n2-standard-8": 0.9}), "us-central1", "n2")
-    assert odd["n2-highmem-4"] == (USD["n2-highmem-4"], 0.0)  # no sum of vCPUs and memory: a machine is one resource
+    odd = resource_prices(
+        on_sale([*N2, machine("n2-standard-8", 8, place=GCP)], {**USD, "n2-standard-8": 0.9}), "us-central1", "n2"
+    )
+    # no sum of vCPUs and memory: a machine is one resource
+    assert odd["n2-highmem-4"] == (USD["n2-highmem-4"], 0.0)
 
 
 def test_the_shipped_prices_are_such_sums():
@@ -53,11 +64,15 @@ def test_the_shipped_prices_are_such_sums():
 def test_a_flat_month_pays_eight_tenths_and_the_plan_knows():
     catalog = on_sale(N2, USD)
     plan, _ = planned(catalog, np.full(744, 900.0), **JANUARY)
-    assert set(plan.schedule["instance_type"]) == {"n2-standard-4"}  # 0.184 at list, 0.147 after the discount: c3 costs 0.17
+    assert set(plan.schedule["instance_type"]) == {
+        "n2-standard-4"
+    }  # 0.184 at list, 0.147 after the discount: c3 costs 0.17
     compute = plan.cost[plan.cost["charge"] == "compute"]
     count = plan.schedule["instances"].iloc[0]
     assert compute["list_cost_usd"].sum() == pytest.approx(744 * count * USD["n2-standard-4"], rel=1e-9)
-    assert compute["effective_cost_usd"].sum() == pytest.approx(744 * count * USD["n2-standard-4"] * FULL["n2"], rel=1e-9)
+    assert compute["effective_cost_usd"].sum() == pytest.approx(
+        744 * count * USD["n2-standard-4"] * FULL["n2"], rel=1e-9
+    )
     assert plan.objective_usd == pytest.approx(plan.cost["effective_cost_usd"].sum(), rel=1e-12)
     assert plan.paths_usd[0] == pytest.approx(plan.objective_usd, rel=1e-6)
     assert plan.certificate.checks["bill"] < 1e-9
@@ -66,7 +81,9 @@ def test_a_flat_month_pays_eight_tenths_and_the_plan_knows():
 
 
 def test_the_bound_knows_a_discount_deeper_than_the_load_alone_would_earn():
-    """Machines kept for a minimum run all month and earn it, though the load is there for a day only."""
+    """Machines kept for a minimum run all month and earn it, though the load is there for a day
+    only.
+    """
     load = np.concatenate([np.full(24, 900.0), np.full(720, 1.0)])
     catalog = on_sale(N2[:1], {"n2-standard-4": USD["n2-standard-4"]})
     plan, _ = planned(catalog, load, **{"services.web.autoscaling.min_replicas": 3}, **JANUARY)
@@ -83,35 +100,65 @@ def test_two_days_of_a_month_earn_nothing():
 
 
 def billed(count, *, covered=None, service="web", instance_type="n2-standard-4", more=()):
-    s = hand.scenario(**JANUARY, providers=["gcp"], regions=["us-central1"],
-                      **{"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}})
+    s = hand.scenario(
+        **JANUARY,
+        providers=["gcp"],
+        regions=["us-central1"],
+        **{"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}},
+    )
     parts = [(count, service, instance_type), *more]
-    schedule = pd.concat([hand.schedule(s, n, service=name, instance_type=t) for n, name, t in parts], ignore_index=True).assign(**GCP)
+    schedule = pd.concat(
+        [hand.schedule(s, n, service=name, instance_type=t) for n, name, t in parts], ignore_index=True
+    ).assign(**GCP)
     cover, signed = columns.empty("plan.coverage"), columns.empty("plan.commitments")
     cud = reserved(instance_type, 0.1, place=GCP)
     if covered is not None:
         cover = hand.coverage(s, covered, cud["commitment"], service=service, instance_type=instance_type).assign(**GCP)
         start = pd.Timestamp(s.start_utc)
-        signed = hand.frame("plan.commitments", [{**cud, "quantity": 1.0, "unit": "instance", "start": start, "upfront_usd": 0.0,
-                                                  "end": start + pd.DateOffset(months=12), "hourly_usd": 0.1}])
+        signed = hand.frame(
+            "plan.commitments",
+            [
+                {
+                    **cud,
+                    "quantity": 1.0,
+                    "unit": "instance",
+                    "start": start,
+                    "upfront_usd": 0.0,
+                    "end": start + pd.DateOffset(months=12),
+                    "hourly_usd": 0.1,
+                }
+            ],
+        )
     load = hand.load(s, {"web": np.ones(744), "api": np.ones(744)})
     capacity = hand.capacity(("web", "api"))
-    cost, _ = bill(s, load, capacity, on_sale(N2, USD, [cud]), schedule.astype({"provider": "str", "region": "str"}),
-                   cover.astype({"provider": "str", "region": "str"}), signed)
+    cost, _ = bill(
+        s,
+        load,
+        capacity,
+        on_sale(N2, USD, [cud]),
+        schedule.astype({"provider": "str", "region": "str"}),
+        cover.astype({"provider": "str", "region": "str"}),
+        signed,
+    )
     return cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand")]
 
 
 def test_what_a_commitment_pays_for_earns_no_discount():
-    """Two machines, one committed all month: the other earns its own full month; one committed machine alone leaves nothing."""
+    """Two machines, one committed all month: the other earns its own full month; one committed
+    machine alone leaves nothing.
+    """
     row = billed(2, covered=1)
     assert row["quantity"].sum() == pytest.approx(744)
     assert row["effective_cost_usd"].sum() == pytest.approx(744 * USD["n2-standard-4"] * FULL["n2"], rel=1e-9)
-    peak = np.where(np.arange(744) < 186, 2, 1)  # a quarter of the month: the committed machine carries the base
+    # a quarter of the month: the committed machine carries the base
+    peak = np.where(np.arange(744) < 186, 2, 1)
     assert billed(peak, covered=1)["effective_cost_usd"].sum() == pytest.approx(186 * USD["n2-standard-4"], rel=1e-9)
 
 
 def test_services_by_turns_share_one_month_resource_by_resource():
-    """A standard machine by day and a highmem machine by night keep four vCPUs and 16 GiB busy all month, and 16 GiB half of it."""
+    """A standard machine by day and a highmem machine by night keep four vCPUs and 16 GiB busy all
+    month, and 16 GiB half of it.
+    """
     day = np.tile(np.repeat([1, 0], 12), 31)
     rows = billed(day, more=[(1 - day, "api", "n2-highmem-4")])
     half = sustained_use_share("n2", 0.5)

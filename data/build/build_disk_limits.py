@@ -1,8 +1,10 @@
-"""Rebuild data/hardware/disk_limits.csv, what machines sustain on block disks and network: ``python data/build/build_disk_limits.py``.
+"""Rebuild data/hardware/disk_limits.csv, what machines sustain on block disks and network: ``python
+data/build/build_disk_limits.py``.
 
-Sources: EC2 from the describe_instance_types record that moto ships (Apache-2.0), baseline (not burst) figures; Azure (by name; a size with
-fewer active cores has the limits of the whole size) and Google Cloud (by family and vCPUs, balanced disks) from documented_limits.csv
-beside this file.  MB/s (10⁶ bytes) become MiB/s, Mbit/s become GiB/s.  The network of EC2 types stands in the catalog.
+Sources: EC2 from the describe_instance_types record that moto ships (Apache-2.0), baseline (not
+burst) figures; Azure (by name; a size with fewer active cores has the limits of the whole size) and
+Google Cloud (by family and vCPUs, balanced disks) from documented_limits.csv beside this file.
+MB/s (10⁶ bytes) become MiB/s, Mbit/s become GiB/s.  The network of EC2 types stands in the catalog.
 """
 
 import csv
@@ -17,14 +19,17 @@ from typing import Any
 DATA = Path(__file__).resolve().parents[1]
 OUT = DATA / "hardware" / "disk_limits.csv"
 HEAD = ["provider", "instance_type", "disk_iops", "disk_mib_per_s", "network_gib_per_s", "source", "as_of"]
-SHARED_CORE = re.compile(r"e2-(micro|small|medium)$")  # bursts of a part of a core: other limits than their vCPU count
+# bursts of a part of a core: other limits than their vCPU count
+SHARED_CORE = re.compile(r"e2-(micro|small|medium)$")
 
 
 def ec2() -> list[list[Any]]:
     spec = find_spec("moto")
     if spec is None or spec.origin is None:
         raise SystemExit("install moto: its EC2 record holds the limits")
-    with gzip.open(Path(spec.origin).parent / "ec2" / "resources" / "instance_types.json.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(
+        Path(spec.origin).parent / "ec2" / "resources" / "instance_types.json.gz", "rt", encoding="utf-8"
+    ) as file:
         types = json.load(file)
     rows, source = [], f"moto {version('moto')} describe_instance_types"
     for name in sorted(types):
@@ -45,15 +50,33 @@ def documented(provider: str) -> list[list[Any]]:
         if SHARED_CORE.match(name):
             continue
         whole = re.sub(r"^(Standard_[A-Z]+\d+)-\d+", r"\1", name)
-        mine = [r for r in facts if (r["name"] == whole if provider == "azure" else r["name"] == family
-                                     and float(r["vcpus_from"]) <= vcpus <= float(r["vcpus_to"]))]
-        disk, wire = next((r for r in mine if r["disk_iops"]), None), next((r for r in mine if r["network_mbit_per_s"]), None)
+        mine = [
+            r
+            for r in facts
+            if (
+                r["name"] == whole
+                if provider == "azure"
+                else r["name"] == family and float(r["vcpus_from"]) <= vcpus <= float(r["vcpus_to"])
+            )
+        ]
+        disk, wire = (
+            next((r for r in mine if r["disk_iops"]), None),
+            next((r for r in mine if r["network_mbit_per_s"]), None),
+        )
         if disk or wire:
             scale = 1e6 / 2**20 if disk and disk["disk_unit"] == "MB" else 1.0
             known = [f for f in (disk, wire) if f]
-            rows.append([provider, name, disk["disk_iops"] if disk else "", f"{float(disk['disk_per_s']) * scale:.2f}" if disk else "",
-                         f"{float(wire['network_mbit_per_s']) * 1e6 / 8 / 2**30:.4f}" if wire else "",
-                         "; ".join(dict.fromkeys(f["source"] for f in known)), known[0]["as_of"]])
+            rows.append(
+                [
+                    provider,
+                    name,
+                    disk["disk_iops"] if disk else "",
+                    f"{float(disk['disk_per_s']) * scale:.2f}" if disk else "",
+                    f"{float(wire['network_mbit_per_s']) * 1e6 / 8 / 2**30:.4f}" if wire else "",
+                    "; ".join(dict.fromkeys(f["source"] for f in known)),
+                    known[0]["as_of"],
+                ]
+            )
     return rows
 
 

@@ -1,12 +1,15 @@
 """Fit the constants of LLM serving on public records and write data/models/llm_*.csv.
 
-Usage: python data/build/fit_llm.py REFERENCE_FOLDER [--check]   (the folder that holds gpuperf/llm_serving.csv; --check writes nothing)
+Usage: python data/build/fit_llm.py REFERENCE_FOLDER [--check]   (the folder that holds
+    gpuperf/llm_serving.csv; --check writes nothing)
 
-Maximum a posteriori: log-constants are a common value plus normal effects of engine, accelerator, precision, model ..., fitted
-to log TPOT, throughput and TTFT with Student-t errors by Gauss-Newton steps. Rows of one (model, accelerator) combination are not
-independent, so the likelihood is tempered; prior widths and tempering were chosen by the errors on combinations left out, dealt to folds
-in three ways (seeds 0, 2, 3), so that an unseen engine, model or chip falls back to the common value. The error bands and the margin of
-the largest load come from the same cross-validation over five deals.
+Maximum a posteriori: log-constants are a common value plus normal effects of engine, accelerator,
+precision, model ..., fitted to log TPOT, throughput and TTFT with Student-t errors by Gauss-Newton
+steps. Rows of one (model, accelerator) combination are not independent, so the likelihood is
+tempered; prior widths and tempering were chosen by the errors on combinations left out, dealt to
+folds in three ways (seeds 0, 2, 3), so that an unseen engine, model or chip falls back to the
+common value. The error bands and the margin of the largest load come from the same cross-validation
+over five deals.
 """
 
 import math
@@ -29,25 +32,65 @@ from planner.latency.llm_steps import Constants
 OUT = Path(__file__).parents[1] / "models"
 # common value (starting point) and the width of its log prior
 COMMON = {
-    "weight_read": (1.43, 0.3), "expert_read": (1.67, 0.4), "kv_read": (1.67, 0.4), "weight_math": (2.5, 0.5), "expert_math": (3.3, 0.5),
-    "prompt_math": (1.82, 0.4), "attention_math": (2.5, 0.5), "state_math": (10.0, 1.0), "link_time": (1.67, 0.5),
-    "expert_link_time": (1.67, 0.5), "collective_s": (8e-6, 0.8), "layer_s": (8e-6, 0.8), "moe_layer_s": (40e-6, 1.0),
-    "step_s": (1e-3, 0.8), "sequence_s": (12e-6, 1.0), "request_s": (0.03, 1.0), "burst_share": (0.15, 1.5),
-    "drain_share": (1.0, 1.0), "overlap": (1.0, 0.2), "wave_share": (0.3, 1.0)}
+    "weight_read": (1.43, 0.3),
+    "expert_read": (1.67, 0.4),
+    "kv_read": (1.67, 0.4),
+    "weight_math": (2.5, 0.5),
+    "expert_math": (3.3, 0.5),
+    "prompt_math": (1.82, 0.4),
+    "attention_math": (2.5, 0.5),
+    "state_math": (10.0, 1.0),
+    "link_time": (1.67, 0.5),
+    "expert_link_time": (1.67, 0.5),
+    "collective_s": (8e-6, 0.8),
+    "layer_s": (8e-6, 0.8),
+    "moe_layer_s": (40e-6, 1.0),
+    "step_s": (1e-3, 0.8),
+    "sequence_s": (12e-6, 1.0),
+    "request_s": (0.03, 1.0),
+    "burst_share": (0.15, 1.5),
+    "drain_share": (1.0, 1.0),
+    "overlap": (1.0, 0.2),
+    "wave_share": (0.3, 1.0),
+}
 OF_TESTS = ("burst_share", "drain_share", "overlap", "wave_share")
-# width of the log effects by term, and of the few that hold for single constants; what an engine does before the first step is its own
-WIDTHS = {"engine": 0.08, "accelerator": 0.075, "family": 0.09, "precision": 0.09, "model": 0.075, "engine_family": 0.09,
-          "engine_kind": 0.15, "engine_experts": 0.12}
+# width of the log effects by term, and of the few that hold for single constants; what an engine
+# does before the first step is its own
+WIDTHS = {
+    "engine": 0.08,
+    "accelerator": 0.075,
+    "family": 0.09,
+    "precision": 0.09,
+    "model": 0.075,
+    "engine_family": 0.09,
+    "engine_kind": 0.15,
+    "engine_experts": 0.12,
+}
 REQUEST = 3.3
-SINGLE = {("engine", "burst_share"): 0.5, ("engine_lengths", "burst_share"): 1.0, ("lengths", "burst_share"): 1.0,
-          ("mode", "request_s"): 0.7, ("mode", "step_s"): 0.3, ("mode", "overlap"): 0.2, ("mode", "sequence_s"): 0.3,
-          ("mode", "drain_share"): 0.5}
-# SGLang runs waiting prompts before it decodes: clients of equal lengths then stay in step, and all wait for the prompts of all
+SINGLE = {
+    ("engine", "burst_share"): 0.5,
+    ("engine_lengths", "burst_share"): 1.0,
+    ("lengths", "burst_share"): 1.0,
+    ("mode", "request_s"): 0.7,
+    ("mode", "step_s"): 0.3,
+    ("mode", "overlap"): 0.2,
+    ("mode", "sequence_s"): 0.3,
+    ("mode", "drain_share"): 0.5,
+}
+# SGLang runs waiting prompts before it decodes: clients of equal lengths then stay in step, and all
+# wait for the prompts of all
 CENTER = {("engine_lengths", "sglang|fixed", "burst_share"): 1.9}
-SCALE, IMPORTANCE, FREEDOM, TEMPER, COMBINATION = np.array([0.12, 0.12, 0.35]), np.array([1.0, 1.0, 0.35]), 4.0, 0.15, 0.5
+SCALE, IMPORTANCE, FREEDOM, TEMPER, COMBINATION = (
+    np.array([0.12, 0.12, 0.35]),
+    np.array([1.0, 1.0, 0.35]),
+    4.0,
+    0.15,
+    0.5,
+)
 UNITS = {k: "share" if k in OF_TESTS else "s" if k.endswith("_s") else "× datasheet time" for k in COMMON}
 METRICS, FEW, SEEDS = ("tpot", "throughput", "ttft"), 40, (0, 1, 2, 3, 4)
-# share of choices that the planned margin may leave broken: below the one in ten that is wanted, as other combinations will differ
+# share of choices that the planned margin may leave broken: below the one in ten that is wanted, as
+# other combinations will differ
 BROKEN, MARGINS = 0.09, (0.0, 0.25, 0.5, 0.75, 1.0, 1.28, 1.65, 2.0)
 Key = tuple[str, str, str]
 
@@ -75,8 +118,12 @@ class Fit:
         """For each constant the 0/1 matrix (rows, keys) of the effects that make it up."""
         found = {}
         for k in COMMON:
-            pairs = [(i, self.place[key]) for i, c in enumerate(rows.conditions)
-                     for key in [("", "", k), *((t, v, k) for t, v in c.levels().items())] if key in self.place]
+            pairs = [
+                (i, self.place[key])
+                for i, c in enumerate(rows.conditions)
+                for key in [("", "", k), *((t, v, k) for t, v in c.levels().items())]
+                if key in self.place
+            ]
             i, j = np.array(pairs).T
             found[k] = sparse.csr_matrix((np.ones(len(pairs)), (i, j)), shape=(len(rows.conditions), len(self.keys)))
         return found
@@ -117,8 +164,13 @@ class Fit:
             if gain < 1e-3 * loss:
                 return
 
-    def _normal_equations(self, rows: Rows, design: dict[str, sparse.csr_matrix], residual: NDArray[np.float64],
-                          weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _normal_equations(
+        self,
+        rows: Rows,
+        design: dict[str, sparse.csr_matrix],
+        residual: NDArray[np.float64],
+        weight: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         c = self.constants(design, self.x)
         running = batch(rows.plant, c, rows.runs)
         here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
@@ -145,8 +197,12 @@ def combinations(rows: Rows) -> pd.Series:
 def configurations(rows: Rows) -> pd.Series:
     """What one benchmark run holds fixed: combination, engine, precision, layout and lengths."""
     lengths = rows.runs.input_tokens.astype(str)
-    return pd.Series([f"{c.model.weights}|{c.chip.name}|{c.engine}|{c.precision}|{c.layout}|{c.mode}|{i}"
-                      for c, i in zip(rows.conditions, lengths, strict=True)])
+    return pd.Series(
+        [
+            f"{c.model.weights}|{c.chip.name}|{c.engine}|{c.precision}|{c.layout}|{c.mode}|{i}"
+            for c, i in zip(rows.conditions, lengths, strict=True)
+        ]
+    )
 
 
 def folds(names: pd.Series, count: int, seed: int) -> NDArray[np.intp]:
@@ -160,7 +216,9 @@ def folds(names: pd.Series, count: int, seed: int) -> NDArray[np.intp]:
 
 
 class LeftOut(NamedTuple):
-    """Of every row by a fit that saw nothing of its group: log predictions (n, 3), whether it saw the model, and constants (n,)."""
+    """Of every row by a fit that saw nothing of its group: log predictions (n, 3), whether it saw
+    the model, and constants (n,).
+    """
 
     predicted: NDArray[np.float64]
     near: NDArray[np.str_]
@@ -185,15 +243,19 @@ def left_out(rows: Rows, groups: pd.Series, count: int = 6, seed: int = 0) -> Le
 
 def show(rows: Rows, predicted: NDArray[np.float64], title: str) -> None:
     error = np.abs(np.exp(predicted) / rows.measured - 1)
-    text = [f"{name} {np.nanmedian(error[:, m]):.3f} {np.nanquantile(error[:, m], 0.9):.3f}"
-            for m, name in enumerate(METRICS) if np.isfinite(error[:, m]).any()]
+    text = [
+        f"{name} {np.nanmedian(error[:, m]):.3f} {np.nanquantile(error[:, m], 0.9):.3f}"
+        for m, name in enumerate(METRICS)
+        if np.isfinite(error[:, m]).any()
+    ]
     print(title, "median p90:", ", ".join(text), flush=True)
 
 
 def sigmas(rows: Rows, predicted: NDArray[np.float64], near: NDArray[np.str_]) -> list[dict[str, object]]:
     """90 % quantile of |log error| / 1.645 by load mode and nearness.
 
-    Where rows are few: that over all modes, and for models never seen a quarter more than for those seen.
+    Where rows are few: that over all modes, and for models never seen a quarter more than for those
+    seen.
     """
     error, mode, out = np.abs(predicted - np.log(rows.measured)), rows.runs.mode, []
     known: dict[str, dict[str, float]] = {}
@@ -201,7 +263,11 @@ def sigmas(rows: Rows, predicted: NDArray[np.float64], near: NDArray[np.str_]) -
         over_all = dict(zip(METRICS, np.nanquantile(error[near == n], 0.9, axis=0) / 1.645, strict=True))
         for m in ("any", *sorted(set(mode))):
             part = error[(near == n) & ((mode == m) | (m == "any"))]
-            own = {k: np.nanquantile(part[:, i], 0.9) / 1.645 for i, k in enumerate(METRICS) if np.isfinite(part[:, i]).sum() >= FEW}
+            own = {
+                k: np.nanquantile(part[:, i], 0.9) / 1.645
+                for i, k in enumerate(METRICS)
+                if np.isfinite(part[:, i]).sum() >= FEW
+            }
             wider = {k: 1.25 * v for k, v in known[m].items()} if n == "none" else over_all
             value = wider | own
             known[m] = value if n == "model" else known.get(m, {})
@@ -210,10 +276,17 @@ def sigmas(rows: Rows, predicted: NDArray[np.float64], near: NDArray[np.str_]) -
 
 
 def margins(rows: Rows, trials: list[LeftOut], errors: pd.DataFrame) -> pd.DataFrame:
-    """What margins of 0 to 2 σ break and keep on the left-out combinations of all deals; the planned one is conformal for ``BROKEN``."""
+    """What margins of 0 to 2 σ break and keep on the left-out combinations of all deals; the
+    planned one is conformal for ``BROKEN``.
+    """
     sigma = errors.set_index(["mode", "seen"])["tpot"]
-    found = [case for t in trials for case in cases(rows, t.constants, np.exp(t.predicted[:, 1]),
-                                                    np.array([sigma["closed_loop", n] for n in t.near]))]
+    found = [
+        case
+        for t in trials
+        for case in cases(
+            rows, t.constants, np.exp(t.predicted[:, 1]), np.array([sigma["closed_loop", n] for n in t.near])
+        )
+    ]
     planned = math.ceil(1e3 * margin(found, BROKEN)) / 1e3
     table = pd.DataFrame([judged(found, z) for z in sorted({*MARGINS, planned})]).round(3)
     return table.assign(planned=(table["sigmas"] == planned).astype(int), choices=len(found))
@@ -222,7 +295,9 @@ def margins(rows: Rows, trials: list[LeftOut], errors: pd.DataFrame) -> pd.DataF
 def main(reference: Path, write: bool) -> None:
     rows = read_rows(reference / "gpuperf" / "llm_serving.csv")
     whole = Fit(rows)
-    show(rows, whole.predict(rows), f"{len(rows.conditions)} rows, {combinations(rows).nunique()} combinations, fitted:")
+    show(
+        rows, whole.predict(rows), f"{len(rows.conditions)} rows, {combinations(rows).nunique()} combinations, fitted:"
+    )
     trials = [left_out(rows, combinations(rows), seed=seed) for seed in SEEDS]
     for seed, trial in zip(SEEDS, trials, strict=True):
         show(rows, trial.predicted, f"combinations left out, deal {seed}:")
@@ -243,13 +318,25 @@ def main(reference: Path, write: bool) -> None:
 
 def save(rows: Rows, fit: Fit, errors: pd.DataFrame, margins: pd.DataFrame) -> None:
     source = f"fitted on {len(rows.conditions)} public serving records (gpuperf table of 2026-11, llm_serving.csv)"
-    common = [{"constant": k, "value": f"{COMMON[k][0] * np.exp(fit.x[fit.place['', '', k]]):.6g}", "unit": UNITS[k], "source": source}
-              for k in COMMON]
+    common = [
+        {
+            "constant": k,
+            "value": f"{COMMON[k][0] * np.exp(fit.x[fit.place['', '', k]]):.6g}",
+            "unit": UNITS[k],
+            "source": source,
+        }
+        for k in COMMON
+    ]
     pd.DataFrame(common).to_csv(OUT / "llm_constants.csv", index=False, lineterminator="\n")
-    effects = [{"term": t, "level": v, "constant": k, "log_effect": f"{x:.4f}"}
-               for (t, v, k), x in zip(fit.keys, fit.x, strict=True) if t and abs(x) >= 0.002]
-    effects += [{"term": "combination", "level": name, "constant": "weight_read", "log_effect": "0"}
-                for name in sorted(set(combinations(rows)))]
+    effects = [
+        {"term": t, "level": v, "constant": k, "log_effect": f"{x:.4f}"}
+        for (t, v, k), x in zip(fit.keys, fit.x, strict=True)
+        if t and abs(x) >= 0.002
+    ]
+    effects += [
+        {"term": "combination", "level": name, "constant": "weight_read", "log_effect": "0"}
+        for name in sorted(set(combinations(rows)))
+    ]
     pd.DataFrame(effects).to_csv(OUT / "llm_effects.csv", index=False, lineterminator="\n")
     errors.round(4).to_csv(OUT / "llm_errors.csv", index=False, lineterminator="\n")
     margins.to_csv(OUT / "llm_margin.csv", index=False, lineterminator="\n")

@@ -1,7 +1,8 @@
-"""Read public LLM serving records (the gpuperf table) as load tests of deployments the planner knows.
+"""Read public LLM serving records (the gpuperf table) as load tests of deployments the planner
+knows.
 
-Only rows whose configuration is stated are read: flags exact, no quality flag, accelerators, engine and lengths given. A row without
-a precision ran the weights as published.
+Only rows whose configuration is stated are read: flags exact, no quality flag, accelerators, engine
+and lengths given. A row without a precision ran the weights as published.
 """
 
 from dataclasses import dataclass
@@ -18,10 +19,26 @@ from planner.latency.llm_constants import Condition
 from planner.latency.llm_models import architecture, slots
 from planner.latency.llm_steps import Layout, Plant
 
-PRECISIONS = {"bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "fp4": "fp4", "mxfp4": "mxfp4", "int4": "int4", "int8": "int8", "w8a8": "int8"}
-MODES = {"closed_loop": "closed_loop", "offline_max": "offline_max", "static_batch": "static_batch", "burst_all": "burst_all",
-         "open_rate": "open_rate", "open_poisson": "open_rate"}
-# two comparisons of one source repeat runs of the InferenceX dumps to the digit, and call their drawn lengths fixed
+PRECISIONS = {
+    "bf16": "bf16",
+    "fp16": "fp16",
+    "fp8": "fp8",
+    "fp4": "fp4",
+    "mxfp4": "mxfp4",
+    "int4": "int4",
+    "int8": "int8",
+    "w8a8": "int8",
+}
+MODES = {
+    "closed_loop": "closed_loop",
+    "offline_max": "offline_max",
+    "static_batch": "static_batch",
+    "burst_all": "burst_all",
+    "open_rate": "open_rate",
+    "open_poisson": "open_rate",
+}
+# two comparisons of one source repeat runs of the InferenceX dumps to the digit, and call their
+# drawn lengths fixed
 _DRAWN = "uniform[0.8,1.0]x nominal"
 # prompts that a burst record without a count sends
 _BURST = 1000.0
@@ -29,8 +46,10 @@ _BURST = 1000.0
 
 @dataclass(frozen=True)
 class Rows:
-    """Records that can be compared: ``frame`` (the table's rows), ``conditions``, ``plant`` and ``runs``, and ``measured`` (n, 3):
-    TPOT [s], throughput [requests/s], TTFT [s], NaN where not reported. ``excused``: row_id -> why a stated row is not among them.
+    """Records that can be compared: ``frame`` (the table's rows), ``conditions``, ``plant`` and
+    ``runs``, and ``measured`` (n, 3):
+    TPOT [s], throughput [requests/s], TTFT [s], NaN where not reported. ``excused``: row_id -> why
+    a stated row is not among them.
     """
 
     frame: pd.DataFrame
@@ -42,8 +61,14 @@ class Rows:
 
     def take(self, rows: NDArray[np.intp]) -> "Rows":
         """Some of the rows."""
-        return Rows(self.frame.iloc[rows].reset_index(drop=True), [self.conditions[i] for i in rows], self.plant[rows], self.runs[rows],
-                    self.measured[rows], self.excused)
+        return Rows(
+            self.frame.iloc[rows].reset_index(drop=True),
+            [self.conditions[i] for i in rows],
+            self.plant[rows],
+            self.runs[rows],
+            self.measured[rows],
+            self.excused,
+        )
 
 
 def read_rows(file: Path) -> Rows:
@@ -62,7 +87,9 @@ def read_rows(file: Path) -> Rows:
     for i, r in enumerate(d.itertuples()):
         try:
             condition = _condition(r)
-            if not np.isfinite(condition.chip.memory_bandwidth_gib_per_s) or not np.isfinite(condition.chip.flops(condition.precision)):
+            if not np.isfinite(condition.chip.memory_bandwidth_gib_per_s) or not np.isfinite(
+                condition.chip.flops(condition.precision)
+            ):
                 raise PlannerError("speed of the accelerator not known", got=condition.chip.name)
         except (PlannerError, KeyError) as error:
             excused[str(r.row_id)] = str(error)
@@ -71,23 +98,39 @@ def read_rows(file: Path) -> Rows:
         kept.append(i)
         conditions.append(condition)
         plants.append(Plant.of(condition.model, condition.chip, condition.precision, kv, condition.layout))
-        room.append(slots(condition.model, condition.precision, condition.chip.memory_gib, kv, r.input_tokens + 0.6 * r.output_tokens,
-                          condition.layout))
+        room.append(
+            slots(
+                condition.model,
+                condition.precision,
+                condition.chip.memory_gib,
+                kv,
+                r.input_tokens + 0.6 * r.output_tokens,
+                condition.layout,
+            )
+        )
     d = d.iloc[kept].reset_index(drop=True)
     mode = d["load_mode"].map(MODES).to_numpy().astype(str)
     clients = d["concurrency"].to_numpy(float)
     clients = np.where(np.isnan(clients), np.where(mode == "burst_all", _BURST, np.inf), clients)
     clients = np.where(mode == "offline_max", np.inf, clients)
     most = np.where(mode == "burst_all", 1024.0, 2048.0)
-    runs = Runs(mode, clients, np.nan_to_num(d["request_rate"].to_numpy(float)), d["input_tokens"].to_numpy(float),
-                d["output_tokens"].to_numpy(float), np.clip(np.array(room), 1.0, most))
+    runs = Runs(
+        mode,
+        clients,
+        np.nan_to_num(d["request_rate"].to_numpy(float)),
+        d["input_tokens"].to_numpy(float),
+        d["output_tokens"].to_numpy(float),
+        np.clip(np.array(room), 1.0, most),
+    )
     return Rows(d, conditions, Plant.stack(plants), runs, _measured(d), excused)
 
 
 def _measured(d: pd.DataFrame) -> NDArray[np.float64]:
     tpot = d["tpot_mean_ms"].fillna(d["tpot_p50_ms"]) / 1e3
     ttft = d["ttft_mean_ms"].fillna(d["ttft_p50_ms"]) / 1e3
-    return np.stack([tpot.to_numpy(float), (d["out_tok_s"] / d["output_tokens"]).to_numpy(float), ttft.to_numpy(float)], axis=1)
+    return np.stack(
+        [tpot.to_numpy(float), (d["out_tok_s"] / d["output_tokens"]).to_numpy(float), ttft.to_numpy(float)], axis=1
+    )
 
 
 def _condition(r: object) -> Condition:
@@ -101,7 +144,10 @@ def _condition(r: object) -> Condition:
 
 
 def layout(r: object) -> Layout:
-    """The layout of one row. Dumps of one source multiply the tensor-parallel degree by the expert- or data-parallel one."""
+    """The layout of one row. Dumps of one source multiply the tensor-parallel degree by the expert-
+    or data-parallel one.
+    """
+
     def degree(value: float) -> int:
         return int(value) if value == value and value >= 1 else 1
 
@@ -115,5 +161,3 @@ def layout(r: object) -> Layout:
             n //= ep
     dp, pp = (1 if dp > n else dp), (1 if pp > n else pp)
     return Layout(max(n // (pp * dp), 1), pp, dp, min(ep, n))
-
-

@@ -1,4 +1,5 @@
-"""Condense public inference records into data/benchmarks: rates by workload and accelerator, accepted lengths of speculation.
+"""Condense public inference records into data/benchmarks: rates by workload and accelerator,
+accepted lengths of speculation.
 
 Usage: python data/build/make_benchmarks.py REFERENCE_FOLDER   (the folder that holds gpuperf/)
 """
@@ -12,11 +13,16 @@ from planner.errors import PlannerError
 from planner.latency.hardware import canonical
 
 OUT = Path(__file__).parents[1] / "benchmarks"
-# record name -> workload, what one item is, tokens an item holds (0: none), millions of parameters multiplied for a token
+# record name -> workload, what one item is, tokens an item holds (0: none), millions of parameters
+# multiplied for a token
 WORKLOADS = {
-    "bert-99": ("bert-large", "text", 178.0, 303.0), "resnet50": ("resnet50", "image", 0.0, 0.0),
-    "retinanet": ("retinanet", "image", 0.0, 0.0), "whisper": ("whisper-large", "30 s of speech", 0.0, 0.0),
-    "stable-diffusion-xl": ("stable-diffusion-xl", "image", 0.0, 0.0), "3d-unet-99": ("3d-unet", "volume", 0.0, 0.0)}
+    "bert-99": ("bert-large", "text", 178.0, 303.0),
+    "resnet50": ("resnet50", "image", 0.0, 0.0),
+    "retinanet": ("retinanet", "image", 0.0, 0.0),
+    "whisper": ("whisper-large", "30 s of speech", 0.0, 0.0),
+    "stable-diffusion-xl": ("stable-diffusion-xl", "image", 0.0, 0.0),
+    "3d-unet-99": ("3d-unet", "volume", 0.0, 0.0),
+}
 # hardware threads of one socket of the processors in the records
 THREADS = {"8592+": 128, "6980P": 256, "6787P": 172}
 
@@ -37,9 +43,21 @@ def main(reference: Path) -> None:
         single = part["latency_mean_ms"][part["load_mode"] == "closed_loop c=1"] / 1e3
         if full.empty:
             continue
-        rows.append({"workload": workload, "item": item, "item_tokens": tokens, "params_m": params, "accelerator": chip,
-                     "items_per_s": full.median(), "served_items_per_s": served.median(), "single_item_s": single.median(),
-                     "records": len(part), "source": " + ".join(sorted(part["source"].unique())), "as_of": "2026-11-22"})
+        rows.append(
+            {
+                "workload": workload,
+                "item": item,
+                "item_tokens": tokens,
+                "params_m": params,
+                "accelerator": chip,
+                "items_per_s": full.median(),
+                "served_items_per_s": served.median(),
+                "single_item_s": single.median(),
+                "records": len(part),
+                "source": " + ".join(sorted(part["source"].unique())),
+                "as_of": "2026-11-22",
+            }
+        )
     table = pd.DataFrame(rows).sort_values(["workload", "accelerator"])
     table.round(6).to_csv(OUT / "accelerated.csv", index=False, lineterminator="\n", float_format="%.6g")
 
@@ -47,7 +65,9 @@ def main(reference: Path) -> None:
 def speculation(reference: Path) -> None:
     d = pd.read_csv(reference / "gpuperf" / "speculative_acceptance.csv")
     accepted = d.groupby("draft_tokens")["mean_acceptance_length"]
-    table = pd.DataFrame({"accepted_tokens": accepted.median(), "low": accepted.quantile(0.1), "high": accepted.quantile(0.9)}).round(3)
+    table = pd.DataFrame(
+        {"accepted_tokens": accepted.median(), "low": accepted.quantile(0.1), "high": accepted.quantile(0.9)}
+    ).round(3)
     table["records"], table["source"], table["as_of"] = accepted.size(), d["source"].iloc[0], "2026-11-22"
     table.to_csv(OUT / "speculation.csv", lineterminator="\n")
 

@@ -1,7 +1,9 @@
-"""Generates the bundled traffic samples in ``data/traffic/`` (invented services, seeded; no measured data).
+"""Generates the bundled traffic samples in ``data/traffic/`` (invented services, seeded; no
+measured data).
 
 Run from a checkout: ``python data/build/make_traffic.py``.  The same seed gives the same bytes.
-Each rate is level × weekly profile in Europe/Berlin wall clock × slow drift × noise that persists for some hours.
+Each rate is level × weekly profile in Europe/Berlin wall clock × slow drift × noise that persists
+for some hours.
 """
 
 from pathlib import Path
@@ -62,9 +64,14 @@ def chat(rng: np.random.Generator) -> pd.DataFrame:
     shape *= np.where(free, 0.4, 1.0)
     rate = shape * np.linspace(0.8, 1.2, len(ts)) * np.exp(persistent(rng, len(ts), 0.8, 0.12))
     rate = rng.poisson(rate / rate.mean() * 6 * 3600) / 3600
-    return pd.DataFrame({"ts": ts, "arrival_rate_rps": rate.round(4),
-                         "input_tokens": (980 + 160 * bump(hour, 14, 4) + rng.normal(0, 25, len(ts))).round(1),
-                         "output_tokens": (240 + 30 * bump(hour, 21, 3) + rng.normal(0, 6, len(ts))).round(1)})
+    return pd.DataFrame(
+        {
+            "ts": ts,
+            "arrival_rate_rps": rate.round(4),
+            "input_tokens": (980 + 160 * bump(hour, 14, 4) + rng.normal(0, 25, len(ts))).round(1),
+            "output_tokens": (240 + 30 * bump(hour, 21, 3) + rng.normal(0, 6, len(ts))).round(1),
+        }
+    )
 
 
 def embed(rng: np.random.Generator) -> pd.DataFrame:
@@ -80,16 +87,24 @@ def chat_requests(rng: np.random.Generator) -> pd.DataFrame:
     at = np.cumsum(rng.gamma(1 / scv, scv / 6.0, n))
     z = rng.multivariate_normal([0, 0], [[1, 0.35], [0.35, 1]], n)
     first = pd.Timestamp("2026-10-20T08:00:00Z")
-    return pd.DataFrame({"ts": first + pd.to_timedelta((at * 1e3).astype(int), unit="ms"),
-                         "input_tokens": np.clip(np.exp(6.4 + 1.0 * z[:, 0]), 5, 16000).astype(int),
-                         "output_tokens": np.clip(np.exp(5.2 + 0.8 * z[:, 1]), 1, 4000).astype(int)})
+    return pd.DataFrame(
+        {
+            "ts": first + pd.to_timedelta((at * 1e3).astype(int), unit="ms"),
+            "input_tokens": np.clip(np.exp(6.4 + 1.0 * z[:, 0]), 5, 16000).astype(int),
+            "output_tokens": np.clip(np.exp(5.2 + 0.8 * z[:, 1]), 1, 4000).astype(int),
+        }
+    )
 
 
 def main() -> None:
     for number, make in enumerate((web, chat, embed, chat_requests)):
         frame = make(np.random.default_rng([SEED, number]))
         form = "%Y-%m-%dT%H:%M:%S.%fZ" if make is chat_requests else "%Y-%m-%dT%H:%MZ"
-        frame["ts"] = frame["ts"].dt.strftime(form).str.replace("000Z", "Z") if make is chat_requests else frame["ts"].dt.strftime(form)
+        frame["ts"] = (
+            frame["ts"].dt.strftime(form).str.replace("000Z", "Z")
+            if make is chat_requests
+            else frame["ts"].dt.strftime(form)
+        )
         frame.to_csv(FOLDER / f"{make.__name__}.csv", index=False, lineterminator="\n")
 
 

@@ -1,4 +1,6 @@
-"""Capacity: what one replica of each service bears on each machine, with headroom, needs and excuses."""
+"""Capacity: what one replica of each service bears on each machine, with headroom, needs and
+excuses.
+"""
 
 from planner.capacity.pooling import Pooling
 from planner.capacity.result import Capacity

@@ -1,13 +1,16 @@
-"""What a service uses that states nothing: disks, logs, metrics, gateways and addresses are on every bill, so unknown is not zero.
+"""What a service uses that states nothing: disks, logs, metrics, gateways and addresses are on
+every bill, so unknown is not zero.
 
-Each answer is (value, basis): "measured" if the scenario says it, else "assumed".  A stated 0 switches the need off.
+Each answer is (value, basis): "measured" if the scenario says it, else "assumed".  A stated 0
+switches the need off.
 """
 
 from planner.latency.hardware import GIB
 from planner.latency.llm_models import architecture
 from planner.scenario import Scenario, Service, Storage
 
-# one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log calculator, 2026)
+# one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log
+# calculator, 2026)
 LOG_GIB_PER_REQUEST = 7.0e-7
 # what EC2 detailed monitoring charges for an instance: 7 metrics (Amazon CloudWatch pricing, 2026)
 METRICS_PER_INSTANCE = 7.0
@@ -31,7 +34,9 @@ def log_gib(storage: Storage) -> Value:
 
 
 def artifact_gib(service: Service) -> Value:
-    """Size of one version of the model that a service serves [GiB]: its weights in the widest of its precisions, or 0."""
+    """Size of one version of the model that a service serves [GiB]: its weights in the widest of
+    its precisions, or 0.
+    """
     stated, latency = service.storage.artifact_gib, service.latency
     if stated is not None or latency.model != "llm":
         return float(stated or 0.0), "measured"
@@ -47,7 +52,9 @@ def versions(storage: Storage) -> Value:
 
 
 def disk_gib(service: Service) -> tuple[Value, ...]:
-    """Block storage of each instance [GiB]: what is stated, or a system disk; and what the model needs beyond it."""
+    """Block storage of each instance [GiB]: what is stated, or a system disk; and what the model
+    needs beyond it.
+    """
     stated = _stated(service.storage.block_gib, SYSTEM_GIB)
     model, basis = artifact_gib(service)
     missing = SYSTEM_GIB + SERVER_IMAGE_GIB + model - stated[0] if model else 0.0
@@ -65,19 +72,25 @@ def cross_zone(service: Service, zones: int) -> Value:
 
 
 def nat_gib(service: Service) -> Value:
-    """Volume that leaves through a NAT gateway for one request [GiB]: at least the service's own logs."""
+    """Volume that leaves through a NAT gateway for one request [GiB]: at least the service's own
+    logs.
+    """
     return _stated(service.network.nat_gib_per_request, log_gib(service.storage)[0])
 
 
 def gateways(scenario: Scenario, provider: str) -> float:
-    """NAT gateways a service pays for: one in each zone or region, shared by the services that use them."""
+    """NAT gateways a service pays for: one in each zone or region, shared by the services that use
+    them.
+    """
     users = sum(nat_gib(s)[0] > 0 for s in scenario.services.values())
     count = 1 if provider in _REGIONAL_GATEWAY else scenario.limits.zones
     return count / users if users else 0.0
 
 
 def balancer_addresses(service: Service, provider: str, zones: int) -> Value:
-    """Public addresses of the service itself; those of gateways beside it where the scenario states no number."""
+    """Public addresses of the service itself; those of gateways beside it where the scenario states
+    no number.
+    """
     each_zone = service.network.load_balancer and provider in _ADDRESS_IN_EACH_ZONE
     return _stated(service.network.public_ipv4, zones if each_zone else 1)
 

@@ -1,7 +1,7 @@
 """What is kept free of a replica's goodput, cause by cause, and what a spot instance is worth.
 
-The causes that act on ``usable_rps`` multiply: usable = goodput · Π factor.  The ledger states each as a share
-of the rate at which the replica would be always busy, so shares add up.
+The causes that act on ``usable_rps`` multiply: usable = goodput · Π factor.  The ledger states each
+as a share of the rate at which the replica would be always busy, so shares add up.
 """
 
 import math
@@ -19,10 +19,12 @@ MODEL_QUANTILE_Z = 1.2815515655446004
 BAND_Z = 1.6448536269514722
 # node, driver, image and weights of an accelerator service; node and image of a CPU service [s]
 START_UP_S = {True: 420.0, False: 120.0}
-# the same without the weights, where their size is known, and how fast a server reads them: 15 GiB from a network disk in 48 s
+# the same without the weights, where their size is known, and how fast a server reads them: 15 GiB
+# from a network disk in 48 s
 # (Llama 3 8B, safetensors loader of vLLM; Run:ai Model Streamer benchmarks, 2024)
 BOOT_S, LOAD_MIB_PER_S = 300.0, 320.0
-# tries after the first of a client that is known to retry, where their number is not stated: the default of common client libraries
+# tries after the first of a client that is known to retry, where their number is not stated: the
+# default of common client libraries
 ASSUMED_RETRIES = 2
 # half of all spot instances taken back within a month, where no rate is published
 ASSUMED_INTERRUPTIONS_PER_H = -math.log(1 - 0.5) / 730
@@ -38,17 +40,21 @@ class Factor:
 
 
 def model_error_factor(error_share: float, margin_sigmas: float = MODEL_QUANTILE_Z) -> float:
-    """(1 + e)^(−z/z95): goodput ``margin_sigmas`` z below the point, where its lognormal 90 % band reaches up by ``error_share`` e.
+    """(1 + e)^(−z/z95): goodput ``margin_sigmas`` z below the point, where its lognormal 90 % band
+    reaches up by ``error_share`` e.
 
-    z is the normal 90 % quantile unless the model measured which margin leaves one choice in ten broken.
+    z is the normal 90 % quantile unless the model measured which margin leaves one choice in ten
+    broken.
     """
     return float((1 + error_share) ** (-margin_sigmas / BAND_Z))
 
 
 def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
-    """Time until a new replica serves [s] and its basis: as stated, else an assumed start plus weights ÷ throughput.
+    """Time until a new replica serves [s] and its basis: as stated, else an assumed start plus
+    weights ÷ throughput.
 
-    Weights are read at ``storage.block_mib_per_s`` where it is stated and slower than a server reads.
+    Weights are read at ``storage.block_mib_per_s`` where it is stated and slower than a server
+    reads.
     """
     given = service.autoscaling.scale_up_delay_s
     if given is not None:
@@ -60,7 +66,9 @@ def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
 
 
 def ramp_per_hour(load: ServiceLoad) -> float:
-    """How much the load grows within an hour, as a ratio ≥ 1: the 95 % quantile over busy hours of the mean path."""
+    """How much the load grows within an hour, as a ratio ≥ 1: the 95 % quantile over busy hours of
+    the mean path.
+    """
     mean: NDArray[np.float64] = load.arrival_rate_rps.mean(axis=0, dtype=np.float64)
     before, after = mean[:-1], mean[1:]
     busy = (after >= np.median(mean)) & (before > 0)
@@ -68,40 +76,51 @@ def ramp_per_hour(load: ServiceLoad) -> float:
 
 
 def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerated: bool) -> list[Factor]:
-    """Factors that do not depend on the machine: retries, bursts within the hour, growth while a replica starts."""
+    """Factors that do not depend on the machine: retries, bursts within the hour, growth while a
+    replica starts.
+    """
     delay_s, basis = start_up_s(service, accelerated)
     factors = []
     if service.retry_share:
         factors.append(Factor("retries", 1 - service.retry_share, "measured"))
     factors.append(Factor("burst", 1 / max(load.burst_factor, 1.0), load.burst_basis))
-    # what one hour's ramp adds during the part of the delay below an hour; whole hours are ordered ahead (planner.optimize.delays)
+    # what one hour's ramp adds during the part of the delay below an hour; whole hours are ordered
+    # ahead (planner.optimize.delays)
     factors.append(Factor("scale_up_lag", float(ramp ** -(delay_s % 3600 / 3600)), basis))
     return factors
 
 
 def retries_of(service: Service) -> tuple[int, str]:
-    """How often clients try a failed request again, and its basis; 0 where nothing says that they do."""
+    """How often clients try a failed request again, and its basis; 0 where nothing says that they
+    do.
+    """
     if service.retries is not None:
         return service.retries, "measured"
     return (ASSUMED_RETRIES, "assumed") if service.retry_share else (0, "assumed")
 
 
 def metastable_rps(service: Service, saturated_rps: float) -> float:
-    """Original rate above which an overloaded replica stays overloaded [requests/s]: μ/(1 + retries); NaN without retries.
+    """Original rate above which an overloaded replica stays overloaded [requests/s]: μ/(1 +
+    retries); NaN without retries.
 
-    Beyond saturation every try outlasts any time-out, so each request comes 1 + retries times, and the backlog shrinks only
-    while that is below the ``saturated_rps`` μ (the fixed points of :mod:`planner.latency.retries` in this limit; Bronson et al. 2021).
+    Beyond saturation every try outlasts any time-out, so each request comes 1 + retries times, and
+    the backlog shrinks only while that is below the ``saturated_rps`` μ (the fixed points of
+    :mod:`planner.latency.retries` in this limit; Bronson et al. 2021).
     """
     retries, _ = retries_of(service)
     return saturated_rps / (1 + retries) if retries else math.nan
 
 
 def target_factor(target_utilization: float, utilization: float) -> float:
-    """What brings a replica to a target utilization at most; a utilization nobody knows (0) is taken as full."""
+    """What brings a replica to a target utilization at most; a utilization nobody knows (0) is
+    taken as full.
+    """
     return min(target_utilization / utilization, 1.0) if utilization > 0 else target_utilization
 
 
 def spot_yield(interruptions_per_h: float, recovery_s: float) -> float:
-    """Share of time a spot instance serves, 1/(1 + hazard · recovery); an unknown hazard takes the assumed one."""
+    """Share of time a spot instance serves, 1/(1 + hazard · recovery); an unknown hazard takes the
+    assumed one.
+    """
     hazard = ASSUMED_INTERRUPTIONS_PER_H if math.isnan(interruptions_per_h) else interruptions_per_h
     return 1 / (1 + hazard * recovery_s / 3600)

@@ -1,6 +1,8 @@
-"""Storage and network needs of each service as rows: charge, resource, quantity and what it is proportional to.
+"""Storage and network needs of each service as rows: charge, resource, quantity and what it is
+proportional to.
 
-What the scenario leaves open is assumed (``planner.capacity.assumed``) and stands as a row of its own with that basis.
+What the scenario leaves open is assumed (``planner.capacity.assumed``) and stands as a row of its
+own with that basis.
 """
 
 import math
@@ -35,17 +37,39 @@ _REQUESTS_A_CONNECTION = 10
 
 
 def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
-    """All needs (``capacity.needs``), by service and provider; amounts a request causes include its retries."""
+    """All needs (``capacity.needs``), by service and provider; amounts a request causes include its
+    retries.
+    """
     blank = {"growth_per_month": 0.0, "age_from_months": 0.0, "age_to_months": math.inf, "volumes": 1.0}
-    rows = [{"service": name, "provider": provider, **blank, **row}
-            for name, service in scenario.services.items() for provider in scenario.providers
-            for row in (*_storage(service, catalog, provider), *_watching(service), *_network(scenario, service, catalog, provider))]
-    return pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs"))) if rows else columns.empty("capacity.needs")
+    rows = [
+        {"service": name, "provider": provider, **blank, **row}
+        for name, service in scenario.services.items()
+        for provider in scenario.providers
+        for row in (
+            *_storage(service, catalog, provider),
+            *_watching(service),
+            *_network(scenario, service, catalog, provider),
+        )
+    ]
+    return (
+        pd.DataFrame(rows, columns=list(columns.columns_of("capacity.needs")))
+        if rows
+        else columns.empty("capacity.needs")
+    )
 
 
-def _row(charge: str, resource: str, driver: str, quantity: float, unit: str, basis: str, **more: Any) -> dict[str, Any]:
-    return {"charge": charge, "resource": resource, "driver": driver, "needs_quantity": float(quantity), "unit": unit,
-            "basis": basis, **more}
+def _row(
+    charge: str, resource: str, driver: str, quantity: float, unit: str, basis: str, **more: Any
+) -> dict[str, Any]:
+    return {
+        "charge": charge,
+        "resource": resource,
+        "driver": driver,
+        "needs_quantity": float(quantity),
+        "unit": unit,
+        "basis": basis,
+        **more,
+    }
 
 
 def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
@@ -55,7 +79,10 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
         kind = _class(catalog, provider, _BLOCK)
         count, grown = volumes_of(service, provider, kind)
         more = grown - sum(gib for gib, _ in block)
-        for gib, basis in (*block, *([(more, "modeled")] if more > 0 else [])):  # what performance needs beyond the space
+        for gib, basis in (
+            *block,
+            *([(more, "modeled")] if more > 0 else []),
+        ):  # what performance needs beyond the space
             yield _row("block_storage", kind, "instance_hour", gib, "GiB", basis, volumes=count)
         known = set(catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"])
         for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
@@ -102,7 +129,14 @@ def _network(scenario: Scenario, service: Service, catalog: Catalog, provider: s
 def _balancer(service: Service, catalog: Catalog, provider: str, zones: int) -> Iterator[dict[str, Any]]:
     """Hours and use of the balancer, and what it sends to machines in other zones."""
     n, tries = service.network, 1 / (1 - service.retry_share)
-    yield _row("load_balancer", "load_balancer_hour", "hour", 1, "hour", "measured" if "load_balancer" in n.model_fields_set else "assumed")
+    yield _row(
+        "load_balancer",
+        "load_balancer_hour",
+        "hour",
+        1,
+        "hour",
+        "measured" if "load_balancer" in n.model_fields_set else "assumed",
+    )
     unit = _price_unit(catalog, provider, "load_balancer_unit")
     units = _balanced(n.egress_gib_per_request, unit)
     if unit and units:
@@ -113,7 +147,9 @@ def _balancer(service: Service, catalog: Catalog, provider: str, zones: int) -> 
 
 
 def _balanced(gib: float, unit: str) -> float:
-    """Balancer units of one request: GiB, or LCU-hours (1 GB each, or 25 new connections a second, whichever is more)."""
+    """Balancer units of one request: GiB, or LCU-hours (1 GB each, or 25 new connections a second,
+    whichever is more).
+    """
     if not unit.startswith("LCU"):
         return gib
     return max(gib * 2**30 / 1e9, 1 / (25 * 3600 * _REQUESTS_A_CONNECTION))
@@ -127,7 +163,9 @@ def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
 
 
 def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:
-    """The usual class of a provider, or its only other one of that role. Raises :class:`CatalogError`."""
+    """The usual class of a provider, or its only other one of that role. Raises
+    :class:`CatalogError`.
+    """
     known = catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"].unique()
     for name in wanted:
         if name in known:
@@ -135,5 +173,9 @@ def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:
     role = wanted[0].partition("/")[0]
     rest = sorted(c for c in known if c.startswith(f"{role}/") and c.count("/") == 1)
     if not rest:
-        raise CatalogError(f"no price of {role} storage", where=provider, remedy="Set this storage to 0, or add the price to the snapshot")
+        raise CatalogError(
+            f"no price of {role} storage",
+            where=provider,
+            remedy="Set this storage to 0, or add the price to the snapshot",
+        )
     return str(rest[0])

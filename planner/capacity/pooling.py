@@ -1,4 +1,6 @@
-"""What replicas bear together: behind a balancer that evens out their load, more for each the more there are."""
+"""What replicas bear together: behind a balancer that evens out their load, more for each the more
+there are.
+"""
 
 from dataclasses import dataclass
 
@@ -16,8 +18,9 @@ Array = NDArray[np.float64]
 class Pooling:
     """A service on a machine whose replicas share one balancer, in all zones.
 
-    ``model`` and ``objective`` decide the goodput of n replicas; ``ceiling_rps`` is what one replica's network carries;
-    ``kept_share`` Π factors of the headroom ledger, all but the one of ``target_utilization`` (the user's, or ``None``).
+    ``model`` and ``objective`` decide the goodput of n replicas; ``ceiling_rps`` is what one
+    replica's network carries; ``kept_share`` Π factors of the headroom ledger, all but the one of
+    ``target_utilization`` (the user's, or ``None``).
     """
 
     model: LatencyModel
@@ -27,14 +30,22 @@ class Pooling:
     target_utilization: float | None = None
 
     def usable_rps(self, replicas: int) -> float:
-        """What ``replicas`` may be loaded with together [original requests/s]: g(n) · Π factors, g the inverse of the model's latency."""
-        return _usable_rps(self.model.goodput_rps(self.objective, replicas), self.ceiling_rps * replicas, self.kept_share,
-                          self.target_utilization)
+        """What ``replicas`` may be loaded with together [original requests/s]: g(n) · Π factors, g
+        the inverse of the model's latency.
+        """
+        return _usable_rps(
+            self.model.goodput_rps(self.objective, replicas),
+            self.ceiling_rps * replicas,
+            self.kept_share,
+            self.target_utilization,
+        )
 
     def gains(self, most: int) -> tuple[NDArray[np.int64], Array]:
-        """(sizes, gain): what each replica bears in a pool of n over what it bears alone, at each size to 8, then every eighth more.
+        """(sizes, gain): what each replica bears in a pool of n over what it bears alone, at each
+        size to 8, then every eighth more.
 
-        Not falling; a pool between two sizes is taken at the smaller's gain, which its own latency meets.
+        Not falling; a pool between two sizes is taken at the smaller's gain, which its own latency
+        meets.
         """
         sizes = [1]
         while sizes[-1] < most:
@@ -48,7 +59,11 @@ class Pooling:
         """No pool gains more: every replica always busy, or its network full."""
         alone = self.usable_rps(1)
         busy = Goodput(getattr(self.model, "largest_rate_rps", alone), "", 1.0)
-        return max(1.0, _usable_rps(busy, self.ceiling_rps, self.kept_share, self.target_utilization) / alone) if alone > 0 else 1.0
+        return (
+            max(1.0, _usable_rps(busy, self.ceiling_rps, self.kept_share, self.target_utilization) / alone)
+            if alone > 0
+            else 1.0
+        )
 
 
 def gains_by_pooling(model: LatencyModel) -> bool:

@@ -19,12 +19,13 @@ _KEY = ["service", "provider", "region", "instance_type", "deployment"]
 class Capacity:
     """Sized services.
 
-    ``frame``: one row for each service, machine and deployment (``capacity`` in the dictionary); rows that
-    cannot serve have ``usable_rps`` 0 and an ``excuse``.  ``headroom``: the ledger of each servable row by cause
-    (``capacity.headroom``); the shares of all causes but ``failure`` and ``interruption`` add up to 1 − usable_rps ·
-    utilization/goodput_rps.  ``needs``: storage and network quantities with drivers (``capacity.needs``).
-    ``models``: the latency model by (service, provider, region, instance_type, deployment), servable rows only.
-    ``pools``: by the same key where replicas bear more together than alone (usable_rps is that of one alone).
+    ``frame``: one row for each service, machine and deployment (``capacity`` in the dictionary);
+    rows that cannot serve have ``usable_rps`` 0 and an ``excuse``.  ``headroom``: the ledger of
+    each servable row by cause (``capacity.headroom``); the shares of all causes but ``failure`` and
+    ``interruption`` add up to 1 − usable_rps · utilization/goodput_rps.  ``needs``: storage and
+    network quantities with drivers (``capacity.needs``). ``models``: the latency model by (service,
+    provider, region, instance_type, deployment), servable rows only. ``pools``: by the same key
+    where replicas bear more together than alone (usable_rps is that of one alone).
     """
 
     frame: pd.DataFrame
@@ -40,7 +41,9 @@ class Capacity:
         object.__setattr__(self, "needs", columns.check("capacity.needs", self.needs))
 
     def bears_rps(self, key: tuple[str, str, str, str, str], replicas: ArrayLike) -> NDArray[np.float64]:
-        """What n ``replicas`` may be loaded with together [original requests/s]: n · usable_rps, or more where they pool; same shape."""
+        """What n ``replicas`` may be loaded with together [original requests/s]: n · usable_rps, or
+        more where they pool; same shape.
+        """
         count = np.asarray(replicas, dtype=np.float64)
         alone = count * self._usable[key]
         if key not in self.pools or not count.size:
@@ -49,7 +52,9 @@ class Capacity:
         return np.asarray(alone * gain[np.clip(np.searchsorted(sizes, count, side="right") - 1, 0, None)])
 
     def borne_rps(self, schedule: pd.DataFrame) -> "pd.Series[float]":
-        """What the replicas of each row of a plan's schedule may be loaded with together [original requests/s]."""
+        """What the replicas of each row of a plan's schedule may be loaded with together [original
+        requests/s].
+        """
         found = pd.Series(np.nan, index=schedule.index, dtype="float64")
         for words, part in schedule.groupby(_KEY, observed=True):
             key = str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4])

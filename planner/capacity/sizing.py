@@ -1,4 +1,6 @@
-"""Sizing: every service on every machine of the catalog, to what one replica may be loaded with, or an excuse."""
+"""Sizing: every service on every machine of the catalog, to what one replica may be loaded with, or
+an excuse.
+"""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,8 +33,18 @@ from planner.latency import LATENCY_MODELS, Arrivals, Deployment, Excuse, Goodpu
 from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
 
-_SHAPE = ["family", "arch", "vcpus", "memory_gib", "threads_per_core", "baseline_share", "accelerator", "accelerators",
-          "accelerator_memory_gib", "network_gib_per_s"]
+_SHAPE = [
+    "family",
+    "arch",
+    "vcpus",
+    "memory_gib",
+    "threads_per_core",
+    "baseline_share",
+    "accelerator",
+    "accelerators",
+    "accelerator_memory_gib",
+    "network_gib_per_s",
+]
 
 
 class _Offer(NamedTuple):
@@ -46,7 +58,9 @@ class _Offer(NamedTuple):
 
 @dataclass(frozen=True)
 class _Sized:
-    """One way to run a replica on a machine shape, sized without regard to region: its factors, and its pool if that bears more."""
+    """One way to run a replica on a machine shape, sized without regard to region: its factors, and
+    its pool if that bears more.
+    """
 
     deployment: Deployment
     goodput: Goodput
@@ -58,43 +72,69 @@ class _Sized:
 
 
 def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
-    """Size every service of ``scenario`` on every machine of ``catalog`` in its providers and regions.
+    """Size every service of ``scenario`` on every machine of ``catalog`` in its providers and
+    regions.
 
-    usable_rps [original requests/s, one replica] = goodput · Π factors (retries, burst, scale_up_lag, model_error), or
-    ``autoscaling.target_utilization`` of the saturated rate where given.  goodput is that of one replica alone; what a pool of
-    more bears stands in ``pools`` where that is more for each.  Machines that cannot serve keep a row with usable_rps 0,
-    an excuse and its gap.
-    Raises :class:`ScenarioError` for wrong latency parameters or a metric the model does not answer,
+    usable_rps [original requests/s, one replica] = goodput · Π factors (retries, burst,
+    scale_up_lag, model_error), or ``autoscaling.target_utilization`` of the saturated rate where
+    given.  goodput is that of one replica alone; what a pool of more bears stands in ``pools``
+    where that is more for each.  Machines that cannot serve keep a row with usable_rps 0, an excuse
+    and its gap. Raises :class:`ScenarioError` for wrong latency parameters or a metric the model
+    does not answer,
     :class:`CatalogError` for a region without machines.
     """
     offers = list(_offers(scenario, catalog))
     sheet = _Sheet([], [], {}, {})
     for name in scenario.services:
         if name not in load.services:
-            raise ScenarioError(f"services.{name}: there is no load for it. Forecast the same scenario", where=scenario.name)
+            raise ScenarioError(
+                f"services.{name}: there is no load for it. Forecast the same scenario", where=scenario.name
+            )
         _size_service(scenario, name, load, offers, sheet)
     head = ["service", "provider", "region", "instance_type", "deployment"]
-    order = [*head, "instances_per_replica", "goodput_rps", "binding_objective", "utilization", "headroom_share", "usable_rps",
-             "metastable_rps",
-             "spot_yield", "basis", "error_share", "excuse", "gap"]
+    order = [
+        *head,
+        "instances_per_replica",
+        "goodput_rps",
+        "binding_objective",
+        "utilization",
+        "headroom_share",
+        "usable_rps",
+        "metastable_rps",
+        "spot_yield",
+        "basis",
+        "error_share",
+        "excuse",
+        "gap",
+    ]
     frame = _frame("capacity", sheet.rows, order)
     headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
     return Capacity(frame, headroom, needs_frame(scenario, catalog), sheet.models, sheet.pools)
 
 
 def service_model(scenario: Scenario, name: str) -> ServiceModel:
-    """The checked latency parameters of one service. Raises :class:`ScenarioError` with ``services.NAME.latency.KEY``."""
+    """The checked latency parameters of one service. Raises :class:`ScenarioError` with
+    ``services.NAME.latency.KEY``.
+    """
     spec = scenario.services[name].latency
     if spec.model not in LATENCY_MODELS:
         known = ", ".join(sorted(LATENCY_MODELS))
-        raise ScenarioError(f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})", where=scenario.name)
+        raise ScenarioError(
+            f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})", where=scenario.name
+        )
     try:
-        model: ServiceModel = LATENCY_MODELS[spec.model].model_validate(spec.parameters, context={"folder": scenario.folder})
+        model: ServiceModel = LATENCY_MODELS[spec.model].model_validate(
+            spec.parameters, context={"folder": scenario.folder}
+        )
     except ValidationError as error:
         problems = []
         for fault in error.errors():
             path = ".".join(str(p) for p in (f"services.{name}.latency", *fault["loc"]))
-            message = "is not a known key" if fault["type"] == "extra_forbidden" else fault["msg"].removeprefix("Value error, ")
+            message = (
+                "is not a known key"
+                if fault["type"] == "extra_forbidden"
+                else fault["msg"].removeprefix("Value error, ")
+            )
             problems.append(f"{path}: {message}" + ("" if fault["type"] == "missing" else f" (got {fault['input']!r})"))
         raise ScenarioError(problems, where=scenario.name) from None
     except ScenarioError as error:
@@ -114,16 +154,48 @@ class _Sheet:
     def refuse(self, key: tuple[str, str, str, str], label: str, instances: float, excuse: Excuse) -> None:
         """A row that cannot serve."""
         unknown = math.nan
-        self.rows.append((*key, label, instances, 0.0, "", unknown, unknown, 0.0, unknown, unknown, "modeled", unknown, excuse.reason,
-                          excuse.gap))
+        self.rows.append(
+            (
+                *key,
+                label,
+                instances,
+                0.0,
+                "",
+                unknown,
+                unknown,
+                0.0,
+                unknown,
+                unknown,
+                "modeled",
+                unknown,
+                excuse.reason,
+                excuse.gap,
+            )
+        )
 
     def accept(self, key: tuple[str, str, str, str], sized: _Sized, failure: float, worth: float) -> None:
         """A row that serves, its ledger, its model and its pool."""
         goodput, model, label = sized.goodput, sized.deployment.model, sized.deployment.label
         share = 1 - math.prod(f.factor for f in sized.kept)
         usable = goodput.arrival_rate_rps * (1 - share)
-        self.rows.append((*key, label, sized.deployment.instances_per_replica, goodput.arrival_rate_rps, goodput.binding_objective,
-                          goodput.utilization, share, usable, sized.metastable_rps, worth, model.basis, sized.error_share, "", ""))
+        self.rows.append(
+            (
+                *key,
+                label,
+                sized.deployment.instances_per_replica,
+                goodput.arrival_rate_rps,
+                goodput.binding_objective,
+                goodput.utilization,
+                share,
+                usable,
+                sized.metastable_rps,
+                worth,
+                model.basis,
+                sized.error_share,
+                "",
+                "",
+            )
+        )
         self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, sized.kept, failure, worth))
         self.models[*key, label] = model
         if sized.pool is not None:
@@ -192,8 +264,12 @@ class _Scale:
         return self._goodputs[key]
 
 
-def _factors(service: Service, goodput: Goodput, error_share: float, model: LatencyModel, common: Sequence[Factor]) -> tuple[Factor, ...]:
-    """Every cause that acts on usable_rps; a target utilization of the user replaces all but the retries."""
+def _factors(
+    service: Service, goodput: Goodput, error_share: float, model: LatencyModel, common: Sequence[Factor]
+) -> tuple[Factor, ...]:
+    """Every cause that acts on usable_rps; a target utilization of the user replaces all but the
+    retries.
+    """
     target = service.autoscaling.target_utilization
     if target is None:
         kept = model_error_factor(error_share, getattr(model, "margin_sigmas", MODEL_QUANTILE_Z))
@@ -202,8 +278,12 @@ def _factors(service: Service, goodput: Goodput, error_share: float, model: Late
     return (*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured"))
 
 
-def _ledger(utilization: float, kept: Sequence[Factor], failure: float, worth: float) -> Iterator[tuple[str, float, str]]:
-    """Additive shares of the saturated rate: queueing first, then each factor of what is left, then zones and spot."""
+def _ledger(
+    utilization: float, kept: Sequence[Factor], failure: float, worth: float
+) -> Iterator[tuple[str, float, str]]:
+    """Additive shares of the saturated rate: queueing first, then each factor of what is left, then
+    zones and spot.
+    """
     left = min(utilization, 1.0)
     yield "queueing", 1 - left, "modeled"
     for f in kept:
@@ -232,25 +312,37 @@ def _out_of_reach(service: Service, model: LatencyModel) -> Excuse:
 
 
 def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
-    """Machines of the scenario's providers and regions, with the scenario's own reasons against some of them."""
+    """Machines of the scenario's providers and regions, with the scenario's own reasons against
+    some of them.
+    """
     shapes = catalog.instances
     shapes = shapes[shapes["provider"].isin(scenario.providers) & shapes["region"].isin(scenario.regions)]
     for column, wanted in (("provider", scenario.providers), ("region", scenario.regions)):
         lost = sorted(set(wanted) - set(shapes[column]))
         if lost:
-            raise CatalogError(f"the catalog has no machine of this {column}", where=scenario.name, got=", ".join(lost),
-                               remedy=f"Read a catalog that covers it, or take it out of {column}s")
+            raise CatalogError(
+                f"the catalog has no machine of this {column}",
+                where=scenario.name,
+                got=", ".join(lost),
+                remedy=f"Read a catalog that covers it, or take it out of {column}s",
+            )
     hidden = catalog.unpriced
     hidden = hidden[hidden["provider"].isin(scenario.providers) & hidden["region"].isin(scenario.regions)]
     unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]) - set(hidden["instance_type"]))
     if unknown:
-        raise ScenarioError(f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name)
+        raise ScenarioError(
+            f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name
+        )
     priced, hazards = _prices(catalog)
     fields = ["provider", "region", "instance_type", *_SHAPE]
-    for row, current in zip(shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True):
+    for row, current in zip(
+        shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True
+    ):
         key = (row[0], row[1], row[2])
         shape = Machine(row[0], "", *row[2:])
-        yield _Offer(Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan))
+        yield _Offer(
+            Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan)
+        )
     for provider, region, name in zip(hidden["provider"], hidden["region"], hidden["instance_type"], strict=True):
         bare = Machine(provider, region, name, "", "", math.nan, math.nan)
         yield _Offer(bare, bare, _barred(scenario, name, True, False), math.nan)
@@ -270,7 +362,8 @@ def _barred(scenario: Scenario, instance_type: str, current: bool, priced: bool)
         return Excuse("not among limits.instance_types", "add it there")
     if not current and not limits.previous_generation and not limits.instance_types:
         return Excuse("previous generation", "set limits.previous_generation: true")
-    if instance_type.startswith("hpc") and not limits.instance_types:  # AWS sells these in a single zone of a region
+    # AWS sells these in a single zone of a region
+    if instance_type.startswith("hpc") and not limits.instance_types:
         return Excuse("made for HPC clusters, in one zone only", "name it in limits.instance_types")
     if limits.quota.get(instance_type) == 0:
         return Excuse("quota is 0", "at least 1 is needed")
@@ -283,5 +376,5 @@ def _frame(name: str, rows: list[tuple[Any, ...]], order: list[str]) -> pd.DataF
     if not rows:
         return columns.empty(name)
     table = pd.DataFrame(rows, columns=order)
-    kinds = {c: ("str" if columns.dictionary()[c].dtype == "str" else "float64") for c in order}
+    kinds = {c: "str" if columns.dictionary()[c].dtype == "str" else "float64" for c in order}
     return table.astype(kinds)

@@ -1,4 +1,6 @@
-"""What can be bought: machines, their prices, commitments, storage and network, by provider and region."""
+"""What can be bought: machines, their prices, commitments, storage and network, by provider and
+region.
+"""
 
 from planner.catalog.lookup import explain, search
 from planner.catalog.providers import PROVIDERS, Provider

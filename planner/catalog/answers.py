@@ -25,7 +25,9 @@ _DTYPES = {"str": "str", "float": "float64", "int": "int64", "bool": "bool"}
 
 @dataclass
 class Fetched:
-    """Rows of a refresh, by frame (``instances rates commitments storage network``), and what was left out, in words."""
+    """Rows of a refresh, by frame (``instances rates commitments storage network``), and what was
+    left out, in words.
+    """
 
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -60,7 +62,9 @@ class RawAnswers:
         self._folder.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for file in self._files.values():
             file.close()
 
@@ -79,7 +83,9 @@ def _plain(value: Any) -> Any:
 
 
 def money(value: Any, where: str, currency: str = "USD") -> float:
-    """A price as the API writes it [USD]; raises :class:`CatalogError` for text, a missing or negative value, another currency."""
+    """A price as the API writes it [USD]; raises :class:`CatalogError` for text, a missing or
+    negative value, another currency.
+    """
     if currency != "USD":
         raise CatalogError("prices must be in USD", where=where, got=currency, remedy="Ask the provider for USD prices")
     try:
@@ -90,7 +96,10 @@ def money(value: Any, where: str, currency: str = "USD") -> float:
         ) from None
     if not 0 <= usd < float("inf"):
         raise CatalogError(
-            "a price must be a number ≥ 0", where=where, got=value, remedy="The provider's answer is malformed; try again later"
+            "a price must be a number ≥ 0",
+            where=where,
+            got=value,
+            remedy="The provider's answer is malformed; try again later",
         )
     return usd
 
@@ -106,9 +115,11 @@ def _accelerators() -> dict[str, list[tuple[str, float]]]:
 
 
 def accelerator(name: str, memory_gib: float | None = None) -> tuple[str, float]:
-    """Canonical name and memory [GiB] of a provider's accelerator name; where two sizes share it the reported memory decides.
+    """Canonical name and memory [GiB] of a provider's accelerator name; where two sizes share it
+    the reported memory decides.
 
-    A reported size beyond 1.5 × the known one is a sum over devices (trn2 reports 512 GiB for a chip of 96) and is not taken.
+    A reported size beyond 1.5 × the known one is a sum over devices (trn2 reports 512 GiB for a
+    chip of 96) and is not taken.
     """
     known = _accelerators().get(name.lower())
     if known is None:
@@ -123,7 +134,9 @@ def within(mapping: Mapping[str, Any], path: Iterable[str], where: str) -> Any:
     for key in path:
         if not isinstance(at, Mapping) or key not in at:
             raise CatalogError(
-                f"an answer lacks the field {key}", where=where, remedy="The provider's answer is malformed; try again later"
+                f"an answer lacks the field {key}",
+                where=where,
+                remedy="The provider's answer is malformed; try again later",
             )
         at = at[key]
     return at

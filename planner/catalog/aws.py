@@ -1,4 +1,6 @@
-"""AWS: shapes and spot prices from EC2, list prices and reserved terms from the Price List, Savings Plans rates."""
+"""AWS: shapes and spot prices from EC2, list prices and reserved terms from the Price List, Savings
+Plans rates.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from planner.catalog.answers import Fetched, RawAnswers, within
-from planner.catalog.aws_answers import SOLD, VARIABLE_MAP, on_demand_usd, plan_rate, reserved, sells_plain_linux, shape, spot_usd, tiers
+from planner.catalog.aws_answers import (
+    SOLD,
+    VARIABLE_MAP,
+    on_demand_usd,
+    plan_rate,
+    reserved,
+    sells_plain_linux,
+    shape,
+    spot_usd,
+    tiers,
+)
 from planner.catalog.aws_bulk import Term, offer_file, read_offers
 from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
@@ -29,14 +41,17 @@ PERMISSIONS = (
     "ec2:GetSpotPlacementScores",
 )
 ATTEMPTS = 8
-PRICING_REGION = "us-east-1"  # the Price List answers in three regions only; the region asked about is a filter
+# the Price List answers in three regions only; the region asked about is a filter
+PRICING_REGION = "us-east-1"
 
 
 def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk: bool = False) -> Fetched:
-    """Everything :func:`planner.catalog.refresh` needs of ``regions``, asked of AWS; keys come from boto3's own chain.
+    """Everything :func:`planner.catalog.refresh` needs of ``regions``, asked of AWS; keys come from
+    boto3's own chain.
 
-    ``bulk`` reads the whole offer file of a region (CSV, streamed) in place of the paged Price List: faster for many types.
-    Raises :class:`CatalogError` for a refusal, a connection cut at every attempt, and a malformed item.
+    ``bulk`` reads the whole offer file of a region (CSV, streamed) in place of the paged Price
+    List: faster for many types. Raises :class:`CatalogError` for a refusal, a connection cut at
+    every attempt, and a malformed item.
     """
     del known  # EC2 tells shapes itself
     out = Fetched()
@@ -57,7 +72,9 @@ def asking() -> Iterator[None]:
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
         from botocore.parsers import ResponseParserError
     except ImportError:
-        raise CatalogError("refreshing AWS prices needs boto3", where="aws", remedy="pip install 'infra-planner[aws]'") from None
+        raise CatalogError(
+            "refreshing AWS prices needs boto3", where="aws", remedy="pip install 'infra-planner[aws]'"
+        ) from None
     try:
         yield
     except NoCredentialsError:
@@ -78,22 +95,32 @@ def asking() -> Iterator[None]:
         short = "AWS could not be asked: an answer was cut short"
         raise CatalogError(short, where="aws", remedy="Check the network and try again") from None
     except BotoCoreError as error:
-        raise CatalogError(f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again") from None
+        raise CatalogError(
+            f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again"
+        ) from None
 
 
 class Cloud:
-    """Clients of one refresh, made once each; they retry throttling and broken connections with growing waits."""
+    """Clients of one refresh, made once each; they retry throttling and broken connections with
+    growing waits.
+    """
 
     def __init__(self) -> None:
         import boto3
         from botocore.config import Config
 
         self._session, self._clients = boto3.Session(), dict[tuple[str, str], Any]()
-        self._config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
+        self._config = Config(
+            retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60
+        )
 
     def regions(self) -> list[str]:
         """Names of all regions EC2 is sold in, as the SDK knows them."""
-        return [r for p in self._session.get_available_partitions() for r in self._session.get_available_regions("ec2", partition_name=p)]
+        return [
+            r
+            for p in self._session.get_available_partitions()
+            for r in self._session.get_available_regions("ec2", partition_name=p)
+        ]
 
     def client(self, service: str, region: str) -> Any:
         """The client of a service in a region."""
@@ -109,10 +136,16 @@ def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk
         out.add("instances", **row, **stamp, source="AWS describe_instance_types")
     listed, terms = _bulk_prices(region, cloud, raw) if bulk else _listed_prices(region, cloud, raw)
     prices = {name: min(found) for name, found in listed.items() if len(found) == 1}
-    out.notes += [f"aws {region}: {name} has several on-demand prices and is left out" for name, found in listed.items() if len(found) > 1]
+    out.notes += [
+        f"aws {region}: {name} has several on-demand prices and is left out"
+        for name, found in listed.items()
+        if len(found) > 1
+    ]
     unknown = sorted(set(prices) - set(shapes))
     if unknown:
-        out.notes.append(f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}")
+        out.notes.append(
+            f"aws {region}: {len(unknown)} priced types without a shape are left out, such as {unknown[0]}"
+        )
     for name in sorted(set(prices) & set(shapes)):
         out.add(
             "rates",
@@ -158,7 +191,11 @@ def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk
 
 def _shapes(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, dict[str, Any]]:
     out = {}
-    for page in cloud.client("ec2", region).get_paginator("describe_instance_types").paginate(PaginationConfig={"PageSize": 100}):
+    for page in (
+        cloud.client("ec2", region)
+        .get_paginator("describe_instance_types")
+        .paginate(PaginationConfig={"PageSize": 100})
+    ):
         for item in page["InstanceTypes"]:
             raw.keep(f"{region}-shapes", item)
             row = shape(item)
@@ -166,10 +203,16 @@ def _shapes(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, dict[str, A
     return out
 
 
-def _products(region: str, service: str, filters: Mapping[str, str], cloud: Cloud, raw: RawAnswers, name: str) -> Iterator[dict[str, Any]]:
+def _products(
+    region: str, service: str, filters: Mapping[str, str], cloud: Cloud, raw: RawAnswers, name: str
+) -> Iterator[dict[str, Any]]:
     """Entries of the Price List; each comes as JSON in a string."""
     terms = [{"Type": "TERM_MATCH", "Field": k, "Value": v} for k, v in filters.items()]
-    pages = cloud.client("pricing", PRICING_REGION).get_paginator("get_products").paginate(ServiceCode=service, Filters=terms)
+    pages = (
+        cloud.client("pricing", PRICING_REGION)
+        .get_paginator("get_products")
+        .paginate(ServiceCode=service, Filters=terms)
+    )
     for page in pages:
         for text in page["PriceList"]:
             try:
@@ -209,7 +252,9 @@ def _bulk_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, 
 
 
 def _spot(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, float]:
-    """Last price before now in each zone: the history lists changes only, so a start of now gives one a zone."""
+    """Last price before now in each zone: the history lists changes only, so a start of now gives
+    one a zone.
+    """
     pages = (
         cloud.client("ec2", region)
         .get_paginator("describe_spot_price_history")
@@ -225,8 +270,12 @@ def _spot(region: str, cloud: Cloud, raw: RawAnswers) -> dict[str, float]:
     return spot_usd(items())
 
 
-def _plans(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]) -> None:
-    """Savings Plans rates as discounts on the on-demand price, one row a family where all its sizes get the same discount."""
+def _plans(
+    region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, prices: Mapping[str, float], stamp: Mapping[str, Any]
+) -> None:
+    """Savings Plans rates as discounts on the on-demand price, one row a family where all its sizes
+    get the same discount.
+    """
     discounts: dict[tuple[str, str, int, str], dict[str, float]] = {}
     for item in _plan_rates(region, cloud):
         raw.keep(f"{region}-plans", item)
@@ -272,7 +321,9 @@ def _plan_rates(region: str, cloud: Cloud) -> Iterator[dict[str, Any]]:
         if not token:
             return
         if token == given.get("nextToken"):
-            raise CatalogError("AWS repeats a page of Savings Plans rates", where=f"aws {region}", remedy="Try again later")
+            raise CatalogError(
+                "AWS repeats a page of Savings Plans rates", where=f"aws {region}", remedy="Try again later"
+            )
         given["nextToken"] = token
 
 
@@ -280,21 +331,37 @@ PLANS = {
     "Compute": ("Compute Savings Plan", "compute_savings_plan"),
     "EC2Instance": ("EC2 Instance Savings Plan", "instance_savings_plan"),
 }
-EVEN_DISCOUNT = 0.002  # rates are rounded to five places, so discounts within a family differ a little
-UPFRONT_SHARE = {"none": 0.0, "partial": 0.5, "all": 1.0}  # a partial Savings Plan asks at least half
+# rates are rounded to five places, so discounts within a family differ a little
+EVEN_DISCOUNT = 0.002
+# a partial Savings Plan asks at least half
+UPFRONT_SHARE = {"none": 0.0, "partial": 0.5, "all": 1.0}
 _VOLUMES = ("gp3", "gp2", "io2", "st1")
 
 
 def _volumes_and_egress(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, stamp: Mapping[str, Any]) -> None:
     listed = {**stamp, "basis": "observed", "source": "AWS Price List"}
-    for entry in _products(region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, raw, "volumes"):
+    for entry in _products(
+        region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, raw, "volumes"
+    ):
         volume = entry["product"].get("attributes", {}).get("volumeApiName")
         for lower, upper, usd, unit in tiers(entry) if volume in _VOLUMES else ():
             if unit == "GB-Mo" and usd > 0:
-                step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB-month", "tier_scope": "volume"}
+                step = {
+                    "tier_lower": lower,
+                    "tier_upper": upper,
+                    "price_usd": usd,
+                    "price_unit": "GiB-month",
+                    "tier_scope": "volume",
+                }
                 out.add("storage", **listed, **step, storage_class=f"block/{volume}")
     away = {"fromRegionCode": region, "transferType": "AWS Outbound", "toLocation": "External"}
     for entry in _products(region, "AWSDataTransfer", away, cloud, raw, "transfer"):
         for lower, upper, usd, _ in tiers(entry):
-            step = {"tier_lower": lower, "tier_upper": upper, "price_usd": usd, "price_unit": "GiB", "tier_scope": "region"}
+            step = {
+                "tier_lower": lower,
+                "tier_upper": upper,
+                "price_usd": usd,
+                "price_unit": "GiB",
+                "tier_scope": "region",
+            }
             out.add("network", **listed, **step, kind="egress")

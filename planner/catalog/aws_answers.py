@@ -1,6 +1,7 @@
 """How to read AWS's answers: Price List entries, instance types, spot history, Savings Plans rates.
 
-The Price List holds every way to sell a machine; :func:`sells_plain_linux` says which one is meant here.
+The Price List holds every way to sell a machine; :func:`sells_plain_linux` says which one is meant
+here.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ SOLD = {
     "locationType": "AWS Region",
 }
 
-# share of each vCPU that a burstable size earns (EC2 user guide, CPU credits and baseline utilization)
+# share of each vCPU that a burstable size earns (EC2 user guide, CPU credits and baseline
+# utilization)
 _T3 = {"nano": 0.05, "micro": 0.10, "small": 0.20, "medium": 0.20, "large": 0.30, "xlarge": 0.40, "2xlarge": 0.40}
 BASELINE_SHARE = {f"{family}.{size}": share for family in ("t3", "t3a", "t4g") for size, share in _T3.items()}
 BASELINE_SHARE |= {
@@ -56,10 +58,11 @@ GIB_PER_S_PER_GBPS = 1e9 / 8 / 2**30
 
 
 def sells_plain_linux(attributes: Mapping[str, str]) -> bool:
-    """True for the shared Linux machine in use: not dedicated, not Windows or licensed, not a capacity reservation's row.
+    """True for the shared Linux machine in use: not dedicated, not Windows or licensed, not a
+    capacity reservation's row.
 
-    Dedicated tenancy costs 6 to 10 % more, bring-your-own-license Windows repeats the Linux price, an unused reservation
-    repeats it too and an allocated one is 0.
+    Dedicated tenancy costs 6 to 10 % more, bring-your-own-license Windows repeats the Linux price,
+    an unused reservation repeats it too and an allocated one is 0.
     """
     usage = attributes.get("usagetype", "")
     return all(attributes.get(k) == v for k, v in SOLD.items()) and re.search(r"(^|-)BoxUsage", usage) is not None
@@ -69,9 +72,19 @@ def on_demand_usd(entry: Mapping[str, Any]) -> float | None:
     """Hourly on-demand price [USD/h] of a Price List entry, None if it has no on-demand term."""
     sku = str(within(entry, ("product", "sku"), "Price List"))
     terms = within(entry, ("terms",), sku).get("OnDemand", {})
-    prices = {money(*_usd(d, sku)) for t in terms.values() for d in within(t, ("priceDimensions",), sku).values() if d.get("unit") == "Hrs"}
+    prices = {
+        money(*_usd(d, sku))
+        for t in terms.values()
+        for d in within(t, ("priceDimensions",), sku).values()
+        if d.get("unit") == "Hrs"
+    }
     if len(prices) > 1:
-        raise CatalogError("one machine has two on-demand prices", where=sku, got=sorted(prices), remedy="Report the SKU; it is not priced")
+        raise CatalogError(
+            "one machine has two on-demand prices",
+            where=sku,
+            got=sorted(prices),
+            remedy="Report the SKU; it is not priced",
+        )
     return prices.pop() if prices else None
 
 
@@ -85,12 +98,16 @@ def _usd(dimension: Mapping[str, Any], where: str) -> tuple[Any, str, str]:
 def reserved(entry: Mapping[str, Any]) -> Iterator[tuple[str, int, str, float, float]]:
     """Reserved terms as (class, months, payment, effective USD/h, upfront share).
 
-    A term has up to two dimensions, hours and the upfront "Quantity": effective = hourly + upfront / (8760 h · years).
+    A term has up to two dimensions, hours and the upfront "Quantity": effective = hourly + upfront
+    / (8760 h · years).
     """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     for term in within(entry, ("terms",), sku).get("Reserved", {}).values():
         facts = within(term, ("termAttributes",), sku)
-        years, payment = _TERM_YEARS.get(facts.get("LeaseContractLength", "")), _PAYMENTS.get(facts.get("PurchaseOption", ""))
+        years, payment = (
+            _TERM_YEARS.get(facts.get("LeaseContractLength", "")),
+            _PAYMENTS.get(facts.get("PurchaseOption", "")),
+        )
         if years is None or payment is None:
             raise CatalogError("an unknown reserved term", where=sku, got=dict(facts), remedy="Report the SKU")
         hourly = upfront = 0.0
@@ -102,11 +119,19 @@ def reserved(entry: Mapping[str, Any]) -> Iterator[tuple[str, int, str, float, f
                 hourly += usd
         spread = upfront / (8760 * years)
         if hourly + spread > 0:
-            yield str(facts.get("OfferingClass", "standard")), 12 * years, payment, hourly + spread, spread / (hourly + spread)
+            yield (
+                str(facts.get("OfferingClass", "standard")),
+                12 * years,
+                payment,
+                hourly + spread,
+                spread / (hourly + spread),
+            )
 
 
 def tiers(entry: Mapping[str, Any]) -> list[tuple[float, float, float, str]]:
-    """On-demand tiers of an entry as (from, to, USD, unit), lowest first; the account's free allowance is not in the list."""
+    """On-demand tiers of an entry as (from, to, USD, unit), lowest first; the account's free
+    allowance is not in the list.
+    """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     out = []
     for term in within(entry, ("terms",), sku).get("OnDemand", {}).values():
@@ -141,8 +166,14 @@ def shape(kind: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _accelerator(kind: Mapping[str, Any]) -> tuple[str, float, float]:
-    """Name, count and memory [GiB] of one accelerator. Neuron chips come twice in an answer: NeuronInfo is the one taken."""
-    for holder, items in (("GpuInfo", "Gpus"), ("NeuronInfo", "NeuronDevices"), ("InferenceAcceleratorInfo", "Accelerators")):
+    """Name, count and memory [GiB] of one accelerator. Neuron chips come twice in an answer:
+    NeuronInfo is the one taken.
+    """
+    for holder, items in (
+        ("GpuInfo", "Gpus"),
+        ("NeuronInfo", "NeuronDevices"),
+        ("InferenceAcceleratorInfo", "Accelerators"),
+    ):
         for device in kind.get(holder, {}).get(items, [])[:1]:
             mib = device.get("MemoryInfo", {}).get("SizeInMiB")
             part = float(device.get("GpuPartitionSize") or 1.0)
@@ -155,7 +186,9 @@ def _accelerator(kind: Mapping[str, Any]) -> tuple[str, float, float]:
 
 
 def network_gbps(network: Mapping[str, Any]) -> float:
-    """Sustained bandwidth [Gbit/s]: the stated total, or where that is a burst ("Up to") the cards' baselines; NaN if unknown."""
+    """Sustained bandwidth [Gbit/s]: the stated total, or where that is a burst ("Up to") the cards'
+    baselines; NaN if unknown.
+    """
     stated = re.fullmatch(r"(?:(\d+)x )?(\d+(?:\.\d+)?) Gigabit", str(network.get("NetworkPerformance", "")))
     if stated:
         return float(stated[1] or 1) * float(stated[2])
@@ -166,7 +199,8 @@ def network_gbps(network: Mapping[str, Any]) -> float:
 def spot_usd(history: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Spot price [USD/h] by type: the last change in each zone, then the median over zones.
 
-    Zones differ up to fivefold and one without a market shows the on-demand price, so a mean misleads; zone ids, not letters.
+    Zones differ up to fivefold and one without a market shows the on-demand price, so a mean
+    misleads; zone ids, not letters.
     """
     last: dict[tuple[str, str], tuple[str, float]] = {}
     for item in history:
@@ -185,17 +219,34 @@ def spot_usd(history: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def plan_rate(result: Mapping[str, Any]) -> tuple[str, str, int, str, float] | None:
-    """A Savings Plans rate as (type, plan, months, payment, USD/h); None unless it is for shared Linux machines in use.
+    """A Savings Plans rate as (type, plan, months, payment, USD/h); None unless it is for shared
+    Linux machines in use.
 
-    Windows, dedicated, unused-reservation, Fargate and Lambda rows come in the same answer and share usage types.
+    Windows, dedicated, unused-reservation, Fargate and Lambda rows come in the same answer and
+    share usage types.
     """
     facts = {str(p.get("name")): str(p.get("value")) for p in result.get("properties", [])}
     name = facts.get("instanceType", "")
-    plain = facts.get("productDescription") == "Linux/UNIX" and facts.get("tenancy") == "shared" and result.get("productType") == "EC2"
+    plain = (
+        facts.get("productDescription") == "Linux/UNIX"
+        and facts.get("tenancy") == "shared"
+        and result.get("productType") == "EC2"
+    )
     if not plain or not name or not re.search(r"(^|-)BoxUsage", str(result.get("usageType", ""))):
         return None
     offer = within(result, ("savingsPlanOffering",), name)
-    payment, months = _PAYMENTS.get(offer.get("paymentOption", "")), round(int(within(offer, ("durationSeconds",), name)) / 31536000) * 12
+    payment, months = (
+        _PAYMENTS.get(offer.get("paymentOption", "")),
+        round(int(within(offer, ("durationSeconds",), name)) / 31536000) * 12,
+    )
     if payment is None or months not in (12, 36) or result.get("unit") != "Hrs":
-        raise CatalogError("an unknown Savings Plans offer", where=name, got=dict(offer), remedy="Report it; it is not priced")
-    return name, str(offer.get("planType")), months, payment, money(result.get("rate"), name, str(offer.get("currency", "USD")))
+        raise CatalogError(
+            "an unknown Savings Plans offer", where=name, got=dict(offer), remedy="Report it; it is not priced"
+        )
+    return (
+        name,
+        str(offer.get("planType")),
+        months,
+        payment,
+        money(result.get("rate"), name, str(offer.get("currency", "USD"))),
+    )

@@ -1,4 +1,6 @@
-"""The EC2 offer file of one region as CSV, read line by line: about half a gigabyte that never stands in memory."""
+"""The EC2 offer file of one region as CSV, read line by line: about half a gigabyte that never
+stands in memory.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,14 @@ _ATTRIBUTES = {
 _NEEDED = ("SKU", "OfferTermCode", "TermType", "Unit", "PricePerUnit", "Currency", "Instance Type", *_ATTRIBUTES)
 
 
-Term = tuple[str, str, int, str, float, float]  # type, class, months, payment, effective USD/h, upfront share
+# type, class, months, payment, effective USD/h, upfront share
+Term = tuple[str, str, int, str, float, float]
 
 
 class Offers(NamedTuple):
-    """``on_demand`` (type, USD/h, SKU) and ``reserved`` terms of the plain Linux machines of a file."""
+    """``on_demand`` (type, USD/h, SKU) and ``reserved`` terms of the plain Linux machines of a
+    file.
+    """
 
     on_demand: list[tuple[str, float, str]]
     reserved: list[Term]
@@ -43,9 +48,9 @@ class Offers(NamedTuple):
 @contextmanager
 def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
     """Lines of the current EC2 offer file of a region, as they arrive."""
-    found = pricing.list_price_lists(ServiceCode="AmazonEC2", EffectiveDate=datetime.now(UTC), RegionCode=region, CurrencyCode="USD")[
-        "PriceLists"
-    ]
+    found = pricing.list_price_lists(
+        ServiceCode="AmazonEC2", EffectiveDate=datetime.now(UTC), RegionCode=region, CurrencyCode="USD"
+    )["PriceLists"]
     if not found:
         raise CatalogError("AWS has no EC2 offer file", where=f"aws {region}", remedy="Check the region's name")
     address = pricing.get_price_list_file_url(PriceListArn=found[0]["PriceListArn"], FileFormat="csv")["Url"]
@@ -57,21 +62,29 @@ def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
             if answer.length:  # a connection that ends early looks like the end of the file
                 raise OSError(f"{answer.length} bytes are missing")
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise CatalogError(f"the offer file was cut short: {error}", where=f"aws {region}", remedy="Try again") from None
+        raise CatalogError(
+            f"the offer file was cut short: {error}", where=f"aws {region}", remedy="Try again"
+        ) from None
 
 
 def read_offers(lines: Iterable[str], keep: Callable[[Mapping[str, str]], None] = lambda _: None) -> Offers:
-    """Prices of plain Linux machines. The file opens with lines about itself and ends with a whole row, or it was cut."""
+    """Prices of plain Linux machines. The file opens with lines about itself and ends with a whole
+    row, or it was cut.
+    """
     rows = csv.reader(lines)
     header = next((r for r in rows if r and r[0] == "SKU"), None)
     missing = [c for c in _NEEDED if c not in (header or ())]
     if header is None or missing:
-        raise CatalogError("this is not an EC2 offer file", where="offer file", got=missing, remedy="Ask for FileFormat csv")
+        raise CatalogError(
+            "this is not an EC2 offer file", where="offer file", got=missing, remedy="Ask for FileFormat csv"
+        )
     on_demand: list[tuple[str, float, str]] = []
     parts: dict[tuple[str, ...], list[float]] = {}
     for row in rows:
         if len(row) != len(header):
-            raise CatalogError("a row of the offer file is cut short", where=f"line {rows.line_num}", got=row[:3], remedy="Try again")
+            raise CatalogError(
+                "a row of the offer file is cut short", where=f"line {rows.line_num}", got=row[:3], remedy="Try again"
+            )
         facts = dict(zip(header, row, strict=True))
         if not aws_answers.sells_plain_linux({a: facts[c] for c, a in _ATTRIBUTES.items()}):
             continue
@@ -99,7 +112,11 @@ def _term(key: tuple[str, ...], hourly: float, upfront: float) -> Iterator[Term]
         "terms": {
             "Reserved": {
                 "t": {
-                    "termAttributes": {"LeaseContractLength": length.replace(" ", ""), "PurchaseOption": option, "OfferingClass": kind},
+                    "termAttributes": {
+                        "LeaseContractLength": length.replace(" ", ""),
+                        "PurchaseOption": option,
+                        "OfferingClass": kind,
+                    },
                     "priceDimensions": {
                         "h": {"unit": "Hrs", "pricePerUnit": {"USD": hourly}},
                         "q": {"unit": "Quantity", "pricePerUnit": {"USD": upfront}},

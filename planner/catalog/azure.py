@@ -1,4 +1,6 @@
-"""Azure: the Retail Prices API, asked by region and service; shapes come from the snapshot, the API has none."""
+"""Azure: the Retail Prices API, asked by region and service; shapes come from the snapshot, the API
+has none.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ VARIABLE_MAP = {
 MAX_PAGES, ATTEMPTS, FIRST_WAIT_S = 2000, 6, 1.0
 _YEARS = {"1 Year": 1, "3 Years": 3, "5 Years": 5}
 
-# share of each vCPU that a burstable size earns (Azure documentation, B, Bsv2, Basv2 and Bpsv2 series)
+# share of each vCPU that a burstable size earns (Azure documentation, B, Bsv2, Basv2 and Bpsv2
+# series)
 _B1 = {"B1ls": 0.05, "B1s": 0.10, "B1ms": 0.20, "B2s": 0.20, "B2ms": 0.30, "B4ms": 0.225}
 
 
@@ -49,7 +52,9 @@ def baseline_share(name: str) -> float:
 
 
 class Offer(NamedTuple):
-    """A price of a machine: ``kind`` on_demand, spot, reservation or savings_plan; ``usd`` an hour; ``years`` of the term, else 0."""
+    """A price of a machine: ``kind`` on_demand, spot, reservation or savings_plan; ``usd`` an hour;
+    ``years`` of the term, else 0.
+    """
 
     instance_type: str
     kind: str
@@ -58,9 +63,11 @@ class Offer(NamedTuple):
 
 
 def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
-    """Prices of a Linux machine in an item; none for Windows, Low Priority, Cloud Services, dev/test and zero-priced rows.
+    """Prices of a Linux machine in an item; none for Windows, Low Priority, Cloud Services,
+    dev/test and zero-priced rows.
 
-    Windows differs by the end of productName only; a reservation states the whole term's price though its unit says an hour.
+    Windows differs by the end of productName only; a reservation states the whole term's price
+    though its unit says an hour.
     """
     name, product = str(item.get("armSkuName", "")), str(item.get("productName", ""))
     words = f"{item.get('skuName', '')}|{item.get('meterName', '')}"
@@ -75,7 +82,9 @@ def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
     if item["type"] == "Reservation":
         years = _YEARS.get(str(item.get("reservationTerm")))
         if years is None:
-            raise CatalogError("an unknown reservation term", where=name, got=item.get("reservationTerm"), remedy="Report it")
+            raise CatalogError(
+                "an unknown reservation term", where=name, got=item.get("reservationTerm"), remedy="Report it"
+            )
         yield Offer(name, "reservation", usd / (8760 * years), years)
         return
     spot = re.search(r" Spot(\||$)", words) is not None
@@ -88,22 +97,37 @@ def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
 
 
 def full_size(name: str) -> str:
-    """The full size a constrained one is billed as: Standard_E8-2s_v5 → Standard_E8s_v5; other names come back unchanged."""
+    """The full size a constrained one is billed as: Standard_E8-2s_v5 → Standard_E8s_v5; other
+    names come back unchanged.
+    """
     return re.sub(r"^(Standard_[A-Z]+\d+)-\d+", r"\1", name)
 
 
-def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = None, *, endpoint: str = ENDPOINT) -> Fetched:
+def fetch(
+    regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = None, *, endpoint: str = ENDPOINT
+) -> Fetched:
     """Prices of the known machines of ``regions``; the API needs no key.
 
-    Raises :class:`CatalogError` for an answer that stays broken after retries, loops, leaves its host, or is malformed.
+    Raises :class:`CatalogError` for an answer that stays broken after retries, loops, leaves its
+    host, or is malformed.
     """
     if known is None or known.empty:
-        raise CatalogError("machine shapes are needed: the API has none", where="azure", remedy="Keep the bundled snapshot and refresh it")
+        raise CatalogError(
+            "machine shapes are needed: the API has none",
+            where="azure",
+            remedy="Keep the bundled snapshot and refresh it",
+        )
     for region in regions:
         require_region(region, set(known["region"]))
     out = Fetched()
     for region in regions:
-        stamp = {"region": region, "provider": "azure", "as_of": raw.as_of, "source": "Azure Retail Prices API", "basis": "observed"}
+        stamp = {
+            "region": region,
+            "provider": "azure",
+            "as_of": raw.as_of,
+            "source": "Azure Retail Prices API",
+            "basis": "observed",
+        }
         found: dict[tuple[str, str, int], set[float]] = {}
         for item in _kept("prices", region, "serviceName eq 'Virtual Machines'", raw, endpoint):
             for offer in offers(item, region):
@@ -121,15 +145,23 @@ def _kept(name: str, region: str, ask: str, raw: RawAnswers, endpoint: str) -> I
         yield item
 
 
-def _settled(found: Mapping[tuple[str, str, int], set[float]], region: str, notes: list[str]) -> dict[tuple[str, str, int], float]:
-    """One price each. The same meter can come twice with another location label; two prices of one machine price nothing."""
+def _settled(
+    found: Mapping[tuple[str, str, int], set[float]], region: str, notes: list[str]
+) -> dict[tuple[str, str, int], float]:
+    """One price each. The same meter can come twice with another location label; two prices of one
+    machine price nothing.
+    """
     torn = [key for key, prices in found.items() if max(prices) - min(prices) > 1e-9]
     notes += [f"azure {region}: {name} has several {kind} prices; left out" for name, kind, _ in torn]
     return {key: min(prices) for key, prices in found.items() if key not in torn}
 
 
 def _rows(
-    region: str, seen: Mapping[tuple[str, str, int], float], shapes: pd.DataFrame, stamp: Mapping[str, Any], out: Fetched
+    region: str,
+    seen: Mapping[tuple[str, str, int], float],
+    shapes: pd.DataFrame,
+    stamp: Mapping[str, Any],
+    out: Fetched,
 ) -> None:
     names = list(shapes["instance_type"])
     for name in names:
@@ -138,39 +170,66 @@ def _rows(
         for option in ("on_demand", "spot"):
             price = seen.get((billed, option, 0))
             if price is not None:
-                out.add("rates", **stamp, instance_type=name, purchase_option=option, rate_usd_per_h=price,
-                        interruptions_per_h=0.0 if option == "on_demand" else math.nan)  # fmt: skip
+                out.add(
+                    "rates",
+                    **stamp,
+                    instance_type=name,
+                    purchase_option=option,
+                    rate_usd_per_h=price,
+                    interruptions_per_h=0.0 if option == "on_demand" else math.nan,
+                )
         for years in (1, 3, 5):
-            for kind, category, title in (("reservation", "Usage", "Reservation"), ("savings_plan", "Spend", "Savings plan for compute")):
+            for kind, category, title in (
+                ("reservation", "Usage", "Reservation"),
+                ("savings_plan", "Spend", "Savings plan for compute"),
+            ):
                 price = seen.get((billed, kind, years))
                 if price is None or usd is None or price >= usd:
                     continue
                 for payment in ("none", "all"):  # both cost the same at Azure
-                    out.add("commitments", **stamp, commitment=f"azure/{region}/{name}/{kind}/{years}y/{payment}", category=category,
-                            plan_kind=title, scope_kind="instance_type", scope=name, term_months=12 * years, payment=payment,
-                            rate_usd_per_h=price if category == "Usage" else math.nan,
-                            discount_share=1 - price / usd if category == "Spend" else math.nan,
-                            upfront_share=float(payment == "all"))  # fmt: skip
+                    out.add(
+                        "commitments",
+                        **stamp,
+                        commitment=f"azure/{region}/{name}/{kind}/{years}y/{payment}",
+                        category=category,
+                        plan_kind=title,
+                        scope_kind="instance_type",
+                        scope=name,
+                        term_months=12 * years,
+                        payment=payment,
+                        rate_usd_per_h=price if category == "Usage" else math.nan,
+                        discount_share=1 - price / usd if category == "Spend" else math.nan,
+                        upfront_share=float(payment == "all"),
+                    )
     priced, shaped = {k[0] for k in seen if k[1] == "on_demand"}, set(names)
     if priced - shaped:
         out.notes.append(f"azure {region}: {len(priced - shaped)} priced names without a known shape are left out")
 
 
 def items(ask: str, endpoint: str = ENDPOINT) -> Iterator[dict[str, Any]]:
-    """Items of all pages of an OData filter. A plain ?armRegionName= would not filter and return the whole world."""
+    """Items of all pages of an OData filter. A plain ?armRegionName= would not filter and return
+    the whole world.
+    """
     query = urllib.parse.urlencode({"api-version": VERSION, "currencyCode": "'USD'", "$filter": ask})
     address, seen = f"{endpoint}?{query}", set[str]()
     host = urllib.parse.urlsplit(endpoint)[:2]
     for _ in range(MAX_PAGES):
         if urllib.parse.urlsplit(address)[:2] != host:
-            raise CatalogError("the next page lies on another host", where="azure", got=address, remedy="Do not follow it; try again later")
+            raise CatalogError(
+                "the next page lies on another host",
+                where="azure",
+                got=address,
+                remedy="Do not follow it; try again later",
+            )
         if address in seen:
             raise CatalogError("the pages repeat", where="azure", got=address, remedy="Try again later")
         seen.add(address)
         page = _get(address)
         found = page.get("Items")
         if not isinstance(found, list):
-            raise CatalogError("an answer without items", where="azure", got=address, remedy="The provider's answer is malformed")
+            raise CatalogError(
+                "an answer without items", where="azure", got=address, remedy="The provider's answer is malformed"
+            )
         yield from found
         address = page.get("NextPageLink") or ""
         if not address:
@@ -179,7 +238,9 @@ def items(ask: str, endpoint: str = ENDPOINT) -> Iterator[dict[str, Any]]:
 
 
 def _get(address: str) -> dict[str, Any]:
-    """One page; 429, 5xx and broken connections are tried again with growing waits, or the wait the server asks for."""
+    """One page; 429, 5xx and broken connections are tried again with growing waits, or the wait the
+    server asks for.
+    """
     wait, last = FIRST_WAIT_S, ""
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -199,8 +260,12 @@ def _get(address: str) -> dict[str, Any]:
             wait = max(wait, _asked_wait(error.headers.items()))
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             last = f"{type(error).__name__}: {error}"
-    raise CatalogError(f"the Retail Prices API could not be read ({last})", where="azure", got=address,
-                       remedy="Check the network and try again later; the old snapshot stays in use")  # fmt: skip
+    raise CatalogError(
+        f"the Retail Prices API could not be read ({last})",
+        where="azure",
+        got=address,
+        remedy="Check the network and try again later; the old snapshot stays in use",
+    )
 
 
 def _asked_wait(headers: Iterable[tuple[str, str]]) -> float:

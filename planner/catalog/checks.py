@@ -32,19 +32,29 @@ WEAK = frozenset({"inferred", "test_fixture", "vendor_maximum"})  # read only wh
 
 
 def first_day(as_of: str) -> date | None:
-    """First day of an ``as_of`` such as 2026-07-20, 2026-09, 2026 or 2025-11..2026-06; None if unknown."""
+    """First day of an ``as_of`` such as 2026-07-20, 2026-09, 2026 or 2025-11..2026-06; None if
+    unknown.
+    """
     found = re.match(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", as_of)
     return date(int(found[1]), int(found[2] or 1), int(found[3] or 1)) if found else None
 
 
 def check_rates(file: Path, rates: pd.DataFrame) -> None:
-    """Raise :class:`CatalogError` for a zero, negative or missing price, a repeated key, an unknown option, spot above on demand."""
+    """Raise :class:`CatalogError` for a zero, negative or missing price, a repeated key, an unknown
+    option, spot above on demand.
+    """
     price = rates["rate_usd_per_h"]
     _refuse(file, rates, ~(price > 0), "a price must be above zero", "rate_usd_per_h")
     _refuse(file, rates, price > 10_000, "no machine costs that much an hour", "rate_usd_per_h")
     known = rates["purchase_option"].isin(["on_demand", "spot"])
     _refuse(file, rates, ~known, "purchase_option must be on_demand or spot", "purchase_option")
-    _refuse(file, rates, rates.duplicated(["region", "instance_type", "purchase_option"]), "this price stands twice", "rate_usd_per_h")
+    _refuse(
+        file,
+        rates,
+        rates.duplicated(["region", "instance_type", "purchase_option"]),
+        "this price stands twice",
+        "rate_usd_per_h",
+    )
     _refuse(file, rates, rates["interruptions_per_h"] < 0, "a hazard must not be negative", "interruptions_per_h")
     _refuse(file, rates, rates["basis"] == "", "a price needs a basis", "basis")
     _refuse(file, rates, rates["as_of"] == "", "a price needs a date", "as_of")
@@ -56,21 +66,34 @@ def check_rates(file: Path, rates: pd.DataFrame) -> None:
 
 
 def check_commitments(file: Path, offers: pd.DataFrame) -> None:
-    """Raise :class:`CatalogError` for a repeated name, a rate or discount out of range, or a row with both or neither."""
+    """Raise :class:`CatalogError` for a repeated name, a rate or discount out of range, or a row
+    with both or neither.
+    """
     rate, discount = offers["rate_usd_per_h"], offers["discount_share"]
     _refuse(file, offers, offers["commitment"].duplicated(), "this commitment stands twice", "commitment")
-    _refuse(file, offers, rate.notna() == discount.notna(), "give rate_usd_per_h or discount_share, not both", "commitment")
+    _refuse(
+        file, offers, rate.notna() == discount.notna(), "give rate_usd_per_h or discount_share, not both", "commitment"
+    )
     _refuse(file, offers, rate <= 0, "a rate must be above zero", "rate_usd_per_h")
     _refuse(file, offers, (discount <= 0) | (discount >= 1), "a discount must lie between 0 and 1", "discount_share")
     _refuse(file, offers, ~offers["term_months"].isin([1, 6, 12, 36, 60]), "no such term is sold", "term_months")
-    _refuse(file, offers, ~offers["payment"].isin(["none", "partial", "all"]), "payment must be none, partial or all", "payment")
+    _refuse(
+        file,
+        offers,
+        ~offers["payment"].isin(["none", "partial", "all"]),
+        "payment must be none, partial or all",
+        "payment",
+    )
 
 
 def check_tiers(file: Path, table: pd.DataFrame, column: str) -> None:
-    """Raise :class:`CatalogError` for a negative price, or tiers of one price that overlap or leave a gap."""
+    """Raise :class:`CatalogError` for a negative price, or tiers of one price that overlap or leave
+    a gap.
+    """
     _refuse(file, table, ~(table["price_usd"] >= 0), "a price must not be negative or missing", "price_usd")
     _refuse(file, table, ~(table["tier_upper"] > table["tier_lower"]), "a tier must end above its start", "tier_upper")
-    key = ["region", column, "tier_scope"]  # an account's free allowance stands beside the tiers of a region
+    # an account's free allowance stands beside the tiers of a region
+    key = ["region", column, "tier_scope"]
     ordered = table.sort_values([*key, "tier_lower"])
     same = (ordered[key] == ordered[key].shift()).all(axis=1)
     joined = (ordered["tier_lower"] == ordered["tier_upper"].shift()) | (ordered["tier_lower"] == 0)

@@ -1,7 +1,8 @@
 """Google Cloud: machine prices composed from the SKUs of the Cloud Billing Catalog.
 
-The catalog sells no machines: a machine is cores × core SKU + GiB × memory SKU + accelerators × accelerator SKU + local SSD,
-each found by the free text of its description.  Shapes come from the snapshot; the catalog has none.
+The catalog sells no machines: a machine is cores × core SKU + GiB × memory SKU + accelerators ×
+accelerator SKU + local SSD, each found by the free text of its description.  Shapes come from the
+snapshot; the catalog has none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from planner.errors import CatalogError
 
 COMPUTE_ENGINE = "services/6F81-5844-456A"
 VARIABLE_MAP = {
-    "rate_usd_per_h": "Σ components: pricing_info[-1].pricing_expression.tiered_rates[].unit_price (units + nanos × 10^-9)",
+    "rate_usd_per_h": (
+        "Σ components: pricing_info[-1].pricing_expression.tiered_rates[].unit_price (units + nanos × 10^-9)"
+    ),
     "purchase_option": "category.usage_type (OnDemand, Preemptible)",
     "term_months": "category.usage_type (Commit1Yr, Commit3Yr)",
     "region": "service_regions",
@@ -40,14 +43,19 @@ _PART = re.compile(
 )
 _GPU = re.compile(r"^(?:spot preemptible |commitment v\d: )?nvidia (?:tesla )?(?P<gpu>[a-z0-9 ]+?) gpu\b", re.I)
 _DISK = re.compile(r"^(?:commitment v\d: )?(?:ssd backed local storage|local ssd)", re.I)
-SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}  # vCPUs the guest sees
-_SHARED_DISK = frozenset({"n1", "n2", "n2d", "c2", "c2d", "c3", "c3d", "g2", "a2", "a3", "m1", "m3"})  # newer families have dearer disks
+# vCPUs the guest sees
+SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}
+_SHARED_DISK = frozenset(
+    {"n1", "n2", "n2d", "c2", "c2d", "c3", "c3d", "g2", "a2", "a3", "m1", "m3"}
+)  # newer families have dearer disks
 RETRY_S = 120.0
 HOURS_PER_MONTH = 730.0  # Google's own month of a price per GiB-month
 
 
 class Component(NamedTuple):
-    """What a SKU prices: ``part`` core, ram, gpu or disk of ``family`` (for gpu: the accelerator's canonical name)."""
+    """What a SKU prices: ``part`` core, ram, gpu or disk of ``family`` (for gpu: the accelerator's
+    canonical name).
+    """
 
     usage: str
     family: str
@@ -55,7 +63,9 @@ class Component(NamedTuple):
 
 
 def component(sku: Mapping[str, Any]) -> Component | None:
-    """The machine component a SKU prices, None if it prices something else or another way of selling it."""
+    """The machine component a SKU prices, None if it prices something else or another way of
+    selling it.
+    """
     category, text = sku.get("category", {}), str(sku.get("description", ""))
     usage = USAGE.get(str(category.get("usageType", "")))
     if usage is None or category.get("resourceFamily") not in ("Compute", "Storage") or _OTHER.search(text):
@@ -63,7 +73,13 @@ def component(sku: Mapping[str, Any]) -> Component | None:
     gpu = _GPU.match(text)
     if gpu:
         name = re.sub(r"\s+(plus|mega)$", "", gpu["gpu"].strip(), flags=re.I)
-        flavor = " mega" if re.search(r"\bmega\b", gpu["gpu"], re.I) else " plus" if re.search(r"\bplus\b", gpu["gpu"], re.I) else ""
+        flavor = (
+            " mega"
+            if re.search(r"\bmega\b", gpu["gpu"], re.I)
+            else " plus"
+            if re.search(r"\bplus\b", gpu["gpu"], re.I)
+            else ""
+        )
         return Component(usage, accelerator(_gpu_alias(name))[0] + flavor, "gpu")
     if _DISK.match(text):
         return Component(usage, "", "disk")
@@ -84,26 +100,37 @@ def _gpu_alias(name: str) -> str:
 
 
 def tiers(sku: Mapping[str, Any]) -> list[tuple[float, float]]:
-    """Tiers of the latest price as (start of use, USD a unit), lowest first. Money is ``units`` plus ``nanos`` × 10^-9."""
+    """Tiers of the latest price as (start of use, USD a unit), lowest first. Money is ``units``
+    plus ``nanos`` × 10^-9.
+    """
     name = str(sku.get("skuId", "SKU"))
     infos = sku.get("pricingInfo") or []
     if not infos:
-        raise CatalogError("a SKU without a price", where=name, got=sku.get("description"), remedy="The provider's answer is malformed")
+        raise CatalogError(
+            "a SKU without a price", where=name, got=sku.get("description"), remedy="The provider's answer is malformed"
+        )
     latest = max(infos, key=lambda i: str(i.get("effectiveTime", "")))
     out = []
     for rate in within(latest, ("pricingExpression", "tieredRates"), name):
         price = within(rate, ("unitPrice",), name)
-        whole, part = money(price.get("units", 0), name, str(price.get("currencyCode", "USD"))), money(price.get("nanos", 0), name)
+        whole, part = (
+            money(price.get("units", 0), name, str(price.get("currencyCode", "USD"))),
+            money(price.get("nanos", 0), name),
+        )
         out.append((float(rate.get("startUsageAmount", 0)), whole + part / 1e9))
     return sorted(out)
 
 
 def unit_usd(sku: Mapping[str, Any]) -> float | None:
-    """Price of one core-hour, GiB-hour, accelerator-hour or GiB-month of disk [USD]; None for an unknown unit or a free SKU.
+    """Price of one core-hour, GiB-hour, accelerator-hour or GiB-month of disk [USD]; None for an
+    unknown unit or a free SKU.
 
-    The first tier may be free: the first tier with a price is the one that applies to a machine that runs on.
+    The first tier may be free: the first tier with a price is the one that applies to a machine
+    that runs on.
     """
-    unit = str(within((sku.get("pricingInfo") or [{}])[-1], ("pricingExpression",), str(sku.get("skuId"))).get("usageUnit", ""))
+    unit = str(
+        within((sku.get("pricingInfo") or [{}])[-1], ("pricingExpression",), str(sku.get("skuId"))).get("usageUnit", "")
+    )
     factor = {"h": 1.0, "GiBy.h": 1.0, "GBy.h": 2**30 / 1e9, "GiBy.mo": 1.0, "GBy.mo": 2**30 / 1e9}.get(unit)
     paid = [usd for _, usd in tiers(sku) if usd > 0]
     return None if factor is None or not paid else paid[0] * factor
@@ -113,7 +140,8 @@ Prices = dict[Component, float]
 
 
 def components(skus: Iterable[Mapping[str, Any]], region: str) -> tuple[Prices, list[str]]:
-    """Component prices of a region [USD], and the components left out because two SKUs disagree about them.
+    """Component prices of a region [USD], and the components left out because two SKUs disagree
+    about them.
 
     A SKU under a continental name lists its regions; one that is sold everywhere says "global".
     """
@@ -134,10 +162,12 @@ def components(skus: Iterable[Mapping[str, Any]], region: str) -> tuple[Prices, 
 
 
 def compose(shape: Mapping[str, Any], prices: Mapping[Component, float], usage: str) -> float | None:
-    """Price of a machine-hour [USD/h] under ``usage`` (on_demand, spot, cud_1y, cud_3y); None where a component has no price.
+    """Price of a machine-hour [USD/h] under ``usage`` (on_demand, spot, cud_1y, cud_3y); None where
+    a component has no price.
 
-    cores × core + GiB × memory + accelerators × accelerator + GiB of local SSD × disk / 730 h.  ``shape`` is a row of
-    ``catalog.instances``; a shared core is billed at its sustained part, vcpus × baseline_share.
+    cores × core + GiB × memory + accelerators × accelerator + GiB of local SSD × disk / 730 h.
+    ``shape`` is a row of ``catalog.instances``; a shared core is billed at its sustained part,
+    vcpus × baseline_share.
     """
     family, count = str(shape["family"]), float(shape["accelerators"])
     amounts = {
@@ -158,12 +188,18 @@ def compose(shape: Mapping[str, Any], prices: Mapping[Component, float], usage: 
 
 
 def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = None) -> Fetched:
-    """Prices of the known machines of ``regions``, asked of the Cloud Billing Catalog with the application default credentials.
+    """Prices of the known machines of ``regions``, asked of the Cloud Billing Catalog with the
+    application default credentials.
 
-    Raises :class:`CatalogError` where the catalog refuses, stays unavailable after retries, or answers a malformed SKU.
+    Raises :class:`CatalogError` where the catalog refuses, stays unavailable after retries, or
+    answers a malformed SKU.
     """
     if known is None or known.empty:
-        raise CatalogError("machine shapes are needed to compose prices", where="gcp", remedy="Keep the bundled snapshot and refresh it")
+        raise CatalogError(
+            "machine shapes are needed to compose prices",
+            where="gcp",
+            remedy="Keep the bundled snapshot and refresh it",
+        )
     for region in regions:
         require_region(region, set(known["region"]))
     out = Fetched()
@@ -191,14 +227,32 @@ def _machines(shapes: pd.DataFrame, prices: Prices, stamp: Mapping[str, Any], ou
         for option in ("on_demand", "spot"):
             price = usd if option == "on_demand" else compose(shape, prices, "spot")
             if price is not None:
-                out.add("rates", **stamp, instance_type=name, purchase_option=option, rate_usd_per_h=price, basis="composed",
-                        interruptions_per_h=0.0 if option == "on_demand" else math.nan)  # fmt: skip
+                out.add(
+                    "rates",
+                    **stamp,
+                    instance_type=name,
+                    purchase_option=option,
+                    rate_usd_per_h=price,
+                    basis="composed",
+                    interruptions_per_h=0.0 if option == "on_demand" else math.nan,
+                )
         for years in (1, 3):
             price = compose(shape, prices, f"cud_{years}y")
             if price is not None and usd is not None and price < usd:
-                out.add("commitments", **stamp, commitment=f"gcp/{stamp['region']}/{name}/resource_cud/{years}y/none", category="Usage",
-                        plan_kind="resource CUD", scope_kind="instance_type", scope=name, term_months=12 * years, payment="none",
-                        rate_usd_per_h=price, upfront_share=0.0, basis="composed")  # fmt: skip
+                out.add(
+                    "commitments",
+                    **stamp,
+                    commitment=f"gcp/{stamp['region']}/{name}/resource_cud/{years}y/none",
+                    category="Usage",
+                    plan_kind="resource CUD",
+                    scope_kind="instance_type",
+                    scope=name,
+                    term_months=12 * years,
+                    payment="none",
+                    rate_usd_per_h=price,
+                    upfront_share=0.0,
+                    basis="composed",
+                )
     if missing:
         out.notes.append(f"gcp {stamp['region']}: {missing} machines lack a component price and are left out")
 
@@ -249,7 +303,9 @@ def _list_skus() -> Iterator[dict[str, Any]]:
     from google.api_core.retry import Retry, if_exception_type
     from google.cloud import billing_v1
 
-    passing = if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.TooManyRequests, exceptions.Aborted)
+    passing = if_exception_type(
+        exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.TooManyRequests, exceptions.Aborted
+    )
     again = Retry(predicate=passing, initial=0.5, multiplier=2.0, maximum=30.0, timeout=RETRY_S)
     ask = billing_v1.ListSkusRequest(parent=COMPUTE_ENGINE, page_size=5000, currency_code="USD")
     for sku in client().list_skus(request=ask, retry=again, timeout=60.0):
@@ -269,8 +325,15 @@ def _asking() -> Iterator[None]:
     try:
         yield
     except GoogleAuthError as error:
-        raise CatalogError(f"no Google credentials: {error}", where="gcp",
-                           remedy="Run gcloud auth application-default login; data/catalog/README.md names the role") from None  # fmt: skip
+        raise CatalogError(
+            f"no Google credentials: {error}",
+            where="gcp",
+            remedy="Run gcloud auth application-default login; data/catalog/README.md names the role",
+        ) from None
     except exceptions.GoogleAPIError as error:
-        raise CatalogError(f"Google's catalog could not be read: {type(error).__name__}", where="gcp", got=str(error)[:200],
-                           remedy="Check the role in data/catalog/README.md, or try again later") from None  # fmt: skip
+        raise CatalogError(
+            f"Google's catalog could not be read: {type(error).__name__}",
+            where="gcp",
+            got=str(error)[:200],
+            remedy="Check the role in data/catalog/README.md, or try again later",
+        ) from None

@@ -1,4 +1,6 @@
-"""What an account already has and may have: commitments in force and quotas, from a file or asked of AWS; negotiated price lists."""
+"""What an account already has and may have: commitments in force and quotas, from a file or asked
+of AWS; negotiated price lists.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,20 @@ _PAYMENTS = {"No Upfront": "none", "Partial Upfront": "partial", "All Upfront": 
 
 
 class Holdings(NamedTuple):
-    """``existing`` commitments as a scenario's ``existing`` takes them, and ``notes`` on those that cannot be named there."""
+    """``existing`` commitments as a scenario's ``existing`` takes them, and ``notes`` on those that
+    cannot be named there.
+    """
 
     existing: tuple[Existing, ...]
     notes: tuple[str, ...]
 
 
 def read_holdings(path: str | Path) -> tuple[Existing, ...]:
-    """Commitments in force from a CSV with columns ``commitment quantity end region`` (region may be empty).
+    """Commitments in force from a CSV with columns ``commitment quantity end region`` (region may
+    be empty).
 
-    ``quantity`` counts instances, or USD an hour for a Spend commitment; ``end`` is the first day no longer in force.
-    Raises :class:`CatalogError` naming the row of a missing or malformed value.
+    ``quantity`` counts instances, or USD an hour for a Spend commitment; ``end`` is the first day
+    no longer in force. Raises :class:`CatalogError` naming the row of a missing or malformed value.
     """
     path, out = Path(path), []
     for number, row in _rows(path, ("commitment", "quantity", "end")):
@@ -41,21 +46,35 @@ def read_holdings(path: str | Path) -> tuple[Existing, ...]:
             out.append(Existing.model_validate({k: v for k, v in row.items() if v}))
         except ValidationError as error:
             first = error.errors()[0]
-            raise CatalogError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", where=f"{path}, row {number}", got=first["input"],
-                               remedy="Mend the row") from None  # fmt: skip
+            raise CatalogError(
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+                where=f"{path}, row {number}",
+                got=first["input"],
+                remedy="Mend the row",
+            ) from None
     return tuple(out)
 
 
 def with_price_list(catalog: Catalog, path: str | Path) -> Catalog:
-    """The catalog with negotiated prices from a CSV: ``provider region instance_type rate_usd_per_h`` and ``purchase_option``.
+    """The catalog with negotiated prices from a CSV: ``provider region instance_type
+    rate_usd_per_h`` and ``purchase_option``.
 
-    A negotiated price takes the place of the list price, with basis "negotiated" and the file as its source; percentages on
-    whole providers, families or services stand in the scenario's ``price_adjustments`` instead.
-    Raises :class:`CatalogError` for a malformed row and for a machine the catalog does not have.
+    A negotiated price takes the place of the list price, with basis "negotiated" and the file as
+    its source; percentages on whole providers, families or services stand in the scenario's
+    ``price_adjustments`` instead. Raises :class:`CatalogError` for a malformed row and for a
+    machine the catalog does not have.
     """
     path, rates = Path(path), catalog.rates.copy()
-    index = {k: i for i, k in enumerate(zip(*(rates[c] for c in ("provider", "region", "instance_type", "purchase_option")), strict=True))}
-    prices, stamp = rates["rate_usd_per_h"].to_list(), datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
+    index = {
+        k: i
+        for i, k in enumerate(
+            zip(*(rates[c] for c in ("provider", "region", "instance_type", "purchase_option")), strict=True)
+        )
+    }
+    prices, stamp = (
+        rates["rate_usd_per_h"].to_list(),
+        datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat(),
+    )
     touched = []
     for number, row in _rows(path, ("provider", "region", "instance_type", "rate_usd_per_h")):
         key = (row["provider"], row["region"], row["instance_type"], row.get("purchase_option") or "on_demand")
@@ -69,7 +88,9 @@ def with_price_list(catalog: Catalog, path: str | Path) -> Catalog:
             )
         usd = money(row["rate_usd_per_h"], where)
         if usd == 0:
-            raise CatalogError("a price must be above zero", where=where, got=usd, remedy="Leave the row out to keep the list price")
+            raise CatalogError(
+                "a price must be above zero", where=where, got=usd, remedy="Leave the row out to keep the list price"
+            )
         prices[index[key]] = usd
         touched.append(index[key])
     rates["rate_usd_per_h"] = prices
@@ -84,37 +105,70 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
             reader = csv.DictReader(file)
             missing = [c for c in needed if c not in (reader.fieldnames or ())]
             if missing:
-                raise CatalogError("the file lacks columns", where=path, got=missing, remedy=f"Its header must name {', '.join(needed)}")
+                raise CatalogError(
+                    "the file lacks columns",
+                    where=path,
+                    got=missing,
+                    remedy=f"Its header must name {', '.join(needed)}",
+                )
             yield from enumerate(({str(k): (v or "").strip() for k, v in row.items()} for row in reader), start=2)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CatalogError(f"cannot be read as CSV: {error}", where=path, remedy="Give a UTF-8 CSV file") from None
 
 
 def reserved_instance(item: Mapping[str, Any], region: str) -> Existing | str | None:
-    """A reserved instance of describe_reserved_instances as a holding; a sentence if it cannot be one, None if it is not in force."""
+    """A reserved instance of describe_reserved_instances as a holding; a sentence if it cannot be
+    one, None if it is not in force.
+    """
     name = str(within(item, ("InstanceType",), "reserved instance"))
     if item.get("State") != "active":
         return None
     if not str(item.get("ProductDescription", "")).startswith("Linux/UNIX") or item.get("InstanceTenancy") != "default":
-        return f"{name} in {region}: reserved for {item.get('ProductDescription')}, tenancy {item.get('InstanceTenancy')}; not taken"
-    payment, years = _PAYMENTS.get(str(item.get("OfferingType"))), round(int(within(item, ("Duration",), name)) / 31536000)
+        return (
+            f"{name} in {region}: reserved for {item.get('ProductDescription')}, tenancy {item.get('InstanceTenancy')};"
+            " not taken"
+        )
+    payment, years = (
+        _PAYMENTS.get(str(item.get("OfferingType"))),
+        round(int(within(item, ("Duration",), name)) / 31536000),
+    )
     if payment is None or years not in (1, 3):
         return f"{name} in {region}: an unknown reservation ({item.get('OfferingType')}, {years} years); not taken"
-    return Existing(commitment=f"aws/{region}/{name}/{item.get('OfferingClass', 'standard')}_ri/{years}y/{payment}", region=region,
-                    quantity=float(within(item, ("InstanceCount",), name)), end=_day(within(item, ("End",), name)))  # fmt: skip
+    return Existing(
+        commitment=f"aws/{region}/{name}/{item.get('OfferingClass', 'standard')}_ri/{years}y/{payment}",
+        region=region,
+        quantity=float(within(item, ("InstanceCount",), name)),
+        end=_day(within(item, ("End",), name)),
+    )
 
 
 def savings_plan(item: Mapping[str, Any]) -> Existing | str | None:
-    """A plan of describe_savings_plans as a holding in USD an hour; a compute plan spans families and is told in words."""
+    """A plan of describe_savings_plans as a holding in USD an hour; a compute plan spans families
+    and is told in words.
+    """
     kind, state = str(item.get("savingsPlanType")), item.get("state")
     if state != "active":
         return None
-    usd, end = money(item.get("commitment"), f"savings plan {kind}", str(item.get("currency", "USD"))), _day(item.get("end"))
-    payment, years = _PAYMENTS.get(str(item.get("paymentOption"))), round(int(item.get("termDurationInSeconds", 0)) / 31536000)
+    usd, end = (
+        money(item.get("commitment"), f"savings plan {kind}", str(item.get("currency", "USD"))),
+        _day(item.get("end")),
+    )
+    payment, years = (
+        _PAYMENTS.get(str(item.get("paymentOption"))),
+        round(int(item.get("termDurationInSeconds", 0)) / 31536000),
+    )
     if kind != "EC2Instance" or payment is None or years not in (1, 3):
-        return f"{kind} Savings Plan of {usd:g} USD/h until {end}: it spans families; name the family it is used for by hand"
+        return (
+            f"{kind} Savings Plan of {usd:g} USD/h until {end}: it spans families; name the family it is used for by"
+            " hand"
+        )
     region, family = str(item.get("region")), str(item.get("ec2InstanceFamily"))
-    return Existing(commitment=f"aws/{region}/{family}/instance_savings_plan/{years}y/{payment}", region=region, quantity=usd, end=end)
+    return Existing(
+        commitment=f"aws/{region}/{family}/instance_savings_plan/{years}y/{payment}",
+        region=region,
+        quantity=usd,
+        end=end,
+    )
 
 
 def _day(value: Any) -> date:
@@ -123,14 +177,18 @@ def _day(value: Any) -> date:
 
 
 def account_holdings(regions: Iterable[str]) -> Holdings:
-    """Reserved Instances of ``regions`` and Savings Plans of the account, asked of AWS. Raises :class:`CatalogError`."""
+    """Reserved Instances of ``regions`` and Savings Plans of the account, asked of AWS. Raises
+    :class:`CatalogError`.
+    """
     from planner.catalog.aws import PRICING_REGION, Cloud, asking
 
     found: list[Existing | str | None] = []
     with asking():
         cloud = Cloud()
         for region in regions:
-            answer = cloud.client("ec2", region).describe_reserved_instances(Filters=[{"Name": "state", "Values": ["active"]}])
+            answer = cloud.client("ec2", region).describe_reserved_instances(
+                Filters=[{"Name": "state", "Values": ["active"]}]
+            )
             found += [reserved_instance(i, region) for i in answer["ReservedInstances"]]
         given: dict[str, Any] = {"states": ["active"]}
         while True:
@@ -144,10 +202,12 @@ def account_holdings(regions: Iterable[str]) -> Holdings:
 
 
 def instance_quota(quotas: Iterable[Mapping[str, Any]], shapes: pd.DataFrame) -> dict[str, int]:
-    """How many of each machine the account may run on demand: ⌊vCPU quota of its class / its vCPUs⌋, for ``limits.quota``.
+    """How many of each machine the account may run on demand: ⌊vCPU quota of its class / its
+    vCPUs⌋, for ``limits.quota``.
 
-    AWS counts vCPUs over a class of families ("Standard (A, C, D, H, I, M, R, T, Z)"), so the machines of one class share
-    the figure; ``shapes`` as ``catalog.instances``.  A family whose class is not listed gets no entry.
+    AWS counts vCPUs over a class of families ("Standard (A, C, D, H, I, M, R, T, Z)"), so the
+    machines of one class share the figure; ``shapes`` as ``catalog.instances``.  A family whose
+    class is not listed gets no entry.
     """
     by_letter: dict[str, float] = {}
     for item in quotas:
@@ -166,23 +226,44 @@ def instance_quota(quotas: Iterable[Mapping[str, Any]], shapes: pd.DataFrame) ->
 
 
 def account_quota(region: str, shapes: pd.DataFrame) -> dict[str, int]:
-    """:func:`instance_quota` asked of AWS Service Quotas for ``region``. Raises :class:`CatalogError`."""
-    from planner.catalog.aws import Cloud, asking
-
-    with asking():
-        pages = Cloud().client("service-quotas", region).get_paginator("list_service_quotas").paginate(ServiceCode="ec2")
-        return instance_quota((q for page in pages for q in page["Quotas"]), shapes[shapes["region"] == region])
-
-
-def spot_scores(regions: Sequence[str], instance_types: Sequence[str], count: int) -> pd.DataFrame:
-    """How likely a spot request for ``count`` of these machines succeeds now, by zone: AWS's placement score, 10 likely to 1 unlikely.
-
-    The score is of this moment and says nothing about interruptions.  Columns: region zone score.  Raises :class:`CatalogError`.
+    """:func:`instance_quota` asked of AWS Service Quotas for ``region``. Raises
+    :class:`CatalogError`.
     """
     from planner.catalog.aws import Cloud, asking
 
     with asking():
-        pages = Cloud().client("ec2", regions[0]).get_paginator("get_spot_placement_scores").paginate(
-            InstanceTypes=list(instance_types), TargetCapacity=count, RegionNames=list(regions), SingleAvailabilityZone=True)  # fmt: skip
-        rows = [(s["Region"], s.get("AvailabilityZoneId", ""), int(s["Score"])) for page in pages for s in page["SpotPlacementScores"]]
-    return pd.DataFrame(rows, columns=["region", "zone", "score"]).sort_values("score", ascending=False, ignore_index=True)
+        pages = (
+            Cloud().client("service-quotas", region).get_paginator("list_service_quotas").paginate(ServiceCode="ec2")
+        )
+        return instance_quota((q for page in pages for q in page["Quotas"]), shapes[shapes["region"] == region])
+
+
+def spot_scores(regions: Sequence[str], instance_types: Sequence[str], count: int) -> pd.DataFrame:
+    """How likely a spot request for ``count`` of these machines succeeds now, by zone: AWS's
+    placement score, 10 likely to 1 unlikely.
+
+    The score is of this moment and says nothing about interruptions.  Columns: region zone score.
+    Raises :class:`CatalogError`.
+    """
+    from planner.catalog.aws import Cloud, asking
+
+    with asking():
+        pages = (
+            Cloud()
+            .client("ec2", regions[0])
+            .get_paginator("get_spot_placement_scores")
+            .paginate(
+                InstanceTypes=list(instance_types),
+                TargetCapacity=count,
+                RegionNames=list(regions),
+                SingleAvailabilityZone=True,
+            )
+        )
+        rows = [
+            (s["Region"], s.get("AvailabilityZoneId", ""), int(s["Score"]))
+            for page in pages
+            for s in page["SpotPlacementScores"]
+        ]
+    return pd.DataFrame(rows, columns=["region", "zone", "score"]).sort_values(
+        "score", ascending=False, ignore_index=True
+    )

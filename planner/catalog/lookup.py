@@ -14,17 +14,21 @@ from planner.errors import CatalogError
 
 
 def search(catalog: Catalog, words: Sequence[str] = ()) -> pd.DataFrame:
-    """Machines whose type, family, accelerator, architecture, provider or region matches every word, cheapest on demand first.
+    """Machines whose type, family, accelerator, architecture, provider or region matches every
+    word, cheapest on demand first.
 
-    A word matches as a part of the text, or as a pattern if it has ``*`` or ``?``; a machine known by its spot price only
-    comes last.  Columns: provider region instance_type vcpus memory_gib accelerator accelerators on_demand_usd_per_h spot_usd_per_h basis.
+    A word matches as a part of the text, or as a pattern if it has ``*`` or ``?``; a machine known
+    by its spot price only comes last.  Columns: provider region instance_type vcpus memory_gib
+    accelerator accelerators on_demand_usd_per_h spot_usd_per_h basis.
     """
     shapes = catalog.instances
     text = shapes[["provider", "region", "instance_type", "family", "accelerator", "arch"]]
     keep = pd.Series(True, index=shapes.index)
     for word in words:
         pattern = word.lower() if set(word) & set("*?") else f"*{word.lower()}*"
-        keep &= pd.concat([text[c].str.lower().map(lambda t, p=pattern: fnmatch.fnmatchcase(t, p)) for c in text], axis=1).any(axis=1)
+        keep &= pd.concat(
+            [text[c].str.lower().map(lambda t, p=pattern: fnmatch.fnmatchcase(t, p)) for c in text], axis=1
+        ).any(axis=1)
     key = ["provider", "region", "instance_type"]
     found = shapes.loc[keep, [*key, "vcpus", "memory_gib", "accelerator", "accelerators"]]
     for option in ("on_demand", "spot"):
@@ -35,18 +39,22 @@ def search(catalog: Catalog, words: Sequence[str] = ()) -> pd.DataFrame:
     return found.sort_values(["on_demand_usd_per_h", *key], ignore_index=True)
 
 
-def explain(catalog: Catalog, instance_type: str, region: str, *, provider: str | None = None, today: date | None = None) -> pd.DataFrame:
+def explain(
+    catalog: Catalog, instance_type: str, region: str, *, provider: str | None = None, today: date | None = None
+) -> pd.DataFrame:
     """Every way to pay for a machine in a region, and where each price comes from; cheapest last.
 
-    Columns: price usd_per_h of_on_demand_share basis meaning as_of age_days source.  ``of_on_demand_share`` is the price over
-    the on-demand price (NaN without one); ``meaning`` says what the basis is worth.
-    Raises :class:`CatalogError` for an unknown machine or region, with the nearest names.
+    Columns: price usd_per_h of_on_demand_share basis meaning as_of age_days source.
+    ``of_on_demand_share`` is the price over the on-demand price (NaN without one); ``meaning`` says
+    what the basis is worth. Raises :class:`CatalogError` for an unknown machine or region, with the
+    nearest names.
     """
     options = catalog.rates[(catalog.rates["instance_type"] == instance_type) & (catalog.rates["region"] == region)]
     if provider is not None:
         options = options[options["provider"] == provider]
     if options.empty:
-        catalog.rate(instance_type, region, provider=provider)  # says what is wrong, with the nearest names
+        # says what is wrong, with the nearest names
+        catalog.rate(instance_type, region, provider=provider)
         raise CatalogError("no price is known", where=f"{region} {instance_type}")
     now, seller = today or datetime.now(UTC).date(), str(options["provider"].iloc[0])
     shapes = catalog.instances

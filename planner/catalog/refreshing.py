@@ -1,4 +1,6 @@
-"""Refreshing a snapshot from the provider's own API: fetch, merge, check, compare, and only then replace."""
+"""Refreshing a snapshot from the provider's own API: fetch, merge, check, compare, and only then
+replace.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,16 @@ from planner.catalog.providers import PROVIDERS, fetcher
 from planner.catalog.store import FILES, catalog_folder, current, new_generation, write_files
 from planner.errors import CatalogError
 
-ABSURD_RATIO = 5.0  # a price that moves by this factor between two refreshes is more likely an error than a decision
+# a price that moves by this factor between two refreshes is more likely an error than a decision
+ABSURD_RATIO = 5.0
 ABSURD_LOSS = 0.2  # share of a region's prices that may vanish at once
 _PRICE = ["provider", "region", "instance_type", "purchase_option"]
 
 
 class Refreshed(NamedTuple):
-    """``moves`` of prices as :func:`diff` lists them, ``notes`` on what was left out, ``path`` in use (None if declined)."""
+    """``moves`` of prices as :func:`diff` lists them, ``notes`` on what was left out, ``path`` in
+    use (None if declined).
+    """
 
     moves: pd.DataFrame
     notes: tuple[str, ...]
@@ -37,14 +42,18 @@ def refresh(
     confirm: Callable[[pd.DataFrame, tuple[str, ...]], bool] | None = None,
     **options: Any,
 ) -> Refreshed:
-    """Replace the snapshot of ``regions`` by what the provider's API says today; other regions stay as they are.
+    """Replace the snapshot of ``regions`` by what the provider's API says today; other regions stay
+    as they are.
 
-    ``confirm(moves, notes)`` is asked before anything is replaced.  The raw answers stand in ``raw/`` of the new generation.
-    Raises :class:`CatalogError` where the API cannot be asked, answers nonsense, or prices move absurdly (zero, by a factor of
-    five, a fifth of a region gone, spot above on demand) and ``accept`` is not set; the old snapshot then stays in use.
+    ``confirm(moves, notes)`` is asked before anything is replaced.  The raw answers stand in
+    ``raw/`` of the new generation. Raises :class:`CatalogError` where the API cannot be asked,
+    answers nonsense, or prices move absurdly (zero, by a factor of five, a fifth of a region gone,
+    spot above on demand) and ``accept`` is not set; the old snapshot then stays in use.
     """
     if provider not in PROVIDERS:
-        raise CatalogError("no such provider", where="catalog", got=provider, remedy=snapshot.nearest(provider, PROVIDERS))
+        raise CatalogError(
+            "no such provider", where="catalog", got=provider, remedy=snapshot.nearest(provider, PROVIDERS)
+        )
     fetch, wanted = fetcher(provider), tuple(dict.fromkeys(regions))
     if not wanted:
         raise CatalogError("name at least one region", where="catalog refresh", remedy="Add --region NAME")
@@ -88,7 +97,11 @@ def _tables(home: Path, provider: str) -> dict[str, pd.DataFrame]:
     place = current(home)
     sources = snapshot.read_sources(place)
     frames = {n: n.split("_")[0] for n in FILES}
-    return {n: snapshot.read_frame(place, frame, provider, sources, n) for n, frame in frames.items() if (place / f"{n}.csv").exists()}
+    return {
+        n: snapshot.read_frame(place, frame, provider, sources, n)
+        for n, frame in frames.items()
+        if (place / f"{n}.csv").exists()
+    }
 
 
 def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
@@ -105,10 +118,11 @@ def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
 def merge(
     old: dict[str, pd.DataFrame], fetched: Fetched, regions: Iterable[str], provider: str, accept: bool
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """The old tables with the fetched regions replaced, and what was left out because it cannot be a price.
+    """The old tables with the fetched regions replaced, and what was left out because it cannot be
+    a price.
 
-    Shapes and commitments of a region are replaced if any were fetched, rates always, storage and network kind by kind;
-    inferred and assumed prices give way to observed ones.
+    Shapes and commitments of a region are replaced if any were fetched, rates always, storage and
+    network kind by kind; inferred and assumed prices give way to observed ones.
     """
     names, here, notes = ("instances", "rates", "commitments", "storage", "network"), set(regions), list[str]()
     new = {n: fetched.frame(n).assign(provider=provider) for n in names}
@@ -148,9 +162,15 @@ def _plausible(rates: pd.DataFrame, accept: bool) -> tuple[pd.DataFrame, list[st
     on_demand = rates[rates["purchase_option"] == "on_demand"].set_index(["region", "instance_type"])["rate_usd_per_h"]
     if on_demand.index.has_duplicates:
         twice = on_demand.index[on_demand.index.duplicated()][0]
-        raise CatalogError("one machine has two on-demand prices", where=" ".join(twice), remedy="Report it; the old snapshot stays in use")
+        raise CatalogError(
+            "one machine has two on-demand prices",
+            where=" ".join(twice),
+            remedy="Report it; the old snapshot stays in use",
+        )
     limit = on_demand.reindex(pd.MultiIndex.from_frame(rates[["region", "instance_type"]])).to_numpy()
-    bad = ~(rates["rate_usd_per_h"] > 0) | ((rates["purchase_option"] == "spot") & (rates["rate_usd_per_h"] > limit * (1 + 1e-9)))
+    bad = ~(rates["rate_usd_per_h"] > 0) | (
+        (rates["purchase_option"] == "spot") & (rates["rate_usd_per_h"] > limit * (1 + 1e-9))
+    )
     if bad.any() and not accept:
         first = rates[bad].iloc[0]
         raise CatalogError(
@@ -165,17 +185,22 @@ def _plausible(rates: pd.DataFrame, accept: bool) -> tuple[pd.DataFrame, list[st
 def diff(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
     """Prices that were added, removed or moved between two ``rates`` frames, largest move first.
 
-    Columns: provider region instance_type purchase_option before_usd_per_h after_usd_per_h change_share kind.
+    Columns: provider region instance_type purchase_option before_usd_per_h after_usd_per_h
+    change_share kind.
     """
     old = after.iloc[:0] if before is None else before
-    both = old[[*_PRICE, "rate_usd_per_h"]].merge(after[[*_PRICE, "rate_usd_per_h"]], on=_PRICE, how="outer", suffixes=("_old", "_new"))
+    both = old[[*_PRICE, "rate_usd_per_h"]].merge(
+        after[[*_PRICE, "rate_usd_per_h"]], on=_PRICE, how="outer", suffixes=("_old", "_new")
+    )
     both = both.rename(columns={"rate_usd_per_h_old": "before_usd_per_h", "rate_usd_per_h_new": "after_usd_per_h"})
     both["change_share"] = both["after_usd_per_h"] / both["before_usd_per_h"] - 1
     both["kind"] = "moved"
     both.loc[both["before_usd_per_h"].isna(), "kind"] = "added"
     both.loc[both["after_usd_per_h"].isna(), "kind"] = "removed"
     both = both[(both["kind"] != "moved") | (both["change_share"].abs() > 1e-9)]
-    return both.sort_values("change_share", key=lambda s: s.abs(), ascending=False, na_position="last", ignore_index=True)
+    return both.sort_values(
+        "change_share", key=lambda s: s.abs(), ascending=False, na_position="last", ignore_index=True
+    )
 
 
 def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: str) -> None:

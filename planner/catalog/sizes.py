@@ -1,13 +1,16 @@
-"""Which machines one reservation pays for, and how much of it each takes: the providers' rules of size flexibility.
+"""Which machines one reservation pays for, and how much of it each takes: the providers' rules of
+size flexibility.
 
-AWS: a regional Linux Reserved Instance of the default tenancy pays for any size of its family by normalization factor (EC2 User
-Guide, "How Reserved Instance discounts are applied"). Accelerated, HPC and high-memory families and bare metal
-are held to their own type here. Azure: a reservation pays for its size group by the ratio of sizes ("Virtual machine size flexibility with
-Reserved VM Instances"); groups whose ratio is the count of vCPUs are known here, the others are held to their type. Google: a resource
-commitment is vCPUs and GiB of one machine series in one region (Compute Engine, "Resource-based committed use discounts"). It is
-counted here in bundles of one vCPU with the memory, disk and accelerators that a machine of its shape has for each vCPU, so
-machines of one shape share it exactly; that the vCPUs of a standard bundle could also serve a highmem machine is left out: the bill is
-then below the plan, never above.
+AWS: a regional Linux Reserved Instance of the default tenancy pays for any size of its family by
+normalization factor (EC2 User Guide, "How Reserved Instance discounts are applied"). Accelerated,
+HPC and high-memory families and bare metal are held to their own type here. Azure: a reservation
+pays for its size group by the ratio of sizes ("Virtual machine size flexibility with Reserved VM
+Instances"); groups whose ratio is the count of vCPUs are known here, the others are held to their
+type. Google: a resource commitment is vCPUs and GiB of one machine series in one region (Compute
+Engine, "Resource-based committed use discounts"). It is counted here in bundles of one vCPU with
+the memory, disk and accelerators that a machine of its shape has for each vCPU, so machines of one
+shape share it exactly; that the vCPUs of a standard bundle could also serve a highmem machine is
+left out: the bill is then below the plan, never above.
 """
 
 from __future__ import annotations
@@ -16,16 +19,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# normalization factors below one "large" (EC2 User Guide); from there on a size "n xlarge" counts 8 n
+# normalization factors below one "large" (EC2 User Guide); from there on a size "n xlarge" counts 8
+# n
 _FACTORS = {"nano": 0.25, "micro": 0.5, "small": 1.0, "medium": 2.0, "large": 4.0, "xlarge": 8.0}
 _TYPE_BOUND = re.compile(r"(g\d|gr\d|p\d|inf\d|trn\d|dl\d|vt\d|f\d|hpc|u-|u7|mac)")
 _AZURE = re.compile(r"Standard_(?P<series>[DEFL])(?P<number>\d+)(?P<traits>[a-hj-z]*)(?P<version>(_v\d+)?)$")
 
 
 def flexible_size(machine: Mapping[Any, Any]) -> tuple[str, float]:
-    """The group of machines that share one reservation in a region, and the units of it that a machine takes an hour.
+    """The group of machines that share one reservation in a region, and the units of it that a
+    machine takes an hour.
 
-    ``machine``: a row of ``catalog.instances``. A machine whose reservations hold for its own type only is a group of its own, of one unit.
+    ``machine``: a row of ``catalog.instances``. A machine whose reservations hold for its own type
+    only is a group of its own, of one unit.
     """
     name = str(machine["instance_type"])
     rule = {"aws": _aws, "azure": _azure, "gcp": _gcp}.get(str(machine["provider"]))

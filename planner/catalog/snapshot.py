@@ -1,9 +1,10 @@
 """Catalog: frames of what can be bought, read from snapshots in ``data/catalog``.
 
-A snapshot is a folder a provider with ``instances rates commitments storage network`` as CSV and ``sources.csv``, to whose
-ids their ``source`` column points.  Prices nobody has observed stand in files of their own: ``rates_inferred.csv`` is read only
-when asked for; ``storage_assumed.csv`` and ``network_assumed.csv`` fill regions whose auxiliary prices no source covers, and
-carry ``basis`` "assumed" into every plan.
+A snapshot is a folder a provider with ``instances rates commitments storage network`` as CSV and
+``sources.csv``, to whose ids their ``source`` column points.  Prices nobody has observed stand in
+files of their own: ``rates_inferred.csv`` is read only when asked for; ``storage_assumed.csv`` and
+``network_assumed.csv`` fill regions whose auxiliary prices no source covers, and carry ``basis``
+"assumed" into every plan.
 """
 
 from __future__ import annotations
@@ -25,18 +26,30 @@ from planner.catalog.tiers import Tier
 from planner.errors import CatalogError
 
 FRAMES = ("instances", "rates", "commitments", "storage", "network")
-GLOBAL = "global"  # region of an offer that is good in every region of its provider, such as a flexible CUD
+# region of an offer that is good in every region of its provider, such as a flexible CUD
+GLOBAL = "global"
 _KEY = ["provider", "region", "instance_type"]
-_TIER = ("tier_lower", "tier_upper", "price_usd", "price_unit", "tier_scope", "basis", "source", "as_of")  # in the order of Tier
+_TIER = (
+    "tier_lower",
+    "tier_upper",
+    "price_usd",
+    "price_unit",
+    "tier_scope",
+    "basis",
+    "source",
+    "as_of",
+)  # in the order of Tier
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Prices and shapes of some providers and regions; frames as declared in ``columns.csv`` (``catalog.*``).
+    """Prices and shapes of some providers and regions; frames as declared in ``columns.csv``
+    (``catalog.*``).
 
-    ``instances`` holds only machines with at least one price; those listed without one are in ``unpriced`` [keys].
-    A commitment of region "global" covers all regions of its provider; ``scope`` of a ``family_group`` is a list of
-    families separated by spaces.  Prices are list prices in USD, Linux, shared tenancy, before tax.
+    ``instances`` holds only machines with at least one price; those listed without one are in
+    ``unpriced`` [keys]. A commitment of region "global" covers all regions of its provider;
+    ``scope`` of a ``family_group`` is a list of families separated by spaces.  Prices are list
+    prices in USD, Linux, shared tenancy, before tax.
     """
 
     instances: pd.DataFrame
@@ -44,7 +57,9 @@ class Catalog:
     commitments: pd.DataFrame
     storage: pd.DataFrame
     network: pd.DataFrame
-    unpriced: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({k: pd.Series(dtype="str") for k in _KEY}), repr=False)
+    unpriced: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame({k: pd.Series(dtype="str") for k in _KEY}), repr=False
+    )
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""
@@ -53,20 +68,28 @@ class Catalog:
 
     @classmethod
     def read(
-        cls, *providers: str, regions: Iterable[str] | None = None, folder: str | Path | None = None, inferred: bool = False
+        cls,
+        *providers: str,
+        regions: Iterable[str] | None = None,
+        folder: str | Path | None = None,
+        inferred: bool = False,
     ) -> Catalog:
-        """Read the snapshots of ``providers`` (all known ones if none is named), for ``regions`` or all they cover.
+        """Read the snapshots of ``providers`` (all known ones if none is named), for ``regions`` or
+        all they cover.
 
-        ``inferred`` adds prices derived from other regions or sizes and offers from weak sources, labelled in ``basis``.
-        Raises :class:`CatalogError` for an unknown provider or region, with the nearest names, for a provider that has
-        none of the regions, and for a snapshot with a zero, negative, repeated or absurd price.
+        ``inferred`` adds prices derived from other regions or sizes and offers from weak sources,
+        labelled in ``basis``. Raises :class:`CatalogError` for an unknown provider or region, with
+        the nearest names, for a provider that has none of the regions, and for a snapshot with a
+        zero, negative, repeated or absurd price.
         """
         root = catalog_folder(folder)
         if isinstance(regions, str):
             raise CatalogError("regions must be a list of names", got=regions, remedy=f"Give [{regions!r}]")
         names = providers or tuple(p for p in PROVIDERS if (root / p).is_dir())
         if not names:
-            raise CatalogError("no provider has a snapshot here", where=root, remedy="Give the folder that holds aws/, gcp/ ...")
+            raise CatalogError(
+                "no provider has a snapshot here", where=root, remedy="Give the folder that holds aws/, gcp/ ..."
+            )
         for name in names:
             if name not in PROVIDERS:
                 raise CatalogError("no such provider", where="catalog", got=name, remedy=nearest(name, PROVIDERS))
@@ -125,28 +148,39 @@ class Catalog:
         chosen = tables | {"instances": shapes, "rates": rates}
         return replace(self, **{n: t.reset_index(drop=True) for n, t in chosen.items()})
 
-    def price(self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None) -> float:
+    def price(
+        self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None
+    ) -> float:
         """Price of an instance-hour [USD/h].
 
-        Raises :class:`CatalogError` for an unknown region, type or option, with the nearest names, and for a missing price:
+        Raises :class:`CatalogError` for an unknown region, type or option, with the nearest names,
+        and for a missing price:
         never a zero and never another region's price.
         """
         return float(self.rate(instance_type, region, purchase_option, provider=provider)["rate_usd_per_h"])
 
-    def rate(self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None) -> pd.Series:
-        """The row of ``rates`` behind :meth:`price`, with its basis, source and date. Raises :class:`CatalogError`."""
+    def rate(
+        self, instance_type: str, region: str, purchase_option: str = "on_demand", *, provider: str | None = None
+    ) -> pd.Series:
+        """The row of ``rates`` behind :meth:`price`, with its basis, source and date. Raises
+        :class:`CatalogError`.
+        """
         rates = self.rates if provider is None else self.rates[self.rates["provider"] == provider]
         here = rates[rates["region"] == region]
         require_region(region, set(rates["region"]))
         typed = here[here["instance_type"] == instance_type]
         if typed.empty:
-            hidden = self.unpriced[(self.unpriced["region"] == region) & (self.unpriced["instance_type"] == instance_type)]
+            hidden = self.unpriced[
+                (self.unpriced["region"] == region) & (self.unpriced["instance_type"] == instance_type)
+            ]
             if len(hidden):
                 raise CatalogError(
                     "this machine is listed there, but no price of it is known",
                     where=region,
                     got=instance_type,
-                    remedy=f"Refresh the snapshot: planner catalog refresh {hidden['provider'].iloc[0]} --region {region}",
+                    remedy=(
+                        f"Refresh the snapshot: planner catalog refresh {hidden['provider'].iloc[0]} --region {region}"
+                    ),
                 )
             raise CatalogError(
                 "the catalog has no such machine there",
@@ -164,7 +198,8 @@ class Catalog:
         return row.iloc[0]
 
     def tiers(self, name: str, region: str, *, provider: str) -> tuple[Tier, ...]:
-        """Price tiers of a storage class (``block/gp3``) or network kind (``egress``), lowest first.
+        """Price tiers of a storage class (``block/gp3``) or network kind (``egress``), lowest
+        first.
 
         Raises :class:`CatalogError` with the nearest names where the region has no such price.
         """
@@ -172,7 +207,10 @@ class Catalog:
         if found is None:
             known = [n for p, r, n in self._tiers_by_place if (p, r) == (provider, region)]
             raise CatalogError(
-                "the catalog has no such storage or network price", where=f"{provider} {region}", got=name, remedy=nearest(name, known)
+                "the catalog has no such storage or network price",
+                where=f"{provider} {region}",
+                got=name,
+                remedy=nearest(name, known),
             )
         return found
 
@@ -188,7 +226,9 @@ class Catalog:
     @property
     def as_of(self) -> str:
         """ISO date of a typical price: the median date of the on-demand rates."""
-        days = self.rates.loc[self.rates["purchase_option"] == "on_demand", "as_of"].map(first_day).dropna().sort_values()
+        days = (
+            self.rates.loc[self.rates["purchase_option"] == "on_demand", "as_of"].map(first_day).dropna().sort_values()
+        )
         if days.empty:
             raise CatalogError("no on-demand price carries a date", where="catalog")
         return str(days.iloc[(len(days) - 1) // 2].isoformat())
@@ -198,15 +238,21 @@ class Catalog:
         return ((today or datetime.now(UTC).date()) - date.fromisoformat(self.as_of)).days
 
     def ages(self, today: date | None = None) -> pd.DataFrame:
-        """Oldest, median and newest price date and the age in days, by provider, region and purchase option."""
+        """Oldest, median and newest price date and the age in days, by provider, region and
+        purchase option.
+        """
         now = today or datetime.now(UTC).date()
         dated = self.rates.assign(day=self.rates["as_of"].map(first_day)).dropna(subset="day")
         rows = []
         for key, table in dated.groupby(["provider", "region", "purchase_option"]):
             days = sorted(table["day"])
             middle = days[(len(days) - 1) // 2]
-            rows.append((*key, len(days), days[0].isoformat(), middle.isoformat(), days[-1].isoformat(), (now - middle).days))
-        return pd.DataFrame(rows, columns=["provider", "region", "purchase_option", "prices", "oldest", "median", "newest", "age_days"])
+            rows.append(
+                (*key, len(days), days[0].isoformat(), middle.isoformat(), days[-1].isoformat(), (now - middle).days)
+            )
+        return pd.DataFrame(
+            rows, columns=["provider", "region", "purchase_option", "prices", "oldest", "median", "newest", "age_days"]
+        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -225,15 +271,21 @@ def require_region(region: str, known: Iterable[str]) -> None:
 
 
 def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
-    """Read and check the snapshot of one provider that stands in ``home``. Raises :class:`CatalogError`."""
+    """Read and check the snapshot of one provider that stands in ``home``. Raises
+    :class:`CatalogError`.
+    """
     if not home.is_dir():
-        raise CatalogError("this provider has no snapshot", where=home, remedy=f"Run planner catalog refresh {provider}")
+        raise CatalogError(
+            "this provider has no snapshot", where=home, remedy=f"Run planner catalog refresh {provider}"
+        )
     folder = current(home)
     sources = read_sources(folder)
     frames = {n: read_frame(folder, n, provider, sources) for n in FRAMES}
     for name, extra in (("rates", "rates_inferred"), ("storage", "storage_assumed"), ("network", "network_assumed")):
         if (name != "rates" or inferred) and (folder / f"{extra}.csv").exists():
-            frames[name] = pd.concat([frames[name], read_frame(folder, name, provider, sources, extra)], ignore_index=True)
+            frames[name] = pd.concat(
+                [frames[name], read_frame(folder, name, provider, sources, extra)], ignore_index=True
+            )
     check_rates(folder / "rates.csv", frames["rates"])
     check_commitments(folder / "commitments.csv", frames["commitments"])
     if not inferred:
@@ -244,7 +296,10 @@ def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
     keys = pd.MultiIndex.from_frame(shapes[_KEY[1:]])
     if keys.has_duplicates:
         raise CatalogError(
-            "this machine stands twice", where=folder / "instances.csv", got=keys[keys.duplicated()][0], remedy="Keep one row"
+            "this machine stands twice",
+            where=folder / "instances.csv",
+            got=keys[keys.duplicated()][0],
+            remedy="Keep one row",
         )
     priced = keys.isin(pd.MultiIndex.from_frame(frames["rates"][_KEY[1:]]))
     strays = ~pd.MultiIndex.from_frame(frames["rates"][_KEY[1:]]).isin(keys)
@@ -270,7 +325,9 @@ def read_sources(folder: Path) -> pd.Series:
 def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file: str = "") -> pd.DataFrame:
     """One file of a snapshot as the frame ``catalog.<name>``."""
     known = columns.dictionary()
-    dtypes = {c: _DTYPES[known[c].dtype] for c in columns.columns_of(f"catalog.{name}") if c not in ("provider", "source")}
+    dtypes = {
+        c: _DTYPES[known[c].dtype] for c in columns.columns_of(f"catalog.{name}") if c not in ("provider", "source")
+    }
     path = folder / f"{file or name}.csv"
     table = _table(path, dtypes | {"source": "int64"})
     lost = ~table["source"].isin(sources.index)
@@ -294,10 +351,16 @@ def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
         blank = {c: [""] for c, d in dtypes.items() if d == "float64"}
         table = pd.read_csv(path, dtype=dict(dtypes), keep_default_na=False, na_values=blank)
     except FileNotFoundError:
-        raise CatalogError("the snapshot lacks this file", where=path, remedy="Refresh the provider's snapshot") from None
+        raise CatalogError(
+            "the snapshot lacks this file", where=path, remedy="Refresh the provider's snapshot"
+        ) from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise CatalogError(f"cannot be read: {str(error).splitlines()[0]}", where=path, remedy="Refresh the provider's snapshot") from None
+        raise CatalogError(
+            f"cannot be read: {str(error).splitlines()[0]}", where=path, remedy="Refresh the provider's snapshot"
+        ) from None
     missing = [c for c in dtypes if c not in table.columns]
     if missing:
-        raise CatalogError("the snapshot lacks columns", where=path, got=missing, remedy="Refresh the provider's snapshot")
+        raise CatalogError(
+            "the snapshot lacks columns", where=path, got=missing, remedy="Refresh the provider's snapshot"
+        )
     return table

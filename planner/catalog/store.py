@@ -1,7 +1,9 @@
-"""The files of a snapshot: written whole beside the old one, then taken into use by replacing one small file.
+"""The files of a snapshot: written whole beside the old one, then taken into use by replacing one
+small file.
 
-``data/catalog/<provider>/`` holds the CSV files themselves, or ``CURRENT`` with the name of the generation folder that does.
-A reader therefore sees the old snapshot or the new one, whatever is killed when.
+``data/catalog/<provider>/`` holds the CSV files themselves, or ``CURRENT`` with the name of the
+generation folder that does. A reader therefore sees the old snapshot or the new one, whatever is
+killed when.
 """
 
 from __future__ import annotations
@@ -18,20 +20,34 @@ import pandas as pd
 from planner.data import data_path
 from planner.errors import CatalogError
 
-FILES = ("instances", "rates", "rates_inferred", "commitments", "storage", "storage_assumed", "network", "network_assumed")
+FILES = (
+    "instances",
+    "rates",
+    "rates_inferred",
+    "commitments",
+    "storage",
+    "storage_assumed",
+    "network",
+    "network_assumed",
+)
 CURRENT = "CURRENT"
 _GENERATION = re.compile(r"\d{4}-\d\d-\d\dT\d{6}\.\d{6}")
-ENVIRONMENT = "PLANNER_CATALOG"  # another folder for the snapshots than the one that came with the package
+# another folder for the snapshots than the one that came with the package
+ENVIRONMENT = "PLANNER_CATALOG"
 
 
 def catalog_folder(folder: str | Path | None = None) -> Path:
-    """The folder of all snapshots: the one given, or of the environment variable PLANNER_CATALOG, or the bundled one."""
+    """The folder of all snapshots: the one given, or of the environment variable PLANNER_CATALOG,
+    or the bundled one.
+    """
     chosen = folder or os.environ.get(ENVIRONMENT)
     return Path(chosen) if chosen else data_path("catalog")
 
 
 def current(home: Path) -> Path:
-    """Where the files of the provider whose folder is ``home`` stand now. Raises :class:`CatalogError` for a broken pointer."""
+    """Where the files of the provider whose folder is ``home`` stand now. Raises
+    :class:`CatalogError` for a broken pointer.
+    """
     pointer = home / CURRENT
     if not pointer.exists():
         return home
@@ -70,7 +86,9 @@ def _write(path: Path, table: pd.DataFrame) -> None:
 
 @contextmanager
 def new_generation(home: Path, name: str) -> Iterator[Path]:
-    """A folder to write the next generation into; taken into use when the block ends well, removed when it does not."""
+    """A folder to write the next generation into; taken into use when the block ends well, removed
+    when it does not.
+    """
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home):
         for left in home.glob("*.part"):  # of a process that was killed
@@ -94,7 +112,9 @@ def new_generation(home: Path, name: str) -> Iterator[Path]:
 
 
 def _prune(home: Path, name: str) -> None:
-    """Keep the new generation and the one before it, which a reader may still be reading; touch nothing that is not a generation."""
+    """Keep the new generation and the one before it, which a reader may still be reading; touch
+    nothing that is not a generation.
+    """
     older = sorted(p for p in home.iterdir() if p.is_dir() and p.name != name and _GENERATION.fullmatch(p.name))
     for old in older[:-1]:
         shutil.rmtree(old, ignore_errors=True)
@@ -109,5 +129,7 @@ def _alone(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CatalogError("another refresh of this provider is running", where=home, remedy="Wait for it to end") from None
+            raise CatalogError(
+                "another refresh of this provider is running", where=home, remedy="Wait for it to end"
+            ) from None
         yield

@@ -1,4 +1,6 @@
-"""Google's sustained-use discount: automatic, by the share of the month a resource of the series runs; never on committed or spot use."""
+"""Google's sustained-use discount: automatic, by the share of the month a resource of the series
+runs; never on committed or spot use.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,30 @@ from numpy.typing import NDArray
 
 from planner.catalog.snapshot import Catalog
 
-# price of each quarter of the month over the on-demand price, from the first to the last (Compute Engine documentation)
+# price of each quarter of the month over the on-demand price, from the first to the last (Compute
+# Engine documentation)
 _THIRTY, _TWENTY = (1.0, 0.8, 0.6, 0.4), (1.0, 0.8678, 0.733, 0.6)
-QUARTERS = {"n1": _THIRTY, "f1": _THIRTY, "g1": _THIRTY, "m1": _THIRTY, "m2": _THIRTY, "n2": _TWENTY, "n2d": _TWENTY, "c2": _TWENTY}
+QUARTERS = {
+    "n1": _THIRTY,
+    "f1": _THIRTY,
+    "g1": _THIRTY,
+    "m1": _THIRTY,
+    "m2": _THIRTY,
+    "n2": _TWENTY,
+    "n2d": _TWENTY,
+    "c2": _TWENTY,
+}
 DEEPEST = {family: sum(prices) / 4 for family, prices in QUARTERS.items()}
 _SAME = 1e-4  # list prices are rounded
 
 
 def sustained_use_share(family: str, usage_share: float) -> float:
-    """What is paid over the on-demand price for a machine that runs ``usage_share`` (0 to 1) of the month: 1 for most families.
+    """What is paid over the on-demand price for a machine that runs ``usage_share`` (0 to 1) of the
+    month: 1 for most families.
 
-    With quarter prices p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave in u: it is priced after the
-    fact from the hours run, machine by machine of a family; n1 in full use pays 0.70, n2 0.80.
+    With quarter prices p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave in u:
+    it is priced after the fact from the hours run, machine by machine of a family; n1 in full use
+    pays 0.70, n2 0.80.
     """
     prices = QUARTERS.get(family)
     if prices is None or usage_share <= 0:
@@ -30,11 +44,12 @@ def sustained_use_share(family: str, usage_share: float) -> float:
 
 
 def sustained_cost(family: str, usage: NDArray[np.float64], hours: NDArray[np.float64], month_h: float) -> float:
-    """On-demand units paid for a resource that is used ``usage`` [units] during ``hours`` [h] of a month of ``month_h`` hours.
+    """On-demand units paid for a resource that is used ``usage`` [units] during ``hours`` [h] of a
+    month of ``month_h`` hours.
 
-    Google adds up what runs at different times, so the layer of the load curve that is used u of the month pays the first
-    quarter in full, the second at p_2 and so on: with the hours in falling order of use, hour by hour
-    Σ_h usage_h · ∫ p over its part of the month.
+    Google adds up what runs at different times, so the layer of the load curve that is used u of
+    the month pays the first quarter in full, the second at p_2 and so on: with the hours in falling
+    order of use, hour by hour Σ_h usage_h · ∫ p over its part of the month.
     """
     order = np.argsort(-usage, kind="stable")
     edges = np.concatenate([[0.0], np.minimum(np.cumsum(hours[order]) / month_h, 1.0)])
@@ -43,17 +58,21 @@ def sustained_cost(family: str, usage: NDArray[np.float64], hours: NDArray[np.fl
 
 
 def resource_prices(catalog: Catalog, region: str, family: str) -> Mapping[str, tuple[float, float]]:
-    """What the vCPUs and the memory of each machine of a Google series cost on demand in a region [USD/h].
+    """What the vCPUs and the memory of each machine of a Google series cost on demand in a region
+    [USD/h].
 
-    Google's price of a machine is the sum of both; their unit prices are the least-squares solution over the series.
-    Where the prices of the catalog are no such sum, a machine is one resource: (price, 0).
+    Google's price of a machine is the sum of both; their unit prices are the least-squares solution
+    over the series. Where the prices of the catalog are no such sum, a machine is one resource:
+    (price, 0).
     """
     here = ("provider", "gcp"), ("region", region)
     rates, machines = catalog.rates[catalog.rates["purchase_option"] == "on_demand"], catalog.instances
     for column, value in here:
         rates, machines = rates[rates[column] == value], machines[machines[column] == value]
     machines = machines[machines["family"] == family].drop_duplicates("instance_type")
-    known = machines.merge(rates.drop_duplicates("instance_type")[["instance_type", "rate_usd_per_h"]], on="instance_type")
+    known = machines.merge(
+        rates.drop_duplicates("instance_type")[["instance_type", "rate_usd_per_h"]], on="instance_type"
+    )
     amount, usd = known[["vcpus", "memory_gib"]].to_numpy(np.float64), known["rate_usd_per_h"].to_numpy(np.float64)
     parts = amount * np.linalg.lstsq(amount, usd, rcond=None)[0] if len(known) else amount
     whole = parts.sum(axis=1)

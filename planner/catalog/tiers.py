@@ -9,7 +9,9 @@ from planner.errors import CatalogError
 
 
 class Tier(NamedTuple):
-    """``price_usd`` [USD per ``unit``] of the quantity between ``lower`` and ``upper`` [units a month]; ``scope`` fills it."""
+    """``price_usd`` [USD per ``unit``] of the quantity between ``lower`` and ``upper`` [units a
+    month]; ``scope`` fills it.
+    """
 
     lower: float
     upper: float
@@ -22,11 +24,13 @@ class Tier(NamedTuple):
 
 
 def tier_cost(tiers: Sequence[Tier], quantity: float) -> float:
-    """Cost [USD] of ``quantity`` units in one month: Σ_k price_k · (min(q, upper_k) − lower_k)⁺, q = (quantity − allowance)⁺.
+    """Cost [USD] of ``quantity`` units in one month: Σ_k price_k · (min(q, upper_k) − lower_k)⁺, q
+    = (quantity − allowance)⁺.
 
-    ``tiers`` as :meth:`Catalog.tiers` returns them; the allowance is a free tier of scope "account" beside tiers of another
-    scope.  Give the quantity of the whole account: two services that share a tier are one call, or the cheap tail (and
-    the free head) is counted twice.  Raises :class:`CatalogError` for a negative quantity and for one beyond the last tier.
+    ``tiers`` as :meth:`Catalog.tiers` returns them; the allowance is a free tier of scope "account"
+    beside tiers of another scope.  Give the quantity of the whole account: two services that share
+    a tier are one call, or the cheap tail (and the free head) is counted twice.  Raises
+    :class:`CatalogError` for a negative quantity and for one beyond the last tier.
     """
     if not quantity >= 0:
         raise CatalogError("a quantity must not be negative", got=quantity)
@@ -36,6 +40,8 @@ def tier_cost(tiers: Sequence[Tier], quantity: float) -> float:
     last = max(t.upper for t in paid)
     if rest > last * (1 + 1e-12):
         raise CatalogError(
-            f"no price is known beyond {last:g} {paid[-1].unit}", got=quantity, remedy="Spread the quantity, or refresh the snapshot"
+            f"no price is known beyond {last:g} {paid[-1].unit}",
+            got=quantity,
+            remedy="Spread the quantity, or refresh the snapshot",
         )
     return sum(t.price_usd * max(0.0, min(rest, t.upper) - t.lower) for t in paid)

@@ -33,7 +33,9 @@ DEMO = ("web", "chat", "embed", "demo")
 
 
 class _Planner(click.Group):
-    """The command group whose errors are one screen and an exit code: 0 solved, 1 solver failed, 2 wrong input, 3 no plan satisfies it."""
+    """The command group whose errors are one screen and an exit code: 0 solved, 1 solver failed, 2
+    wrong input, 3 no plan satisfies it.
+    """
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run a command; every :class:`PlannerError` ends in its message, never in a traceback."""
@@ -67,12 +69,12 @@ main.add_command(catalog_commands.catalog)
 
 
 def _scenario_options(command: F) -> F:
-    command = click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay.")(
-        command
-    )
-    command = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field: limits.max_spot_share=0.")(
-        command
-    )
+    command = click.option(
+        "--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay."
+    )(command)
+    command = click.option(
+        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field: limits.max_spot_share=0."
+    )(command)
     return click.argument("scenario_file", metavar="SCENARIO.yaml", type=click.Path(dir_okay=False))(command)
 
 
@@ -93,11 +95,22 @@ class _Progress:
 
 @main.command()
 @_scenario_options
-@click.option("--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table as CSV to this folder.")
+@click.option(
+    "--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table as CSV to this folder."
+)
 @click.option("--excel", "excel_file", type=click.Path(dir_okay=False), help="Also write one workbook (extra xlsx).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder: str | None, excel_file: str | None, as_json: bool) -> None:
-    """The cheapest configuration that meets every objective, its cost with a range, and what breaks first."""
+def plan(
+    scenario_file: str,
+    overrides: tuple[str, ...],
+    paths: int,
+    csv_folder: str | None,
+    excel_file: str | None,
+    as_json: bool,
+) -> None:
+    """The cheapest configuration that meets every objective, its cost with a range, and what breaks
+    first.
+    """
     from planner.study import run, with_alternatives
 
     scenario = _read(scenario_file, overrides)
@@ -116,9 +129,13 @@ def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, csv_folder:
 
 @main.command()
 @_scenario_options
-@click.option("--backtest", is_flag=True, help="Also score the forecaster on each history's own past, beside the weekly naive.")
+@click.option(
+    "--backtest", is_flag=True, help="Also score the forecaster on each history's own past, beside the weekly naive."
+)
 def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtest: bool) -> None:
-    """What will arrive: volume and peak of each service with their ranges, and where the ranges come from."""
+    """What will arrive: volume and peak of each service with their ranges, and where the ranges
+    come from.
+    """
     from planner.load import backtest as score
     from planner.load import forecast as make_load
     from planner.load import read_histories
@@ -145,7 +162,9 @@ def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None
 @_scenario_options
 @click.argument("other_file", metavar="[OTHER.yaml]", required=False, type=click.Path(dir_okay=False))
 def compare(scenario_file: str, overrides: tuple[str, ...], paths: int, other_file: str | None) -> None:
-    """SCENARIO.yaml against OTHER.yaml, or against itself with --set; the bridge of the difference adds up exactly."""
+    """SCENARIO.yaml against OTHER.yaml, or against itself with --set; the bridge of the difference
+    adds up exactly.
+    """
     from planner.study import run
 
     if other_file is None and not overrides:
@@ -157,10 +176,17 @@ def compare(scenario_file: str, overrides: tuple[str, ...], paths: int, other_fi
 @main.command()
 @_scenario_options
 @click.option(
-    "--vary", "varied", multiple=True, required=True, metavar="PATH=A,B,...", help="Values of a field; several options are combined."
+    "--vary",
+    "varied",
+    multiple=True,
+    required=True,
+    metavar="PATH=A,B,...",
+    help="Values of a field; several options are combined.",
 )
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
-@click.option("--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask).")
+@click.option(
+    "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
+)
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False), help="Also write the table to this file.")
 def sweep(
     scenario_file: str,
@@ -184,14 +210,36 @@ def sweep(
 
 @main.command()
 @_scenario_options
-@click.option("--vary", "varied", required=True, metavar="PATH[=A,B,...]", help="Field to vary; services.* means every service.")
-@click.option("--points", type=click.IntRange(2, 200), default=20, show_default=True, help="How many values, where none are given.")
-@click.option("--whole", type=click.IntRange(0, 200), default=5, show_default=True, help="At how many of them whole plans are made too.")
+@click.option(
+    "--vary", "varied", required=True, metavar="PATH[=A,B,...]", help="Field to vary; services.* means every service."
+)
+@click.option(
+    "--points",
+    type=click.IntRange(2, 200),
+    default=20,
+    show_default=True,
+    help="How many values, where none are given.",
+)
+@click.option(
+    "--whole",
+    type=click.IntRange(0, 200),
+    default=5,
+    show_default=True,
+    help="At how many of them whole plans are made too.",
+)
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False), help="Also write the table to this file.")
 def frontier(
-    scenario_file: str, overrides: tuple[str, ...], paths: int, varied: str, points: int, whole: int, csv_file: str | None
+    scenario_file: str,
+    overrides: tuple[str, ...],
+    paths: int,
+    varied: str,
+    points: int,
+    whole: int,
+    csv_file: str | None,
 ) -> None:
-    """Cost against one choice: a latency target, a load quantile, the share on spot, zones, a budget."""
+    """Cost against one choice: a latency target, a load quantile, the share on spot, zones, a
+    budget.
+    """
     from planner.study import frontier as cost_against
 
     scenario, path = _read(scenario_file, overrides), varied.partition("=")[0].strip()
@@ -204,7 +252,9 @@ def frontier(
 
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False), default="planner-demo")
-@click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay.")
+@click.option(
+    "--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay."
+)
 def demo(folder: str, paths: int) -> None:
     """Plan the bundled scenarios and write their CSVs to FOLDER."""
     from planner.study import run
@@ -221,7 +271,9 @@ def demo(folder: str, paths: int) -> None:
 @main.command(name="columns")
 @click.argument("frame", required=False)
 def columns_command(frame: str | None) -> None:
-    """The data dictionary: every column, its unit and meaning; of one FRAME such as plan.cost if given."""
+    """The data dictionary: every column, its unit and meaning; of one FRAME such as plan.cost if
+    given.
+    """
     names = columns.columns_of(frame) if frame else tuple(columns.dictionary())
     rows = [columns.dictionary()[n] for n in names]
     click.echo(table(["column", "unit", "type", "meaning"], [[c.name, c.unit, c.dtype, c.meaning] for c in rows]))

@@ -1,4 +1,6 @@
-"""The answer as plain text that a manager understands: aligned tables, money in dollars, reasons in sentences."""
+"""The answer as plain text that a manager understands: aligned tables, money in dollars, reasons in
+sentences.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +19,9 @@ MOST = 6
 
 
 def usd(amount: float, digits: int | None = None) -> str:
-    """Dollars as people read them: whole above 100, cents below, more digits for unit costs; unknown is said."""
+    """Dollars as people read them: whole above 100, cents below, more digits for unit costs;
+    unknown is said.
+    """
     if amount != amount:
         return "unknown"
     if digits is None:
@@ -56,12 +60,17 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") 
         bool(rows) and all(r[k][:1] in "-$0123456789" or r[k] in ("", "unknown", "overloaded") for r in map(list, rows))
         for k in range(len(head))
     ]
-    lines = ["  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, wide, right, strict=True)).rstrip() for row in cells]
+    lines = [
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, wide, right, strict=True)).rstrip()
+        for row in cells
+    ]
     return "\n".join(indent + line for line in lines)
 
 
 def answer_text(study: "Study") -> str:
-    """The whole answer: cost with its range, machines, commitments, latency, what breaks first, owners, months, reasons."""
+    """The whole answer: cost with its range, machines, commitments, latency, what breaks first,
+    owners, months, reasons.
+    """
     parts = [
         _head(study),
         _cost(study),
@@ -76,11 +85,20 @@ def answer_text(study: "Study") -> str:
 
 
 def alternatives_text(plan: Plan) -> str:
-    """Plans nearly as good, cheapest first: what each costs more and what changes; a restriction that nothing meets says why."""
+    """Plans nearly as good, cheapest first: what each costs more and what changes; a restriction
+    that nothing meets says why.
+    """
     rows = [
-        [r["variant"], usd(r["total_usd"]), f"{'+' if r['difference_usd'] >= 0 else ''}{percent(r['difference_share'])}", r["sentence"]]
-        if not r["error"]
-        else [r["variant"], "no plan", "", r["error"]]
+        (
+            [
+                r["variant"],
+                usd(r["total_usd"]),
+                f"{'+' if r['difference_usd'] >= 0 else ''}{percent(r['difference_share'])}",
+                r["sentence"],
+            ]
+            if not r["error"]
+            else [r["variant"], "no plan", "", r["error"]]
+        )
         for r in plan.alternatives.to_dict("records")
     ]
     return "\nPlans nearly as good\n" + table(["", "cost", "more", "what changes"], rows, "  ") if rows else ""
@@ -123,7 +141,10 @@ def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load
             ]
         )
     head = ["service", "mean req/s", "peak hour", "P10 to P90", "requests", "P10 to P90", "bursts"]
-    parts = [f"{scenario.name}: {load.hours:,} hours from {scenario.start}, {load.paths} paths", table(head, rows, "  ")]
+    parts = [
+        f"{scenario.name}: {load.hours:,} hours from {scenario.start}, {load.paths} paths",
+        table(head, rows, "  "),
+    ]
     causes = [
         f"  {name}: " + ", ".join(f"{cause} {percent(v, 0)}" for cause, v in s.range_share.items())
         for name, s in load.services.items()
@@ -143,7 +164,9 @@ def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load
 
 
 def backtest_text(name: str, scores: pd.DataFrame) -> str:
-    """Past forecasts of one history against what came, beside the weekly naive; below 1 is better than the naive."""
+    """Past forecasts of one history against what came, beside the weekly naive; below 1 is better
+    than the naive.
+    """
     rows = [
         [
             f"{r['horizon_h']:.0f} h",
@@ -159,9 +182,21 @@ def backtest_text(name: str, scores: pd.DataFrame) -> str:
         ]
         for r in scores.to_dict("records")
     ]
-    head = ["horizon", "windows", "error", "naive's", "ratio", "below P90", "below P99", "peak error", "naive's", "peaks above"]
-    return f"{name}: forecasts of its own past (weighted quantile loss; peaks: the window's maximum against its 95 % quantile)\n" + table(
-        head, rows, "  "
+    head = [
+        "horizon",
+        "windows",
+        "error",
+        "naive's",
+        "ratio",
+        "below P90",
+        "below P99",
+        "peak error",
+        "naive's",
+        "peaks above",
+    ]
+    return (
+        f"{name}: forecasts of its own past (weighted quantile loss; peaks: the window's maximum against its 95 %"
+        " quantile)\n" + table(head, rows, "  ")
     )
 
 
@@ -191,9 +226,16 @@ def _cost(study: "Study") -> str:
             f"{usd(f['p10_usd'])} to {usd(f['p90_usd'])}",
             f"median {usd(f['p50_usd'])}, if machines follow each future's own load",
         ],
-        ["cheapest possible", f"{usd(f['lower_bound_usd'])} or more", f"this plan is within {percent(f['gap_share'], 2)}"],
+        [
+            "cheapest possible",
+            f"{usd(f['lower_bound_usd'])} or more",
+            f"this plan is within {percent(f['gap_share'], 2)}",
+        ],
     ]
-    units = [[f"{name}: 1,000 requests", usd(v), ""] for name, v in plan.usd_per_1k_requests(_charged(study, study.requests)).items()]
+    units = [
+        [f"{name}: 1,000 requests", usd(v), ""]
+        for name, v in plan.usd_per_1k_requests(_charged(study, study.requests)).items()
+    ]
     units += [
         [f"{name}: 1 million tokens", usd(v), "input and output together"]
         for name, v in plan.usd_per_1m_tokens(_charged(study, study.tokens)).items()
@@ -270,7 +312,9 @@ def _commitments(study: "Study") -> str:
         ]
         for r in c.to_dict("records")
     ]
-    return "Commitments\n" + table(["what", "quantity", "from", "terms", "upfront", "then", "used", "pays off above"], rows, "  ")
+    return "Commitments\n" + table(
+        ["what", "quantity", "from", "terms", "upfront", "then", "used", "pays off above"], rows, "  "
+    )
 
 
 def _latency(study: "Study") -> str:
@@ -288,7 +332,12 @@ def _latency(study: "Study") -> str:
     ]
     head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "on a bad path"]
     breaks = [f"  {r['sentence']}" for r in study.replay.breaks.sort_values("load_multiplier").to_dict("records")]
-    return f"Latency on {study.replay.paths} unseen load paths\n" + table(head, rows, "  ") + "\n\nWhat breaks first\n" + "\n".join(breaks)
+    return (
+        f"Latency on {study.replay.paths} unseen load paths\n"
+        + table(head, rows, "  ")
+        + "\n\nWhat breaks first\n"
+        + "\n".join(breaks)
+    )
 
 
 def _owners(study: "Study") -> str:
@@ -311,11 +360,20 @@ def _owners(study: "Study") -> str:
 
 def _months(study: "Study") -> str:
     by = study.plan.monthly().groupby("month")[["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]].sum()
-    ranges = {r["month"]: f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}" for r in study.plan.monthly_range().to_dict("records")}
-    rows = [[str(m), *(usd(float(v)) for v in row), ranges.get(str(m), "")] for m, row in zip(by.index, by.to_numpy(), strict=True)]
+    ranges = {
+        r["month"]: f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}" for r in study.plan.monthly_range().to_dict("records")
+    }
+    rows = [
+        [str(m), *(usd(float(v)) for v in row), ranges.get(str(m), "")]
+        for m, row in zip(by.index, by.to_numpy(), strict=True)
+    ]
     charges = study.plan.monthly().groupby("charge")["effective_cost_usd"].sum().sort_values(ascending=False)
     split = ", ".join(f"{c} {usd(float(v))}" for c, v in charges.items() if v >= 0.005)
-    return "By month\n" + table(["month", "list", "amortized", "cash", "P10 to P90"], rows, "  ") + f"\n  by charge: {split}"
+    return (
+        "By month\n"
+        + table(["month", "list", "amortized", "cash", "P10 to P90"], rows, "  ")
+        + f"\n  by charge: {split}"
+    )
 
 
 def _reasons(study: "Study") -> str:
@@ -333,12 +391,15 @@ def _reasons(study: "Study") -> str:
 
 
 def _places(plan: Plan) -> list[str]:
-    """A warning for each service that runs in more than one place: what flows between them has no price here."""
+    """A warning for each service that runs in more than one place: what flows between them has no
+    price here.
+    """
     places: dict[str, set[str]] = {}
     for row in plan.machines().to_dict("records"):
         places.setdefault(str(row["service"]), set()).add(f"{row['provider']} {row['region']}")
     return [
-        f"{name}: runs in {' and '.join(sorted(where))}; traffic between them and a second copy of its data are not priced"
+        f"{name}: runs in {' and '.join(sorted(where))}; traffic between them and a second copy of its data are not"
+        " priced"
         for name, where in places.items()
         if len(where) > 1
     ]
@@ -349,7 +410,9 @@ def _merged(notes: Sequence[str]) -> list[str]:
     said: dict[str, list[str]] = {}
     for note in notes:
         name, colon, rest = note.partition(": ")
-        said.setdefault(rest if colon and " " not in name else note, []).append(name if colon and " " not in name else "")
+        said.setdefault(rest if colon and " " not in name else note, []).append(
+            name if colon and " " not in name else ""
+        )
     return [f"  {', '.join(dict.fromkeys(names))}: {text}" if names[0] else f"  {text}" for text, names in said.items()]
 
 
@@ -366,28 +429,49 @@ def compare_text(before: "Study", after: "Study") -> str:
     rows = [[title, usd(a[k]), usd(b[k]), usd(b[k] - a[k])] for title, k in shown]
     shares = [before.replay.within_share(), after.replay.within_share()]
     rows.append(["requests within (worst)", *(percent(s, 2) for s in shares), ""])
-    rows.append(["load multiplier (worst)", *(f"{s.replay.breaks['load_multiplier'].min():.2f}" for s in (before, after)), ""])
+    rows.append(
+        ["load multiplier (worst)", *(f"{s.replay.breaks['load_multiplier'].min():.2f}" for s in (before, after)), ""]
+    )
     bridge = before.plan.compare(after.plan)
     shown_lines = bridge[bridge["difference_usd"].abs() >= 0.005].head(15)
     lines = [
-        [r["service"] or "shared", r["charge"], r["resource"], r["purchase_option"], r["cause"], usd(r["difference_usd"])]
+        [
+            r["service"] or "shared",
+            r["charge"],
+            r["resource"],
+            r["purchase_option"],
+            r["cause"],
+            usd(r["difference_usd"]),
+        ]
         for r in shown_lines.to_dict("records")
     ]
     rest = float(bridge["difference_usd"].sum() - shown_lines["difference_usd"].sum())
     lines += [["others", "", "", "", "", usd(rest)]] if abs(rest) >= 0.005 else []
     lines.append(["total", "", "", "", "", usd(float(bridge["difference_usd"].sum()))])
-    names = (before.scenario.name, after.scenario.name) if before.scenario.name != after.scenario.name else ("before", "after")
+    names = (
+        (before.scenario.name, after.scenario.name)
+        if before.scenario.name != after.scenario.name
+        else ("before", "after")
+    )
     parts = [table(["", *names, "difference"], rows, "  ")]
     parts.append(
-        "Where the difference comes from\n" + table(["service", "charge", "resource", "bought as", "cause", "difference"], lines, "  ")
+        "Where the difference comes from\n"
+        + table(["service", "charge", "resource", "bought as", "cause", "difference"], lines, "  ")
     )
     return "\n\n".join(parts)
 
 
 def frontier_text(frame: pd.DataFrame, path: str) -> str:
-    """One line a value: the proven lower bound and, where one was made, the plan in whole machines; or why there is none."""
+    """One line a value: the proven lower bound and, where one was made, the plan in whole machines;
+    or why there is none.
+    """
     rows = [
-        [f"{r['value']:.4g}", usd(r["lower_bound_usd"]), "" if r["total_usd"] != r["total_usd"] else usd(r["total_usd"]), r["error"]]
+        [
+            f"{r['value']:.4g}",
+            usd(r["lower_bound_usd"]),
+            "" if r["total_usd"] != r["total_usd"] else usd(r["total_usd"]),
+            r["error"],
+        ]
         for r in frame.to_dict("records")
     ]
     return table([path, "short-listed machines cost at least", "plan of whole machines", ""], rows, "  ")
@@ -396,16 +480,18 @@ def frontier_text(frame: pd.DataFrame, path: str) -> str:
 def sweep_text(frame: pd.DataFrame) -> str:
     """One line a variant: cost, range, requests within, load multiplier, or why there is no plan."""
     rows = [
-        [
-            r["variant"],
-            usd(r["total_usd"]),
-            usd(r["monthly_mean_usd"]),
-            f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}",
-            percent(r["within_share"], 2),
-            f"{r['load_multiplier']:.2f}",
-        ]
-        if not r["error"]
-        else [r["variant"], "no plan", "", "", "", ""]
+        (
+            [
+                r["variant"],
+                usd(r["total_usd"]),
+                usd(r["monthly_mean_usd"]),
+                f"{usd(r['p10_usd'])} to {usd(r['p90_usd'])}",
+                percent(r["within_share"], 2),
+                f"{r['load_multiplier']:.2f}",
+            ]
+            if not r["error"]
+            else [r["variant"], "no plan", "", "", "", ""]
+        )
         for r in frame.to_dict("records")
     ]
     faults = [f"  {r['variant']}: {r['error']}" for r in frame.to_dict("records") if r["error"]]

@@ -1,4 +1,6 @@
-"""``planner catalog``: what can be bought, at which price, how old and why; and refreshing it from the providers."""
+"""``planner catalog``: what can be bought, at which price, how old and why; and refreshing it from
+the providers.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,13 @@ from planner.cli.answer import table
 from planner.errors import CatalogError
 
 _folder = click.option(
-    "--folder", type=click.Path(file_okay=False), help="Folder of the snapshots (default: PLANNER_CATALOG, or the bundled one)."
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Folder of the snapshots (default: PLANNER_CATALOG, or the bundled one).",
 )
-_inferred = click.option("--inferred", is_flag=True, help="Also use prices inferred from other regions or sizes, and weak sources.")
+_inferred = click.option(
+    "--inferred", is_flag=True, help="Also use prices inferred from other regions or sizes, and weak sources."
+)
 _regions = click.option("--region", "regions", multiple=True, help="Only this region; may be given several times.")
 _csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
 
@@ -52,7 +58,9 @@ def _age_line(prices: Catalog) -> str:
 @_folder
 @_inferred
 @_csv
-def show(providers: tuple[str, ...], regions: tuple[str, ...], folder: str | None, inferred: bool, as_csv: bool) -> None:
+def show(
+    providers: tuple[str, ...], regions: tuple[str, ...], folder: str | None, inferred: bool, as_csv: bool
+) -> None:
     """How much the catalog holds of each provider and region."""
     prices = Catalog.read(*providers, regions=regions or None, folder=folder, inferred=inferred)
     key = ["provider", "region"]
@@ -79,8 +87,12 @@ def show(providers: tuple[str, ...], regions: tuple[str, ...], folder: str | Non
 @_inferred
 @_csv
 @click.option("--limit", type=click.IntRange(1), default=30, show_default=True, help="Rows to print.")
-def find(words: tuple[str, ...], regions: tuple[str, ...], folder: str | None, inferred: bool, as_csv: bool, limit: int) -> None:
-    """Machines that match every WORD (type, family, accelerator, provider, region; * and ? are wildcards), cheapest first."""
+def find(
+    words: tuple[str, ...], regions: tuple[str, ...], folder: str | None, inferred: bool, as_csv: bool, limit: int
+) -> None:
+    """Machines that match every WORD (type, family, accelerator, provider, region; * and ? are
+    wildcards), cheapest first.
+    """
     prices = Catalog.read(folder=folder, inferred=inferred)
     found = search(prices if not regions else prices.select(regions=regions), words)
     _print(found.head(limit), as_csv, "no machine matches")
@@ -95,7 +107,9 @@ def find(words: tuple[str, ...], regions: tuple[str, ...], folder: str | None, i
 @_folder
 @_inferred
 @_csv
-def explain_command(instance_type: str, region: str, provider: str | None, folder: str | None, inferred: bool, as_csv: bool) -> None:
+def explain_command(
+    instance_type: str, region: str, provider: str | None, folder: str | None, inferred: bool, as_csv: bool
+) -> None:
     """Why this price: every way to pay for TYPE in a region, with basis, source and age."""
     prices = Catalog.read(*([provider] if provider else []), folder=folder, inferred=inferred)
     _print(explain(prices, instance_type, region, provider=provider), as_csv, "no price is known")
@@ -117,7 +131,9 @@ def age(providers: tuple[str, ...], folder: str | None, as_csv: bool) -> None:
 @_csv
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Rows to print.")
 def diff_command(provider: str, other: str, folder: str | None, as_csv: bool, limit: int) -> None:
-    """What moved from the snapshot in folder OTHER to the one in use (OTHER holds PROVIDER/, or is one generation of it)."""
+    """What moved from the snapshot in folder OTHER to the one in use (OTHER holds PROVIDER/, or is
+    one generation of it).
+    """
     place = Path(other)
     home = place / provider if (place / provider).is_dir() else place
     before = Catalog.read(provider, folder=home.parent) if home.name == provider else _generation(home, provider)
@@ -133,13 +149,19 @@ def _generation(home: Path, provider: str) -> Catalog:
 
 @catalog.command()
 @click.argument("provider")
-@click.option("--region", "regions", multiple=True, required=True, help="Region to refresh; may be given several times.")
+@click.option(
+    "--region", "regions", multiple=True, required=True, help="Region to refresh; may be given several times."
+)
 @_folder
-@click.option("--accept", is_flag=True, help="Take absurd moves too, and leave out prices that are zero or spot above on demand.")
+@click.option(
+    "--accept", is_flag=True, help="Take absurd moves too, and leave out prices that are zero or spot above on demand."
+)
 @click.option("--yes", is_flag=True, help="Replace without asking.")
 @click.option("--bulk", is_flag=True, help="AWS: read the whole offer file in place of the paged price list.")
 def refresh(provider: str, regions: tuple[str, ...], folder: str | None, accept: bool, yes: bool, bulk: bool) -> None:
-    """Ask PROVIDER's own price API, show what moved, and replace the snapshot of the regions; the old one stays if anything fails."""
+    """Ask PROVIDER's own price API, show what moved, and replace the snapshot of the regions; the
+    old one stays if anything fails.
+    """
     if bulk and provider != "aws":
         raise CatalogError("only AWS has an offer file", got=provider, remedy="Leave --bulk out")
 
@@ -151,15 +173,28 @@ def refresh(provider: str, regions: tuple[str, ...], folder: str | None, accept:
         click.echo(", ".join(f"{n} {k}" for k, n in kinds.items()) or "nothing to replace but the date", err=True)
         return yes or click.confirm("Replace the snapshot?", err=True)
 
-    done = refresh_snapshot(provider, regions, folder=folder, accept=accept, confirm=confirm, **({"bulk": True} if bulk else {}))
-    click.echo(f"{PROVIDERS[provider].title}: " + (f"now read from {done.path}" if done.path else "left as it was"), err=True)
+    done = refresh_snapshot(
+        provider, regions, folder=folder, accept=accept, confirm=confirm, **({"bulk": True} if bulk else {})
+    )
+    click.echo(
+        f"{PROVIDERS[provider].title}: " + (f"now read from {done.path}" if done.path else "left as it was"), err=True
+    )
 
 
 @catalog.command()
-@click.option("--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times.")
-@click.option("--file", "file", type=click.Path(dir_okay=False), help="Read a CSV (commitment,quantity,end,region) in place of asking AWS.")
+@click.option(
+    "--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times."
+)
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(dir_okay=False),
+    help="Read a CSV (commitment,quantity,end,region) in place of asking AWS.",
+)
 def existing(regions: tuple[str, ...], file: str | None) -> None:
-    """Commitments in force, as the ``existing:`` part of a scenario file; asked of the AWS account unless a file is given."""
+    """Commitments in force, as the ``existing:`` part of a scenario file; asked of the AWS account
+    unless a file is given.
+    """
     from planner.catalog.holdings import account_holdings, read_holdings
 
     held, notes = (read_holdings(file), ()) if file else account_holdings(regions)
@@ -177,7 +212,9 @@ def existing(regions: tuple[str, ...], file: str | None) -> None:
 @click.option("--region", required=True)
 @click.argument("instance_types", nargs=-1, required=True)
 def quota(region: str, instance_types: tuple[str, ...]) -> None:
-    """How many of each TYPE the AWS account may run on demand, as the ``quota:`` part of a scenario's limits."""
+    """How many of each TYPE the AWS account may run on demand, as the ``quota:`` part of a
+    scenario's limits.
+    """
     from planner.catalog.holdings import account_quota
 
     shapes = Catalog.read("aws", regions=[region]).select(instance_types=instance_types).instances
@@ -187,7 +224,9 @@ def quota(region: str, instance_types: tuple[str, ...]) -> None:
 
 
 @catalog.command(name="spot-score")
-@click.option("--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times.")
+@click.option(
+    "--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times."
+)
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Instances wanted at once.")
 @click.argument("instance_types", nargs=-1, required=True)
 def spot_score(regions: tuple[str, ...], count: int, instance_types: tuple[str, ...]) -> None:

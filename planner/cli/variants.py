@@ -13,23 +13,34 @@ from planner.errors import PlannerError, ScenarioError
 
 
 def combinations(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """``["a.b=1,2", "c=x,y"]`` → every combination as name → overrides; values are YAML. Raises :class:`ScenarioError`."""
+    """``["a.b=1,2", "c=x,y"]`` → every combination as name → overrides; values are YAML. Raises
+    :class:`ScenarioError`.
+    """
     axes = []
     for text in varied:
         path, sign, values = text.partition("=")
         if not sign or not path.strip() or not values.strip():
-            raise ScenarioError(f"--vary must read PATH=A,B,..., such as limits.max_spot_share=0,0.3 (got {text!r})", where="sweep")
+            raise ScenarioError(
+                f"--vary must read PATH=A,B,..., such as limits.max_spot_share=0,0.3 (got {text!r})", where="sweep"
+            )
         try:
             found = yaml.safe_load(f"[{values}]")
         except yaml.YAMLError:
-            raise ScenarioError(f"the values are not a list in YAML (got {values!r}). Separate them by commas", where="sweep") from None
+            raise ScenarioError(
+                f"the values are not a list in YAML (got {values!r}). Separate them by commas", where="sweep"
+            ) from None
         axes.append([(path.strip(), value) for value in found])
-    return {", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in chosen): dict(chosen) for chosen in product(*axes)}
+    return {
+        ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in chosen): dict(chosen)
+        for chosen in product(*axes)
+    }
 
 
 @contextmanager
 def executor_of(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
-    """A process pool of this machine, the executor of a Dask cluster, or ``None`` for this process. Raises :class:`PlannerError`."""
+    """A process pool of this machine, the executor of a Dask cluster, or ``None`` for this process.
+    Raises :class:`PlannerError`.
+    """
     if scheduler is None:
         if jobs == 1:
             yield None
@@ -38,14 +49,19 @@ def executor_of(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
             yield pool
         return
     if find_spec("distributed") is None:
-        raise PlannerError("running on a cluster needs Dask", where="--dask", remedy="pip install 'infra-planner[dask]'")
+        raise PlannerError(
+            "running on a cluster needs Dask", where="--dask", remedy="pip install 'infra-planner[dask]'"
+        )
     from distributed import Client
 
     try:
         client = Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise PlannerError(
-            f"no Dask scheduler answers: {error}", where="--dask", got=scheduler, remedy="Give its address, such as tcp://host:8786"
+            f"no Dask scheduler answers: {error}",
+            where="--dask",
+            got=scheduler,
+            remedy="Give its address, such as tcp://host:8786",
         ) from None
     with client:
         yield client.get_executor()

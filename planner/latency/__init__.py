@@ -9,7 +9,8 @@ from planner.latency.measured import Measured
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
 from planner.latency.queueing import Queue
 
-# name in the scenario file -> the class of its parameters (a frozen pydantic model that is a ServiceModel)
+# name in the scenario file -> the class of its parameters (a frozen pydantic model that is a
+# ServiceModel)
 LATENCY_MODELS: dict[str, Any] = {
     "accelerated": AcceleratedService,
     "batching": Batching,

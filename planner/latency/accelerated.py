@@ -1,7 +1,9 @@
-"""Non-language inference on accelerators and CPUs: embedding, reranking, vision, speech, image generation.
+"""Non-language inference on accelerators and CPUs: embedding, reranking, vision, speech, image
+generation.
 
-Rates are condensed from public records (``data/benchmarks/accelerated.csv``). An accelerator without a record is
-interpolated by its matrix peak, and says so. Requests are served in dynamic batches: a batch of b takes τ₀ + α·b.
+Rates are condensed from public records (``data/benchmarks/accelerated.csv``). An accelerator
+without a record is interpolated by its matrix peak, and says so. Requests are served in dynamic
+batches: a batch of b takes τ₀ + α·b.
 """
 
 import csv
@@ -24,24 +26,31 @@ from planner.scenario import Objective
 Array = NDArray[np.float64]
 Workload = Literal["bert-large", "resnet50", "retinanet", "whisper-large", "stable-diffusion-xl", "3d-unet"]
 _CPU = "vCPU"
-# latency of one item alone × the full-batch rate, where no record says it (L4 and L40S records: 1.0 to 3.4)
+# latency of one item alone × the full-batch rate, where no record says it (L4 and L40S records: 1.0
+# to 3.4)
 _SINGLE_BATCH = 2.0
 _MEASURED_ERROR, _INTERPOLATED_ERROR, _ASSUMED_ERROR = 0.10, 0.35, 0.20
-_UTILIZATIONS = np.array([0.001, 0.01, 0.03, 0.07, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.72, 0.78, 0.83, 0.87, 0.9, 0.925, 0.95])
+_UTILIZATIONS = np.array(
+    [0.001, 0.01, 0.03, 0.07, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.72, 0.78, 0.83, 0.87, 0.9, 0.925, 0.95]
+)
 _OVERHANG = 160
 _MOMENTS: Array = (np.arange(12, dtype=np.float64) + 0.5) / 12.0
 _PLACES: Array = (np.arange(7, dtype=np.float64) + 0.5) / 7.0
 
 
 class Record(NamedTuple):
-    """Rate of one workload on one accelerator (or vCPU): items/s in full batches, and seconds of one item alone (NaN unknown)."""
+    """Rate of one workload on one accelerator (or vCPU): items/s in full batches, and seconds of
+    one item alone (NaN unknown).
+    """
 
     items_per_s: float
     single_item_s: float
 
 
 class Benchmark(NamedTuple):
-    """Records of one workload; ``item_tokens`` and ``params_m`` (millions) are 0 where texts and sizes do not apply."""
+    """Records of one workload; ``item_tokens`` and ``params_m`` (millions) are 0 where texts and
+    sizes do not apply.
+    """
 
     item: str
     item_tokens: float
@@ -55,7 +64,9 @@ def benchmarks() -> dict[str, Benchmark]:
     found: dict[str, Benchmark] = {}
     with data_path("benchmarks", "accelerated.csv").open(encoding="utf-8", newline="") as file:
         for r in csv.DictReader(file):
-            one = found.setdefault(r["workload"], Benchmark(r["item"], float(r["item_tokens"]), float(r["params_m"]), {}))
+            one = found.setdefault(
+                r["workload"], Benchmark(r["item"], float(r["item_tokens"]), float(r["params_m"]), {})
+            )
             one.records[r["accelerator"]] = Record(float(r["items_per_s"]), float(r["single_item_s"] or "nan"))
     return found
 
@@ -63,10 +74,12 @@ def benchmarks() -> dict[str, Benchmark]:
 class AcceleratedService(BaseModel):
     """Parameters of ``latency: {model: accelerated}``.
 
-    ``workload``: a workload of data/benchmarks/accelerated.csv. ``items_per_request``: texts, images or clips a request carries.
-    Encoders only: ``item_tokens`` of one text (default: the traffic's input tokens, else the benchmark's) and ``params_m``, millions of
-    parameters without embeddings (a bge-base has 86, a MiniLM-L6 11). ``relative_speed``: share of the vendor-tuned record your own
-    stack reaches on accelerators; ``cpu_relative_speed`` the same a vCPU, against a Xeon with AMX. ``max_batch`` items.
+    ``workload``: a workload of data/benchmarks/accelerated.csv. ``items_per_request``: texts,
+    images or clips a request carries. Encoders only: ``item_tokens`` of one text (default: the
+    traffic's input tokens, else the benchmark's) and ``params_m``, millions of parameters without
+    embeddings (a bge-base has 86, a MiniLM-L6 11). ``relative_speed``: share of the vendor-tuned
+    record your own stack reaches on accelerators; ``cpu_relative_speed`` the same a vCPU, against a
+    Xeon with AMX. ``max_batch`` items.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -80,7 +93,9 @@ class AcceleratedService(BaseModel):
     max_batch: Annotated[int, Field(ge=1)] = 64
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
-        """One replica an accelerator, or one on all vCPUs of a machine without any; an excuse where no rate is known."""
+        """One replica an accelerator, or one on all vCPUs of a machine without any; an excuse where
+        no rate is known.
+        """
         bench = benchmarks()[self.workload]
         work = self._work(bench, arrivals)
         if not machine.accelerator:
@@ -91,8 +106,10 @@ class AcceleratedService(BaseModel):
             record = _interpolated(bench, machine.accelerator)
             error, label = _INTERPOLATED_ERROR, f"{self.workload} interpolated"
         if record is None:
-            return Excuse(f"no record of {self.workload} on {machine.accelerator}, and its speed is not known",
-                          "a measured point is missing")
+            return Excuse(
+                f"no record of {self.workload} on {machine.accelerator}, and its speed is not known",
+                "a measured point is missing",
+            )
         speed = self.relative_speed * min(machine.accelerators, 1.0)
         share = 1.0 / machine.accelerators if machine.accelerators > 1 else 1.0
         return (Deployment(share, label, self._replica(record, work / speed, error)),)
@@ -105,26 +122,37 @@ class AcceleratedService(BaseModel):
         return (Deployment(1.0, f"{self.workload} cpu", self._replica(record, work / speed, _INTERPOLATED_ERROR)),)
 
     def _work(self, bench: Benchmark, arrivals: Arrivals) -> float:
-        """Benchmark items that one request amounts to. Raises :class:`ScenarioError` for encoder keys of another workload."""
+        """Benchmark items that one request amounts to. Raises :class:`ScenarioError` for encoder
+        keys of another workload.
+        """
         if not bench.item_tokens:
             wrong = [k for k in ("item_tokens", "params_m") if getattr(self, k) is not None]
             if wrong:
-                raise ScenarioError(f"latency.{wrong[0]}: holds only for encoders such as bert-large, not for {self.workload}. Remove it")
+                raise ScenarioError(
+                    f"latency.{wrong[0]}: holds only for encoders such as bert-large, not for {self.workload}."
+                    " Remove it"
+                )
             return self.items_per_request
-        tokens = self.item_tokens or (arrivals.tokens.mean_input_tokens if arrivals.tokens else 0.0) or bench.item_tokens
+        tokens = (
+            self.item_tokens or (arrivals.tokens.mean_input_tokens if arrivals.tokens else 0.0) or bench.item_tokens
+        )
         return self.items_per_request * tokens / bench.item_tokens * (self.params_m or bench.params_m) / bench.params_m
 
     def _replica(self, record: Record, work: float, error: float) -> "BatchedReplica":
         each = work / record.items_per_s
         alone = work * record.single_item_s if record.single_item_s == record.single_item_s else _SINGLE_BATCH * each
-        # only a measured point taken as it stands is measured; every assumed factor adds its own error
+        # only a measured point taken as it stands is measured; every assumed factor adds its own
+        # error
         assumed = (self.relative_speed != 1.0) + (self.params_m is not None or self.item_tokens is not None)
         basis = "modeled" if assumed or error != _MEASURED_ERROR else "measured"
-        return BatchedReplica(max(alone - each, 0.0), each, float(self.max_batch), basis, math.hypot(error, *[_ASSUMED_ERROR] * assumed))
+        return BatchedReplica(
+            max(alone - each, 0.0), each, float(self.max_batch), basis, math.hypot(error, *[_ASSUMED_ERROR] * assumed)
+        )
 
 
 def _interpolated(bench: Benchmark, name: str) -> Record | None:
     """Rate by matrix peak: the median share of peak that other accelerators reach."""
+
     def peak(accelerator: str) -> float:
         chip = accelerators().get(accelerator)
         if chip is None:
@@ -141,10 +169,12 @@ def _interpolated(bench: Benchmark, name: str) -> Record | None:
 
 @dataclass(frozen=True)
 class BatchedReplica:
-    """A server that takes all waiting requests as one batch, at most ``max_batch``: a batch of b takes ``base_s`` + ``each_s``·b.
+    """A server that takes all waiting requests as one batch, at most ``max_batch``: a batch of b
+    takes ``base_s`` + ``each_s``·b.
 
-    Response quantiles from the Markov chain of the number waiting when a batch starts, exact up to the quadrature over the moment
-    of arrival (within 5 % of a simulation; 9 % in the tail where τ₀ = 0); requests are spread at random over replicas.
+    Response quantiles from the Markov chain of the number waiting when a batch starts, exact up to
+    the quadrature over the moment of arrival (within 5 % of a simulation; 9 % in the tail where τ₀
+    = 0); requests are spread at random over replicas.
     """
 
     base_s: float
@@ -166,7 +196,9 @@ class BatchedReplica:
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
         """Quantile of latency [s], same shape as the rates; inf where unstable."""
         if metric != "latency":
-            raise ScenarioError(f"objective: the accelerated model answers latency, not {metric}. Give latency_p…_s bounds")
+            raise ScenarioError(
+                f"objective: the accelerated model answers latency, not {metric}. Give latency_p…_s bounds"
+            )
         used = np.asarray(arrival_rate_rps, dtype=np.float64) / replicas / self.ceiling_rps
         odds = np.log(_UTILIZATIONS / (1.0 - _UTILIZATIONS))
         x = np.clip(used, 1e-12, 1.0 - 1e-12)
@@ -180,7 +212,9 @@ class BatchedReplica:
         return _response_quantiles(round(self.base_s / self.each_s, 6), int(self.max_batch), quantile)
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
-        """Largest rate with every latency bound held; 0 and the bound's name where one request alone breaks it."""
+        """Largest rate with every latency bound held; 0 and the bound's name where one request
+        alone breaks it.
+        """
         best, binding = self.ceiling_rps * (1.0 - 1e-6), "saturation"
         for name, metric, quantile, limit_s in objective.bounds():
             low, high = 0.0, best
@@ -188,14 +222,18 @@ class BatchedReplica:
                 continue
             for _ in range(40):
                 middle = 0.5 * (low + high)
-                low, high = (middle, high) if float(self.latency_s(middle, 1, quantile, metric)) <= limit_s else (low, middle)
+                low, high = (
+                    (middle, high) if float(self.latency_s(middle, 1, quantile, metric)) <= limit_s else (low, middle)
+                )
             best, binding = (low if low > self.ceiling_rps * 1e-6 else 0.0), name
         return Goodput(best * replicas, binding, best / self.ceiling_rps)
 
 
 @lru_cache(maxsize=256)
 def _response_quantiles(base: float, most: int, quantile: float) -> Array:
-    """Response quantile at each of ``_UTILIZATIONS``, in units of ``each_s``, for τ₀/α = ``base`` and batches up to ``most``."""
+    """Response quantile at each of ``_UTILIZATIONS``, in units of ``each_s``, for τ₀/α = ``base``
+    and batches up to ``most``.
+    """
     found = [_response_quantile(base, most, float(u) * most / (base + most), quantile) for u in _UTILIZATIONS]
     return np.maximum.accumulate(np.array(found))
 
@@ -209,7 +247,9 @@ def _response_quantile(base: float, most: int, rate: float, quantile: float) -> 
     # n → n − b + Poisson(λT), and 1 after an idle spell
     count, mean = waiting[None, :] - left[:, None], rate * length[:, None]
     counted = np.maximum(count, 0)
-    jump = np.where(count >= 0, np.exp(counted * np.log(mean) - mean - gammaln(np.arange(waiting[-1] + 2) + 1.0)[counted]), 0.0)
+    jump = np.where(
+        count >= 0, np.exp(counted * np.log(mean) - mean - gammaln(np.arange(waiting[-1] + 2) + 1.0)[counted]), 0.0
+    )
     idle = np.where(left == 0, np.exp(-rate * length), 0.0)
     jump[:, 0] += idle
     jump[:, -1] += np.maximum(1.0 - jump.sum(axis=1), 0.0)
@@ -232,7 +272,9 @@ def _response_quantile(base: float, most: int, rate: float, quantile: float) -> 
 
 
 def _counts(mean: Array, places: Array) -> Array:
-    """Poisson counts at each place of their distribution (a new last axis): the smallest whose cumulative probability reaches it."""
+    """Poisson counts at each place of their distribution (a new last axis): the smallest whose
+    cumulative probability reaches it.
+    """
     from scipy.special import pdtrik
 
     load = mean[..., None]

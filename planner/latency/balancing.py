@@ -4,9 +4,11 @@ import math
 
 
 def power_of_choices_mean_response(utilization: float, choices: int) -> float:
-    """Mean response in mean services of an endless pool of M/M/1 FCFS servers, each request to the shortest of d drawn.
+    """Mean response in mean services of an endless pool of M/M/1 FCFS servers, each request to the
+    shortest of d drawn.
 
-    Σ_{i≥1} ρ^{(dⁱ − d)/(d − 1)} (Mitzenmacher 2001; Vvedenskaya, Dobrushin & Karpelevich 1996); ``inf`` at ρ ≥ 1.
+    Σ_{i≥1} ρ^{(dⁱ − d)/(d − 1)} (Mitzenmacher 2001; Vvedenskaya, Dobrushin & Karpelevich 1996);
+    ``inf`` at ρ ≥ 1.
     """
     if utilization >= 1:
         return float("inf")

@@ -1,4 +1,6 @@
-"""Dynamic batching: a server takes what waits as one batch of b requests and serves it in setup_s + each_s·b."""
+"""Dynamic batching: a server takes what waits as one batch of b requests and serves it in setup_s +
+each_s·b.
+"""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +29,9 @@ _UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Batches:
-    """A simulated batching server: mean latency [s], its 95 % half-width, and the latencies' logarithmic histogram."""
+    """A simulated batching server: mean latency [s], its 95 % half-width, and the latencies'
+    logarithmic histogram.
+    """
 
     mean_latency_s: float
     half_width_s: float
@@ -46,9 +50,11 @@ def largest_rate_rps(setup_s: float, each_s: float, largest_batch: float = math.
 
 
 def mean_latency_bound_s(rate_rps: float, setup_s: float, each_s: float) -> float:
-    """Upper bound of the mean latency for unlimited batches, tight within 5 %: min(φ0, φ1) (Inoue 2021) [s].
+    """Upper bound of the mean latency for unlimited batches, tight within 5 %: min(φ0, φ1) (Inoue
+    2021) [s].
 
-    φ0 = (α+τ)/(2(1−λα))·(1+2λτ+(1−λτ)/(1+λα)), φ1 = 1.5τ/(1−λα)+(α/2)(λα+2)/(1−λ²α²); ``inf`` at λα ≥ 1.
+    φ0 = (α+τ)/(2(1−λα))·(1+2λτ+(1−λτ)/(1+λα)), φ1 = 1.5τ/(1−λα)+(α/2)(λα+2)/(1−λ²α²); ``inf`` at λα
+    ≥ 1.
     """
     lam, tau, a = rate_rps, setup_s, each_s
     if lam * a >= 1:
@@ -58,15 +64,28 @@ def mean_latency_bound_s(rate_rps: float, setup_s: float, each_s: float) -> floa
     return min(first, second)
 
 
-def simulate_batches(rate_rps: float, setup_s: float, each_s: float, largest_batch: int = _UNLIMITED, *, requests: int = 1_000_000,
-                     seed: int = 0, batches: int = 20) -> Batches:
-    """Run the server on Poisson requests after a tenth of warm-up. Raises :class:`PlannerError` where it is unstable."""
+def simulate_batches(
+    rate_rps: float,
+    setup_s: float,
+    each_s: float,
+    largest_batch: int = _UNLIMITED,
+    *,
+    requests: int = 1_000_000,
+    seed: int = 0,
+    batches: int = 20,
+) -> Batches:
+    """Run the server on Poisson requests after a tenth of warm-up. Raises :class:`PlannerError`
+    where it is unstable.
+    """
     from planner.latency.kernels import BINS, batch_server, tally
     from planner.latency.simulation import CHUNK
 
     if not 0 < rate_rps < largest_rate_rps(setup_s, each_s, float(largest_batch)):
-        raise PlannerError("this rate is beyond what the batches can serve", got=rate_rps,
-                           remedy=f"It must lie below {largest_rate_rps(setup_s, each_s, float(largest_batch)):.6g} requests/s")
+        raise PlannerError(
+            "this rate is beyond what the batches can serve",
+            got=rate_rps,
+            remedy=f"It must lie below {largest_rate_rps(setup_s, each_s, float(largest_batch)):.6g} requests/s",
+        )
     rng = np.random.Generator(np.random.SFC64(seed))
     waiting, state = np.zeros(1 << 16), np.zeros(4)
     histogram, means, done = np.zeros(BINS, dtype=np.int64), [], 0
@@ -91,7 +110,9 @@ def simulate_batches(rate_rps: float, setup_s: float, each_s: float, largest_bat
 
 @lru_cache(maxsize=256)
 def _curve(setup_share: float, largest_batch: int, quantile: float) -> Curve:
-    """A latency quantile in units of one lone request (setup + each = 1) against the share of the largest rate."""
+    """A latency quantile in units of one lone request (setup + each = 1) against the share of the
+    largest rate.
+    """
     each = 1 - setup_share
     top = largest_rate_rps(setup_share, each, math.inf if largest_batch == _UNLIMITED else largest_batch)
     values = [1.0]
@@ -103,9 +124,11 @@ def _curve(setup_share: float, largest_batch: int, quantile: float) -> Curve:
 
 @dataclass(frozen=True)
 class BatchLatency:
-    """One replica that serves batches in ``setup_s`` + ``each_s``·b, b ≤ ``largest_batch``; Poisson requests, split at random.
+    """One replica that serves batches in ``setup_s`` + ``each_s``·b, b ≤ ``largest_batch``; Poisson
+    requests, split at random.
 
-    Simulated at twelve loads; the error band is that of the batch time on the machine, ``input_error_share``.
+    Simulated at twelve loads; the error band is that of the batch time on the machine,
+    ``input_error_share``.
     """
 
     setup_s: float
@@ -121,7 +144,10 @@ class BatchLatency:
     @property
     def method(self) -> str:
         """What was done."""
-        return f"simulated batches of at most {self.largest_batch}, {_REQUESTS:,} requests a point; random split over replicas"
+        return (
+            f"simulated batches of at most {self.largest_batch}, {_REQUESTS:,} requests a point; random split over"
+            " replicas"
+        )
 
     @property
     def error_share(self) -> float:
@@ -134,9 +160,13 @@ class BatchLatency:
         return largest_rate_rps(self.setup_s, self.each_s, self.largest_batch)
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
-        """Quantile of wait + batch [s]; ``inf`` at or beyond the rate of full batches. Only metric ``latency``."""
+        """Quantile of wait + batch [s]; ``inf`` at or beyond the rate of full batches. Only metric
+        ``latency``.
+        """
         if metric != "latency":
-            raise ScenarioError(f"objective: the batching model answers latency, not {metric}. Give latency_p…_s bounds")
+            raise ScenarioError(
+                f"objective: the batching model answers latency, not {metric}. Give latency_p…_s bounds"
+            )
         use = np.asarray(arrival_rate_rps, dtype=np.float64) / replicas / self.largest_rate_rps
         return self._alone_s * self._curve(quantile).at(use)
 
@@ -162,7 +192,9 @@ class BatchLatency:
 
 
 class BatchTime(BaseModel):
-    """Batch time of one replica on a machine or accelerator: ``setup_s`` + ``each_s``·b [s], fitted to two or more batch sizes."""
+    """Batch time of one replica on a machine or accelerator: ``setup_s`` + ``each_s``·b [s], fitted
+    to two or more batch sizes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -174,8 +206,9 @@ class BatchTime(BaseModel):
 class Batching(BaseModel):
     """Parameters of the ``batching`` model under ``latency:`` in a scenario.
 
-    ``machines``: batch times by instance type or by accelerator (one a replica); an instance type wins.
-    ``max_batch``: most requests in one batch. ``error_share``: half of the 90 % band of the batch time.
+    ``machines``: batch times by instance type or by accelerator (one a replica); an instance type
+    wins. ``max_batch``: most requests in one batch. ``error_share``: half of the 90 % band of the
+    batch time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

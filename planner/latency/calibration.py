@@ -1,7 +1,9 @@
-"""A user's own load test of an LLM server: read it, and shrink the model's error for that deployment with it.
+"""A user's own load test of an LLM server: read it, and shrink the model's error for that
+deployment with it.
 
-Formats: vLLM and SGLang ``bench_serving`` JSON (one object, a list, or lines), aiperf and genai-perf profile JSON, guidellm
-JSON. The fitted constants stay the prior: a few points move only the constants that they can tell apart.
+Formats: vLLM and SGLang ``bench_serving`` JSON (one object, a list, or lines), aiperf and
+genai-perf profile JSON, guidellm JSON. The fitted constants stay the prior: a few points move only
+the constants that they can tell apart.
 """
 
 import json
@@ -18,7 +20,8 @@ from planner.errors import PlannerError
 from planner.latency.llm_bench import Runs, report
 from planner.latency.llm_steps import Constants, Plant
 
-# log prior width of a deployment's own deviation from the fitted constants, and the log errors of a benchmark's metrics
+# log prior width of a deployment's own deviation from the fitted constants, and the log errors of a
+# benchmark's metrics
 _WIDTH, _ERRORS = 0.35, np.array([0.03, 0.03, 0.15])
 _NOT_OWN = ("drain_share", "wave_share")
 
@@ -27,8 +30,8 @@ _NOT_OWN = ("drain_share", "wave_share")
 class BenchmarkPoint:
     """One measured operating point; NaN where not reported.
 
-    ``clients`` (closed loop) or ``arrival_rate_rps`` (open) drive it; mean ``input_tokens``, ``output_tokens``;
-    ``throughput_rps`` [requests/s], mean ``tpot_s`` and ``ttft_s`` [s].
+    ``clients`` (closed loop) or ``arrival_rate_rps`` (open) drive it; mean ``input_tokens``,
+    ``output_tokens``; ``throughput_rps`` [requests/s], mean ``tpot_s`` and ``ttft_s`` [s].
     """
 
     clients: float
@@ -48,23 +51,32 @@ class BenchmarkPoint:
 
 
 def read_llm_benchmark(file: str | Path) -> tuple[BenchmarkPoint, ...]:
-    """Points of a benchmark file in any known format. Raises :class:`PlannerError` with file and what is missing."""
+    """Points of a benchmark file in any known format. Raises :class:`PlannerError` with file and
+    what is missing.
+    """
     path = Path(file)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise PlannerError(f"the benchmark cannot be read: {error}", where=path, remedy="Give a JSON file of a load test") from None
+        raise PlannerError(
+            f"the benchmark cannot be read: {error}", where=path, remedy="Give a JSON file of a load test"
+        ) from None
     try:
         raw: Any = json.loads(text)
     except json.JSONDecodeError:
         try:
             raw = [json.loads(line) for line in text.splitlines() if line.strip()]
         except json.JSONDecodeError as error:
-            raise PlannerError(f"the benchmark is not JSON: {error.msg}", where=f"{path}: line {error.lineno}",
-                               remedy="Give the JSON that the load test wrote") from None
+            raise PlannerError(
+                f"the benchmark is not JSON: {error.msg}",
+                where=f"{path}: line {error.lineno}",
+                remedy="Give the JSON that the load test wrote",
+            ) from None
     points = tuple(p for one in (raw if isinstance(raw, list) else [raw]) for p in _points(one, path))
     if not points:
-        raise PlannerError("the benchmark holds no points", where=path, remedy="Run the load test at one concurrency at least")
+        raise PlannerError(
+            "the benchmark holds no points", where=path, remedy="Run the load test at one concurrency at least"
+        )
     return points
 
 
@@ -83,49 +95,88 @@ def _bench_serving(one: Mapping[str, Any], path: Path) -> BenchmarkPoint:
     done = _number(one, "completed", path)
     rate = one.get("request_rate")
     clients = one.get("max_concurrency")
-    return _checked(BenchmarkPoint(
-        float(clients) if clients else math.nan, float(rate) if rate not in (None, "inf") else math.nan,
-        _number(one, "total_input_tokens", path) / done, _number(one, "total_output_tokens", path) / done,
-        _number(one, "request_throughput", path), _number(one, "mean_tpot_ms", path) / 1e3, _number(one, "mean_ttft_ms", path) / 1e3), path)
+    return _checked(
+        BenchmarkPoint(
+            float(clients) if clients else math.nan,
+            float(rate) if rate not in (None, "inf") else math.nan,
+            _number(one, "total_input_tokens", path) / done,
+            _number(one, "total_output_tokens", path) / done,
+            _number(one, "request_throughput", path),
+            _number(one, "mean_tpot_ms", path) / 1e3,
+            _number(one, "mean_ttft_ms", path) / 1e3,
+        ),
+        path,
+    )
 
 
 def _genai_perf(one: Mapping[str, Any], path: Path) -> BenchmarkPoint:
     """Aiperf and genai-perf: one object a metric with unit and avg."""
+
     def average(name: str) -> float:
         part = one.get(name)
         if not isinstance(part, Mapping) or "avg" not in part:
-            raise PlannerError(f"the benchmark lacks {name}.avg", where=path, remedy="Give the profile export of the load test")
+            raise PlannerError(
+                f"the benchmark lacks {name}.avg", where=path, remedy="Give the profile export of the load test"
+            )
         return float(part["avg"]) * (1e-3 if part.get("unit") == "ms" else 1.0)
 
     config = one.get("input_config", {})
     stimulus = {**config.get("perf_analyzer", {}).get("stimulus", {}), **config.get("loadgen", {})}
-    return _checked(BenchmarkPoint(
-        float(stimulus.get("concurrency", math.nan)), float(stimulus.get("request_rate", math.nan)), average("input_sequence_length"),
-        average("output_sequence_length"), average("request_throughput"), average("inter_token_latency"),
-        average("time_to_first_token")), path)
+    return _checked(
+        BenchmarkPoint(
+            float(stimulus.get("concurrency", math.nan)),
+            float(stimulus.get("request_rate", math.nan)),
+            average("input_sequence_length"),
+            average("output_sequence_length"),
+            average("request_throughput"),
+            average("inter_token_latency"),
+            average("time_to_first_token"),
+        ),
+        path,
+    )
 
 
 def _guidellm(one: Mapping[str, Any], path: Path) -> BenchmarkPoint:
-    """Guidellm: each benchmark has its strategy and metrics.NAME.successful.mean; its time_per_output_token counts the first token."""
+    """Guidellm: each benchmark has its strategy and metrics.NAME.successful.mean; its
+    time_per_output_token counts the first token.
+    """
+
     def mean(name: str) -> float:
         try:
             return float(one["metrics"][name]["successful"]["mean"])
         except (KeyError, TypeError):
-            raise PlannerError(f"the benchmark lacks metrics.{name}.successful.mean", where=path,
-                               remedy="Give the JSON report of the load test") from None
+            raise PlannerError(
+                f"the benchmark lacks metrics.{name}.successful.mean",
+                where=path,
+                remedy="Give the JSON report of the load test",
+            ) from None
 
     strategy = one.get("args", {}).get("strategy") or one.get("config", {}).get("strategy") or {}
     kind = strategy.get("type_", strategy.get("type", ""))
     clients = float(strategy.get("streams", 1 if kind == "synchronous" else math.nan))
-    return _checked(BenchmarkPoint(
-        clients, float(strategy.get("rate") or math.nan), mean("prompt_token_count"), mean("output_token_count"),
-        mean("requests_per_second"), mean("inter_token_latency_ms") / 1e3, mean("time_to_first_token_ms") / 1e3), path)
+    return _checked(
+        BenchmarkPoint(
+            clients,
+            float(strategy.get("rate") or math.nan),
+            mean("prompt_token_count"),
+            mean("output_token_count"),
+            mean("requests_per_second"),
+            mean("inter_token_latency_ms") / 1e3,
+            mean("time_to_first_token_ms") / 1e3,
+        ),
+        path,
+    )
 
 
 def _number(one: Mapping[str, Any], key: str, path: Path) -> float:
     value = one.get(key)
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise PlannerError(f"the benchmark lacks the number {key}", where=path, got=value, remedy="Give the JSON that the load test wrote")
+        raise PlannerError(
+            f"the benchmark lacks the number {key}",
+            where=path,
+            got=value,
+            remedy="Give the JSON that the load test wrote",
+        )
     return float(value)
 
 
@@ -133,18 +184,28 @@ def _checked(point: BenchmarkPoint, path: Path) -> BenchmarkPoint:
     for name in ("input_tokens", "output_tokens", "throughput_rps", "tpot_s", "ttft_s"):
         value = getattr(point, name)
         if not (math.isfinite(value) and value > 0):
-            raise PlannerError(f"the benchmark's {name} must be above 0", where=path, got=value, remedy="Drop the runs that failed")
+            raise PlannerError(
+                f"the benchmark's {name} must be above 0", where=path, got=value, remedy="Drop the runs that failed"
+            )
     return point
 
 
 def calibrate(plant: Plant, prior: Constants, points: Sequence[BenchmarkPoint], slots: float) -> Constants:
-    """Constants of one deployment after its own measurements: the maximum a posteriori of log deviations from ``prior``.
+    """Constants of one deployment after its own measurements: the maximum a posteriori of log
+    deviations from ``prior``.
 
-    Each deviation is normal with width 0.35; TPOT and throughput are believed to 3 %, TTFT to 15 %. One point moves the common
-    level, three tell memory, arithmetic and overheads apart. Solved by damped Gauss-Newton steps.
+    Each deviation is normal with width 0.35; TPOT and throughput are believed to 3 %, TTFT to 15 %.
+    One point moves the common level, three tell memory, arithmetic and overheads apart. Solved by
+    damped Gauss-Newton steps.
     """
-    runs = Runs(np.array([p.mode for p in points]), _column(points, "clients", np.inf), _column(points, "arrival_rate_rps", 0.0),
-                _column(points, "input_tokens"), _column(points, "output_tokens"), np.full(len(points), slots))
+    runs = Runs(
+        np.array([p.mode for p in points]),
+        _column(points, "clients", np.inf),
+        _column(points, "arrival_rate_rps", 0.0),
+        _column(points, "input_tokens"),
+        _column(points, "output_tokens"),
+        np.full(len(points), slots),
+    )
     measured = np.log(np.stack([_column(points, n) for n in ("tpot_s", "throughput_rps", "ttft_s")], axis=1))
     names = [f.name for f in fields(Constants) if f.name not in _NOT_OWN]
 
@@ -177,9 +238,11 @@ def _column(points: Sequence[BenchmarkPoint], name: str, missing: float = math.n
 
 
 def error_after(points: int, sigma: float) -> float:
-    """Log-error sigma of TPOT and throughput left after ``points`` own measurements of the same deployment.
+    """Log-error sigma of TPOT and throughput left after ``points`` own measurements of the same
+    deployment.
 
-    90 % quantile of |log error| / 1.645 on the other points of 234 concurrency curves of public records: 0.09 after one point, 0.05
-    after three; nearly doubled, since a user's own points lie at other lengths too.
+    90 % quantile of |log error| / 1.645 on the other points of 234 concurrency curves of public
+    records: 0.09 after one point, 0.05 after three; nearly doubled, since a user's own points lie
+    at other lengths too.
     """
     return sigma if points == 0 else min(sigma, 0.16 if points == 1 else 0.12 if points == 2 else 0.08)

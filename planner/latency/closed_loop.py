@@ -1,9 +1,11 @@
-"""From a closed load test (N clients that wait for each answer) to what open arrivals at a rate would see.
+"""From a closed load test (N clients that wait for each answer) to what open arrivals at a rate
+would see.
 
-A closed test cannot overload: its latency at a throughput is far below that of open arrivals at the same rate.  The
-throughput X(n) at concurrency n is the rate at which a service with n requests inside completes them, so under Poisson
-arrivals the number inside is a birth–death chain, π_n ∝ Π_{k≤n} λ/X(k), and an arrival that finds n sees the latency of
-concurrency n + 1.  Exact for stations whose rate depends on the number inside only (M/M/c, processor sharing).
+A closed test cannot overload: its latency at a throughput is far below that of open arrivals at the
+same rate.  The throughput X(n) at concurrency n is the rate at which a service with n requests
+inside completes them, so under Poisson arrivals the number inside is a birth–death chain, π_n ∝
+Π_{k≤n} λ/X(k), and an arrival that finds n sees the latency of concurrency n + 1.  Exact for
+stations whose rate depends on the number inside only (M/M/c, processor sharing).
 """
 
 import math
@@ -19,12 +21,13 @@ _LOADS = (0.05, 0.2, 0.4, 0.55, 0.7, 0.8, 0.87, 0.92, 0.95)
 _LEVELS = 4000
 
 
-def open_points(concurrency: Sequence[float], throughput_rps: Sequence[float],
-                percentiles_s: Sequence[Sequence[float]]) -> list[list[float]]:
+def open_points(
+    concurrency: Sequence[float], throughput_rps: Sequence[float], percentiles_s: Sequence[Sequence[float]]
+) -> list[list[float]]:
     """Rows (rate, p50, p90, p95, p99) of open arrivals from closed steps; NaN percentiles stay NaN.
 
-    ``percentiles_s`` (steps, 4) by rising concurrency.  Rates reach 95 % of the highest throughput; beyond the last step the
-    throughput is taken to stay and latency to grow with the number inside.
+    ``percentiles_s`` (steps, 4) by rising concurrency.  Rates reach 95 % of the highest throughput;
+    beyond the last step the throughput is taken to stay and latency to grow with the number inside.
     """
     n, x, latency = np.asarray(concurrency, float), np.asarray(throughput_rps, float), np.asarray(percentiles_s, float)
     completion = _completion_rates(n, x)
@@ -49,14 +52,18 @@ def _completion_rates(n: Array, x: Array) -> Array:
 
 
 def _latency_levels(n: Array, latency: Array) -> Array:
-    """Known percentiles at each level (levels, known): interpolated in n, growing like n beyond the last step."""
+    """Known percentiles at each level (levels, known): interpolated in n, growing like n beyond the
+    last step.
+    """
     levels = np.arange(1, _LEVELS + 1, dtype=np.float64)
     table = np.column_stack([np.interp(levels, n, np.maximum.accumulate(column)) for column in latency.T])
     return np.asarray(table * np.maximum(levels / n[-1], 1.0)[:, None])
 
 
 def _mixed_quantiles(tables: Array, weight: Array, quantiles: Array) -> list[float]:
-    """Quantiles of the mixture over levels, each level a law through its percentiles, straight on (normal, log latency)."""
+    """Quantiles of the mixture over levels, each level a law through its percentiles, straight on
+    (normal, log latency).
+    """
     from scipy.special import ndtr, ndtri
 
     use = weight > 1e-9

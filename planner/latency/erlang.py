@@ -18,7 +18,9 @@ _LONG_RECURSION = 24
 
 
 def erlang_b(offered_load: ArrayLike, servers: int) -> Array:
-    """Blocking probability of M/G/c/c: B_k = aB/(k + aB) from B_0 = 1 (Erlang 1917), stable for any c."""
+    """Blocking probability of M/G/c/c: B_k = aB/(k + aB) from B_0 = 1 (Erlang 1917), stable for any
+    c.
+    """
     a = np.asarray(offered_load, dtype=np.float64)
     if servers > _LONG_RECURSION and np.all(a <= servers):
         return _poisson_ratio(a, servers)
@@ -65,7 +67,9 @@ def mmc_wait_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: floa
 
 
 def mmc_response_tail(t_s: ArrayLike, rate: ArrayLike, mu: float, servers: int) -> Array:
-    """P(response > t) in M/M/c: e^{−μt}(1 + C(1 − e^{−μt(c−1−a)})/(c−1−a)), whose limit at a = c−1 is 1 + Cμt."""
+    """P(response > t) in M/M/c: e^{−μt}(1 + C(1 − e^{−μt(c−1−a)})/(c−1−a)), whose limit at a = c−1
+    is 1 + Cμt.
+    """
     lam = np.asarray(rate, dtype=np.float64)
     return _response_tail(np.asarray(t_s, dtype=np.float64) * mu, lam / mu, erlang_c(lam / mu, servers), servers)
 
@@ -80,7 +84,9 @@ def _response_tail(x: Array, a: Array, c_wait: Array, servers: int) -> Array:
 
 
 def mmc_response_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: float) -> Array:
-    """Quantile of the response time in M/M/c [s], to 1e-12 relative, by safeguarded Newton on the log tail."""
+    """Quantile of the response time in M/M/c [s], to 1e-12 relative, by safeguarded Newton on the
+    log tail.
+    """
     lam = np.asarray(rate, dtype=np.float64)
     a = np.atleast_1d(lam / mu)
     c_wait = erlang_c(a, servers)
@@ -108,29 +114,41 @@ def mmc_response_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: 
 
 
 def mmck(rate: float, mu: float, servers: int, places: int) -> dict[str, float]:
-    """M/M/c/K with K = ``places`` in system: ``p_block``, ``throughput_rps``, waits [s] of accepted requests.
+    """M/M/c/K with K = ``places`` in system: ``p_block``, ``throughput_rps``, waits [s] of accepted
+    requests.
 
-    ``p_wait`` is over accepted requests.  Any ρ is stable because arrivals that find K present are lost.
+    ``p_wait`` is over accepted requests.  Any ρ is stable because arrivals that find K present are
+    lost.
     """
     n = np.arange(places + 1)
     with np.errstate(divide="ignore"):
-        log_weight = n * np.log(rate / mu) - np.concatenate([[0.0], np.cumsum(np.log(np.minimum(np.arange(1, places + 1), servers)))])
+        log_weight = n * np.log(rate / mu) - np.concatenate(
+            [[0.0], np.cumsum(np.log(np.minimum(np.arange(1, places + 1), servers)))]
+        )
     p = np.exp(log_weight - log_weight.max())
     p /= p.sum()
     throughput = rate * (1 - p[-1])
     waiting = float(np.maximum(n - servers, 0) @ p)
     mean_wait = waiting / throughput
-    return {"p_block": float(p[-1]), "throughput_rps": throughput, "mean_wait_s": mean_wait, "mean_response_s": mean_wait + 1 / mu,
-            "p_wait": float(p[servers:-1].sum() / (1 - p[-1])) if places > servers else 0.0, "mean_in_system": float(n @ p)}
+    return {
+        "p_block": float(p[-1]),
+        "throughput_rps": throughput,
+        "mean_wait_s": mean_wait,
+        "mean_response_s": mean_wait + 1 / mu,
+        "p_wait": float(p[servers:-1].sum() / (1 - p[-1])) if places > servers else 0.0,
+        "mean_in_system": float(n @ p),
+    }
 
 
 def erlang_a(rate: float, mu: float, servers: int, abandon_rate: float) -> dict[str, float]:
     """M/M/c with exponential patience of rate θ (Palm 1957; Garnett, Mandelbaum & Reiman 2002).
 
-    ``p_abandon``, ``p_wait`` and ``mean_wait_s`` over all requests (those that leave included); θ > 0 makes any ρ stable.
+    ``p_abandon``, ``p_wait`` and ``mean_wait_s`` over all requests (those that leave included); θ >
+    0 makes any ρ stable.
     """
     full = servers * mu
-    # past the typical number waiting, levels thin out like a normal law of variance λ/θ, and below ρ = 1 at least geometrically
+    # past the typical number waiting, levels thin out like a normal law of variance λ/θ, and below
+    # ρ = 1 at least geometrically
     beyond = 50 + max(0.0, rate - full) / abandon_rate + 12 * math.sqrt(max(rate, full) / abandon_rate)
     if rate < full:
         beyond = min(beyond, 50 + 60 / -math.log(rate / full))
@@ -140,7 +158,11 @@ def erlang_a(rate: float, mu: float, servers: int, abandon_rate: float) -> dict[
     p = np.exp(log_p - log_p.max())
     p /= p.sum()
     waiting = float(np.maximum(n - servers, 0) @ p)
-    return {"p_abandon": waiting * abandon_rate / rate, "p_wait": float(p[servers:].sum()), "mean_wait_s": waiting / rate}
+    return {
+        "p_abandon": waiting * abandon_rate / rate,
+        "p_wait": float(p[servers:].sum()),
+        "mean_wait_s": waiting / rate,
+    }
 
 
 def mg1_mean_wait_s(rate: float, service_time_s: float, service_scv: float) -> float:
@@ -150,7 +172,9 @@ def mg1_mean_wait_s(rate: float, service_time_s: float, service_scv: float) -> f
 
 
 def mg1_ps_mean_response_s(rate: float, service_time_s: float) -> float:
-    """Mean response of M/G/1 with processor sharing, S/(1 − ρ), whatever the service law (Sakata et al. 1971) [s]."""
+    """Mean response of M/G/1 with processor sharing, S/(1 − ρ), whatever the service law (Sakata et
+    al. 1971) [s].
+    """
     rho = rate * service_time_s
     return service_time_s / (1 - rho) if rho < 1 else math.inf
 
@@ -174,7 +198,8 @@ def mdc_mean_wait_s(rate: float, service_time_s: float, servers: int) -> float:
     while True:
         i = np.arange(start, start + block, dtype=np.float64)
         k = i * servers
-        # P(Poisson(ia) ≥ k) and P(Poisson(ia) = k); both differences are rewritten to avoid cancellation near ρ = 1
+        # P(Poisson(ia) ≥ k) and P(Poisson(ia) = k); both differences are rewritten to avoid
+        # cancellation near ρ = 1
         at_least = gammainc(k, i * a)
         equal = np.exp(k * np.log(i * a) - i * a - gammaln(k + 1))
         total += float(np.sum(at_least - (servers / a) * (at_least - equal)))
@@ -185,14 +210,18 @@ def mdc_mean_wait_s(rate: float, service_time_s: float, servers: int) -> float:
 
 
 def fewest_servers(rate: float, mu: float, quantile: float, target_s: float, of: str = "response") -> int | None:
-    """Smallest c with the ``of`` (``response`` or ``wait``) quantile of M/M/c within ``target_s``; ``None`` if no c can.
+    """Smallest c with the ``of`` (``response`` or ``wait``) quantile of M/M/c within ``target_s``;
+    ``None`` if no c can.
 
-    The response target is infeasible exactly when the service alone misses it: e^{−μt} > 1 − q; a wait below 0 always is.
-    Raises :class:`PlannerError` for numbers that are not finite, a rate or μ not above 0, a quantile outside (0, 1).
+    The response target is infeasible exactly when the service alone misses it: e^{−μt} > 1 − q; a
+    wait below 0 always is. Raises :class:`PlannerError` for numbers that are not finite, a rate or
+    μ not above 0, a quantile outside (0, 1).
     """
     if not (math.isfinite(target_s) and 0 < rate < math.inf and 0 < mu < math.inf and 0 < quantile < 1):
-        raise PlannerError("fewest servers need a finite target, rates above 0 and a quantile between 0 and 1",
-                           got=(rate, mu, quantile, target_s))
+        raise PlannerError(
+            "fewest servers need a finite target, rates above 0 and a quantile between 0 and 1",
+            got=(rate, mu, quantile, target_s),
+        )
     if target_s < 0:
         return None
     if of == "response" and math.exp(-mu * target_s) >= 1 - quantile:

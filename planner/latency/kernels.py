@@ -1,7 +1,8 @@
-"""Compiled request-level kernels; state lives in arrays, so a long run goes through them chunk by chunk.
+"""Compiled request-level kernels; state lives in arrays, so a long run goes through them chunk by
+chunk.
 
-Times are in units of the mean service.  Random numbers come in as arrays: equal arrays mean equal requests, so two runs
-that differ in one thing only can be compared request by request.
+Times are in units of the mean service.  Random numbers come in as arrays: equal arrays mean equal
+requests, so two runs that differ in one thing only can be compared request by request.
 """
 
 from collections.abc import Callable
@@ -46,7 +47,8 @@ def tally(bits: Ints, histogram: Ints) -> None:
 
 @compiled
 def shared_queue(gaps: Floats, services: Floats, free: Floats, clock: float, waits: Floats) -> float:
-    """FCFS with one queue for all workers (Kiefer & Wolfowitz 1955), few workers: each request takes the earliest free one.
+    """FCFS with one queue for all workers (Kiefer & Wolfowitz 1955), few workers: each request
+    takes the earliest free one.
 
     ``free`` [time] when each worker is free, changed in place; returns the clock.
     """
@@ -106,7 +108,9 @@ def _rise(heap: Floats, size: int, value: float) -> None:
 
 @compiled
 def _pick(policy: int, u: float, turn: int, present: Ints, n: int) -> int:
-    """The replica a request is sent to; ``present`` counts requests, ties of ``JSQ`` go to one at random."""
+    """The replica a request is sent to; ``present`` counts requests, ties of ``JSQ`` go to one at
+    random.
+    """
     if policy == RANDOM:
         return min(int(u * n), n - 1)
     if policy == ROUND_ROBIN:
@@ -141,12 +145,24 @@ def _depart(j: int, now: float, leaving: Floats, present: Ints, soonest: Floats)
 
 
 @compiled
-def routed_fcfs(gaps: Floats, services: Floats, uniforms: Floats, policy: int, free: Floats, leaving: Floats,
-                present: Ints, soonest: Floats, clock: float, turn: int, waits: Floats) -> tuple[int, float]:
+def routed_fcfs(
+    gaps: Floats,
+    services: Floats,
+    uniforms: Floats,
+    policy: int,
+    free: Floats,
+    leaving: Floats,
+    present: Ints,
+    soonest: Floats,
+    clock: float,
+    turn: int,
+    waits: Floats,
+) -> tuple[int, float]:
     """Requests routed on arrival to a replica of some workers, FCFS inside.
 
-    ``free`` (replicas, workers); ``leaving`` (replicas, places) heaps of departure times, ``present`` their sizes,
-    ``soonest`` their roots.  Returns (requests done, clock); fewer than given when a replica outgrows its places.
+    ``free`` (replicas, workers); ``leaving`` (replicas, places) heaps of departure times,
+    ``present`` their sizes, ``soonest`` their roots.  Returns (requests done, clock); fewer than
+    given when a replica outgrows its places.
     """
     n, w = free.shape
     counts = policy >= JSQ
@@ -181,9 +197,22 @@ def routed_fcfs(gaps: Floats, services: Floats, uniforms: Floats, policy: int, f
 
 
 @compiled
-def _advance(j: int, now: float, finish: Floats, born: Floats, present: Ints, virtual: Floats,
-             last: Floats, soonest: Floats, workers: int, responses: Floats, done: int) -> int:
-    """Serve replica ``j`` by processor sharing until ``now``: virtual time runs at min(1, workers/n), the least finish leaves first."""
+def _advance(
+    j: int,
+    now: float,
+    finish: Floats,
+    born: Floats,
+    present: Ints,
+    virtual: Floats,
+    last: Floats,
+    soonest: Floats,
+    workers: int,
+    responses: Floats,
+    done: int,
+) -> int:
+    """Serve replica ``j`` by processor sharing until ``now``: virtual time runs at min(1,
+    workers/n), the least finish leaves first.
+    """
     while present[j] > 0:
         step = (finish[j, 0] - virtual[j]) * max(1.0, present[j] / workers)
         if last[j] + step > now:
@@ -213,14 +242,28 @@ def _advance(j: int, now: float, finish: Floats, born: Floats, present: Ints, vi
 
 
 @compiled
-def routed_ps(gaps: Floats, services: Floats, uniforms: Floats, policy: int, finish: Floats, born: Floats, present: Ints,
-              virtual: Floats, last: Floats, soonest: Floats, workers: int, clock: float, turn: int,
-              responses: Floats) -> tuple[int, int, float]:
-    """Requests routed on arrival to replicas of some workers, shared evenly by all present: each is served at min(1, workers/n).
+def routed_ps(
+    gaps: Floats,
+    services: Floats,
+    uniforms: Floats,
+    policy: int,
+    finish: Floats,
+    born: Floats,
+    present: Ints,
+    virtual: Floats,
+    last: Floats,
+    soonest: Floats,
+    workers: int,
+    clock: float,
+    turn: int,
+    responses: Floats,
+) -> tuple[int, int, float]:
+    """Requests routed on arrival to replicas of some workers, shared evenly by all present: each is
+    served at min(1, workers/n).
 
-    ``finish`` and ``born`` (replicas, places): heaps on the virtual finish time and the arrival times beside, ``soonest`` the
-    next departures.  Returns
-    (requests taken, departures written to ``responses``, clock).
+    ``finish`` and ``born`` (replicas, places): heaps on the virtual finish time and the arrival
+    times beside, ``soonest`` the next departures.  Returns (requests taken, departures written to
+    ``responses``, clock).
     """
     n = present.size
     done = 0
@@ -256,11 +299,14 @@ def routed_ps(gaps: Floats, services: Floats, uniforms: Floats, policy: int, fin
 
 
 @compiled
-def batch_server(gaps: Floats, setup: float, each: float, largest: int,
-                 waiting: Floats, state: Floats, latencies: Floats) -> tuple[int, int]:
-    """One server that takes all waiting requests (up to ``largest``) as a batch of b and serves them in setup + each·b.
+def batch_server(
+    gaps: Floats, setup: float, each: float, largest: int, waiting: Floats, state: Floats, latencies: Floats
+) -> tuple[int, int]:
+    """One server that takes all waiting requests (up to ``largest``) as a batch of b and serves
+    them in setup + each·b.
 
-    ``waiting``: ring of arrival times; ``state`` = (clock, busy until, head, length).  Returns (requests taken, latencies written).
+    ``waiting``: ring of arrival times; ``state`` = (clock, busy until, head, length).  Returns
+    (requests taken, latencies written).
     """
     clock, busy = state[0], state[1]
     head, length = int(state[2]), int(state[3])

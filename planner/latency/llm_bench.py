@@ -1,8 +1,10 @@
-"""What a load test of an LLM server reports, for each way of driving it: the same step times, other queues.
+"""What a load test of an LLM server reports, for each way of driving it: the same step times, other
+queues.
 
-``closed_loop``: a fixed number of clients, each sends again when answered; ``offline_max``: the queue is always full;
-``static_batch``: one batch from prompt to end; ``burst_all``: all requests at once; ``open_rate``: Poisson arrivals.
-The fit and the calibration from a user's own records both compare with these.
+``closed_loop``: a fixed number of clients, each sends again when answered; ``offline_max``: the
+queue is always full; ``static_batch``: one batch from prompt to end; ``burst_all``: all requests at
+once; ``open_rate``: Poisson arrivals. The fit and the calibration from a user's own records both
+compare with these.
 """
 
 from dataclasses import dataclass, fields
@@ -14,13 +16,16 @@ from numpy.typing import NDArray
 from planner.latency.llm_steps import Array, Constants, Plant, decode_step, prefill_s
 
 MODES = ("closed_loop", "offline_max", "static_batch", "burst_all", "open_rate")
-# requests of an offline run, over which batches that start together decay; the most prompts of a burst that meet; a share of 1 has all
+# requests of an offline run, over which batches that start together decay; the most prompts of a
+# burst that meet; a share of 1 has all
 # prompts run one after the other, 2 all in one batch
 _OFFLINE_REQUESTS, _BURST_PROMPTS, _ALL_AT_ONCE = 3000.0, 4096.0, 2.0
 
 
 class Report(NamedTuple):
-    """What a load test reports: seconds a token after the first, requests/s of the deployment, mean seconds to the first token."""
+    """What a load test reports: seconds a token after the first, requests/s of the deployment, mean
+    seconds to the first token.
+    """
 
     tpot_s: Array
     throughput_rps: Array
@@ -29,8 +34,9 @@ class Report(NamedTuple):
 
 @dataclass(frozen=True)
 class Runs:
-    """Load tests, arrays ``(n,)``: ``mode`` (of ``MODES``), ``clients`` (infinite where the queue is full), ``arrival_rate_rps``,
-    mean ``input_tokens`` and ``output_tokens``, and ``slots``, how many sequences fit.
+    """Load tests, arrays ``(n,)``: ``mode`` (of ``MODES``), ``clients`` (infinite where the queue
+    is full), ``arrival_rate_rps``, mean ``input_tokens`` and ``output_tokens``, and ``slots``, how
+    many sequences fit.
     """
 
     mode: NDArray[np.str_]
@@ -46,7 +52,9 @@ class Runs:
 
 
 def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, rounds: int = 24) -> Array:
-    """Sequences that run on average in each test: the fixed point of Little's law, from ``start`` if given."""
+    """Sequences that run on average in each test: the fixed point of Little's law, from ``start``
+    if given.
+    """
     most = np.minimum(runs.clients, runs.slots)
     closed, open_ = runs.mode == "closed_loop", runs.mode == "open_rate"
     context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
@@ -74,7 +82,8 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Array | None = None, ro
 def report(plant: Plant, c: Constants, runs: Runs, running: Array | None = None) -> Report:
     """What each test reports; ``running`` from :func:`batch` if already known.
 
-    Closed loop: X = 1/(ω·t_pf + (o−1)·t_dec(B)/B), TPOT = B/(X·(o−1)), B = C − X·TTFT, and C = X·(TTFT + (o−1)·TPOT).
+    Closed loop: X = 1/(ω·t_pf + (o−1)·t_dec(B)/B), TPOT = B/(X·(o−1)), B = C − X·TTFT, and C =
+    X·(TTFT + (o−1)·TPOT).
     """
     b = batch(plant, c, runs) if running is None else running
     context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
@@ -88,8 +97,10 @@ def report(plant: Plant, c: Constants, runs: Runs, running: Array | None = None)
     waves = 1.0 + c.wave_share * runs.slots / _OFFLINE_REQUESTS
     offline = Report(closed.tpot_s, rate / waves, closed.ttft_s)
     known = [runs.mode == m for m in MODES]
-    parts = [np.select(known, [np.broadcast_to(x, b.shape) for x in column])
-             for column in zip(closed, offline, static, burst, open_, strict=True)]
+    parts = [
+        np.select(known, [np.broadcast_to(x, b.shape) for x in column])
+        for column in zip(closed, offline, static, burst, open_, strict=True)
+    ]
     return Report(*parts)
 
 
@@ -111,7 +122,11 @@ def _static(c: Constants, runs: Runs, prompt: Array, step: Array, steps: Array) 
 def _burst(c: Constants, runs: Runs, prompt: Array, step: Array, rate: Array, steps: Array) -> Report:
     requests = np.where(np.isfinite(runs.clients), runs.clients, runs.slots)
     span = requests / rate + c.drain_share * steps * step
-    first = c.request_s + prompt * np.minimum(requests, runs.slots) / 2.0 + np.maximum(requests - runs.slots, 0.0) / rate / 2.0
+    first = (
+        c.request_s
+        + prompt * np.minimum(requests, runs.slots) / 2.0
+        + np.maximum(requests - runs.slots, 0.0) / rate / 2.0
+    )
     tpot = np.minimum(requests, runs.slots) / (rate * steps)
     return Report(tpot, requests / span, np.asarray(first))
 

@@ -1,10 +1,11 @@
 """The shipped constants of LLM serving and how sure they are.
 
-A constant is a common value times the effects of the engine, the accelerator, the precision and the model, each shrunk
-towards 1: an effect that few records support is near 1, so an unseen model or chip gets the common value.
-``data/models/llm_constants.csv`` holds the common values, ``llm_effects.csv`` the effects, ``llm_errors.csv`` the error
-of each metric on (model, accelerator) combinations left out of the fit, ``llm_margin.csv`` what margins keep and break there.
-Rebuilt by ``data/build/fit_llm.py``.
+A constant is a common value times the effects of the engine, the accelerator, the precision and the
+model, each shrunk towards 1: an effect that few records support is near 1, so an unseen model or
+chip gets the common value. ``data/models/llm_constants.csv`` holds the common values,
+``llm_effects.csv`` the effects, ``llm_errors.csv`` the error of each metric on (model, accelerator)
+combinations left out of the fit, ``llm_margin.csv`` what margins keep and break there. Rebuilt by
+``data/build/fit_llm.py``.
 """
 
 import csv
@@ -19,13 +20,16 @@ from planner.latency.hardware import Accelerator
 from planner.latency.llm_models import Architecture
 from planner.latency.llm_steps import Constants, Layout
 
-# engines that are built on another, and the mode whose records describe current servers in steady work
+# engines that are built on another, and the mode whose records describe current servers in steady
+# work
 _ENGINES = {"nim": "trtllm", "trtllm+triton": "trtllm", "tgi": "vllm", "lmdeploy": "lmdeploy"}
 STEADY = "closed_loop"
 
 
 class Condition(NamedTuple):
-    """What decides a deployment's constants: its parts, and for a benchmark the ``mode`` of load and kind of ``lengths``."""
+    """What decides a deployment's constants: its parts, and for a benchmark the ``mode`` of load
+    and kind of ``lengths``.
+    """
 
     model: Architecture
     chip: Accelerator
@@ -41,11 +45,19 @@ class Condition(NamedTuple):
         family = self.chip.architecture
         kind = ("moe" if self.model.experts else "dense") + ("-mla" if self.model.mla_kv_dim else "")
         weights = {"fp16": "bf16", "mxfp4": "fp4"}.get(self.precision, self.precision)
-        return {"engine": engine, "accelerator": self.chip.name, "family": family,
-                "precision": f"{weights}|{_kin(family)}", "model": self.model.weights,
-                "engine_family": f"{engine}|{family.removesuffix(' Ultra')}",
-                "engine_kind": f"{engine}|{kind}", "engine_experts": f"{engine}|{'ep' if self.layout.expert_parallel > 1 else 'tp'}",
-                "lengths": self.lengths, "engine_lengths": f"{engine}|{self.lengths}" if self.lengths else "", "mode": self.mode}
+        return {
+            "engine": engine,
+            "accelerator": self.chip.name,
+            "family": family,
+            "precision": f"{weights}|{_kin(family)}",
+            "model": self.model.weights,
+            "engine_family": f"{engine}|{family.removesuffix(' Ultra')}",
+            "engine_kind": f"{engine}|{kind}",
+            "engine_experts": f"{engine}|{'ep' if self.layout.expert_parallel > 1 else 'tp'}",
+            "lengths": self.lengths,
+            "engine_lengths": f"{engine}|{self.lengths}" if self.lengths else "",
+            "mode": self.mode,
+        }
 
 
 def _kin(family: str) -> str:
@@ -55,7 +67,9 @@ def _kin(family: str) -> str:
 
 @dataclass(frozen=True)
 class Band:
-    """Error of one metric: ``sigma`` of the log error on the side that matters, fitted on left-out combinations."""
+    """Error of one metric: ``sigma`` of the log error on the side that matters, fitted on left-out
+    combinations.
+    """
 
     tpot: float
     throughput: float
@@ -89,7 +103,9 @@ def constants(condition: Condition) -> Constants:
 
 
 def seen(condition: Condition) -> str:
-    """How near the fit a deployment is: ``combination`` (model and accelerator together), ``model``, or ``none``."""
+    """How near the fit a deployment is: ``combination`` (model and accelerator together),
+    ``model``, or ``none``.
+    """
     levels = condition.levels()
     if ("combination", f"{levels['model']}|{levels['accelerator']}") in effects():
         return "combination"
@@ -100,12 +116,17 @@ def seen(condition: Condition) -> str:
 def bands() -> dict[tuple[str, str], Band]:
     """Log-error sigmas by load mode and how near the fit a deployment is."""
     with data_path("models", "llm_errors.csv").open(encoding="utf-8", newline="") as file:
-        return {(r["mode"], r["seen"]): Band(float(r["tpot"]), float(r["throughput"]), float(r["ttft"])) for r in csv.DictReader(file)}
+        return {
+            (r["mode"], r["seen"]): Band(float(r["tpot"]), float(r["throughput"]), float(r["ttft"]))
+            for r in csv.DictReader(file)
+        }
 
 
 @cache
 def margin_sigmas() -> float:
-    """σ of TPOT by which goodput is planned below its point estimate: the planned row of ``llm_margin.csv``."""
+    """σ of TPOT by which goodput is planned below its point estimate: the planned row of
+    ``llm_margin.csv``.
+    """
     with data_path("models", "llm_margin.csv").open(encoding="utf-8", newline="") as file:
         return next(float(r["sigmas"]) for r in csv.DictReader(file) if r["planned"] == "1")
 

@@ -1,8 +1,10 @@
-"""From step times to latency: how many requests run together at an arrival rate, and the tails of TTFT, TPOT and latency.
+"""From step times to latency: how many requests run together at an arrival rate, and the tails of
+TTFT, TPOT and latency.
 
-Requests arrive as a Poisson stream (or with another squared coefficient of variation of the gaps), wait for the
-prompts before them, take a slot of the running batch, and then produce a token a step while later prompts interrupt them.
-Against a simulation of every step: medians within 6 %, p99 of TPOT up to 10 % low at 85 % of the largest rate.
+Requests arrive as a Poisson stream (or with another squared coefficient of variation of the gaps),
+wait for the prompts before them, take a slot of the running batch, and then produce a token a step
+while later prompts interrupt them. Against a simulation of every step: medians within 6 %, p99 of
+TPOT up to 10 % low at 85 % of the largest rate.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,8 @@ from planner.tokens import TokenMix
 
 Array = NDArray[np.float64]
 _ROOT2 = np.sqrt(2.0)
-# Gauss-Hermite points of a normal deviate; the one below the mean is drawn up to it, so that all quantiles grow with the load
+# Gauss-Hermite points of a normal deviate; the one below the mean is drawn up to it, so that all
+# quantiles grow with the load
 _NODES, _WEIGHTS = np.array([0.0, np.sqrt(3.0)]), np.array([5.0, 1.0]) / 6.0
 _NODES_OF_A_CURVE, _TRANSFER_START_S = 320, 0.002
 # cells of very fine token mixes: finest where percentiles are read
@@ -26,7 +29,8 @@ _INPUT_EDGES = (0.25, 0.5, 0.65, 0.75, 0.82, 0.88, 0.92, 0.95, 0.97, 0.985, 0.99
 
 @dataclass(frozen=True)
 class Draft:
-    """Speculative decoding: ``tokens`` drafted a step, of which ``accepted`` (with the target's own) come out on average.
+    """Speculative decoding: ``tokens`` drafted a step, of which ``accepted`` (with the target's
+    own) come out on average.
 
     A drafted token costs ``cost_share`` of a step of the target.
     """
@@ -40,9 +44,10 @@ class Draft:
 class Station:
     """One replica and the requests it gets: its plant, constants, slots, token lengths.
 
-    ``cached_share`` of the prompt tokens is found in the prefix cache; prompts run in chunks of ``chunk_tokens``. A disaggregated
-    station computes prompts on a second plant of the same kind, so that they do not interrupt decoding, and moves their attention
-    state in ``transfer_s_per_token`` after 2 ms (Mooncake measurements, 2025).
+    ``cached_share`` of the prompt tokens is found in the prefix cache; prompts run in chunks of
+    ``chunk_tokens``. A disaggregated station computes prompts on a second plant of the same kind,
+    so that they do not interrupt decoding, and moves their attention state in
+    ``transfer_s_per_token`` after 2 ms (Mooncake measurements, 2025).
     """
 
     plant: Plant
@@ -69,8 +74,10 @@ class Station:
 
     @cached_property
     def _decode(self) -> tuple[DecodeStep, DecodeStep]:
-        return (decode_step(self.plant, self.mean_context, self.constants, 1.0 + self.draft.tokens),
-                decode_step(self.plant, self.mean_context, self.constants))
+        return (
+            decode_step(self.plant, self.mean_context, self.constants, 1.0 + self.draft.tokens),
+            decode_step(self.plant, self.mean_context, self.constants),
+        )
 
     def step_s(self, batch: ArrayLike) -> Array:
         """Seconds of decoding for each token that comes out, with ``batch`` sequences."""
@@ -99,7 +106,9 @@ class Station:
 
 @dataclass(frozen=True)
 class Steady:
-    """Steady state at each arrival rate, arrays of one shape: running sequences, tokens pace, busy shares; inf if unstable."""
+    """Steady state at each arrival rate, arrays of one shape: running sequences, tokens pace, busy
+    shares; inf if unstable.
+    """
 
     batch: Array
     tpot_s: Array
@@ -114,7 +123,9 @@ class Steady:
 
 
 def steady(station: Station, arrival_rate_rps: ArrayLike) -> Steady:
-    """Steady state at each rate: B = λ·E[o−1]·TPOT(B) with TPOT = t_dec(B)/(1−λ·E[t_prefill]), solved for B."""
+    """Steady state at each rate: B = λ·E[o−1]·TPOT(B) with TPOT = t_dec(B)/(1−λ·E[t_prefill]),
+    solved for B.
+    """
     rate = np.asarray(arrival_rate_rps, dtype=np.float64)
     low, high = np.zeros_like(rate), np.full_like(rate, station.slots)
     if station.mean_steps:
@@ -128,16 +139,19 @@ def steady(station: Station, arrival_rate_rps: ArrayLike) -> Steady:
 
 
 def rate_at(station: Station, batch: ArrayLike) -> Array:
-    """Arrival rate [requests/s] at which ``batch`` sequences run on average: λ = B/(E[o−1]·t_dec(B) + B·E[t_prefill])."""
+    """Arrival rate [requests/s] at which ``batch`` sequences run on average: λ = B/(E[o−1]·t_dec(B)
+    + B·E[t_prefill]).
+    """
     b = np.asarray(batch, dtype=np.float64)
     return np.asarray(b / (station.mean_steps * station.step_s(b) + b * station.mean_prompt_s))
 
 
 def state_at(station: Station, rate: Array, batch: Array) -> Steady:
-    """State with ``batch`` sequences running at ``rate``; unstable where even a full batch does not keep up.
+    """State with ``batch`` sequences running at ``rate``; unstable where even a full batch does not
+    keep up.
 
-    Waits: M/G/1 before the prompts (Pollaczek-Khinchine with (c_a²+c_s²)/2), and for a slot when the running batch comes near
-    its bound (Halfin and Whitt 1981).
+    Waits: M/G/1 before the prompts (Pollaczek-Khinchine with (c_a²+c_s²)/2), and for a slot when
+    the running batch comes near its bound (Halfin and Whitt 1981).
     """
     from scipy.special import erfcx
 
@@ -161,24 +175,40 @@ def state_at(station: Station, rate: Array, batch: Array) -> Steady:
     tpot = step / room
     spare = np.maximum(station.slots - batch, 1e-6)
     beta = np.minimum(spare / np.sqrt(np.maximum(batch, 1e-9)), 20.0)
-    delayed = 1.0 / (1.0 + beta * np.sqrt(np.pi / 2.0) * erfcx(-beta / _ROOT2)) if station.mean_steps else np.zeros_like(rate)
+    delayed = (
+        1.0 / (1.0 + beta * np.sqrt(np.pi / 2.0) * erfcx(-beta / _ROOT2)) if station.mean_steps else np.zeros_like(rate)
+    )
     slope = station.step_s(running + 1.0) - step
-    # the number running is birth and death with a pace that falls as it grows: its variance is B/(1−elasticity)
+    # the number running is birth and death with a pace that falls as it grows: its variance is
+    # B/(1−elasticity)
     elasticity = np.minimum(slope * running / step, 0.95)
     jolt = np.sqrt(rate * (0.0 if station.disaggregated else float(mix.weight @ prompt**2)) / room)
-    return Steady(batch, tpot, jolt, slope * np.sqrt(batch / (1.0 - elasticity)) / room, used, wait, delayed,
-                  spare / np.maximum(tpot * station.mean_steps, 1e-9), stable, step)
+    return Steady(
+        batch,
+        tpot,
+        jolt,
+        slope * np.sqrt(batch / (1.0 - elasticity)) / room,
+        used,
+        wait,
+        delayed,
+        spare / np.maximum(tpot * station.mean_steps, 1e-9),
+        stable,
+        step,
+    )
 
 
 def exceedance(station: Station, state: Steady, metric: str, limit_s: ArrayLike) -> Array:
-    """P(metric > limit) for each rate of ``state``; limits broadcast against the rates. 1 where unstable."""
+    """P(metric > limit) for each rate of ``state``; limits broadcast against the rates. 1 where
+    unstable.
+    """
     from scipy.special import erfc
 
     limit = np.asarray(limit_s, dtype=np.float64)[..., None]
     mix = station.tokens
     tpot = state.tpot_s[..., None]
     steps = np.maximum(mix.output_tokens - 1.0, 1.0)
-    # prompts that interrupt a request: their number in its life is Poisson, so the deviation a token falls with √steps
+    # prompts that interrupt a request: their number in its life is Poisson, so the deviation a
+    # token falls with √steps
     deviation = np.sqrt(state.batch_sd_s[..., None] ** 2 + (state.tpot_sd_a_step[..., None] ** 2) * tpot / steps)
     if metric == "tpot":
         more = np.where(limit < tpot, 1.0, 0.5 * erfc((limit - tpot) / (deviation * _ROOT2 + 1e-12)))
@@ -230,7 +260,9 @@ def quantile_s(station: Station, arrival_rate_rps: ArrayLike, quantile: float, m
 
 
 def _along_a_curve(station: Station, rate: Array, quantile: float, metric: str) -> Array:
-    """The quantile at many rates: log-linear between nodes at even steps of the batch, inf above the largest stable rate."""
+    """The quantile at many rates: log-linear between nodes at even steps of the batch, inf above
+    the largest stable rate.
+    """
     top = largest_rate_rps(station, [])[0]
     most = float(steady(station, np.array([top])).batch[0]) if station.mean_steps else top
     # the wait for a slot grows steeply only where the batch is all but full
@@ -244,10 +276,11 @@ def _along_a_curve(station: Station, rate: Array, quantile: float, metric: str) 
 
 
 def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float]]) -> tuple[float, str]:
-    """Largest rate at which every bound ``(name, metric, quantile, limit_s)`` holds, and the bound that stops it.
+    """Largest rate at which every bound ``(name, metric, quantile, limit_s)`` holds, and the bound
+    that stops it.
 
-    0 and the bound's name if it fails at any rate; ``saturation`` where the server itself is full. Searched over the running
-    batch, of which the rate is an explicit function.
+    0 and the bound's name if it fails at any rate; ``saturation`` where the server itself is full.
+    Searched over the running batch, of which the rate is an explicit function.
     """
     top, prompt_mean = station.slots if station.mean_steps else 1.0, float(station.tokens.weight @ station.prompt_s)
     grid, low = np.geomspace(top * 1e-5, top, 48), 0.0
@@ -256,7 +289,9 @@ def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float
         rates = rate_at(station, grid) if station.mean_steps else grid / prompt_mean
         state = state_at(station, rates, grid if station.mean_steps else np.zeros_like(grid))
         broken = {"saturation": ~state.stable}
-        broken |= {name: exceedance(station, state, m, np.full(rates.shape, limit)) > 1.0 - q for name, m, q, limit in bounds}
+        broken |= {
+            name: exceedance(station, state, m, np.full(rates.shape, limit)) > 1.0 - q for name, m, q, limit in bounds
+        }
         some = np.logical_or.reduce(list(broken.values()))
         if not some.any():
             low = float(grid[-1])
@@ -271,7 +306,9 @@ def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float
 
 
 def _thin(mix: TokenMix) -> TokenMix:
-    """At most 72 points: cells of output length, then of input length, finest in the upper tails; means are kept."""
+    """At most 72 points: cells of output length, then of input length, finest in the upper tails;
+    means are kept.
+    """
     if mix.weight.size <= len(_OUTPUT_EDGES) * len(_INPUT_EDGES):
         return mix
     i, o, w = mix.input_tokens, mix.output_tokens, mix.weight
@@ -282,8 +319,12 @@ def _thin(mix: TokenMix) -> TokenMix:
         cell[at] = row * (len(_INPUT_EDGES) + 1) + np.searchsorted(_INPUT_EDGES, _ranks(i[at], w[at]), side="right")
     total = np.bincount(cell, w)
     kept = total > 0
-    return TokenMix(np.bincount(cell, w * i)[kept] / total[kept], np.bincount(cell, w * o)[kept] / total[kept],
-                    total[kept] / total[kept].sum(), mix.basis)
+    return TokenMix(
+        np.bincount(cell, w * i)[kept] / total[kept],
+        np.bincount(cell, w * o)[kept] / total[kept],
+        total[kept] / total[kept].sum(),
+        mix.basis,
+    )
 
 
 def _ranks(x: Array, w: Array) -> Array:

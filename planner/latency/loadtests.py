@@ -1,6 +1,8 @@
-"""Results of generic HTTP load-test tools, read as points: rate served, latency percentiles [s], concurrency where the tool holds it.
+"""Results of generic HTTP load-test tools, read as points: rate served, latency percentiles [s],
+concurrency where the tool holds it.
 
-Times in the files are milliseconds (Locust, k6), nanoseconds (vegeta JSON) or carry their unit (wrk, hey, vegeta text).
+Times in the files are milliseconds (Locust, k6), nanoseconds (vegeta JSON) or carry their unit
+(wrk, hey, vegeta text).
 """
 
 import csv
@@ -22,24 +24,38 @@ LARGEST_FILE = 32 << 20  # bytes
 
 
 def read_load_test(path: str | Path, kind: str | None = None) -> list[dict[str, float]]:
-    """Points of one result file: ``arrival_rate_rps``, ``latency_p50_s`` … ``latency_p99_s``, ``concurrency`` if closed loop.
+    """Points of one result file: ``arrival_rate_rps``, ``latency_p50_s`` … ``latency_p99_s``,
+    ``concurrency`` if closed loop.
 
-    ``kind`` is one of ``LOAD_TEST_FORMATS``; by default it is found out.  Steps with more than 1 % failed requests are left out.
-    Raises :class:`ScenarioError` naming the file and what it lacks.
+    ``kind`` is one of ``LOAD_TEST_FORMATS``; by default it is found out.  Steps with more than 1 %
+    failed requests are left out. Raises :class:`ScenarioError` naming the file and what it lacks.
     """
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
-            raise ScenarioError(f"is larger than a summary ({LARGEST_FILE >> 20} MiB). Give the tool's summary, not its log", where=path)
+            raise ScenarioError(
+                f"is larger than a summary ({LARGEST_FILE >> 20} MiB). Give the tool's summary, not its log", where=path
+            )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"cannot be read as text: {error}", where=path) from None
     kind = kind or _recognize(text)
     if kind not in LOAD_TEST_FORMATS:
-        raise ScenarioError(f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})", where=path)
+        raise ScenarioError(
+            f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})", where=path
+        )
     try:
         points = LOAD_TEST_FORMATS[kind](text)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError, csv.Error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        ArithmeticError,
+        RecursionError,
+        csv.Error,
+    ) as error:
         raise ScenarioError(f"is not a complete {kind} result: {type(error).__name__} {error}", where=path) from None
     good = [p for p in points if p.pop("failure_share", 0.0) <= FAILURES_ALLOWED and p["arrival_rate_rps"] > 0]
     if not good:
@@ -63,8 +79,9 @@ def _recognize(text: str) -> str | None:
     return "hey" if "Latency distribution" in text and "Requests/sec" in text else None
 
 
-def _point(rate: float, seconds: Mapping[int, float | None], concurrency: float | None = None,
-           failure_share: float = 0.0) -> dict[str, float]:
+def _point(
+    rate: float, seconds: Mapping[int, float | None], concurrency: float | None = None, failure_share: float = 0.0
+) -> dict[str, float]:
     point = {"arrival_rate_rps": float(rate), "failure_share": float(failure_share)}
     point |= {f"latency_p{p}_s": float(v) for p in PERCENTS if (v := seconds.get(p)) is not None}
     if len(point) == 2:
@@ -85,10 +102,16 @@ def _plain(text: str) -> list[dict[str, float]]:
 
 
 def _locust(text: str) -> list[dict[str, float]]:
-    """``*_stats.csv`` (its Aggregated row) or ``*_stats_history.csv`` (the last row of each number of users)."""
+    """``*_stats.csv`` (its Aggregated row) or ``*_stats_history.csv`` (the last row of each number
+    of users).
+    """
     rows = [r for r in csv.DictReader(io.StringIO(text)) if r["Name"] == "Aggregated"]
     if "User Count" in (rows[0] if rows else {}):
-        rows = [r for r in rows if float(r["Requests/s"] or 0) > 0 and float(r["User Count"]) > 0 and r["95%"] not in ("", "N/A")]
+        rows = [
+            r
+            for r in rows
+            if float(r["Requests/s"] or 0) > 0 and float(r["User Count"]) > 0 and r["95%"] not in ("", "N/A")
+        ]
         rows = list({r["User Count"]: r for r in rows}.values())
     points = []
     for r in rows:
@@ -100,7 +123,9 @@ def _locust(text: str) -> list[dict[str, float]]:
 
 
 def _k6(text: str) -> list[dict[str, float]]:
-    """The summary JSON of ``--summary-export`` or of ``handleSummary``; p99 only if the run asked for it."""
+    """The summary JSON of ``--summary-export`` or of ``handleSummary``; p99 only if the run asked
+    for it.
+    """
     metrics = json.loads(text)["metrics"]
 
     def values(name: str) -> dict[str, Any]:
@@ -111,8 +136,14 @@ def _k6(text: str) -> list[dict[str, float]]:
     failed = values("http_req_failed") if "http_req_failed" in metrics else {}
     seconds = {50: duration.get("med"), **{p: duration.get(f"p({p})") for p in PERCENTS[1:]}}
     vus = values("vus_max") if "vus_max" in metrics else {}
-    return [_point(requests["rate"], {p: None if v is None else v / 1e3 for p, v in seconds.items()}, vus.get("max", vus.get("value")),
-                   failed.get("rate", failed.get("value", 0.0)))]
+    return [
+        _point(
+            requests["rate"],
+            {p: None if v is None else v / 1e3 for p, v in seconds.items()},
+            vus.get("max", vus.get("value")),
+            failed.get("rate", failed.get("value", 0.0)),
+        )
+    ]
 
 
 def _wrk(text: str) -> list[dict[str, float]]:
@@ -141,12 +172,26 @@ def _vegeta(text: str) -> list[dict[str, float]]:
     if text.lstrip().startswith("{"):
         report = json.loads(text)
         seconds = {p: report["latencies"].get(f"{p}th") for p in PERCENTS}
-        return [_point(report["rate"], {p: None if v is None else v / 1e9 for p, v in seconds.items()}, None, 1 - report["success"])]
+        return [
+            _point(
+                report["rate"],
+                {p: None if v is None else v / 1e9 for p, v in seconds.items()},
+                None,
+                1 - report["success"],
+            )
+        ]
     rate = float(_found(r"Requests\s+\[total, rate[^\]]*\]\s+\d+, ([\d.]+)", text))
     names = [n.strip() for n in _found(r"Latencies\s+\[([^\]]*)\]", text).split(",")]
     values = [_seconds(v) for v in _found(r"Latencies\s+\[[^\]]*\]\s+([^\n]+)", text).split(",")]
     timed = dict(zip(names, values, strict=True))
-    return [_point(rate, {p: timed.get(str(p)) for p in PERCENTS}, None, 1 - float(_found(r"Success\s+\[ratio\]\s+([\d.]+)%", text)) / 100)]
+    return [
+        _point(
+            rate,
+            {p: timed.get(str(p)) for p in PERCENTS},
+            None,
+            1 - float(_found(r"Success\s+\[ratio\]\s+([\d.]+)%", text)) / 100,
+        )
+    ]
 
 
 def _found(pattern: str, text: str) -> str:

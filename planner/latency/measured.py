@@ -1,4 +1,5 @@
-"""The ``measured`` model: latency of a service on a machine as load-test points say, and no further.
+"""The ``measured`` model: latency of a service on a machine as load-test points say, and no
+further.
 
 Between points the percentiles follow a monotone piecewise cubic through (log rate, log latency)
 (Fritsch & Butland 1984).  The last point is the limit: nothing is promised beyond it.
@@ -30,7 +31,8 @@ _NORMAL = {0.5: 0.0, 0.9: 1.2815515655446004, 0.95: 1.6448536269514722, 0.99: 2.
 
 
 class Point(BaseModel):
-    """One load-test step: ``arrival_rate_rps`` served and latency percentiles [s], rising with the percentile.
+    """One load-test step: ``arrival_rate_rps`` served and latency percentiles [s], rising with the
+    percentile.
 
     ``concurrency`` clients where the test is a closed loop (each client waits for its answer).
     """
@@ -60,10 +62,12 @@ class Point(BaseModel):
 
 @dataclass(frozen=True)
 class MeasuredLatency:
-    """One replica as measured: ``points`` of (rate [requests/s], p50, p90, p95, p99 [s], NaN where not measured).
+    """One replica as measured: ``points`` of (rate [requests/s], p50, p90, p95, p99 [s], NaN where
+    not measured).
 
-    Replicas share the load evenly.  A percentile that was not measured is interpolated between its measured
-    neighbours on the normal scale of log latency, and never extrapolated upward: it is ``inf``.
+    Replicas share the load evenly.  A percentile that was not measured is interpolated between its
+    measured neighbours on the normal scale of log latency, and never extrapolated upward: it is
+    ``inf``.
     """
 
     points: tuple[tuple[float, ...], ...]
@@ -77,12 +81,16 @@ class MeasuredLatency:
     @property
     def method(self) -> str:
         """How it is read between points."""
-        source = "open-arrival points from a closed load test (birth–death chain)" if self.closed else "load-test points"
+        source = (
+            "open-arrival points from a closed load test (birth–death chain)" if self.closed else "load-test points"
+        )
         return f"{len(self.points)} {source}, monotone cubic in log rate and log latency, nothing beyond the last"
 
     @property
     def error_share(self) -> float:
-        """0.056 from three points (2.3 % median error on series kept apart), twice that for two, 0.25 for one; 0.15 from a closed loop."""
+        """0.056 from three points (2.3 % median error on series kept apart), twice that for two,
+        0.25 for one; 0.15 from a closed loop.
+        """
         if self.closed:
             return 0.15
         return 0.056 if len(self.points) >= 3 else 0.112 if len(self.points) == 2 else 0.25
@@ -93,9 +101,13 @@ class MeasuredLatency:
         return self.points[-1][0]
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
-        """Quantile of latency [s]: that of the first point below it, ``inf`` beyond the last. Only metric ``latency``."""
+        """Quantile of latency [s]: that of the first point below it, ``inf`` beyond the last. Only
+        metric ``latency``.
+        """
         if metric != "latency":
-            raise ScenarioError(f"objective: the measured model answers latency, not {metric}. Give latency_p…_s bounds")
+            raise ScenarioError(
+                f"objective: the measured model answers latency, not {metric}. Give latency_p…_s bounds"
+            )
         rate = np.asarray(arrival_rate_rps, dtype=np.float64) / replicas
         rates = _series(self.points, quantile)[0]
         if not len(rates):
@@ -104,7 +116,9 @@ class MeasuredLatency:
         return np.where(rate <= rates[-1] * (1 + 1e-12), inside, np.inf)
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
-        """Largest measured rate with every bound met; the binding objective is ``last_point`` if none binds."""
+        """Largest measured rate with every bound met; the binding objective is ``last_point`` if
+        none binds.
+        """
         top = self.largest_rate_rps
         best = Goodput(top * replicas, "last_point", 1.0)
         for name, metric, quantile, limit_s in objective.bounds():
@@ -122,7 +136,9 @@ class MeasuredLatency:
             return high
         for _ in range(50):
             middle = math.sqrt(low * high)
-            low, high = (middle, high) if float(self.latency_s(middle, 1, quantile, metric)) <= limit_s else (low, middle)
+            low, high = (
+                (middle, high) if float(self.latency_s(middle, 1, quantile, metric)) <= limit_s else (low, middle)
+            )
         return low
 
 
@@ -136,7 +152,9 @@ def _series(points: tuple[tuple[float, ...], ...], quantile: float) -> tuple[Arr
 
 
 def _percentile(values: tuple[float, ...], quantile: float) -> float:
-    """A percentile from measured ones: below the lowest takes the lowest (safe), above the highest is unknown."""
+    """A percentile from measured ones: below the lowest takes the lowest (safe), above the highest
+    is unknown.
+    """
     known = [(q, v) for q, v in zip(_NORMAL, values, strict=True) if not math.isnan(v)]
     if quantile > known[-1][0]:
         return math.nan
@@ -161,10 +179,11 @@ def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> Callable[[
 class Measured(BaseModel):
     """Parameters of the ``measured`` model under ``latency:`` in a scenario.
 
-    ``machines``: load-test points by instance type, or by accelerator name (one accelerator a replica, so a
-    machine with four holds four replicas); an instance type wins over its accelerator.  Instead of points give
-    ``{files: [a.json, b.json], format: k6}``: results of csv, hey, k6, locust, vegeta or wrk beside the scenario.
-    Points with ``concurrency`` are a closed loop and are turned into what open arrivals would see.
+    ``machines``: load-test points by instance type, or by accelerator name (one accelerator a
+    replica, so a machine with four holds four replicas); an instance type wins over its
+    accelerator.  Instead of points give ``{files: [a.json, b.json], format: k6}``: results of csv,
+    hey, k6, locust, vegeta or wrk beside the scenario. Points with ``concurrency`` are a closed
+    loop and are turned into what open arrivals would see.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -177,7 +196,9 @@ class Measured(BaseModel):
         if not isinstance(value, Mapping):
             return value
         folder = Path((info.context or {}).get("folder") or ".")
-        return {name: _read(points, folder) if isinstance(points, Mapping) else points for name, points in value.items()}
+        return {
+            name: _read(points, folder) if isinstance(points, Mapping) else points for name, points in value.items()
+        }
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -203,7 +224,9 @@ class Measured(BaseModel):
 def _model(points: tuple[Point, ...]) -> MeasuredLatency:
     if points[0].concurrency is not None:
         steps = sorted(points, key=lambda p: p.concurrency or 0.0)
-        opened = open_points([p.concurrency or 0.0 for p in steps], [p.arrival_rate_rps for p in steps], [_row(p)[1:] for p in steps])
+        opened = open_points(
+            [p.concurrency or 0.0 for p in steps], [p.arrival_rate_rps for p in steps], [_row(p)[1:] for p in steps]
+        )
         return MeasuredLatency(tuple(tuple(row) for row in opened), closed=True)
     return MeasuredLatency(tuple(sorted(_row(p) for p in points)))
 
@@ -218,6 +241,8 @@ def _read(given: Mapping[str, Any], folder: Path) -> list[dict[str, float]]:
     if strange or not files:
         raise ValueError("give a list of points, or files: [...] and, if needed, format")
     try:
-        return read_load_tests([folder / f for f in ([files] if isinstance(files, str) else files)], given.get("format"))
+        return read_load_tests(
+            [folder / f for f in ([files] if isinstance(files, str) else files)], given.get("format")
+        )
     except ScenarioError as error:
         raise ValueError(str(error)) from None

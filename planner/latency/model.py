@@ -1,8 +1,9 @@
 """The seam of all latency models: what a machine is, what a model answers, what an excuse says.
 
 A *service model* is what the user configures under ``latency:`` in a scenario (a frozen pydantic
-class of its parameters, registered in ``LATENCY_MODELS``).  Put on a machine it yields *deployments*,
-each with a *latency model* of one replica, or an *excuse* why that machine cannot serve.
+class of its parameters, registered in ``LATENCY_MODELS``).  Put on a machine it yields
+*deployments*, each with a *latency model* of one replica, or an *excuse* why that machine cannot
+serve.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ from planner.tokens import TokenMix
 
 @dataclass(frozen=True)
 class Machine:
-    """One instance type in a region, as the catalog describes it. NaN = not known; ``accelerator`` "" = none."""
+    """One instance type in a region, as the catalog describes it. NaN = not known; ``accelerator``
+    "" = none.
+    """
 
     provider: str
     region: str
@@ -37,7 +40,9 @@ class Machine:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """How requests arrive at one service: ``scv`` of the gaps (1 = Poisson) and the token lengths, if any."""
+    """How requests arrive at one service: ``scv`` of the gaps (1 = Poisson) and the token lengths,
+    if any.
+    """
 
     scv: float = 1.0
     tokens: TokenMix | None = None
@@ -45,7 +50,9 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class Goodput:
-    """The largest arrival rate [requests/s] at which every objective holds, what binds there, and how busy it is."""
+    """The largest arrival rate [requests/s] at which every objective holds, what binds there, and
+    how busy it is.
+    """
 
     arrival_rate_rps: float
     binding_objective: str
@@ -55,7 +62,8 @@ class Goodput:
 class LatencyModel(Protocol):
     """One deployment of one service on one machine: latency from load, and load from objectives.
 
-    A model that measured which margin its goodput needs says so in ``margin_sigmas``; others are planned at the normal 90 % quantile.
+    A model that measured which margin its goodput needs says so in ``margin_sigmas``; others are
+    planned at the normal 90 % quantile.
     """
 
     @property
@@ -70,19 +78,27 @@ class LatencyModel(Protocol):
     def error_share(self) -> float:
         """Half-width of the 90 % error band of goodput over its point estimate."""
 
-    def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> NDArray[np.float64]:
-        """Quantile of a metric (``latency``, ``ttft``, ``tpot``) [s] when ``replicas`` share ``arrival_rate_rps``.
+    def latency_s(
+        self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency"
+    ) -> NDArray[np.float64]:
+        """Quantile of a metric (``latency``, ``ttft``, ``tpot``) [s] when ``replicas`` share
+        ``arrival_rate_rps``.
 
-        Same shape as the rates; grows with the rate, falls with replicas, ``inf`` where the pool is unstable.
+        Same shape as the rates; grows with the rate, falls with replicas, ``inf`` where the pool is
+        unstable.
         """
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
-        """Largest rate the pool of ``replicas`` bears with every bound of ``objective`` met (0 if none)."""
+        """Largest rate the pool of ``replicas`` bears with every bound of ``objective`` met (0 if
+        none).
+        """
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """A way to run one replica: ``instances_per_replica`` machines (below 1 if several share one), a label, its model."""
+    """A way to run one replica: ``instances_per_replica`` machines (below 1 if several share one),
+    a label, its model.
+    """
 
     instances_per_replica: float
     label: str

@@ -1,7 +1,8 @@
 """PH/PH/c exactly, by matrix-analytic methods (Neuts 1981; Latouche & Ramaswami 1999), for small c.
 
-Gaps and services are phase-type: exponential, Erlang (gamma with whole 1/scv) or two-branch hyperexponential.  Levels count
-requests, phases say how many workers are in which service phase; above c the levels repeat, so π_{c+k} = π_c Rᵏ.
+Gaps and services are phase-type: exponential, Erlang (gamma with whole 1/scv) or two-branch
+hyperexponential.  Levels count requests, phases say how many workers are in which service phase;
+above c the levels repeat, so π_{c+k} = π_c Rᵏ.
 """
 
 import math
@@ -22,7 +23,9 @@ _LARGEST_BLOCK = 64
 
 @dataclass(frozen=True)
 class PhaseType:
-    """A phase-type law: starts in phase i with ``start[i]``, moves by ``moves`` [1/time], leaves at ``exits``."""
+    """A phase-type law: starts in phase i with ``start[i]``, moves by ``moves`` [1/time], leaves at
+    ``exits``.
+    """
 
     start: Array
     moves: Array
@@ -43,14 +46,17 @@ class PhaseType:
             return cls(np.array([p, 1 - p]), np.diag([-r1 / mean, -r2 / mean]))
         k = round(1 / law.scv) if law.kind == "gamma" else 0
         if k < 1 or abs(k * law.scv - 1) > 1e-12:
-            raise PlannerError("this law is not phase-type", got=(law.kind, law.scv), remedy="Use gamma with whole 1/scv, or simulate")
+            raise PlannerError(
+                "this law is not phase-type", got=(law.kind, law.scv), remedy="Use gamma with whole 1/scv, or simulate"
+            )
         return cls(np.eye(k)[0], (np.eye(k, k, 1) - np.eye(k)) * k / mean)
 
 
 class PhPhC:
     """Steady state of PH/PH/c, FCFS: wait and response laws. Times in mean services.
 
-    Raises :class:`PlannerError` at ρ ≥ 1, for laws that are not phase-type and for more phases than 64 a level.
+    Raises :class:`PlannerError` at ρ ≥ 1, for laws that are not phase-type and for more phases than
+    64 a level.
     """
 
     def __init__(self, gaps: ServiceLaw, law: ServiceLaw, servers: int, utilization: float) -> None:
@@ -68,7 +74,10 @@ class PhPhC:
     def _solve(self) -> None:
         c, eye = self.servers, np.eye
         serve0, serve1 = self._moves(c), self._departures(c, restart=True)
-        up, local = _kron(np.outer(self._gaps.exits, self._gaps.start), eye(self._m)), _kron(self._gaps.moves, eye(self._m))
+        up, local = (
+            _kron(np.outer(self._gaps.exits, self._gaps.start), eye(self._m)),
+            _kron(self._gaps.moves, eye(self._m)),
+        )
         local = local + _kron(eye(self._na), serve0)
         down = _kron(eye(self._na), serve1)
         self._r = _rate_matrix(up, local, down)
@@ -77,8 +86,11 @@ class PhPhC:
         inner = local + self._r @ down
         for n in range(c, 0, -1):
             ratios[n] = self._arrivals(n - 1) @ np.linalg.inv(-inner)
-            inner = (_kron(self._gaps.moves, eye(len(self._levels[n - 1]))) + _kron(eye(self._na), self._moves(n - 1))
-                     + ratios[n] @ _kron(eye(self._na), self._departures(n)))
+            inner = (
+                _kron(self._gaps.moves, eye(len(self._levels[n - 1])))
+                + _kron(eye(self._na), self._moves(n - 1))
+                + ratios[n] @ _kron(eye(self._na), self._departures(n))
+            )
         pi = _null_left(inner)
         rows = [pi]
         for n in range(1, c + 1):
@@ -132,9 +144,11 @@ class PhPhC:
 
     @cached_property
     def _flow(self) -> tuple[Array, Array, Array, Array]:
-        """The linear system of what still waits and what is served: (matrix, start, reading of waiting, of in service).
+        """The linear system of what still waits and what is served: (matrix, start, reading of
+        waiting, of in service).
 
-        Z' = Z·D0 + R·Z·D1 for Z (phases, workers' phases): row z of it weighted with Σ_k π_{c+k} is the law of the wait.
+        Z' = Z·D0 + R·Z·D1 for Z (phases, workers' phases): row z of it weighted with Σ_k π_{c+k} is
+        the law of the wait.
         """
         m, size = self._m, self._na * self._m
         matrix = _kron(np.eye(size), self._serve0.T) + _kron(self._r, self._serve1.T)
@@ -143,7 +157,9 @@ class PhPhC:
         whole = np.zeros((size * m + s, size * m + s))
         whole[: size * m, : size * m] = matrix
         whole[size * m :, size * m :] = self._service.moves.T
-        whole[size * m :, : size * m] = np.outer(self._service.start, -(reading @ matrix))  # who stops waiting starts service
+        whole[size * m :, : size * m] = np.outer(
+            self._service.start, -(reading @ matrix)
+        )  # who stops waiting starts service
         begin = np.concatenate([self._first.ravel(), (1 - self.p_wait) * self._service.start])
         return whole, begin, np.concatenate([reading, np.zeros(s)]), np.concatenate([np.zeros(size * m), np.ones(s)])
 

@@ -1,4 +1,5 @@
-"""Response quantiles of a pool at any utilization, quickly: exact where closed, else read from a table of the reduction or of simulations.
+"""Response quantiles of a pool at any utilization, quickly: exact where closed, else read from a
+table of the reduction or of simulations.
 
 Times are in mean services.
 """
@@ -22,8 +23,10 @@ _USUAL = (0.5, 0.9, 0.95, 0.99)
 _SIMULATED_ODDS = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.33, 4.0, 6.0, 9.0, 15.0, 24.0)
 _SIZES = (1, 2, 4, 8, 16, 64, 256)  # replicas, or workers of one, that are simulated
 _FEW = 16  # shared queues up to this have a table each
-_STRETCHED = (0.5, 1.4)  # arrival_scv where the reduction with stretched waits is within 15 % at p95 and p99
-_NO_WAIT = 1.003  # a response within this of the service alone is not simulated again in a larger pool
+# arrival_scv where the reduction with stretched waits is within 15 % at p95 and p99
+_STRETCHED = (0.5, 1.4)
+# a response within this of the service alone is not simulated again in a larger pool
+_NO_WAIT = 1.003
 
 
 @lru_cache(maxsize=65536)
@@ -46,8 +49,9 @@ def method_and_error(pool: Pool) -> tuple[str, float]:
 def response_quantile(pool: Pool, quantile: float, utilization: Array) -> Array:
     """Quantile of the response at each utilization; ``inf`` where ρ ≥ 1.
 
-    A pool between two sizes a < n < b that have a table is read on the chord in 1/n: at one utilization the response is convex in
-    1/n (measured within noise for p50–p99 of every balancer and both disciplines), so the chord is no faster, by at most 3 %.
+    A pool between two sizes a < n < b that have a table is read on the chord in 1/n: at one
+    utilization the response is convex in 1/n (measured within noise for p50–p99 of every balancer
+    and both disciplines), so the chord is no faster, by at most 3 %.
     """
     parts = [weight * _at(part, quantile, utilization) for part, weight in _parts(pool)]
     return np.asarray(sum(parts[1:], start=parts[0]))
@@ -63,7 +67,9 @@ def _at(part: Pool, quantile: float, utilization: Array) -> Array:
 
 @lru_cache(maxsize=65536)
 def largest_utilization(pool: Pool, quantile: float, limit: float, slowdown: float = 0.0) -> float:
-    """Largest ρ at which the response quantile, with services slowed by 1 + slowdown·ρ, is within ``limit``; 0 if none."""
+    """Largest ρ at which the response quantile, with services slowed by 1 + slowdown·ρ, is within
+    ``limit``; 0 if none.
+    """
     if pool.law.quantile(quantile) > limit:
         return 0.0
     one = alone(_parts(pool)[0][0])
@@ -96,9 +102,11 @@ def _helped(pool: Pool) -> bool:
 
 @lru_cache(maxsize=65536)
 def _parts(pool: Pool) -> tuple[tuple[Pool, float], ...]:
-    """Pools that have a table or a formula, next in size to this one, and their weights on the chord in 1/size.
+    """Pools that have a table or a formula, next in size to this one, and their weights on the
+    chord in 1/size.
 
-    The size is the number of replicas that help each other, then that of the workers of one queue where it is simulated or long.
+    The size is the number of replicas that help each other, then that of the workers of one queue
+    where it is simulated or long.
     """
     if _helped(pool) and pool.replicas not in _SIZES[:-1]:
         return _chord(min(pool.replicas, _SIZES[-2]), _SIZES[:-1], lambda n: replace(pool, replicas=n))
@@ -118,7 +126,9 @@ def _parts(pool: Pool) -> tuple[tuple[Pool, float], ...]:
 
 
 def _chord(size: int, sizes: tuple[int, ...], of: Callable[[int], Pool]) -> tuple[tuple[Pool, float], ...]:
-    """The parts of the pools of the sizes next below and above, weighted; of one size alone where it is among them."""
+    """The parts of the pools of the sizes next below and above, weighted; of one size alone where
+    it is among them.
+    """
     if size in sizes:
         return _parts(of(size))
     above = next(n for n in sizes if n > size)
@@ -146,13 +156,20 @@ def _curve(part: Pool, quantile: float) -> Curve:
     if _kind(one) == "simulation":
         return Curve.through(_SIMULATED_ODDS, _simulated(part, known).values[at])
     values = mgc.response_table(one.law, one.workers * one.replicas, known, one.gaps.scv)[at]
-    return Curve.through(mgc.ODDS, np.minimum(values, response_quantile(_smaller(part), quantile, mgc.ODDS / (1 + mgc.ODDS)))
-                         if _helped(part) else values)
+    return Curve.through(
+        mgc.ODDS,
+        (
+            np.minimum(values, response_quantile(_smaller(part), quantile, mgc.ODDS / (1 + mgc.ODDS)))
+            if _helped(part)
+            else values
+        ),
+    )
 
 
 @lru_cache(maxsize=4096)
 def _simulated(part: Pool, quantiles: tuple[float, ...]) -> Rows:
-    """Simulate one of the sizes. A balancer over more replicas does no worse, so the next smaller size bounds it from above.
+    """Simulate one of the sizes. A balancer over more replicas does no worse, so the next smaller
+    size bounds it from above.
 
     Where that bound is the service alone, nobody waits and nothing is simulated.
     """
@@ -161,11 +178,15 @@ def _simulated(part: Pool, quantiles: tuple[float, ...]) -> Rows:
     rho = np.array([x / (1 + x) for x in _SIMULATED_ODDS])
     bound = np.array([response_quantile(_smaller(part), q, rho) for q in quantiles])
     idle: NDArray[np.bool_] = np.all(bound <= _NO_WAIT * bound[:, :1], axis=0)
-    rows = response_rows(alone(part), tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0), quantiles)
+    rows = response_rows(
+        alone(part), tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0), quantiles
+    )
     values = bound.copy()
     values[:, ~idle] = np.minimum(bound[:, ~idle], np.array(rows.values)[:, 1:])
     values = np.maximum.accumulate(values, axis=1)
-    return Rows(tuple(tuple(float(v) for v in row) for row in values), max(rows.error_share, _NO_WAIT - 1), rows.requests)
+    return Rows(
+        tuple(tuple(float(v) for v in row) for row in values), max(rows.error_share, _NO_WAIT - 1), rows.requests
+    )
 
 
 def _smaller(part: Pool) -> Pool:

@@ -1,4 +1,5 @@
-"""The ``queue`` model: a CPU service as a pool of replicas, each with some parallel workers, behind a balancer.
+"""The ``queue`` model: a CPU service as a pool of replicas, each with some parallel workers, behind
+a balancer.
 
 One replica fills one instance.  Its c workers serve one queue in order of arrival; requests keep a
 worker busy for a service time of known mean and squared coefficient of variation.
@@ -32,17 +33,20 @@ _SYSTEM_MEMORY_GIB = 0.5
 
 @dataclass(frozen=True)
 class QueueLatency:
-    """A pool of replicas of ``servers`` workers each under a balancer, first come first served or processor sharing inside.
+    """A pool of replicas of ``servers`` workers each under a balancer, first come first served or
+    processor sharing inside.
 
     ``service_time_s`` mean of one request alone on the machine [s]; ``law`` its shape;
-    ``slowdown`` how much longer a request takes when all workers are busy (hyper-threads share a core), growing
-    with the busy share: S(ρ) = S(1 + slowdown·ρ), so ρ = a/(1 − slowdown·a) with a = λS/c;
-    ``arrival_scv`` of the gaps between requests at the pool (1 = Poisson); ``input_error_share`` how far the
-    user's service time may be off on this machine, as half a 90 % band.
+    ``slowdown`` how much longer a request takes when all workers are busy (hyper-threads share a
+    core), growing with the busy share: S(ρ) = S(1 + slowdown·ρ), so ρ = a/(1 − slowdown·a) with a =
+    λS/c; ``arrival_scv`` of the gaps between requests at the pool (1 = Poisson);
+    ``input_error_share`` how far the user's service time may be off on this machine, as half a 90 %
+    band.
 
-    With ``random`` balancing each replica sees a Poisson split and is an M/G/c of its own; with ``round_robin`` it sees
-    Erlang-n gaps; with ``central`` all workers share one queue; ``jsq`` (fewest requests present) and ``jsq2``
-    (the better of two drawn) are simulated, as are processor sharing and heavy tails (scv > 4).
+    With ``random`` balancing each replica sees a Poisson split and is an M/G/c of its own; with
+    ``round_robin`` it sees Erlang-n gaps; with ``central`` all workers share one queue; ``jsq``
+    (fewest requests present) and ``jsq2`` (the better of two drawn) are simulated, as are processor
+    sharing and heavy tails (scv > 4).
     """
 
     servers: int
@@ -61,7 +65,9 @@ class QueueLatency:
 
     @property
     def method(self) -> str:
-        """The formula or simulation behind one replica, how good it is, and how replicas share the load."""
+        """The formula or simulation behind one replica, how good it is, and how replicas share the
+        load.
+        """
         words, error = pools.method_and_error(self._pool(1))
         good = f", p99 within {error:.1%}" if error else ""
         return f"{words}{good}; {self.balancer} balancing over replicas"
@@ -73,7 +79,9 @@ class QueueLatency:
 
     @property
     def gains_by_pooling(self) -> bool:
-        """Whether n replicas bear more than n times what one does: all but Poisson requests sent at random."""
+        """Whether n replicas bear more than n times what one does: all but Poisson requests sent at
+        random.
+        """
         return self.balancer != "random" or self.arrival_scv != 1
 
     @property
@@ -82,7 +90,9 @@ class QueueLatency:
         return self.servers / (self.service_time_s * (1 + self.slowdown))
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Array:
-        """Quantile of the response time [s]; ``inf`` at ρ ≥ 1. Raises :class:`ScenarioError` for ``ttft`` or ``tpot``."""
+        """Quantile of the response time [s]; ``inf`` at ρ ≥ 1. Raises :class:`ScenarioError` for
+        ``ttft`` or ``tpot``.
+        """
         _only_latency(metric)
         rate = np.asarray(arrival_rate_rps, dtype=np.float64)
         alone = rate * self.service_time_s / (self.servers * replicas)
@@ -95,14 +105,18 @@ class QueueLatency:
         best = Goodput(math.inf, "", math.nan)
         for name, metric, quantile, limit_s in objective.bounds():
             _only_latency(metric)
-            rho = pools.largest_utilization(self._pool(replicas), quantile, limit_s / self.service_time_s, self.slowdown)
+            rho = pools.largest_utilization(
+                self._pool(replicas), quantile, limit_s / self.service_time_s, self.slowdown
+            )
             rate = rho * self.servers * replicas / (self.service_time_s * (1 + self.slowdown * rho))
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, rho)
         return best
 
     def failure_share(self, arrival_rate_rps: float, replicas: int, timeout_s: float) -> float:
-        """Share of tries that take longer than a client's ``timeout_s``; 1 where the pool is unstable."""
+        """Share of tries that take longer than a client's ``timeout_s``; 1 where the pool is
+        unstable.
+        """
         low, high = 0.0, 1.0
         for _ in range(40):
             q = 0.5 * (low + high)
@@ -110,7 +124,9 @@ class QueueLatency:
         return 1 - low
 
     def retry_state(self, arrival_rate_rps: float, replicas: int, timeout_s: float, retries: int) -> RetryState:
-        """The load with clients that give up after ``timeout_s`` and try again up to ``retries`` times, and its metastable point."""
+        """The load with clients that give up after ``timeout_s`` and try again up to ``retries``
+        times, and its metastable point.
+        """
         if math.isinf(float(self.latency_s(arrival_rate_rps, replicas, 0.5))):
             return RetryState(math.inf, retries + 1.0, True, arrival_rate_rps)
         top = self.largest_rate_rps * replicas
@@ -123,7 +139,9 @@ class QueueLatency:
 
 
 @lru_cache(maxsize=65536)
-def _pool(law: ServiceLaw, servers: int, replicas: int, balancer: Balancer, discipline: Discipline, arrival_scv: float) -> Pool:
+def _pool(
+    law: ServiceLaw, servers: int, replicas: int, balancer: Balancer, discipline: Discipline, arrival_scv: float
+) -> Pool:
     gaps = ServiceLaw("hyperexponential", arrival_scv) if arrival_scv > 1 else ServiceLaw.of(arrival_scv)
     return Pool(law, servers, replicas, balancer, discipline, gaps)
 
@@ -136,17 +154,18 @@ def _only_latency(metric: str) -> None:
 class Queue(BaseModel):
     """Parameters of the ``queue`` model under ``latency:`` in a scenario.
 
-    ``service_time_s`` mean time one request keeps a worker busy on one core of speed 1 [s], measured without
-    queueing; ``service_scv`` its squared coefficient of variation (0 constant, 1 exponential);
-    ``service_law`` its shape, by default gamma below 1 and lognormal above.
-    ``vcpus_per_request`` CPU a busy worker takes: 1 for CPU-bound work, 0.1 where it waits 90 % of its time.
-    ``threads_share`` what the second hardware thread of a core adds, as a share of the first (0 to 1; 1 if the
-    service time was measured with all threads busy).
-    ``speed`` relative speed of instance types, families or architectures (most specific wins; others are 1).
+    ``service_time_s`` mean time one request keeps a worker busy on one core of speed 1 [s],
+    measured without queueing; ``service_scv`` its squared coefficient of variation (0 constant, 1
+    exponential); ``service_law`` its shape, by default gamma below 1 and lognormal above.
+    ``vcpus_per_request`` CPU a busy worker takes: 1 for CPU-bound work, 0.1 where it waits 90 % of
+    its time. ``threads_share`` what the second hardware thread of a core adds, as a share of the
+    first (0 to 1; 1 if the service time was measured with all threads busy). ``speed`` relative
+    speed of instance types, families or architectures (most specific wins; others are 1).
     ``memory_gib`` fixed for each replica, ``memory_gib_per_request`` for each busy worker.
-    ``balancer`` over replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``); ``discipline`` inside one.
-    ``burstable`` what to do with machines that earn CPU credits: plan on their ``baseline``, or ``exclude`` them.
-    ``error_share`` half of the 90 % band of the service time on a machine where it was not measured.
+    ``balancer`` over replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``);
+    ``discipline`` inside one. ``burstable`` what to do with machines that earn CPU credits: plan on
+    their ``baseline``, or ``exclude`` them. ``error_share`` half of the 90 % band of the service
+    time on a machine where it was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,15 +195,25 @@ class Queue(BaseModel):
         return self
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
-        """One replica that fills the machine, or the excuse (architecture, accelerator, memory, CPU)."""
+        """One replica that fills the machine, or the excuse (architecture, accelerator, memory,
+        CPU).
+        """
         excuse = self._misfit(machine)
         if excuse:
             return excuse
         servers = self.workers(machine)
         if isinstance(servers, Excuse):
             return servers
-        model = QueueLatency(servers, self.service_time_s / self.worker_speed(machine), self.law, self.slowdown(machine, servers),
-                             arrivals.scv, self.balancer, self.discipline, self.error_share)
+        model = QueueLatency(
+            servers,
+            self.service_time_s / self.worker_speed(machine),
+            self.law,
+            self.slowdown(machine, servers),
+            arrivals.scv,
+            self.balancer,
+            self.discipline,
+            self.error_share,
+        )
         return (Deployment(1.0, "", model),)
 
     @property
@@ -196,7 +225,9 @@ class Queue(BaseModel):
         """Parallel workers c = floor(vcpus/vcpus_per_request), fewer where memory runs out first."""
         by_cpu = math.floor(machine.vcpus / self.vcpus_per_request + 1e-9)
         if by_cpu < 1:
-            return Excuse("too little CPU for one request", f"{machine.vcpus:g} vCPUs of {self.vcpus_per_request:g} needed")
+            return Excuse(
+                "too little CPU for one request", f"{machine.vcpus:g} vCPUs of {self.vcpus_per_request:g} needed"
+            )
         free = machine.memory_gib - _SYSTEM_MEMORY_GIB - self.memory_gib
         by_memory = math.floor(free / self.memory_gib_per_request + 1e-9) if self.memory_gib_per_request else by_cpu
         if free < 0 or by_memory < 1:
@@ -205,26 +236,41 @@ class Queue(BaseModel):
         return min(by_cpu, by_memory)
 
     def worker_speed(self, machine: Machine) -> float:
-        """Speed of one worker of the idle machine: its ``speed`` × the share of its vCPUs it sustains."""
-        speed = next((self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0)
+        """Speed of one worker of the idle machine: its ``speed`` × the share of its vCPUs it
+        sustains.
+        """
+        speed = next(
+            (self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0
+        )
         return speed * machine.baseline_share
 
     def slowdown(self, machine: Machine, workers: int) -> float:
-        """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) − 1 for u > k threads busy on k cores."""
+        """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) − 1
+        for u > k threads busy on k cores.
+        """
         threads = machine.threads_per_core
         if math.isnan(threads):
-            # arm64 servers have one thread a core; x86_64 is taken to have two unless the catalog knows better
+            # arm64 servers have one thread a core; x86_64 is taken to have two unless the catalog
+            # knows better
             threads = 1.0 if machine.arch == "arm64" else 2.0
         busy, cores = workers * self.vcpus_per_request, machine.vcpus / threads
         return max(0.0, busy / (cores + (busy - cores) * self.threads_share) - 1)
 
     def _misfit(self, machine: Machine) -> Excuse | None:
         if machine.arch not in self.archs:
-            return Excuse("architecture not supported by the service", f"{machine.arch}, the service runs on {', '.join(self.archs)}")
+            return Excuse(
+                "architecture not supported by the service",
+                f"{machine.arch}, the service runs on {', '.join(self.archs)}",
+            )
         if machine.accelerator:
-            return Excuse("has accelerators the service does not use", f"{machine.accelerators:g} × {machine.accelerator}")
+            return Excuse(
+                "has accelerators the service does not use", f"{machine.accelerators:g} × {machine.accelerator}"
+            )
         if not (math.isfinite(machine.vcpus) and math.isfinite(machine.memory_gib)):
-            return Excuse("its vCPUs or memory are not known", f"{machine.vcpus:g} vCPUs, {machine.memory_gib:g} GiB in the catalog")
+            return Excuse(
+                "its vCPUs or memory are not known",
+                f"{machine.vcpus:g} vCPUs, {machine.memory_gib:g} GiB in the catalog",
+            )
         if machine.baseline_share < 1 and self.burstable == "exclude":
             return Excuse("burstable types are excluded", f"sustains {machine.baseline_share:.0%} of its vCPUs")
         return None

@@ -1,7 +1,9 @@
-"""Retries: failed tries come back as load, so latency and load have a common fixed point, sometimes two.
+"""Retries: failed tries come back as load, so latency and load have a common fixed point, sometimes
+two.
 
-The rate tried is λ' = λ Σ_{i=0..r} pⁱ with p the chance that a try fails (here: takes longer than the client waits).
-p grows with λ', so above a certain load the light state and an overloaded state are both stable: metastable.
+The rate tried is λ' = λ Σ_{i=0..r} pⁱ with p the chance that a try fails (here: takes longer than
+the client waits). p grows with λ', so above a certain load the light state and an overloaded state
+are both stable: metastable.
 """
 
 from collections.abc import Callable
@@ -14,9 +16,10 @@ import numpy as np
 class RetryState:
     """Steady states of a service whose clients retry.
 
-    ``tried_rps`` the rate actually tried at the light fixed point (``inf`` if there is none); ``amplification`` of it over the
-    original rate; ``metastable``: a second stable state with more load exists, so a short overload can leave the
-    service there; ``metastable_rps``: the smallest original rate at which that is so.
+    ``tried_rps`` the rate actually tried at the light fixed point (``inf`` if there is none);
+    ``amplification`` of it over the original rate; ``metastable``: a second stable state with more
+    load exists, so a short overload can leave the service there; ``metastable_rps``: the smallest
+    original rate at which that is so.
     """
 
     tried_rps: float
@@ -31,7 +34,9 @@ def attempts(failure: float, retries: int) -> float:
 
 
 def tried_rate_rps(rate_rps: float, failure: Callable[[float], float], retries: int) -> float:
-    """The smallest λ' with λ' = λ·attempts(failure(λ')): iterated from λ, which rises to it. Bounded by λ(r + 1)."""
+    """The smallest λ' with λ' = λ·attempts(failure(λ')): iterated from λ, which rises to it.
+    Bounded by λ(r + 1).
+    """
     tried = rate_rps
     for _ in range(10_000):
         new = rate_rps * attempts(failure(tried), retries)
@@ -42,7 +47,9 @@ def tried_rate_rps(rate_rps: float, failure: Callable[[float], float], retries: 
 
 
 def retry_state(rate_rps: float, failure: Callable[[float], float], retries: int) -> RetryState:
-    """Fixed points of the tried rate; ``failure`` gives the chance that a try fails at a tried rate, not falling."""
+    """Fixed points of the tried rate; ``failure`` gives the chance that a try fails at a tried
+    rate, not falling.
+    """
     low = tried_rate_rps(rate_rps, failure, retries)
     high = _from_above(rate_rps, failure, retries)
     metastable = high > low * (1 + 1e-6)
@@ -61,12 +68,14 @@ def _from_above(rate_rps: float, failure: Callable[[float], float], retries: int
 
 
 def metastable_rate_rps(failure: Callable[[float], float], retries: int, highest_rps: float) -> float:
-    """Smallest original rate that has an overloaded fixed point, min over λ' of λ'/attempts(failure(λ')) past its first top.
+    """Smallest original rate that has an overloaded fixed point, min over λ' of
+    λ'/attempts(failure(λ')) past its first top.
 
-    A tried rate x is a fixed point of the original rate x/attempts(failure(x)); where that curve falls as x grows, two
-    tried rates share one original rate.  ``inf`` if it never falls below ``highest_rps``.
+    A tried rate x is a fixed point of the original rate x/attempts(failure(x)); where that curve
+    falls as x grows, two tried rates share one original rate.  ``inf`` if it never falls below
+    ``highest_rps``.
     """
     x = np.geomspace(highest_rps * 1e-3, highest_rps * (retries + 1) * 1.5, 4000)
     original = np.array([v / attempts(failure(float(v)), retries) for v in x])
     falls = np.flatnonzero(np.diff(original) < -1e-12 * original[:-1])
-    return float(original[falls[0]:].min()) if len(falls) else float("inf")
+    return float(original[falls[0] :].min()) if len(falls) else float("inf")

@@ -18,8 +18,9 @@ Kind = Literal["deterministic", "gamma", "exponential", "hyperexponential", "log
 class ServiceLaw:
     """A law of mean 1: ``kind`` and ``scv`` = variance/mean².
 
-    gamma has shape 1/scv (whole 1/scv is Erlang), hyperexponential two balanced-means branches (scv ≥ 1),
-    lognormal σ² = ln(1 + scv).  Raises :class:`PlannerError` where a kind cannot have that scv.
+    gamma has shape 1/scv (whole 1/scv is Erlang), hyperexponential two balanced-means branches (scv
+    ≥ 1), lognormal σ² = ln(1 + scv).  Raises :class:`PlannerError` where a kind cannot have that
+    scv.
     """
 
     kind: Kind
@@ -28,14 +29,25 @@ class ServiceLaw:
     def __post_init__(self) -> None:
         """Refuse impossible pairs."""
         fixed = {"deterministic": 0.0, "exponential": 1.0}.get(self.kind)
-        wrong = (self.scv != fixed if fixed is not None else self.scv <= 0 or (self.kind == "hyperexponential" and self.scv < 1))
+        wrong = (
+            self.scv != fixed
+            if fixed is not None
+            else self.scv <= 0 or (self.kind == "hyperexponential" and self.scv < 1)
+        )
         if wrong or not math.isfinite(self.scv):
-            raise PlannerError(f"a {self.kind} service time cannot have this scv", got=self.scv,
-                               remedy="deterministic has 0, exponential 1, hyperexponential at least 1, gamma and lognormal more than 0")
+            raise PlannerError(
+                f"a {self.kind} service time cannot have this scv",
+                got=self.scv,
+                remedy=(
+                    "deterministic has 0, exponential 1, hyperexponential at least 1, gamma and lognormal more than 0"
+                ),
+            )
 
     @classmethod
     def of(cls, scv: float, kind: Kind | None = None) -> "ServiceLaw":
-        """The usual law of a scv: deterministic at 0, gamma below 1, exponential at 1, lognormal above."""
+        """The usual law of a scv: deterministic at 0, gamma below 1, exponential at 1, lognormal
+        above.
+        """
         if kind is None:
             kind = "deterministic" if scv == 0 else "exponential" if scv == 1 else "gamma" if scv < 1 else "lognormal"
         return cls(kind, scv)

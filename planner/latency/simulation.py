@@ -1,7 +1,9 @@
-"""Request-level simulation of a pool: the answer where no formula is good enough, with its own error band.
+"""Request-level simulation of a pool: the answer where no formula is good enough, with its own
+error band.
 
-The pool is FCFS or processor sharing behind a balancer, any service law, renewal arrivals.  Times are in units of
-the mean service.  Gaps, services and routing draw from streams of their own, so pools that differ in one thing meet the same requests.
+The pool is FCFS or processor sharing behind a balancer, any service law, renewal arrivals.  Times
+are in units of the mean service.  Gaps, services and routing draw from streams of their own, so
+pools that differ in one thing meet the same requests.
 """
 
 import math
@@ -32,10 +34,11 @@ POISSON = ServiceLaw("exponential", 1.0)
 
 @dataclass(frozen=True)
 class Pool:
-    """``replicas`` of ``workers`` each behind a ``balancer``; ``gaps`` is the law of the times between requests.
+    """``replicas`` of ``workers`` each behind a ``balancer``; ``gaps`` is the law of the times
+    between requests.
 
-    Under processor sharing (``ps``) each of n requests in a replica is served at min(1, workers/n).  ``central`` is
-    one FCFS queue for all workers.
+    Under processor sharing (``ps``) each of n requests in a replica is served at min(1, workers/n).
+    ``central`` is one FCFS queue for all workers.
     """
 
     law: ServiceLaw
@@ -53,7 +56,8 @@ class Pool:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a run measured, times in mean services; each figure has a half-width of its 95 % interval from batch means.
+    """What a run measured, times in mean services; each figure has a half-width of its 95 %
+    interval from batch means.
 
     ``response`` and ``wait`` are (batches, bins) histograms; FCFS only for the wait.
     """
@@ -94,12 +98,15 @@ def histogram_quantile(histogram: NDArray[np.int64], q: float) -> float:
     return float(edges[0] + (edges[1] - edges[0]) * (goal - before) / max(histogram[k], 1))
 
 
-def simulate(pool: Pool, utilization: float, *, requests: int = 1_000_000, seed: int = 0, batches: int = 20,
-             even: bool = False) -> Simulated:
-    """Run ``requests`` after a tenth of warm-up. Raises :class:`PlannerError` at ρ ≥ 1, where there is no answer.
+def simulate(
+    pool: Pool, utilization: float, *, requests: int = 1_000_000, seed: int = 0, batches: int = 20, even: bool = False
+) -> Simulated:
+    """Run ``requests`` after a tenth of warm-up. Raises :class:`PlannerError` at ρ ≥ 1, where there
+    is no answer.
 
-    ``even`` draws gaps and services one from each of many equal slices of their law, in random order: half the spread of
-    medians and of p95 for the same number of requests, and intervals that are too wide rather than too narrow.
+    ``even`` draws gaps and services one from each of many equal slices of their law, in random
+    order: half the spread of medians and of p95 for the same number of requests, and intervals that
+    are too wide rather than too narrow.
     """
     if not 0 < utilization < 1:
         raise PlannerError("a pool is stable only at a utilization between 0 and 1", got=utilization)
@@ -127,7 +134,9 @@ class _Run:
         self._virtual, self._last, self._soonest = np.zeros(n), np.zeros(n), np.full(n, np.inf)
 
     def chunks(self, requests: int) -> Iterator[tuple[Array, Array]]:
-        """(responses, waits) of about ``requests`` requests; waits are empty under processor sharing."""
+        """(responses, waits) of about ``requests`` requests; waits are empty under processor
+        sharing.
+        """
         left = requests
         while left > 0:
             gaps, services = self._drawn(min(CHUNK, left))
@@ -135,14 +144,16 @@ class _Run:
             yield self._step(gaps / self.rate, services)
 
     def _drawn(self, size: int) -> tuple[Array, Array]:
-        """Gaps of mean 1 and services; of a whole block that is handed out in parts where they are spread evenly."""
+        """Gaps of mean 1 and services; of a whole block that is handed out in parts where they are
+        spread evenly.
+        """
         laws = (self.pool.gaps, self._rng[0]), (self.pool.law, self._rng[1])
         if not self._even:
             gaps, services = (draw(law, rng, size) for law, rng in laws)
             return gaps, services
         if not self._left:
             both = [draw_evenly(law, rng, _BLOCK) for law, rng in laws]
-            self._left = [(both[0][k: k + CHUNK], both[1][k: k + CHUNK]) for k in range(_BLOCK - CHUNK, -1, -CHUNK)]
+            self._left = [(both[0][k : k + CHUNK], both[1][k : k + CHUNK]) for k in range(_BLOCK - CHUNK, -1, -CHUNK)]
         gaps, services = self._left.pop()
         if size < gaps.size:
             self._left.append((gaps[size:], services[size:]))
@@ -162,8 +173,19 @@ class _Run:
         waits = np.empty(gaps.size)
         policy, at = _POLICY[self.pool.balancer], 0
         while at < gaps.size:
-            taken, self._clock = kernels.routed_fcfs(gaps[at:], services[at:], uniforms[at:], policy, self._free, self._heap, self._present,
-                                                     self._soonest, self._clock, self._turn, waits[at:])
+            taken, self._clock = kernels.routed_fcfs(
+                gaps[at:],
+                services[at:],
+                uniforms[at:],
+                policy,
+                self._free,
+                self._heap,
+                self._present,
+                self._soonest,
+                self._clock,
+                self._turn,
+                waits[at:],
+            )
             at, self._turn = at + taken, self._turn + taken
             self._grow(at < gaps.size)
         return waits + services, waits
@@ -174,9 +196,22 @@ class _Run:
         policy, at, parts = _POLICY[self.pool.balancer], 0, []
         while at < gaps.size:
             out = np.empty(gaps.size - at + int(self._present.sum()))
-            taken, done, self._clock = kernels.routed_ps(gaps[at:], services[at:], uniforms[at:], policy, self._heap, self._born,
-                                                         self._present, self._virtual, self._last, self._soonest, self.pool.workers,
-                                                         self._clock, self._turn, out)
+            taken, done, self._clock = kernels.routed_ps(
+                gaps[at:],
+                services[at:],
+                uniforms[at:],
+                policy,
+                self._heap,
+                self._born,
+                self._present,
+                self._virtual,
+                self._last,
+                self._soonest,
+                self.pool.workers,
+                self._clock,
+                self._turn,
+                out,
+            )
             at, self._turn = at + taken, self._turn + taken
             parts.append(out[:done])
             self._grow(at < gaps.size)
@@ -213,7 +248,9 @@ def draw(law: ServiceLaw, rng: np.random.Generator, size: int) -> Array:
 
 
 def draw_evenly(law: ServiceLaw, rng: np.random.Generator, size: int) -> Array:
-    """``size`` values of a law of mean 1, one from each of ``size`` equally likely slices, in random order; gamma as drawn."""
+    """``size`` values of a law of mean 1, one from each of ``size`` equally likely slices, in
+    random order; gamma as drawn.
+    """
     if law.kind in ("deterministic", "gamma"):
         return draw(law, rng, size)
     if law.kind == "hyperexponential":
@@ -255,7 +292,14 @@ def _batch(run: _Run, size: int) -> dict[str, Any]:
         tally(waits.view(np.int64), wait)
         total, waited, count = total + float(responses.sum()), waited + float(waits.sum()), count + responses.size
     n = max(count, 1)
-    return {"response": response, "wait": wait, "n": n, "mean_response": total / n, "mean_wait": waited / n, "p_wait": wait.sum() / n}
+    return {
+        "response": response,
+        "wait": wait,
+        "n": n,
+        "mean_response": total / n,
+        "mean_wait": waited / n,
+        "p_wait": wait.sum() / n,
+    }
 
 
 def _summary(batches: list[dict[str, Any]], sharing: bool) -> Simulated:
@@ -265,8 +309,15 @@ def _summary(batches: list[dict[str, Any]], sharing: bool) -> Simulated:
         means["mean_wait"], means["p_wait"] = np.full(len(batches), np.nan), np.full(len(batches), np.nan)
     value = {k: float(n @ v / n.sum()) for k, v in means.items()}
     spread = {k: _half_width(v) for k, v in means.items()}
-    return Simulated(int(n.sum()), value["mean_response"], value["mean_wait"], value["p_wait"], spread,
-                     np.array([b["response"] for b in batches]), np.array([b["wait"] for b in batches]))
+    return Simulated(
+        int(n.sum()),
+        value["mean_response"],
+        value["mean_wait"],
+        value["p_wait"],
+        spread,
+        np.array([b["response"] for b in batches]),
+        np.array([b["wait"] for b in batches]),
+    )
 
 
 def _half_width(values: Array) -> float:
@@ -277,7 +328,9 @@ def _half_width(values: Array) -> float:
 
 @dataclass(frozen=True)
 class Rows:
-    """Response quantiles at nodes of ρ/(1 − ρ), one row a quantile, and half of the 90 % band of the highest one."""
+    """Response quantiles at nodes of ρ/(1 − ρ), one row a quantile, and half of the 90 % band of
+    the highest one.
+    """
 
     values: tuple[tuple[float, ...], ...]
     error_share: float
@@ -292,16 +345,29 @@ def response_rows(pool: Pool, odds: tuple[float, ...], quantiles: tuple[float, .
     """
     # the kernels let go of the interpreter and every run has streams of its own
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        runs = list(threads.map(lambda x: simulate(pool, x / (1 + x), requests=_enough(pool, x), seed=1, even=True), odds[1:]))
-    values = [[pool.law.quantile(q) for q in quantiles], *([run.response_quantile(q) for q in quantiles] for run in runs)]
+        runs = list(
+            threads.map(lambda x: simulate(pool, x / (1 + x), requests=_enough(pool, x), seed=1, even=True), odds[1:])
+        )
+    values = [
+        [pool.law.quantile(q) for q in quantiles],
+        *([run.response_quantile(q) for q in quantiles] for run in runs),
+    ]
     top, usual = max(quantiles), [run for x, run in zip(odds[1:], runs, strict=True) if x <= 9]
-    error = max((run.response_half_width(top) / run.response_quantile(top) * 1.645 / 1.96 for run in usual), default=0.0)
+    error = max(
+        (run.response_half_width(top) / run.response_quantile(top) * 1.645 / 1.96 for run in usual), default=0.0
+    )
     columns = np.maximum.accumulate(np.asarray(values), axis=0).T
-    return Rows(tuple(tuple(float(v) for v in column) for column in columns), error, max((run.requests for run in runs), default=0))
+    return Rows(
+        tuple(tuple(float(v) for v in column) for column in columns),
+        error,
+        max((run.requests for run in runs), default=0),
+    )
 
 
 def _enough(pool: Pool, odds: float) -> int:
-    """Requests to simulate: more for lumpy gaps and services and up to ρ = 0.9, where waits are long and alike; fewer for large pools."""
+    """Requests to simulate: more for lumpy gaps and services and up to ρ = 0.9, where waits are
+    long and alike; fewer for large pools.
+    """
     lumpy = max(1.0, 0.5 * (pool.gaps.scv + (1.0 if pool.discipline == "ps" else pool.law.scv)))
     near = min(odds, 9.0) ** 2 / (10 * math.sqrt(pool.workers * pool.replicas))
     return int(min(_REQUESTS * lumpy * (1 + near), _MOST_REQUESTS))

@@ -1,4 +1,6 @@
-"""Quantiles at a few loads, read in between: monotone cubics in the logarithms, and the inverse by repeated sectioning."""
+"""Quantiles at a few loads, read in between: monotone cubics in the logarithms, and the inverse by
+repeated sectioning.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ class Curve:
 
     @classmethod
     def through(cls, odds: Sequence[float] | Array, values: ArrayLike) -> "Curve":
-        """The monotone cubic (Fritsch & Butland 1984) through (log(odds + 0.05), log value); ``odds`` start at 0."""
+        """The monotone cubic (Fritsch & Butland 1984) through (log(odds + 0.05), log value);
+        ``odds`` start at 0.
+        """
         from scipy.interpolate import PchipInterpolator
 
         x = np.asarray(odds, dtype=np.float64)
@@ -38,7 +42,9 @@ class Curve:
 
 
 def largest(meets: Callable[[Array], NDArray[np.bool_]]) -> float:
-    """Largest utilization in [0, 1) that meets a condition which, once broken, stays broken; 0 is taken to meet it."""
+    """Largest utilization in [0, 1) that meets a condition which, once broken, stays broken; 0 is
+    taken to meet it.
+    """
     low, high = 0.0, 1.0
     for _ in range(6):
         rho = np.linspace(low, high, 65)[:-1]

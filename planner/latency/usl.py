@@ -1,7 +1,9 @@
-"""The Universal Scalability Law: throughput against concurrency, fitted and read, always as a labeled extrapolation.
+"""The Universal Scalability Law: throughput against concurrency, fitted and read, always as a
+labeled extrapolation.
 
-X(N) = γN/(1 + α(N − 1) + βN(N − 1)): γ throughput of one, α contention, β coherency (Gunther 1993, 2007).
-Away from the fitted range it misses by a quarter at four times the load, so it never replaces measurement.
+X(N) = γN/(1 + α(N − 1) + βN(N − 1)): γ throughput of one, α contention, β coherency (Gunther 1993,
+2007). Away from the fitted range it misses by a quarter at four times the load, so it never
+replaces measurement.
 """
 
 import math
@@ -57,8 +59,10 @@ class ScalabilityLaw:
 
         n, x = np.asarray(load, dtype=np.float64), np.asarray(throughput, dtype=np.float64)
         if n.shape != x.shape or n.size < 3 or not (np.isfinite(n) & np.isfinite(x) & (n > 0) & (x > 0)).all():
-            raise PlannerError("a scalability fit needs at least three positive (load, throughput) points",
-                               got=(list(load), list(throughput)))
+            raise PlannerError(
+                "a scalability fit needs at least three positive (load, throughput) points",
+                got=(list(load), list(throughput)),
+            )
         scale = float(x.max())
 
         def residual(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,6 +71,14 @@ class ScalabilityLaw:
 
         start = np.array([0.01, 1e-5, float(x[0] / n[0])])
         low = [0.0, 0.0, 0.0] if positive else [-0.999, -1.0, 0.0]
-        found = least_squares(residual, start, bounds=(low, [1.0, 1.0, np.inf]), x_scale=[0.01, 1e-4, start[2]], xtol=1e-15, ftol=1e-15,
-                              gtol=1e-15, max_nfev=5000).x
+        found = least_squares(
+            residual,
+            start,
+            bounds=(low, [1.0, 1.0, np.inf]),
+            x_scale=[0.01, 1e-4, start[2]],
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+            max_nfev=5000,
+        ).x
         return cls(*(float(v) for v in found))

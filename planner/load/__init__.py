@@ -8,5 +8,16 @@ from planner.load.formats import TRAFFIC_FORMATS
 from planner.load.paths import Load, ServiceLoad
 from planner.load.traffic import Traffic, read_histories, read_traffic
 
-__all__ = ["TRAFFIC_FORMATS", "Drift", "Load", "ServiceLoad", "Traffic", "backtest", "drift", "forecast", "forecast_quantiles",
-           "read_histories", "read_traffic"]
+__all__ = [
+    "TRAFFIC_FORMATS",
+    "Drift",
+    "Load",
+    "ServiceLoad",
+    "Traffic",
+    "backtest",
+    "drift",
+    "forecast",
+    "forecast_quantiles",
+    "read_histories",
+    "read_traffic",
+]

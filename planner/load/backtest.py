@@ -24,11 +24,13 @@ Forecaster = Callable[[pd.Series, int, Sequence[float]], pd.DataFrame]
 
 
 def backtest(traffic: Traffic, *, origins: int = 6, time_zone: str | None = None) -> pd.DataFrame:
-    """Scores of the forecaster and of the weekly naive at ``origins`` past moments, one row a horizon.
+    """Scores of the forecaster and of the weekly naive at ``origins`` past moments, one row a
+    horizon.
 
-    Columns: ``horizon_h``; ``windows`` scored; ``wql`` and ``naive_wql`` weighted quantile loss, the mean over q = .5, .9, .99 of
-    2·Σ pinball / Σ |y|; ``wql_ratio`` (below 1: better than the naive); ``coverage_90_share`` and ``coverage_99_share`` of hours at or
-    below that quantile; ``peak_loss`` and ``naive_peak_loss`` pinball of the window's maximum at .95 / maximum;
+    Columns: ``horizon_h``; ``windows`` scored; ``wql`` and ``naive_wql`` weighted quantile loss,
+    the mean over q = .5, .9, .99 of 2·Σ pinball / Σ |y|; ``wql_ratio`` (below 1: better than the
+    naive); ``coverage_90_share`` and ``coverage_99_share`` of hours at or below that quantile;
+    ``peak_loss`` and ``naive_peak_loss`` pinball of the window's maximum at .95 / maximum;
     ``peak_exceeded_share`` of windows.  ``time_zone``: the users' clock, if the traffic names none.
     Raises :class:`TrafficError` below ten days of history.
     """
@@ -39,27 +41,34 @@ def backtest(traffic: Traffic, *, origins: int = 6, time_zone: str | None = None
 
 
 def score(history: pd.Series[Any], forecaster: Forecaster, origins: int = 6) -> pd.DataFrame:
-    """Table of :func:`backtest` for any forecaster of the signature of :func:`planner.load.forecast_quantiles`."""
+    """Table of :func:`backtest` for any forecaster of the signature of
+    :func:`planner.load.forecast_quantiles`.
+    """
     y = np.asarray(history, dtype=np.float64)
     first, horizons = _plan(len(y))
     sums: dict[int, list[Floats]] = {h: [] for h in horizons}
     for at in _origins(y, first, horizons[-1], origins):
-        train = history.iloc[max(0, at - TRAIN_CAP):at]
+        train = history.iloc[max(0, at - TRAIN_CAP) : at]
         train.attrs.update(history.attrs)
         answers = [f(train, horizons[-1], QUANTILES) for f in (forecaster, weekly_naive)]
         for h in horizons:
-            truth = y[at:at + h]
+            truth = y[at : at + h]
             if np.isfinite(truth).mean() >= 0.7 and np.nanmax(truth) > 0:
                 sums[h].append(np.concatenate([_window(truth, a, h) for a in answers]))
     rows = [_row(h, np.array(parts)) for h, parts in sums.items() if parts]
     if not rows:
-        raise TrafficError("no past window has enough observed hours to be scored", where="backtest",
-                           remedy="Give a history with fewer gaps")
+        raise TrafficError(
+            "no past window has enough observed hours to be scored",
+            where="backtest",
+            remedy="Give a history with fewer gaps",
+        )
     return pd.DataFrame(rows)
 
 
 def weekly_naive(train: pd.Series[Any], horizon: int, quantiles: Sequence[float]) -> pd.DataFrame:
-    """Last week repeated, plus the empirical quantiles of the same-lag differences of ``train``; the yardstick."""
+    """Last week repeated, plus the empirical quantiles of the same-lag differences of ``train``;
+    the yardstick.
+    """
     y = np.asarray(train, dtype=np.float64)
     filled = y.copy()
     for at in np.flatnonzero(np.isnan(filled)):
@@ -98,9 +107,13 @@ def _plan(hours: int) -> tuple[int, tuple[int, ...]]:
 
 def _origins(y: Floats, first: int, horizon: int, count: int) -> list[int]:
     fine = np.unique(np.linspace(first, len(y) - horizon, 20 * count).round().astype(int))
-    usable = [int(at) for at in fine if np.isfinite(y[max(0,
-                                                          at - 8 * WEEK):at]).mean() > 0.7 and np.isfinite(y[at:at + horizon]).mean() > 0.7
-              and np.isfinite(y[at:at + 24]).mean() > 0.9]
+    usable = [
+        int(at)
+        for at in fine
+        if np.isfinite(y[max(0, at - 8 * WEEK) : at]).mean() > 0.7
+        and np.isfinite(y[at : at + horizon]).mean() > 0.7
+        and np.isfinite(y[at : at + 24]).mean() > 0.9
+    ]
     if not usable:
         return []
     picked = np.unique(np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int))
@@ -125,9 +138,15 @@ def _row(hours: int, parts: Floats) -> dict[str, float]:
     def wql(p: Floats) -> float:
         return float(p[:, :3].sum() / 3 / p[:, 3].sum())
 
-    return {"horizon_h": hours, "windows": len(parts), "wql": wql(ours), "naive_wql": wql(naive),
-            "wql_ratio": wql(ours) / wql(naive) if wql(naive) > 0 else float("nan"),
-            "coverage_90_share": float(ours[:, 5].sum() / ours[:, 4].sum()), "coverage_99_share": float(ours[:, 6].sum() / ours[:,
-                4].sum()),
-            "peak_loss": float(ours[:, 7].mean()), "naive_peak_loss": float(naive[:, 7].mean()), "peak_exceeded_share": float(ours[:,
-                8].mean())}
+    return {
+        "horizon_h": hours,
+        "windows": len(parts),
+        "wql": wql(ours),
+        "naive_wql": wql(naive),
+        "wql_ratio": wql(ours) / wql(naive) if wql(naive) > 0 else float("nan"),
+        "coverage_90_share": float(ours[:, 5].sum() / ours[:, 4].sum()),
+        "coverage_99_share": float(ours[:, 6].sum() / ours[:, 4].sum()),
+        "peak_loss": float(ours[:, 7].mean()),
+        "naive_peak_loss": float(naive[:, 7].mean()),
+        "peak_exceeded_share": float(ours[:, 8].mean()),
+    }

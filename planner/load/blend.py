@@ -1,8 +1,11 @@
-"""Blends the experts by how they did: weights for each stretch of the lead, learned on origins inside the history.
+"""Blends the experts by how they did: weights for each stretch of the lead, learned on origins
+inside the history.
 
-At about ninety past origins each expert forecasts what is known by now.  For each block of leads the weights minimize
-Σ r·|y − Σ wₑ fₑ| + λ·‖w − w⁰‖² with w ≥ 0, Σ w = 1, where r halves every ten weeks of age and w⁰ ∝ (error of the expert)⁻ᵖ:
-absolute errors because bursts must not choose the experts, the pull to w⁰ because few weeks cannot tell forty apart.
+At about ninety past origins each expert forecasts what is known by now.  For each block of leads
+the weights minimize Σ r·|y − Σ wₑ fₑ| + λ·‖w − w⁰‖² with w ≥ 0, Σ w = 1, where r halves every ten
+weeks of age and w⁰ ∝ (error of the expert)⁻ᵖ:
+absolute errors because bursts must not choose the experts, the pull to w⁰ because few weeks cannot
+tell forty apart.
 """
 
 from __future__ import annotations
@@ -31,9 +34,9 @@ Ints = NDArray[np.int64]
 class Backcast:
     """What the blend would have said.
 
-    ``y`` (n,) rates without gaps; ``origins`` (m,) past origins; ``truth`` (m, h) what came then, NaN where unknown;
-    ``past`` (m, h) the blend at those origins, ``point`` (h,) the blend now; ``age_h`` (m,) hours from origin to now;
-    ``level`` mean rate of the last four weeks.
+    ``y`` (n,) rates without gaps; ``origins`` (m,) past origins; ``truth`` (m, h) what came then,
+    NaN where unknown; ``past`` (m, h) the blend at those origins, ``point`` (h,) the blend now;
+    ``age_h`` (m,) hours from origin to now; ``level`` mean rate of the last four weeks.
     """
 
     y: Floats
@@ -80,8 +83,11 @@ def blocks(hours: int) -> list[tuple[int, int]]:
 
 
 def weights(said: Floats, truth: Floats, weight: Floats) -> Floats:
-    """Non-negative weights (experts,) of sum 1 for rows ``said`` (rows, experts); iteratively reweighted least squares."""
+    """Non-negative weights (experts,) of sum 1 for rows ``said`` (rows, experts); iteratively
+    reweighted least squares.
+    """
     from scipy.optimize import nnls
+
     count = said.shape[1]
     if len(truth) < 10:
         return np.full(count, 1.0 / count)

@@ -1,7 +1,8 @@
 """What hides inside the hour: bursts, the spread of arrivals, and how long requests are.
 
-Hourly means hide bursts: over public histories the largest minute of a busy web hour is 1.6 times the hour's mean
-(median; 1.9 in one hour of twenty), so what the native resolution shows is kept beside the hourly grid.
+Hourly means hide bursts: over public histories the largest minute of a busy web hour is 1.6 times
+the hour's mean (median; 1.9 in one hour of twenty), so what the native resolution shows is kept
+beside the hourly grid.
 """
 
 import numpy as np
@@ -31,19 +32,32 @@ def burst_factor(rate: Floats, interval_s: int, quality: Quality) -> tuple[float
             mean = whole.mean(axis=1)
             busy = whole[mean >= np.quantile(mean, 0.9)]
             ratio = busy.max(axis=1) / busy.mean(axis=1)
-            quality.add("noted", len(busy), f"largest {interval_s} s bucket over the mean of its busy hour: median {np.median(ratio):.2f}, "
-                                            f"95 % {np.quantile(ratio, 0.95):.2f}")
+            quality.add(
+                "noted",
+                len(busy),
+                f"largest {interval_s} s bucket over the mean of its busy hour: median {np.median(ratio):.2f}, "
+                f"95 % {np.quantile(ratio, 0.95):.2f}",
+            )
             return float(max(1.0, np.median(ratio))), "measured"
-    quality.add("assumed", 0,
-                f"the history is too coarse to show bursts within the hour: busiest moments are taken "
-                f"as {ASSUMED_BURST:g} times the hourly mean")
+    quality.add(
+        "assumed",
+        0,
+        "the history is too coarse to show bursts within the hour: busiest moments are taken "
+        f"as {ASSUMED_BURST:g} times the hourly mean",
+    )
     return ASSUMED_BURST, "assumed"
 
 
 def arrival_scv(requests: Requests | None, quality: Quality) -> tuple[float, str]:
-    """Squared coefficient of variation of the gaps between requests, each relative to its minute; 1 (Poisson) if unknown."""
+    """Squared coefficient of variation of the gaps between requests, each relative to its minute; 1
+    (Poisson) if unknown.
+    """
     if requests is None or len(requests.at_s) < 200:
-        quality.add("assumed", 0, "arrivals within the hour are taken as Poisson (squared coefficient of variation 1): no request log")
+        quality.add(
+            "assumed",
+            0,
+            "arrivals within the hour are taken as Poisson (squared coefficient of variation 1): no request log",
+        )
         return 1.0, "assumed"
     gaps = np.diff(requests.at_s)
     minute = ((requests.at_s[1:] - requests.at_s[0]) // 60).astype(np.int64)
@@ -59,9 +73,12 @@ def arrival_scv(requests: Requests | None, quality: Quality) -> tuple[float, str
     return float(relative.var() / relative.mean() ** 2), "measured"
 
 
-def token_mix(requests: Requests | None, rate: Floats, mean_in: Floats | None, mean_out: Floats | None,
-              quality: Quality) -> TokenMix | None:
-    """Joint token lengths: from single requests if there are any, else spread around the request-weighted means."""
+def token_mix(
+    requests: Requests | None, rate: Floats, mean_in: Floats | None, mean_out: Floats | None, quality: Quality
+) -> TokenMix | None:
+    """Joint token lengths: from single requests if there are any, else spread around the
+    request-weighted means.
+    """
     if requests is not None and requests.input_tokens is not None and requests.output_tokens is not None:
         return measured_mix(requests.input_tokens, requests.output_tokens, quality)
     if mean_in is None or mean_out is None:
@@ -70,14 +87,19 @@ def token_mix(requests: Requests | None, rate: Floats, mean_in: Floats | None, m
     if not ok.any():
         return None
     weight = rate[ok] / rate[ok].sum()
-    quality.add("assumed", 0,
-                f"only mean token lengths are known: they are spread with coefficients of variation {ASSUMED_CV_INPUT:g} (input) "
-                              f"and {ASSUMED_CV_OUTPUT:g} (output) as in public chat traces")
+    quality.add(
+        "assumed",
+        0,
+        f"only mean token lengths are known: they are spread with coefficients of variation {ASSUMED_CV_INPUT:g}"
+        f" (input) and {ASSUMED_CV_OUTPUT:g} (output) as in public chat traces",
+    )
     return spread_mix(float(weight @ mean_in[ok]), float(max(1.0, weight @ mean_out[ok])))
 
 
 def measured_mix(input_tokens: Floats, output_tokens: Floats, quality: Quality) -> TokenMix:
-    """At most :data:`MIX_POINTS` points of the joint distribution: every k-th request in order of total length."""
+    """At most :data:`MIX_POINTS` points of the joint distribution: every k-th request in order of
+    total length.
+    """
     empty = output_tokens < 1
     if empty.any():
         quality.add("repaired", int(empty.sum()), "requests without output tokens were counted as one token")
@@ -91,8 +113,11 @@ def measured_mix(input_tokens: Floats, output_tokens: Floats, quality: Quality) 
 
 
 def spread_mix(mean_input: float, mean_output: float) -> TokenMix:
-    """A lognormal pair of lengths with the given means [tokens], as a 12 × 12 grid of equal probability cells."""
+    """A lognormal pair of lengths with the given means [tokens], as a 12 × 12 grid of equal
+    probability cells.
+    """
     from scipy.special import ndtri
+
     cell = ndtri((np.arange(12) + 0.5) / 12)
     sd_in, sd_out = np.sqrt(np.log1p(ASSUMED_CV_INPUT**2)), np.sqrt(np.log1p(ASSUMED_CV_OUTPUT**2))
     a, b = (m.ravel() for m in np.meshgrid(cell, cell, indexing="ij"))

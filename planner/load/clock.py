@@ -22,9 +22,10 @@ _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 class WallGrid:
     """A history on hours of the users' clock.
 
-    ``y`` (n,) rates by wall hour, NaN where not observed or skipped by the clock (the hour that stands twice is averaged);
-    ``first`` wall hour of ``y[0]``, counted since 1970-01-01 00:00; ``ahead`` (horizon,) position of each future hour after ``y``;
-    ``free`` days off by wall hour, from ``first`` on to the end of the horizon.
+    ``y`` (n,) rates by wall hour, NaN where not observed or skipped by the clock (the hour that
+    stands twice is averaged); ``first`` wall hour of ``y[0]``, counted since 1970-01-01 00:00;
+    ``ahead`` (horizon,) position of each future hour after ``y``; ``free`` days off by wall hour,
+    from ``first`` on to the end of the horizon.
     """
 
     y: Floats
@@ -47,7 +48,9 @@ def wall_hours(index: pd.DatetimeIndex, zone: str | None) -> Ints:
 
 
 def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: str | None) -> WallGrid:
-    """Put hourly rates (regular index, UTC) and the ``horizon`` hours after them on the wall clock of ``zone``."""
+    """Put hourly rates (regular index, UTC) and the ``horizon`` hours after them on the wall clock
+    of ``zone``.
+    """
     index = pd.DatetimeIndex(history.index)
     ahead = pd.date_range(index[-1], periods=horizon + 1, freq="h")[1:]
     past, future = wall_hours(index, zone), wall_hours(ahead, zone)
@@ -57,7 +60,8 @@ def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: 
     count = np.bincount(past[seen] - first, minlength=size)
     total = np.bincount(past[seen] - first, weights=values[seen], minlength=size)
     y = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    position = np.maximum(future - first - size, 0)  # a repeated hour right after the history has no place of its own
+    # a repeated hour right after the history has no place of its own
+    position = np.maximum(future - first - size, 0)
     free = days_off(first, size + int(position.max(initial=0)) + 1, country)
     return WallGrid(y, first, position, free)
 
@@ -74,12 +78,19 @@ def days_off(first: int, hours: int, country: str | None) -> NDArray[np.bool_]:
 
 @cache
 def public_holidays(country: str, first_year: int, last_year: int) -> Ints:
-    """Days since 1970 of the public holidays. Raises :class:`TrafficError` for a country that is not known."""
+    """Days since 1970 of the public holidays. Raises :class:`TrafficError` for a country that is
+    not known.
+    """
     import holidays
+
     name, _, part = country.partition("-")
     try:
         found = holidays.country_holidays(name, subdiv=part or None, years=range(first_year, last_year + 1))
     except NotImplementedError:
-        raise TrafficError("no public holidays are known for this country or part of it", where="traffic.holidays", got=country,
-                           remedy="Use a code such as DE, DE-BE or US-NY, or leave it out") from None
+        raise TrafficError(
+            "no public holidays are known for this country or part of it",
+            where="traffic.holidays",
+            got=country,
+            remedy="Use a code such as DE, DE-BE or US-NY, or leave it out",
+        ) from None
     return np.array(sorted(np.datetime64(d, "D").astype(np.int64) for d in found), dtype=np.int64)

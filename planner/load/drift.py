@@ -19,8 +19,9 @@ MIN_DAYS = 7
 class Drift:
     """Result for one service.
 
-    ``days`` judged; ``above_share`` and ``below_share`` of hours outside the band; ``expected_share`` a side;
-    ``p_value`` of seeing so much by chance; ``drifted`` at the asked significance; ``direction``: above, below or none.
+    ``days`` judged; ``above_share`` and ``below_share`` of hours outside the band;
+    ``expected_share`` a side; ``p_value`` of seeing so much by chance; ``drifted`` at the asked
+    significance; ``direction``: above, below or none.
     """
 
     service: str
@@ -36,12 +37,14 @@ class Drift:
 def drift(load: Load, service: str, actual: Traffic, *, band: float = 0.8, significance: float = 0.05) -> Drift:
     """Test actual traffic against the central ``band`` of the load's paths, hour by hour.
 
-    Hours of a day fail together, so the unit is the day: the daily shares above and below the band are compared with
-    (1 − band)/2 by one-sided t tests, the variance widened by the days' own correlation (n·(1 − r)/(1 + r) independent days,
-    r of lag 1, at least 0.3) and never below that of one coin flip a day; both sides share the significance (Bonferroni).
-    Holds for a week and more.  Raises :class:`TrafficError` if fewer than seven days lie on the load's hours.
+    Hours of a day fail together, so the unit is the day: the daily shares above and below the band
+    are compared with (1 − band)/2 by one-sided t tests, the variance widened by the days' own
+    correlation (n·(1 − r)/(1 + r) independent days, r of lag 1, at least 0.3) and never below that
+    of one coin flip a day; both sides share the significance (Bonferroni). Holds for a week and
+    more.  Raises :class:`TrafficError` if fewer than seven days lie on the load's hours.
     """
     from scipy.stats import t as student
+
     seen = actual.hourly().reindex(load.ts)
     low, high = (load.quantile(service, q) for q in ((1 - band) / 2, (1 + band) / 2))
     day = (np.arange(load.hours) // DAY).astype(np.int64)
@@ -50,8 +53,11 @@ def drift(load: Load, service: str, actual: Traffic, *, band: float = 0.8, signi
     count = np.bincount(day[known], minlength=day[-1] + 1)
     judged = count >= DAY // 2
     if judged.sum() < MIN_DAYS:
-        raise TrafficError(f"only {int(judged.sum())} days of actual traffic lie on the plan's hours; {MIN_DAYS} are needed", where=service,
-                           got=f"{actual.start:%Y-%m-%d} to {actual.end:%Y-%m-%d}")
+        raise TrafficError(
+            f"only {int(judged.sum())} days of actual traffic lie on the plan's hours; {MIN_DAYS} are needed",
+            where=service,
+            got=f"{actual.start:%Y-%m-%d} to {actual.end:%Y-%m-%d}",
+        )
     expected = (1 - band) / 2
     share, p = {}, {}
     for side, out in (("above", rate > high), ("below", rate < low)):
@@ -62,7 +68,9 @@ def drift(load: Load, service: str, actual: Traffic, *, band: float = 0.8, signi
     side = min(p, key=lambda k: p[k])
     value = min(1.0, 2 * p[side])
     gone = value < significance
-    return Drift(service, int(judged.sum()), share["above"], share["below"], expected, value, gone, side if gone else "none")
+    return Drift(
+        service, int(judged.sum()), share["above"], share["below"], expected, value, gone, side if gone else "none"
+    )
 
 
 def _standard_error(daily: NDArray[np.float64], expected: float) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """Cheap experts: what the next hours would be if one simple habit of the past held.
 
-About forty of them: last day and week, recency-weighted and median profiles of the hour of the day and of the week,
-weekly shapes moved to the level of the last 2, 6, 24, 72, 168 ... hours, damped growth, working days against days off.
-Profiles are taken in the rate itself and in its logarithm (where a level is a factor and a burst weighs little).
-All are computed for many origins at once; a profile is indexed from its origin, so row 0 is always the last period.
+About forty of them: last day and week, recency-weighted and median profiles of the hour of the day
+and of the week, weekly shapes moved to the level of the last 2, 6, 24, 72, 168 ... hours, damped
+growth, working days against days off. Profiles are taken in the rate itself and in its logarithm
+(where a level is a factor and a burst weighs little). All are computed for many origins at once; a
+profile is indexed from its origin, so row 0 is always the last period.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ Flags = NDArray[np.bool_]
 
 
 def fill(y: Floats) -> Floats:
-    """Missing hours from the same hour of earlier weeks, else days, else the mean so far; looks back only."""
+    """Missing hours from the same hour of earlier weeks, else days, else the mean so far; looks
+    back only.
+    """
     found = y.copy()
     for lag in (WEEK, DAY):
         for at in np.flatnonzero(np.isnan(found)):
@@ -39,7 +42,8 @@ def fill(y: Floats) -> Floats:
 def forecasts(y: Floats, free: Flags, origins: Ints, hours: int) -> Floats:
     """Every expert at every origin, shape (experts, origins, hours).
 
-    ``y`` (n,) rates without gaps, ≥ 0; ``free`` (n + hours,) days off by hour; ``origins`` in (24, n].
+    ``y`` (n,) rates without gaps, ≥ 0; ``free`` (n + hours,) days off by hour; ``origins`` in (24,
+    n].
     """
     level = max(float(y.mean()), 1e-12)
     plain = _Past(y, free, origins, hours)
@@ -76,14 +80,20 @@ class _Past:
         return np.where(self.has_week, self.tile(profile), self.daily_median)
 
     def profiles(self) -> list[Floats]:
-        """Recency-weighted means by hour of day and week, flat level, day + hour, working days, days off."""
+        """Recency-weighted means by hour of day and week, flat level, day + hour, working days,
+        days off.
+        """
         days = [self.tile(_weighted(self.day, _decay(DAYS, h, self.day_there))) for h in (1.5, 6.0)]
         other = self.tile(_weighted(self.day, _decay(DAYS, 3.0, self.day_there)))
-        weeks = [np.where(self.has_week, self.tile(_weighted(self.week, _decay(WEEKS, h, self.week_there))), other)
-                 for h in (0.7, 2.0, 6.0)]
+        weeks = [
+            np.where(self.has_week, self.tile(_weighted(self.week, _decay(WEEKS, h, self.week_there))), other)
+            for h in (0.7, 2.0, 6.0)
+        ]
         flat = _weighted(self.day, _decay(DAYS, 2.0, self.day_there)).mean(axis=1, keepdims=True)
         cube = self.shape.reshape(len(self.shape), 7, DAY)
-        sums = cube.mean(axis=1, keepdims=True) + cube.mean(axis=2, keepdims=True) - cube.mean(axis=(1, 2), keepdims=True)
+        sums = (
+            cube.mean(axis=1, keepdims=True) + cube.mean(axis=2, keepdims=True) - cube.mean(axis=(1, 2), keepdims=True)
+        )
         additive = self.tile(sums.reshape(len(self.shape), WEEK))
         kinds = [self.day_kind(h) for h in (2.0, 7.0)]
         return [*days, np.repeat(flat, self.hours, axis=1), *weeks, additive, *kinds]
@@ -103,13 +113,17 @@ class _Past:
         return np.where(self.free[at], self.tile(found[1]), self.tile(found[0]))
 
     def misses(self, span: int) -> tuple[Floats, Floats]:
-        """What the last ``span`` hours were above the weekly shape, and the shape there; NaN before the history."""
+        """What the last ``span`` hours were above the weekly shape, and the shape there; NaN before
+        the history.
+        """
         at = self.origins[:, None] - span + np.arange(span)[None, :]
         shape = self.shape[:, (np.arange(span) - span) % WEEK]
         return np.where(at >= 0, self.z[np.maximum(at, 0)] - shape, np.nan), np.where(at >= 0, shape, np.nan)
 
     def scaled(self, small: float) -> list[Floats]:
-        """The weekly shape times the ratio of recent level to shape; short spans fade with the lead."""
+        """The weekly shape times the ratio of recent level to shape; short spans fade with the
+        lead.
+        """
         ratio = {}
         for span in LEVEL_SPANS:
             miss, shape = (np.nanmean(x, axis=1)[:, None] for x in self.misses(span))
@@ -117,11 +131,18 @@ class _Past:
         long, week = self.tile(self.shape), ratio[168]
         by_day = week + (ratio[24] - week) * _fade(self.lead, 60.0)
         trend = np.clip(week / ratio[336], 0.5, 2.0)
-        return [long * week, long * (week + (ratio[72] - week) * _fade(self.lead, 168.0)), long * by_day,
-                long * (by_day + (ratio[6] - ratio[24]) * _fade(self.lead, 8.0)), long * trend ** _damped(self.lead) * week]
+        return [
+            long * week,
+            long * (week + (ratio[72] - week) * _fade(self.lead, 168.0)),
+            long * by_day,
+            long * (by_day + (ratio[6] - ratio[24]) * _fade(self.lead, 8.0)),
+            long * trend ** _damped(self.lead) * week,
+        ]
 
     def shifted(self) -> list[Floats]:
-        """The weekly shape plus the recent level's distance from it: a factor where ``z`` is a logarithm."""
+        """The weekly shape plus the recent level's distance from it: a factor where ``z`` is a
+        logarithm.
+        """
         misses = {span: self.misses(span)[0] for span in LEVEL_SPANS}
         mean = {span: np.nanmean(x, axis=1)[:, None] for span, x in misses.items()}
         median = {span: np.nanmedian(x, axis=1)[:, None] for span, x in misses.items()}
@@ -130,14 +151,22 @@ class _Past:
         trend = np.clip(mean[168] - mean[336], -0.5, 0.5)
         before = np.stack([self.shape[:, (np.arange(DAY) - DAY * (k + 1)) % WEEK] for k in range(DAYS)], axis=1)
         moved = _weighted(self.day - before, _decay(DAYS, 2.0, self.day_there))
-        return [long + mean[168], long + median[168], long + median[336], long + median[672],
-                long + median[672] + (median[168] - median[672]) * _fade(lead, 336.0),
-                long + mean[168] + (mean[72] - mean[168]) * _fade(lead, 168.0),
-                by_day, long + mean[24] * _fade(lead, 24.0),
-                long + median[168] + (median[24] - median[168]) * _fade(lead, 60.0),
-                by_day + (mean[6] - mean[24]) * _fade(lead, 8.0), by_day + (mean[2] - mean[24]) * _fade(lead, 4.0),
-                long + mean[168] + trend * _damped(lead),
-                long + self.tile(self.day[:, 0] - self.shape[:, -DAY:]), long + self.tile(moved)]
+        return [
+            long + mean[168],
+            long + median[168],
+            long + median[336],
+            long + median[672],
+            long + median[672] + (median[168] - median[672]) * _fade(lead, 336.0),
+            long + mean[168] + (mean[72] - mean[168]) * _fade(lead, 168.0),
+            by_day,
+            long + mean[24] * _fade(lead, 24.0),
+            long + median[168] + (median[24] - median[168]) * _fade(lead, 60.0),
+            by_day + (mean[6] - mean[24]) * _fade(lead, 8.0),
+            by_day + (mean[2] - mean[24]) * _fade(lead, 4.0),
+            long + mean[168] + trend * _damped(lead),
+            long + self.tile(self.day[:, 0] - self.shape[:, -DAY:]),
+            long + self.tile(moved),
+        ]
 
 
 def _fade(lead: Floats, half_life_h: float) -> Floats:
@@ -152,7 +181,9 @@ def _damped(lead: Floats) -> Floats:
 
 
 def _windows(z: Floats, origins: Ints, period: int, count: int) -> tuple[Floats, Flags]:
-    """The last ``count`` periods before each origin (origins, count, period), newest first, and which of them exist."""
+    """The last ``count`` periods before each origin (origins, count, period), newest first, and
+    which of them exist.
+    """
     start = origins[:, None] - period * (np.arange(count) + 1)[None, :]
     index = np.maximum(start, 0)[:, :, None] + np.arange(period)[None, None, :]
     return z[np.minimum(index, len(z) - 1)], start >= 0

@@ -1,4 +1,6 @@
-"""From histories to load paths on the scenario's calendar: shape × growth × events, with what is not known as spread."""
+"""From histories to load paths on the scenario's calendar: shape × growth × events, with what is
+not known as spread.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,16 @@ STALE_H = 366 * 24  # a history that ends longer ago than this says nothing abou
 Floats = NDArray[np.float64]
 
 
-def forecast(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario, *, paths: int = 200, seed: int | None = None) -> Load:
+def forecast(
+    traffic: Traffic | Mapping[str, Traffic], scenario: Scenario, *, paths: int = 200, seed: int | None = None
+) -> Load:
     """Sample paths of every service's load on the scenario's hours.
 
-    ``paths`` equally likely futures; path k of all services happens together.  Rate of an hour [requests/s] = history's
-    shape in the users' wall clock × residuals drawn in blocks × (1 + growth)^years × events.  ``seed`` defaults to the
-    scenario's; the same seed gives the same bytes.  Beyond the history growth is the user's, not a trend of the data.
-    Raises :class:`TrafficError` if a service has no history or less than a day of it.
+    ``paths`` equally likely futures; path k of all services happens together.  Rate of an hour
+    [requests/s] = history's shape in the users' wall clock × residuals drawn in blocks × (1 +
+    growth)^years × events.  ``seed`` defaults to the scenario's; the same seed gives the same
+    bytes.  Beyond the history growth is the user's, not a trend of the data. Raises
+    :class:`TrafficError` if a service has no history or less than a day of it.
     """
     if paths < 1:
         raise TrafficError("at least one path is needed", got=paths)
@@ -47,12 +52,21 @@ def forecast(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario, *, pa
 def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) -> Mapping[str, Traffic]:
     if isinstance(traffic, Traffic):
         if len(scenario.services) > 1:
-            raise TrafficError("one history was given for several services", where=scenario.name, got=list(scenario.services),
-                               remedy="Give a mapping of service name to history, as read_histories(scenario) returns")
+            raise TrafficError(
+                "one history was given for several services",
+                where=scenario.name,
+                got=list(scenario.services),
+                remedy="Give a mapping of service name to history, as read_histories(scenario) returns",
+            )
         return {next(iter(scenario.services)): traffic}
     missing = [n for n in scenario.services if n not in traffic]
     if missing:
-        raise TrafficError("these services have no traffic history", where=scenario.name, got=missing, remedy="Read one for each service")
+        raise TrafficError(
+            "these services have no traffic history",
+            where=scenario.name,
+            got=missing,
+            remedy="Read one for each service",
+        )
     return traffic
 
 
@@ -60,9 +74,11 @@ def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) 
     history = traffic.hourly()
     seen = int(history.notna().sum())
     if seen < MIN_HOURS:
-        raise TrafficError(f"the history holds {seen} observed hours; {MIN_HOURS} are the least a daily shape needs",
-                           where=f"{name}: {traffic.source}",
-                           remedy="Export at least three days, better eight weeks")
+        raise TrafficError(
+            f"the history holds {seen} observed hours; {MIN_HOURS} are the least a daily shape needs",
+            where=f"{name}: {traffic.source}",
+            remedy="Export at least three days, better eight weeks",
+        )
     zone = traffic.user_time_zone or scenario.time_zone
     notes += [f"{name}: {line}" for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"]]
     found = fit(history, zone, traffic.holidays)
@@ -72,8 +88,12 @@ def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) 
     return found
 
 
-def _past_weeks(outlooks: Mapping[str, Outlook], ts: pd.DatetimeIndex, paths: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Past weeks (paths, weeks) each path takes its surprises from: the same calendar weeks for all services whose histories overlap."""
+def _past_weeks(
+    outlooks: Mapping[str, Outlook], ts: pd.DatetimeIndex, paths: int, rng: np.random.Generator
+) -> dict[str, Floats]:
+    """Past weeks (paths, weeks) each path takes its surprises from: the same calendar weeks for all
+    services whose histories overlap.
+    """
     count = max(int(weeks_of(ts, o.zone)[1][-1]) for o in outlooks.values()) + 1
     drawn = rng.random((paths, count))
     start = max(int(o.week_start.min()) for o in outlooks.values())
@@ -87,8 +107,17 @@ def _past_weeks(outlooks: Mapping[str, Outlook], ts: pd.DatetimeIndex, paths: in
     return found
 
 
-def _service(name: str, service: Service, traffic: Traffic, outlook: Outlook, scenario: Scenario, ts: pd.DatetimeIndex, weeks: Floats,
-             rng: np.random.Generator, notes: list[str]) -> ServiceLoad:
+def _service(
+    name: str,
+    service: Service,
+    traffic: Traffic,
+    outlook: Outlook,
+    scenario: Scenario,
+    ts: pd.DatetimeIndex,
+    weeks: Floats,
+    rng: np.random.Generator,
+    notes: list[str],
+) -> ServiceLoad:
     paths = len(weeks)
     anchor = _anchor(name, traffic, ts[0], notes)
     base = outlook.median(ts)
@@ -98,26 +127,49 @@ def _service(name: str, service: Service, traffic: Traffic, outlook: Outlook, sc
     rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)
     rate[rate < 1e-9] = 0.0  # less than one request in thirty years is none
     share = _range_share(base, noisy, factor, multiplier, added)
-    return ServiceLoad(rate, traffic.burst_factor, traffic.burst_basis, traffic.arrival_scv, traffic.arrival_basis, traffic.tokens, share)
+    return ServiceLoad(
+        rate,
+        traffic.burst_factor,
+        traffic.burst_basis,
+        traffic.arrival_scv,
+        traffic.arrival_basis,
+        traffic.tokens,
+        share,
+    )
 
 
 def _anchor(name: str, traffic: Traffic, start: pd.Timestamp, notes: list[str]) -> pd.Timestamp:
-    """From when growth counts: the end of the history, or the start of the plan if the history is stale."""
+    """From when growth counts: the end of the history, or the start of the plan if the history is
+    stale.
+    """
     age_h = (start - traffic.end).total_seconds() / 3600
     if age_h < 0:
-        notes.append(f"{name}: history reaches to {traffic.end:%Y-%m-%d}, past the plan's start; its hours are forecast all the same")
+        notes.append(
+            f"{name}: history reaches to {traffic.end:%Y-%m-%d}, past the plan's start; its hours are forecast all the"
+            " same"
+        )
     if age_h <= STALE_H:
         return traffic.end
-    notes.append(f"{name}: the history ends {traffic.end:%Y-%m-%d}, {age_h / 8766:.1f} years before the plan starts: its level is taken "
-                 "as the level at the start (growth counts from there), its seasons are aligned by the users' wall-clock hour of the week")
+    notes.append(
+        f"{name}: the history ends {traffic.end:%Y-%m-%d}, {age_h / 8766:.1f} years before the plan starts: its level"
+        " is taken as the level at the start (growth counts from there), its seasons are aligned by the users'"
+        " wall-clock hour of the week"
+    )
     return start
 
 
 def _range_share(base: Floats, noisy: Floats, factor: Floats, multiplier: Floats, added: Floats) -> dict[str, float]:
     """Shares of the variance of the horizon's volume when only one source varies at a time."""
-    growth_mid, event_mid, added_mid = np.median(factor, axis=0), np.median(multiplier, axis=0), np.median(added, axis=0)
-    volumes = {"noise": noisy @ (growth_mid * event_mid), "growth": factor @ (base * event_mid),
-               "events": multiplier @ (base * growth_mid) + (added - added_mid).sum(axis=1)}
+    growth_mid, event_mid, added_mid = (
+        np.median(factor, axis=0),
+        np.median(multiplier, axis=0),
+        np.median(added, axis=0),
+    )
+    volumes = {
+        "noise": noisy @ (growth_mid * event_mid),
+        "growth": factor @ (base * event_mid),
+        "events": multiplier @ (base * growth_mid) + (added - added_mid).sum(axis=1),
+    }
     variance = {k: float(v.var()) for k, v in volumes.items()}
     total = sum(variance.values())
     return {k: v / total if total > 0 else 0.0 for k, v in variance.items()}

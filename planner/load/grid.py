@@ -17,7 +17,9 @@ MAX_CONFLICT_SHARE = 0.02
 
 @dataclass(frozen=True)
 class Grid:
-    """``rate_rps`` (n,) mean rate of each bucket, NaN where not observed; bucket i starts at ``start_us`` + i × ``interval_s``."""
+    """``rate_rps`` (n,) mean rate of each bucket, NaN where not observed; bucket i starts at
+    ``start_us`` + i × ``interval_s``.
+    """
 
     start_us: int
     interval_s: int
@@ -27,7 +29,9 @@ class Grid:
 
 
 def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
-    """Sort, merge and place the rows of ``raw``. Raises :class:`TrafficError` where that would need guessing."""
+    """Sort, merge and place the rows of ``raw``. Raises :class:`TrafficError` where that would need
+    guessing.
+    """
     if not raw.ts_us.size:
         raise TrafficError("there are no rows", where=where, remedy="Export the history again")
     order = np.argsort(raw.ts_us, kind="stable")
@@ -42,16 +46,25 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
     slot = (ts - phase + step // 2) // step
     moved = int((ts != phase + slot * step).sum())
     if moved:
-        quality.add("repaired", moved, f"stamps did not lie on the {interval} s grid and were moved to its nearest bucket")
+        quality.add(
+            "repaired", moved, f"stamps did not lie on the {interval} s grid and were moved to its nearest bucket"
+        )
     elif phase and 3600 % interval == 0:
-        quality.add("noted", len(ts), f"buckets start {phase / 1e6:g} s after the clock's full {interval} s; they count where they start")
+        quality.add(
+            "noted",
+            len(ts),
+            f"buckets start {phase / 1e6:g} s after the clock's full {interval} s; they count where they start",
+        )
     tokens = [None if t is None else t[order] for t in (raw.input_tokens, raw.output_tokens)]
     keep = _unique(slot, value, where, quality)
     slot, value = slot[keep], value[keep]
     size = int(slot[-1] - slot[0]) + 1
     if size > MAX_BUCKETS:
-        raise TrafficError(f"the history spans {size} buckets of {interval} s, more than {MAX_BUCKETS}", where=where,
-                           remedy="Check for a stray time stamp, or export at a longer interval")
+        raise TrafficError(
+            f"the history spans {size} buckets of {interval} s, more than {MAX_BUCKETS}",
+            where=where,
+            remedy="Check for a stray time stamp, or export at a longer interval",
+        )
     scale = 1.0 if raw.meaning == "requests_per_s" else 1.0 / interval
     at = slot - slot[0]
     rate = np.full(size, 0.0 if raw.complete else np.nan)
@@ -66,33 +79,49 @@ def interval_of(ts_us: NDArray[np.int64], where: str) -> int:
     gaps = np.diff(ts_us)
     gaps = gaps[gaps > 0]
     if not gaps.size:
-        raise TrafficError("the history has a single time stamp, so its interval cannot be told", where=where,
-                           remedy="Export at least three days")
+        raise TrafficError(
+            "the history has a single time stamp, so its interval cannot be told",
+            where=where,
+            remedy="Export at least three days",
+        )
     seconds = np.round(gaps / 1e6).astype(np.int64)
     values, counts = np.unique(seconds, return_counts=True)
     found = int(values[np.argmax(counts)])
     if found < 1 or found > DAY_S:
-        raise TrafficError("the rows must lie from 1 s to 1 day apart", where=where, got=f"{np.median(gaps) / 1e6:g} s",
-                           remedy="Aggregate to seconds or minutes, or give a request log with input_tokens and output_tokens")
+        raise TrafficError(
+            "the rows must lie from 1 s to 1 day apart",
+            where=where,
+            got=f"{np.median(gaps) / 1e6:g} s",
+            remedy="Aggregate to seconds or minutes, or give a request log with input_tokens and output_tokens",
+        )
     if counts.max() < 0.3 * counts.sum():
-        raise TrafficError("the rows follow no regular interval", where=where, got=f"{found} s in {counts.max()} of {counts.sum()} steps",
-                           remedy="Export at one fixed interval")
+        raise TrafficError(
+            "the rows follow no regular interval",
+            where=where,
+            got=f"{found} s in {counts.max()} of {counts.sum()} steps",
+            remedy="Export at one fixed interval",
+        )
     return found
 
 
 def _same_interval(ts: NDArray[np.int64], value: Floats, interval: int, where: str) -> None:
-    """A count over 5 minutes is no count over 1: a long run of another step with counts to match means a changed interval."""
+    """A count over 5 minutes is no count over 1: a long run of another step with counts to match
+    means a changed interval.
+    """
     steps = np.round(np.diff(ts) / 1e6).astype(np.int64)
     edge = np.flatnonzero(np.diff(steps)) + 1
     bounds = np.concatenate([[0], edge, [len(steps)]])
     usual = np.nanmedian(value) if np.isfinite(value).any() else 0.0
     for a, b in pairwise(bounds):
-        matched = 0.5 * (1 + steps[a] / interval) * usual  # half-way to what a longer or shorter bucket would count
+        # half-way to what a longer or shorter bucket would count
+        matched = 0.5 * (1 + steps[a] / interval) * usual
         larger = np.nanmedian(value[a:b]) > matched if b - a >= 12 and np.isfinite(value[a:b]).any() else False
         if b - a >= 12 and steps[a] not in (0, interval) and larger == (steps[a] > interval):
-            raise TrafficError(f"the interval of the counts changes from {interval} s to {steps[a]} s",
-                               where=f"{where}, row {a + 1} in time order",
-                               remedy="Export at one fixed interval, or give rates")
+            raise TrafficError(
+                f"the interval of the counts changes from {interval} s to {steps[a]} s",
+                where=f"{where}, row {a + 1} in time order",
+                remedy="Export at one fixed interval, or give rates",
+            )
 
 
 def _phase(ts: NDArray[np.int64], step: int) -> int:
@@ -110,9 +139,16 @@ def _unique(slot: NDArray[np.int64], value: Floats, where: str, quality: Quality
         a, b = value[order][1:][same], value[order][:-1][same]
         conflicts = int((a != b).sum())
         if conflicts > max(3, MAX_CONFLICT_SHARE * len(slot)):
-            raise TrafficError(f"{conflicts} rows give another value for a time stamp already seen: the file holds several series",
-                               where=where, remedy="Filter one series, or add them up, before reading")
-        quality.add("repaired", repeated, f"rows repeated a time stamp ({conflicts} with another value): the larger value was kept")
+            raise TrafficError(
+                f"{conflicts} rows give another value for a time stamp already seen: the file holds several series",
+                where=where,
+                remedy="Filter one series, or add them up, before reading",
+            )
+        quality.add(
+            "repaired",
+            repeated,
+            f"rows repeated a time stamp ({conflicts} with another value): the larger value was kept",
+        )
     kept: NDArray[np.intp] = order[last]
     return kept
 
@@ -132,4 +168,8 @@ def _gaps(rate: Floats, gaps: str, quality: Quality) -> None:
         rate[missing] = 0.0
         quality.add("filled", count, "absent buckets were read as zero, as traffic.gaps: zero says")
     else:
-        quality.add("noted", count, f"buckets were not observed ({count / len(rate):.1%} of the span); they stay unknown and are not zero")
+        quality.add(
+            "noted",
+            count,
+            f"buckets were not observed ({count / len(rate):.1%} of the span); they stay unknown and are not zero",
+        )

@@ -1,4 +1,6 @@
-"""What the user knows and history does not: growth and events, drawn from their ranges for each path."""
+"""What the user knows and history does not: growth and events, drawn from their ranges for each
+path.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,21 @@ def draw(value: Range, size: int, rng: np.random.Generator) -> Floats:
     return np.where(u < cut, low, high)
 
 
-def growth_factor(value: Range, ts: pd.DatetimeIndex, anchor: pd.Timestamp, paths: int, rng: np.random.Generator) -> Floats:
+def growth_factor(
+    value: Range, ts: pd.DatetimeIndex, anchor: pd.Timestamp, paths: int, rng: np.random.Generator
+) -> Floats:
     """(1 + g)^(years since ``anchor``), one g a path, shape (paths, hours)."""
     years = (ts.as_unit("us").asi8 / 1e6 - anchor.timestamp()) / YEAR_S
     found: Floats = np.exp(np.log1p(draw(value, paths, rng))[:, None] * np.maximum(years, 0.0)[None, :])
     return found
 
 
-def event_effects(events: Sequence[Event], ts: pd.DatetimeIndex, zone: str, paths: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Product of multipliers and sum of added rates [requests/s] of each hour, by the share of the hour an event covers."""
+def event_effects(
+    events: Sequence[Event], ts: pd.DatetimeIndex, zone: str, paths: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Product of multipliers and sum of added rates [requests/s] of each hour, by the share of the
+    hour an event covers.
+    """
     multiplier, added = np.ones((paths, len(ts))), np.zeros((paths, len(ts)))
     for event in events:
         share = _cover(event, ts, zone)
@@ -55,7 +63,9 @@ def _cover(event: Event, ts: pd.DatetimeIndex, zone: str) -> Floats:
 
 
 def instant(when: date | datetime, zone: str) -> pd.Timestamp:
-    """UTC instant of a local date (its midnight) or of a date-time, local to ``zone`` unless it carries an offset."""
+    """UTC instant of a local date (its midnight) or of a date-time, local to ``zone`` unless it
+    carries an offset.
+    """
     stamp = pd.Timestamp(when)
     if stamp.tzinfo is None:
         stamp = stamp.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")

@@ -1,9 +1,12 @@
-"""From the blend to paths: the hourly quantiles are the margins, past weeks say how hours hang together.
+"""From the blend to paths: the hourly quantiles are the margins, past weeks say how hours hang
+together.
 
-Each path takes whole past weeks of the blend's misses (as normal scores) and keeps only their order among the paths, hour by
-hour; the values come from the hourly quantile forecasts (the Schaake shuffle: Clark et al. 2004).  So the paths'
-quantiles are those of :func:`planner.load.forecast_quantiles` up to 28 days, and beyond the last two weeks of it repeat by
-day of the week (public holidays as Sundays), moved by the yearly season where the history shows one.
+Each path takes whole past weeks of the blend's misses (as normal scores) and keeps only their order
+among the paths, hour by hour; the values come from the hourly quantile forecasts (the Schaake
+shuffle: Clark et al. 2004).  So the paths' quantiles are those of
+:func:`planner.load.forecast_quantiles` up to 28 days, and beyond the last two weeks of it repeat by
+day of the week (public holidays as Sundays), moved by the yearly season where the history shows
+one.
 """
 
 from __future__ import annotations
@@ -34,9 +37,9 @@ Ints = NDArray[np.int64]
 class Outlook:
     """A fitted history.
 
-    ``table`` (leads, levels) quantiles [requests/s] at ``LEVELS`` by wall-clock lead; ``first`` wall hour of lead 0 (since 1970);
-    ``weeks`` (m, 168) normal scores of past misses by hour of the week and ``week_start`` (m,) their wall hours;
-    ``yearly`` (52,) factor of each week of the year.
+    ``table`` (leads, levels) quantiles [requests/s] at ``LEVELS`` by wall-clock lead; ``first``
+    wall hour of lead 0 (since 1970); ``weeks`` (m, 168) normal scores of past misses by hour of the
+    week and ``week_start`` (m,) their wall hours; ``yearly`` (52,) factor of each week of the year.
     """
 
     zone: str
@@ -57,9 +60,11 @@ class Outlook:
     def sample(self, ts: pd.DatetimeIndex, paths: int, when: Floats, rng: np.random.Generator) -> Floats:
         """Paths (paths, hours) [requests/s].
 
-        ``when`` (paths, weeks) wall hours of the past weeks to take, the same for all services that are to move together.
+        ``when`` (paths, weeks) wall hours of the past weeks to take, the same for all services that
+        are to move together.
         """
         from scipy.special import ndtri
+
         source, factor = self._source(ts)
         order = np.argsort(self._scores(ts, when, rng), axis=1)
         rank = np.empty_like(order)
@@ -90,7 +95,9 @@ class Outlook:
         return source, factor
 
     def _scores(self, ts: pd.DatetimeIndex, when: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Dependence template (hours, paths): drawn weeks without their mean, plus their means with memory."""
+        """Dependence template (hours, paths): drawn weeks without their mean, plus their means with
+        memory.
+        """
         slot, number = weeks_of(ts, self.zone)
         drawn = np.abs(self.week_start[None, None, :] - when[:, : number[-1] + 1, None]).argmin(axis=2)
         mean = self.weeks.mean(axis=1)
@@ -104,14 +111,18 @@ class Outlook:
 
 
 def weeks_of(ts: pd.DatetimeIndex, zone: str) -> tuple[Ints, Ints]:
-    """Hour of the week (Monday 00:00 is 0) on the clock of ``zone``, and number of the week counted from the first."""
+    """Hour of the week (Monday 00:00 is 0) on the clock of ``zone``, and number of the week counted
+    from the first.
+    """
     wall = clock.wall_hours(ts, zone) + 3 * DAY
     number = wall // WEEK
     return wall % WEEK, number - number[0]
 
 
 def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
-    """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock; ``country``: code of their public holidays."""
+    """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock; ``country``: code of
+    their public holidays.
+    """
     return _fitted(history.index[0], history.to_numpy(np.float64).tobytes(), zone, country)
 
 
@@ -132,12 +143,14 @@ def _flags(cast: Backcast) -> tuple[str, ...]:
     """Sentences on what makes the end of the history unlike the weeks before."""
     if len(cast.y) < 5 * WEEK:
         return ()
-    weeks = cast.y[-5 * WEEK:].reshape(5, WEEK)
+    weeks = cast.y[-5 * WEEK :].reshape(5, WEEK)
     before, now = float(np.median(weeks[:4].mean(axis=1))), float(weeks[4].mean())
     found = []
     if now > SHIFT * before or before > SHIFT * now:
-        found.append(f"the last week is {now / before if before > 0 else float('inf'):.2f} times the four before: if that was an event, "
-                     "end the history before it, if it stays, name the new level as an event")
+        found.append(
+            f"the last week is {now / before if before > 0 else float('inf'):.2f} times the four before: if that was an"
+            " event, end the history before it, if it stays, name the new level as an event"
+        )
     top = float(np.median(np.sort(weeks[:4], axis=1)[:, -1]))
     if weeks[4].max() > 3 * top > 0:
         found.append(f"the last week holds a burst of {weeks[4].max() / top:.1f} times the usual weekly peak")
@@ -147,6 +160,7 @@ def _flags(cast: Backcast) -> tuple[str, ...]:
 def _weeks(cast: Backcast, now: int) -> tuple[Floats, Ints]:
     """Normal scores of the misses of the first week after each origin, by hour of the week."""
     from scipy.special import ndtri
+
     span = min(WEEK, cast.past.shape[1])
     truth, past = cast.truth[:, :span], cast.past[:, :span]
     miss = (truth - past) / np.sqrt(past / cast.level + 0.02)
@@ -182,7 +196,9 @@ def _week_of_year(wall: Ints) -> Ints:
 
 
 def _yearly(grid: clock.WallGrid) -> tuple[Floats, tuple[str, ...]]:
-    """Smoothed factor of each week of the year against a running year's mean; ones below 18 months of history."""
+    """Smoothed factor of each week of the year against a running year's mean; ones below 18 months
+    of history.
+    """
     if len(grid.y) < YEARLY_DAYS * DAY:
         return np.ones(52), ()
     start = pd.Timestamp(np.datetime64(grid.first // DAY, "D"))
@@ -191,12 +207,18 @@ def _yearly(grid: clock.WallGrid) -> tuple[Floats, tuple[str, ...]]:
     seen = np.isfinite(hours)
     count = seen.sum(axis=1)
     mean = np.where(seen, hours, 0.0).sum(axis=1) / np.maximum(count, 1)
-    daily = pd.Series(np.where(count >= DAY // 2, mean, np.nan), index=pd.date_range(start, periods=len(hours), freq="D"))
+    daily = pd.Series(
+        np.where(count >= DAY // 2, mean, np.nan), index=pd.date_range(start, periods=len(hours), freq="D")
+    )
     level = daily.rolling(364, center=True, min_periods=250).mean().ffill().bfill()
     ratio = (daily / level).to_numpy()
     week = np.minimum((pd.DatetimeIndex(daily.index).day_of_year.to_numpy() - 1) // 7, 51)
-    factor = np.array([np.median(part) if len(part := ratio[(week == w) & np.isfinite(ratio)]) else np.nan for w in range(52)])
-    smooth = pd.Series(np.tile(factor, 3)).interpolate(limit_direction="both").rolling(5, center=True, min_periods=1).mean()
+    factor = np.array(
+        [np.median(part) if len(part := ratio[(week == w) & np.isfinite(ratio)]) else np.nan for w in range(52)]
+    )
+    smooth = (
+        pd.Series(np.tile(factor, 3)).interpolate(limit_direction="both").rolling(5, center=True, min_periods=1).mean()
+    )
     found = smooth.to_numpy()[52:104]
     if not np.isfinite(found).all() or found.mean() <= 0:
         return np.ones(52), ()

@@ -1,4 +1,5 @@
-"""Load: what will arrive, as equally likely sample paths; quantiles and typical hours are views of it.
+"""Load: what will arrive, as equally likely sample paths; quantiles and typical hours are views of
+it.
 
 Adding hourly 95 % curves overstates a year, and their maximum understates its peak, so the paths
 are kept and every summary is taken over them last.
@@ -20,11 +21,12 @@ from planner.tokens import TokenMix
 class ServiceLoad:
     """Load paths of one service.
 
-    ``arrival_rate_rps`` [requests/s], float32 ``(paths, hours)``: mean over each hour, never NaN or negative.
-    ``burst_factor`` ≥ 1: busiest moments over the hourly mean in busy hours; ``burst_basis`` measured or assumed.
-    ``arrival_scv``: squared coefficient of variation of the gaps between arrivals (1 = Poisson).
-    ``tokens``: joint token lengths of an LLM service, else ``None``.
-    ``range_share``: which share of the spread of the horizon's volume comes from ``noise``, ``growth``, ``events``.
+    ``arrival_rate_rps`` [requests/s], float32 ``(paths, hours)``: mean over each hour, never NaN or
+    negative. ``burst_factor`` ≥ 1: busiest moments over the hourly mean in busy hours;
+    ``burst_basis`` measured or assumed. ``arrival_scv``: squared coefficient of variation of the
+    gaps between arrivals (1 = Poisson). ``tokens``: joint token lengths of an LLM service, else
+    ``None``. ``range_share``: which share of the spread of the horizon's volume comes from
+    ``noise``, ``growth``, ``events``.
     """
 
     arrival_rate_rps: NDArray[np.float32]
@@ -38,10 +40,12 @@ class ServiceLoad:
 
 @dataclass(frozen=True)
 class Load:
-    """Load of all services on one grid: ``ts`` (hours,) UTC instants, ``weight_h`` (hours,) hours each stands for.
+    """Load of all services on one grid: ``ts`` (hours,) UTC instants, ``weight_h`` (hours,) hours
+    each stands for.
 
-    Path ``k`` of one service and path ``k`` of another happen together, so their dependence is kept.
-    ``notes`` are sentences for the reader (repairs of the history, fallbacks of the forecaster).
+    Path ``k`` of one service and path ``k`` of another happen together, so their dependence is
+    kept. ``notes`` are sentences for the reader (repairs of the history, fallbacks of the
+    forecaster).
     """
 
     ts: pd.DatetimeIndex
@@ -54,7 +58,11 @@ class Load:
         shapes = {name: s.arrival_rate_rps.shape for name, s in self.services.items()}
         if not shapes or len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 2:
             raise TrafficError("all services need load paths of one shape (paths, hours)", got=shapes)
-        if next(iter(shapes.values()))[1] != len(self.ts) or self.weight_h.shape != (len(self.ts),) or not (self.weight_h > 0).all():
+        if (
+            next(iter(shapes.values()))[1] != len(self.ts)
+            or self.weight_h.shape != (len(self.ts),)
+            or not (self.weight_h > 0).all()
+        ):
             raise TrafficError("ts and weight_h need one value for each hour of the paths, weights above 0")
         for name, s in self.services.items():
             rate = s.arrival_rate_rps
@@ -72,7 +80,9 @@ class Load:
         return len(self.ts)
 
     def quantile(self, service: str, q: float) -> NDArray[np.float64]:
-        """Rate that a share ``q`` of the paths does not exceed, hour by hour [requests/s], shape (hours,)."""
+        """Rate that a share ``q`` of the paths does not exceed, hour by hour [requests/s], shape
+        (hours,).
+        """
         found: NDArray[np.float64] = np.quantile(self.services[service].arrival_rate_rps, q, axis=0).astype(np.float64)
         return found
 
@@ -90,17 +100,36 @@ class Load:
     def select(self, paths: "NDArray[np.intp] | list[int]") -> "Load":
         """The load on some of its paths, in the order given."""
         rows = np.asarray(paths, dtype=np.intp)
-        kept = {n: ServiceLoad(s.arrival_rate_rps[rows], s.burst_factor, s.burst_basis, s.arrival_scv, s.arrival_basis, s.tokens,
-                               s.range_share) for n, s in self.services.items()}
+        kept = {
+            n: ServiceLoad(
+                s.arrival_rate_rps[rows],
+                s.burst_factor,
+                s.burst_basis,
+                s.arrival_scv,
+                s.arrival_basis,
+                s.tokens,
+                s.range_share,
+            )
+            for n, s in self.services.items()
+        }
         return Load(self.ts, self.weight_h, kept, self.notes)
 
     def frame(self, path: int) -> pd.DataFrame:
         """One path of all services as the ``load`` frame of the data dictionary."""
         parts = []
         for name, s in self.services.items():
-            parts.append(pd.DataFrame({
-                "service": name, "ts": self.ts, "path": path, "weight_h": self.weight_h,
-                "arrival_rate_rps": s.arrival_rate_rps[path].astype(np.float64), "burst_factor": s.burst_factor,
-                "input_tokens": s.tokens.mean_input_tokens if s.tokens else np.nan,
-                "output_tokens": s.tokens.mean_output_tokens if s.tokens else np.nan}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "service": name,
+                        "ts": self.ts,
+                        "path": path,
+                        "weight_h": self.weight_h,
+                        "arrival_rate_rps": s.arrival_rate_rps[path].astype(np.float64),
+                        "burst_factor": s.burst_factor,
+                        "input_tokens": s.tokens.mean_input_tokens if s.tokens else np.nan,
+                        "output_tokens": s.tokens.mean_output_tokens if s.tokens else np.nan,
+                    }
+                )
+            )
         return columns.check("load", pd.concat(parts, ignore_index=True))

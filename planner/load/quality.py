@@ -1,4 +1,6 @@
-"""The quality report: what a reader assumed, dropped, filled, repaired or merely noticed, line by line."""
+"""The quality report: what a reader assumed, dropped, filled, repaired or merely noticed, line by
+line.
+"""
 
 from dataclasses import dataclass, field
 
@@ -23,5 +25,10 @@ class Quality:
     def frame(self) -> pd.DataFrame:
         """Columns ``kind``, ``rows``, ``detail``; one row an action."""
         kinds, rows, details = zip(*self.lines, strict=True) if self.lines else ((), (), ())
-        return pd.DataFrame({"kind": pd.Series(kinds, dtype="str"), "rows": pd.Series(rows, dtype="int64"),
-                             "detail": pd.Series(details, dtype="str")})
+        return pd.DataFrame(
+            {
+                "kind": pd.Series(kinds, dtype="str"),
+                "rows": pd.Series(rows, dtype="int64"),
+                "detail": pd.Series(details, dtype="str"),
+            }
+        )

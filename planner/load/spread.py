@@ -1,7 +1,8 @@
-"""How far the blend may be off: quantiles of each hour, and of the highest hour of a window, from its own past misses.
+"""How far the blend may be off: quantiles of each hour, and of the highest hour of a window, from
+its own past misses.
 
-Misses of a block of leads are pooled in units of (blend / level)ᵃ with a = 0 (additive) ... 1 (proportional), a chosen for
-each quantile by its pinball loss, recent misses weighing more.
+Misses of a block of leads are pooled in units of (blend / level)ᵃ with a = 0 (additive) ... 1
+(proportional), a chosen for each quantile by its pinball loss, recent misses weighing more.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ Floats = NDArray[np.float64]
 def hourly_quantiles(cast: Backcast, quantiles: Sequence[float]) -> Floats:
     """Quantiles of each hour ahead, shape (hours, quantiles), non-decreasing along the second axis.
 
-    The median miss is a trend in disguise where few windows saw it, so it moves the center only by n/(n + 10) for n
-    windows of the block's length.  No quantile exceeds 1.5 times the highest hour of the last four weeks, unless the blend does.
+    The median miss is a trend in disguise where few windows saw it, so it moves the center only by
+    n/(n + 10) for n windows of the block's length.  No quantile exceeds 1.5 times the highest hour
+    of the last four weeks, unless the blend does.
     """
     levels = [0.5, *quantiles]
     found = np.empty((cast.hours, len(quantiles)))
@@ -45,8 +47,13 @@ def hourly_quantiles(cast: Backcast, quantiles: Sequence[float]) -> Floats:
             scale = (past / cast.level + FLOOR) ** exponent
             miss = (truth - past) / scale
             cut = weighted_quantile(miss, weight, levels)
-            losses.append([float((weight * pinball(miss, c, q) * scale).sum()) for c, q in zip(cut[1:], quantiles, strict=True)])
-            options.append(ahead[:, None] + ((ahead / cast.level + FLOOR) ** exponent)[:, None] * (cut[1:] - (1 - keep) * cut[0])[None, :])
+            losses.append(
+                [float((weight * pinball(miss, c, q) * scale).sum()) for c, q in zip(cut[1:], quantiles, strict=True)]
+            )
+            options.append(
+                ahead[:, None]
+                + ((ahead / cast.level + FLOOR) ** exponent)[:, None] * (cut[1:] - (1 - keep) * cut[0])[None, :]
+            )
         best = np.argmin(np.array(losses), axis=0)
         found[a:upto] = np.stack([options[k][:, i] for i, k in enumerate(best)], axis=1)
     ceiling = max(TOP_FACTOR * float(cast.y[-672:].max()), 1.0001 * float(cast.point.max()))
@@ -54,7 +61,9 @@ def hourly_quantiles(cast: Backcast, quantiles: Sequence[float]) -> Floats:
 
 
 def _rows(cast: Backcast, a: int, b: int) -> tuple[Floats, Floats, Floats, float]:
-    """Truth, blend and weight of the block's past rows, and how many windows of its length they stand for."""
+    """Truth, blend and weight of the block's past rows, and how many windows of its length they
+    stand for.
+    """
     windows = max((float(cast.age_h.max()) - a) / max(b, 24), 0.3)
     seen = np.isfinite(cast.truth[:, a:b])
     if seen.sum() < 20:
@@ -67,11 +76,13 @@ def _rows(cast: Backcast, a: int, b: int) -> tuple[Floats, Floats, Floats, float
 
 
 def window_peak(cast: Backcast, hours: int, quantile: float = 0.95) -> float | None:
-    """Quantile of the highest hour within the first ``hours`` ahead; ``None`` if the past shows too few such windows.
+    """Quantile of the highest hour within the first ``hours`` ahead; ``None`` if the past shows too
+    few such windows.
 
-    Learned from past windows directly (highest of the hourly curve would be too low over weeks): distance of the window's
-    maximum from the blend's, scaled as the hourly misses.  Few windows say little about a tail, so with n of them the level is
-    raised by the factor 1 + 0.3/n and the cut by 2/n standard deviations.
+    Learned from past windows directly (highest of the hourly curve would be too low over weeks):
+    distance of the window's maximum from the blend's, scaled as the hourly misses.  Few windows say
+    little about a tail, so with n of them the level is raised by the factor 1 + 0.3/n and the cut
+    by 2/n standard deviations.
     """
     if hours > cast.past.shape[1]:
         return None
@@ -97,7 +108,10 @@ def window_peak(cast: Backcast, hours: int, quantile: float = 0.95) -> float | N
         if loss < best:
             center = np.average(miss, weights=share)
             wide = float(np.sqrt(np.average((miss - center) ** 2, weights=share)))
-            best, found = loss, ahead + (cut + PEAK_INFLATION * wide / windows) * (ahead / cast.level + FLOOR) ** exponent
+            best, found = (
+                loss,
+                ahead + (cut + PEAK_INFLATION * wide / windows) * (ahead / cast.level + FLOOR) ** exponent,
+            )
     return max(found, 0.0) if found is not None else None
 
 
@@ -110,7 +124,9 @@ def weighted_quantile(values: Floats, weight: Floats, levels: Sequence[float]) -
 
 
 def pinball(values: Floats, cut: float, quantile: float) -> Floats:
-    """Loss of the quantile forecast ``cut``: its expectation is least at the true quantile (Koenker and Bassett 1978)."""
+    """Loss of the quantile forecast ``cut``: its expectation is least at the true quantile (Koenker
+    and Bassett 1978).
+    """
     above = values - cut
     found: Floats = np.maximum(quantile * above, (quantile - 1) * above)
     return found

@@ -1,4 +1,6 @@
-"""Reads any traffic history into one form: a regular UTC grid of rates with a mask and a quality report."""
+"""Reads any traffic history into one form: a regular UTC grid of rates with a mask and a quality
+report.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,12 @@ MIN_COVERAGE = 0.5  # an hour counts as observed if at least this share of it wa
 class Traffic:
     """A history of one service.
 
-    ``arrival_rate_rps`` [requests/s] (n,) mean over each bucket of ``interval_s`` seconds from ``start`` (UTC), NaN where
-    nothing was observed; ``input_tokens``/``output_tokens`` [tokens] (n,) means of each bucket, or ``None``.
-    ``burst_factor`` ≥ 1 and ``arrival_scv`` with their basis (measured or assumed) as in :class:`planner.load.ServiceLoad`.
-    ``user_time_zone``: the clock users live by; ``holidays``: their country code.  ``quality``: every assumption and repair.
+    ``arrival_rate_rps`` [requests/s] (n,) mean over each bucket of ``interval_s`` seconds from
+    ``start`` (UTC), NaN where nothing was observed; ``input_tokens``/``output_tokens`` [tokens]
+    (n,) means of each bucket, or ``None``. ``burst_factor`` ≥ 1 and ``arrival_scv`` with their
+    basis (measured or assumed) as in :class:`planner.load.ServiceLoad`. ``user_time_zone``: the
+    clock users live by; ``holidays``: their country code.  ``quality``: every assumption and
+    repair.
     """
 
     source: str
@@ -51,7 +55,9 @@ class Traffic:
     @property
     def ts(self) -> pd.DatetimeIndex:
         """Start of each bucket, UTC, shape (n,)."""
-        return pd.date_range(self.start, periods=len(self.arrival_rate_rps), freq=pd.Timedelta(seconds=self.interval_s), unit="us")
+        return pd.date_range(
+            self.start, periods=len(self.arrival_rate_rps), freq=pd.Timedelta(seconds=self.interval_s), unit="us"
+        )
 
     @property
     def end(self) -> pd.Timestamp:
@@ -69,9 +75,11 @@ class Traffic:
         return float(np.nanmean(self.arrival_rate_rps))
 
     def hourly(self) -> pd.Series[float]:
-        """Mean rate of each clock hour [requests/s] on a regular UTC index; NaN where less than half of it was observed.
+        """Mean rate of each clock hour [requests/s] on a regular UTC index; NaN where less than
+        half of it was observed.
 
-        A history coarser than an hour is laid flat over its hours.  Incomplete first and last hours are left out.
+        A history coarser than an hour is laid flat over its hours.  Incomplete first and last hours
+        are left out.
         """
         if self.interval_s > HOUR_S:
             return self._spread()
@@ -84,8 +92,9 @@ class Traffic:
         full = HOUR_S / self.interval_s
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.where(count >= MIN_COVERAGE * full, total / count, np.nan)
-        index = pd.DatetimeIndex(pd.to_datetime(hour[0] * HOUR_S, unit="s", utc=True) + pd.to_timedelta(np.arange(size),
-            unit="h")).as_unit("us")
+        index = pd.DatetimeIndex(
+            pd.to_datetime(hour[0] * HOUR_S, unit="s", utc=True) + pd.to_timedelta(np.arange(size), unit="h")
+        ).as_unit("us")
         found = pd.Series(mean, index=index, name="arrival_rate_rps")
         edge = np.bincount(slot, minlength=size) < np.floor(full)
         keep = slice(int(edge[0] and size > 1), size - int(edge[-1] and size > 1))
@@ -100,9 +109,10 @@ class Traffic:
 def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | None = None) -> Traffic:
     """Read a traffic history: CSV, TSV, Parquet, or any format of ``TRAFFIC_FORMATS``.
 
-    ``source``: a file name, or a :class:`TrafficSource` that also says how to read it; a relative file is looked
-    for in ``folder``.  Buckets may be 1 s to 1 day; stamps without zone need ``time_zone``; a count column becomes a
-    rate.  Raises :class:`TrafficError` with file, row, column and remedy wherever reading would need a guess.
+    ``source``: a file name, or a :class:`TrafficSource` that also says how to read it; a relative
+    file is looked for in ``folder``.  Buckets may be 1 s to 1 day; stamps without zone need
+    ``time_zone``; a count column becomes a rate.  Raises :class:`TrafficError` with file, row,
+    column and remedy wherever reading would need a guess.
     """
     spec = source if isinstance(source, TrafficSource) else TrafficSource(file=str(source))
     path = _existing(Path(folder or "") / spec.file)
@@ -117,7 +127,9 @@ def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | Non
 
 
 def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
-    """The history of each service of a scenario, files looked for as :meth:`Scenario.traffic_file` does."""
+    """The history of each service of a scenario, files looked for as :meth:`Scenario.traffic_file`
+    does.
+    """
     found = {}
     for name, service in scenario.services.items():
         path = scenario.traffic_file(name)
@@ -133,10 +145,15 @@ def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
     own = Quality(str(path))
     found = TABLE.read(path, TrafficSource(file=str(path), time_zone=spec.time_zone), own).requests
     if found is None:
-        raise TrafficError("this is no log of single requests", where=path,
-                           remedy="Give columns ts, input_tokens, output_tokens, one row a request")
+        raise TrafficError(
+            "this is no log of single requests",
+            where=path,
+            remedy="Give columns ts, input_tokens, output_tokens, one row a request",
+        )
     quality.lines += own.lines
-    quality.add("noted", len(found.at_s), f"single requests in {path.name} give the token lengths and the spread of arrivals")
+    quality.add(
+        "noted", len(found.at_s), f"single requests in {path.name} give the token lengths and the spread of arrivals"
+    )
     return found
 
 
@@ -147,17 +164,33 @@ def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Qu
     start = pd.Timestamp(grid.start_us, unit="us", tz="UTC")
     if spec.user_time_zone is None and spec.time_zone is None:
         quality.add("noted", 0, "no user_time_zone is stated: daily patterns will follow the scenario's time zone")
-    return Traffic(str(path), start, grid.interval_s, grid.rate_rps, grid.input_tokens, grid.output_tokens, tokens, burst, burst_basis,
-                   scv, scv_basis,
-                   spec.user_time_zone or spec.time_zone, spec.holidays, quality.frame())
+    return Traffic(
+        str(path),
+        start,
+        grid.interval_s,
+        grid.rate_rps,
+        grid.input_tokens,
+        grid.output_tokens,
+        tokens,
+        burst,
+        burst_basis,
+        scv,
+        scv_basis,
+        spec.user_time_zone or spec.time_zone,
+        spec.holidays,
+        quality.frame(),
+    )
 
 
 def _existing(path: Path) -> Path:
     if path.is_dir():
         raise TrafficError("this is a folder, not a file", where=path, remedy="Give the path of one traffic file")
     if not path.is_file():
-        raise TrafficError("there is no such file", where=path,
-                           remedy="Check the path; it is relative to the working folder or the scenario file")
+        raise TrafficError(
+            "there is no such file",
+            where=path,
+            remedy="Check the path; it is relative to the working folder or the scenario file",
+        )
     if path.stat().st_size == 0:
         raise TrafficError("the file is empty", where=path, remedy="Export the history again")
     return path
@@ -166,27 +199,44 @@ def _existing(path: Path) -> Path:
 def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
     if spec.format is not None:
         if spec.format not in TRAFFIC_FORMATS:
-            raise TrafficError("there is no such traffic format", where=path, got=spec.format,
-                               remedy=f"Known: {', '.join(TRAFFIC_FORMATS)}")
+            raise TrafficError(
+                "there is no such traffic format",
+                where=path,
+                got=spec.format,
+                remedy=f"Known: {', '.join(TRAFFIC_FORMATS)}",
+            )
         return TRAFFIC_FORMATS[spec.format]
     with path.open("rb") as file:
         head = file.read(4096)
     for form in TRAFFIC_FORMATS.values():
         if form.sniff(path, head):
             return form
-    raise TrafficError("the format of the file cannot be told", where=path, remedy=f"State traffic.format: {', '.join(TRAFFIC_FORMATS)}")
+    raise TrafficError(
+        "the format of the file cannot be told",
+        where=path,
+        remedy=f"State traffic.format: {', '.join(TRAFFIC_FORMATS)}",
+    )
 
 
 def _trim(grid: Grid, complete: bool, quality: Quality) -> Grid:
-    """Drop a first or last bucket that was only partly counted: far below what its neighbors and its like ever were."""
+    """Drop a first or last bucket that was only partly counted: far below what its neighbors and
+    its like ever were.
+    """
     rate = grid.rate_rps
     day = 86_400 // grid.interval_s if grid.interval_s <= 86_400 else 1
     first = int(complete or _partial(rate, rate[1:2], rate[day::day]))
     last = int(complete or _partial(rate[::-1], rate[-2:-1], rate[::-1][day::day]))
     if len(rate) <= 2 or not (first or last):
         return grid
-    quality.add("dropped", first + last, "first or last buckets that were only partly counted" if not complete
-                else "the first and last buckets of the log, which it covers only in part")
+    quality.add(
+        "dropped",
+        first + last,
+        (
+            "first or last buckets that were only partly counted"
+            if not complete
+            else "the first and last buckets of the log, which it covers only in part"
+        ),
+    )
     keep = slice(first, len(rate) - last)
     tokens = [None if t is None else t[keep] for t in (grid.input_tokens, grid.output_tokens)]
     return Grid(grid.start_us + first * grid.interval_s * 1_000_000, grid.interval_s, rate[keep], tokens[0], tokens[1])

@@ -1,9 +1,11 @@
-"""What was left out of a program, priced out: does any offer, or any commitment, lower the cost at the duals found?
+"""What was left out of a program, priced out: does any offer, or any commitment, lower the cost at
+the duals found?
 
-With duals π of an hour a column of cost c and entries a has the reduced cost c − π·a; one below 0 could lower the cost. A
-commitment whose pool is not in the program saves, in each hour, the best any covered machine could gain from one unit,
-max(0, max over machines of (π·a − c) / units): this is the dual of its idle pool (a smaller one would make the cuts invalid), and
-it is worth buying only if these savings add up to more than its fee.
+With duals π of an hour a column of cost c and entries a has the reduced cost c − π·a; one below 0
+could lower the cost. A commitment whose pool is not in the program saves, in each hour, the best
+any covered machine could gain from one unit, max(0, max over machines of (π·a − c) / units): this
+is the dual of its idle pool (a smaller one would make the cuts invalid), and it is worth buying
+only if these savings add up to more than its fee.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,8 @@ Duals = dict[int, tuple[tuple[tuple[str, str], ...], Floats, Floats, Floats]]
 
 @dataclass(frozen=True)
 class Finding:
-    """``pairs`` {(workload, type): most negative reduced cost}; ``saved`` {pool: what a unit saves, by family of hours};
+    """``pairs`` {(workload, type): most negative reduced cost}; ``saved`` {pool: what a unit saves,
+    by family of hours};
 
     ``by_pool`` {pool: {(workload, type): its own gain from a unit}}.
     """
@@ -45,14 +48,17 @@ class Audit:
         units = {g.name: g.units for g in problem.pools}
         self._full: dict[int, _Columns] = {}
         for price, t in templates_of(problem, states).items():
-            self._full[price] = _Columns(t, np.array([units[g][i] if g else 1.0 for g, _, i in t.columns]),
-                                         np.array([self._pools.get(g, -1) for g, _, _ in t.columns], dtype=np.intp))
+            self._full[price] = _Columns(
+                t,
+                np.array([units[g][i] if g else 1.0 for g, _, i in t.columns]),
+                np.array([self._pools.get(g, -1) for g, _, _ in t.columns], dtype=np.intp),
+            )
 
     def examine(self, pairs: Pairs, known: set[str], duals: Duals, tolerance: float) -> Finding:
         """Price out. ``known`` pools are in the program.
 
-        ``duals`` {price class: (its rows, duals (rows, k), cost factor (k,), weight (k, families))}.
-        Rows the program lacks have the dual 0.
+        ``duals`` {price class: (its rows, duals (rows, k), cost factor (k,), weight (k,
+        families))}. Rows the program lacks have the dual 0.
         """
         finding = Finding({}, {}, {})
         for price, (rows, y, factor, weight) in duals.items():
@@ -64,7 +70,9 @@ class Audit:
             self._pools_out(finding, full, np.flatnonzero(out & absent), lifted, factor, weight)
         return finding
 
-    def _pairs_out(self, finding: Finding, full: "_Columns", columns: Ints, lifted: Floats, factor: Floats, tolerance: float) -> None:
+    def _pairs_out(
+        self, finding: Finding, full: "_Columns", columns: Ints, lifted: Floats, factor: Floats, tolerance: float
+    ) -> None:
         worst, total = np.zeros(len(columns)), np.zeros(len(columns))
         for part in _parts(len(columns), lifted.shape[1]):
             reduced = full.reduced(columns, lifted[:, part], factor[part])
@@ -74,7 +82,9 @@ class Audit:
             key = full.t.columns[columns[j]][1:]
             finding.pairs[key] = min(finding.pairs.get(key, 0.0), float(total[j]))
 
-    def _pools_out(self, finding: Finding, full: "_Columns", columns: Ints, lifted: Floats, factor: Floats, weight: Floats) -> None:
+    def _pools_out(
+        self, finding: Finding, full: "_Columns", columns: Ints, lifted: Floats, factor: Floats, weight: Floats
+    ) -> None:
         columns = columns[np.argsort(full.pool[columns], kind="stable")]
         if not len(columns):
             return
@@ -95,7 +105,9 @@ class Audit:
 
 
 class _Columns:
-    """A one-hour model by columns: the rows each touches and its entries there, ``width`` of them at most."""
+    """A one-hour model by columns: the rows each touches and its entries there, ``width`` of them
+    at most.
+    """
 
     def __init__(self, t: Template, units: Floats, pool: Ints) -> None:
         self.t, self.units, self.pool = t, units, pool

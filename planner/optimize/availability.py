@@ -1,8 +1,9 @@
 """Whether zones and spare capacity reach the availability asked for.
 
-A plan for z zones of which k may be lost serves its load while at most k are down. With zones independent and each up for a
-share a: availability ≥ Σ_{i ≤ k} C(z, i)·(1 − a)^i·a^(z − i). ``a`` is the provider's promise for what stands in one place,
-an assumption on the safe side: with 0.995 two zones, one of them spare, give 0.999975, above the 0.9999 promised for two.
+A plan for z zones of which k may be lost serves its load while at most k are down. With zones
+independent and each up for a share a: availability ≥ Σ_{i ≤ k} C(z, i)·(1 − a)^i·a^(z − i). ``a``
+is the provider's promise for what stands in one place, an assumption on the safe side: with 0.995
+two zones, one of them spare, give 0.999975, above the 0.9999 promised for two.
 """
 
 from math import comb
@@ -10,7 +11,8 @@ from math import comb
 from planner.errors import InfeasiblePlan
 from planner.scenario import Scenario
 
-# service level agreements for one instance: Amazon EC2, Compute Engine, Azure VM on Standard SSD (2024); GPU clouds: none on record
+# service level agreements for one instance: Amazon EC2, Compute Engine, Azure VM on Standard SSD
+# (2024); GPU clouds: none on record
 ZONE_AVAILABILITY = {"aws": 0.995, "gcp": 0.999, "azure": 0.995, "gpu_cloud": 0.99}
 _MOST_ZONES = 6
 
@@ -34,11 +36,20 @@ def reached(scenario: Scenario) -> list[str]:
         if asked is None:
             continue
         if have < asked:
-            enough = ((z, k) for k in range(_MOST_ZONES) for z in range(k + 1, _MOST_ZONES + 1) if availability(share, z, k) >= asked)
+            enough = (
+                (z, k)
+                for k in range(_MOST_ZONES)
+                for z in range(k + 1, _MOST_ZONES + 1)
+                if availability(share, z, k) >= asked
+            )
             better = next(enough, None)
             remedy = [f"set limits.zones to {better[0]} and limits.zones_lost to {better[1]}"] if better else []
-            raise InfeasiblePlan(f"{name} is to be up {asked:.6%} of the time; {setting} give {have:.6%} (each up {share:.1%}: assumed)",
-                                 where=f"services.{name}.objective.availability_share",
-                                 relaxations=[*remedy, f"lower availability_share to {have:.6f}"])
-        found.append(f"{name}: up at least {have:.4%} of the time, {asked:.4%} asked: {setting} each up {share:.1%} (assumed).")
+            raise InfeasiblePlan(
+                f"{name} is to be up {asked:.6%} of the time; {setting} give {have:.6%} (each up {share:.1%}: assumed)",
+                where=f"services.{name}.objective.availability_share",
+                relaxations=[*remedy, f"lower availability_share to {have:.6f}"],
+            )
+        found.append(
+            f"{name}: up at least {have:.4%} of the time, {asked:.4%} asked: {setting} each up {share:.1%} (assumed)."
+        )
     return found

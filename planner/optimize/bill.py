@@ -1,9 +1,13 @@
-"""The bill of a schedule: every charge with its owner, priced three ways, by arithmetic that knows nothing of the linear program.
+"""The bill of a schedule: every charge with its owner, priced three ways, by arithmetic that knows
+nothing of the linear program.
 
-*List* [USD] is quantity × public price before discounts and commitments; *effective* spreads what was prepaid over
-the hours it pays for; *billed* is the cash of that period.  Over the whole term of one commitment with yearly fee A:
-Σ effective of its used and unused rows = Σ billed of its purchase and fee rows (FOCUS 1.2).  A horizon shorter than the
-term carries the share of its hours only: effective A·hours/term, billed the full prepayment.
+*List* [USD] is quantity × public price before discounts and commitments; *effective* spreads what
+    was prepaid over
+the hours it pays for; *billed* is the cash of that period.  Over the whole term of one commitment
+with yearly fee A:
+Σ effective of its used and unused rows = Σ billed of its purchase and fee rows (FOCUS 1.2).  A
+horizon shorter than the term carries the share of its hours only: effective A·hours/term, billed
+the full prepayment.
 """
 
 from collections.abc import Mapping
@@ -35,11 +39,13 @@ def bill(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every charge of a schedule (``plan.cost``) and every unit price used (``plan.prices``).
 
-    ``commitments`` states what is paid after any negotiated discount: ``upfront_usd`` [USD] and ``hourly_usd``
-    [USD/h] of the whole row; a commitment signed before the horizon has its prepayment behind it.  Compute is charged by the
-    hour, storage and network by the calendar month of the scenario's time zone.  Requests are the mean of the load's paths.
+    ``commitments`` states what is paid after any negotiated discount: ``upfront_usd`` [USD] and
+    ``hourly_usd`` [USD/h] of the whole row; a commitment signed before the horizon has its
+    prepayment behind it.  Compute is charged by the hour, storage and network by the calendar month
+    of the scenario's time zone.  Requests are the mean of the load's paths.
 
-    Raises :class:`CatalogError` naming a price that is missing, :class:`SolverError` if coverage exceeds what runs or what was bought.
+    Raises :class:`CatalogError` naming a price that is missing, :class:`SolverError` if coverage
+    exceeds what runs or what was bought.
     """
     grid = Grid.of(load, schedule, coverage, catalog, capacity, scenario.time_zone)
     ledger = Ledger(scenario)
@@ -50,7 +56,9 @@ def bill(
     rows = [{str(k): v for k, v in row.items()} for row in commitments.to_dict("records")]
     alike: dict[tuple[str, str, str], Floats] = {}
     for row in rows:
-        alike[_name(row)] = alike.get(_name(row), np.zeros(len(grid.ts))) + float(str(row["quantity"])) * _in_force(grid, row)
+        alike[_name(row)] = alike.get(_name(row), np.zeros(len(grid.ts))) + float(str(row["quantity"])) * _in_force(
+            grid, row
+        )
     for row in rows:
         _charge_commitment(ledger, grid, prices, row, alike[_name(row)])
     add_metered(ledger, scenario, load, capacity, catalog, grid)
@@ -58,7 +66,9 @@ def bill(
 
 
 class _Rates:
-    """Unit prices of machines by (provider, region, instance_type) and purchase option; what is missing is an error, never 0."""
+    """Unit prices of machines by (provider, region, instance_type) and purchase option; what is
+    missing is an error, never 0.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self._frames = {
@@ -103,7 +113,9 @@ class _Rates:
         return frame is not None and (provider, region, instance_type) in frame.index
 
     def contracts(self, provider: str, region: str, instance_type: str, scope: str) -> float:
-        """Reservations of type ``scope`` that an hour of a machine takes: 1, or the ratio of their sizes in one size group."""
+        """Reservations of type ``scope`` that an hour of a machine takes: 1, or the ratio of their
+        sizes in one size group.
+        """
         if instance_type == scope:
             return 1.0
         (group, units), (bought_group, size) = (self._size(provider, region, name) for name in (instance_type, scope))
@@ -117,12 +129,18 @@ class _Rates:
             m = self._machines
             found = m[(m["provider"] == provider) & (m["region"] == region) & (m["instance_type"] == instance_type)]
             if not len(found):
-                raise CatalogError(f"no machine {instance_type}", where=f"{provider} {region}", remedy="Mend the snapshot's instances.csv")
+                raise CatalogError(
+                    f"no machine {instance_type}",
+                    where=f"{provider} {region}",
+                    remedy="Mend the snapshot's instances.csv",
+                )
             self._sizes[key] = flexible_size(found.to_dict("records")[0])
         return self._sizes[key]
 
     def committed(self, name: str, pool: Mapping[str, str], family: str, on_demand_usd: float) -> Price:
-        """Effective price of an instance-hour under a commitment: its own rate, or the discounted on-demand price."""
+        """Effective price of an instance-hour under a commitment: its own rate, or the discounted
+        on-demand price.
+        """
         c = self._commitments
         here = c["region"].isin([pool["region"], "", "global"])
         rows = c[(c["commitment"] == name.removesuffix(HELD)) & (c["provider"] == pool["provider"]) & here]
@@ -144,14 +162,18 @@ class _Rates:
         elif row["scope_kind"] == "instance_type":
             usd *= self.contracts(pool["provider"], pool["region"], pool["resource"], str(row["scope"]))
         if not np.isfinite(usd):
-            raise CatalogError(f"the commitment {name} has neither rate nor discount", where=f"{pool['provider']} {pool['region']}")
+            raise CatalogError(
+                f"the commitment {name} has neither rate nor discount", where=f"{pool['provider']} {pool['region']}"
+            )
         return Price(usd, str(row["basis"]), str(row["source"]), str(row["as_of"]))
 
 
 def _charge_compute(ledger: Ledger, grid: Grid, rates: _Rates, scenario: Scenario, p: int, sustained: Floats) -> None:
-    """On-demand and spot hours of one pool; their list price is the on-demand price where one exists.
+    """On-demand and spot hours of one pool; their list price is the on-demand price where one
+    exists.
 
-    ``sustained``: share of the on-demand price that is paid by hour, after Google's sustained-use discount of its month.
+    ``sustained``: share of the on-demand price that is paid by hour, after Google's sustained-use
+    discount of its month.
     """
     text = grid.pool(p)
     where = (text["provider"], text["region"], text["resource"])
@@ -179,11 +201,13 @@ def _in_force(grid: Grid, row: Mapping[str, object]) -> NDArray[np.bool_]:
 
 
 def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[str, object], alike: Floats) -> None:
-    """Used, unused, prepayment and fee rows of one commitment; ``alike``: contracts of its name in force, whenever signed, share its use.
+    """Used, unused, prepayment and fee rows of one commitment; ``alike``: contracts of its name in
+    force, whenever signed, share its use.
 
-    The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers by the share of the
-    commitment each takes: instances × size ratio/quantity for Usage (:func:`planner.catalog.sizes.flexible_size`), instances ×
-    committed rate/quantity for Spend [USD/h].
+    The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers
+    by the share of the commitment each takes: instances × size ratio/quantity for Usage
+    (:func:`planner.catalog.sizes.flexible_size`), instances × committed rate/quantity for Spend
+    [USD/h].
     """
     name, provider, region = str(row["commitment"]), str(row["provider"]), str(row["region"])
     start, end = pd.Timestamp(str(row["start"])), pd.Timestamp(str(row["end"]))
@@ -194,22 +218,32 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
     share = np.zeros((len(grid.pools), len(grid.ts)))
     paid = amortized * grid.weight_h * in_force
     for key, covered in grid.coverage.items():
-        if key[0] != provider or key[2] != name or (key[1] not in (region, "", "global") and region not in ("", "global")):
+        if (
+            key[0] != provider
+            or key[2] != name
+            or (key[1] not in (region, "", "global") and region not in ("", "global"))
+        ):
             continue
         if (covered[:, alike <= 0] > TINY).any():
-            raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(covered[:, alike <= 0].max()))
+            raise SolverError(
+                f"coverage uses more than the commitment {name} holds", got=float(covered[:, alike <= 0].max())
+            )
         for p in np.flatnonzero((covered * part > 0).any(axis=1)):
             share[p] += _charge_used(ledger, grid, rates, int(p), covered[p] * part, row, paid)
     used = share.sum(axis=0)
     if (used > 1 + 1e-4).any():
         raise SolverError(f"coverage uses more than the commitment {name} holds", got=float(used.max()))
-    _charge_unused(ledger, grid, row, paid, share, upfront if start >= grid.ts[0] else 0.0, hourly * grid.weight_h * in_force)
+    _charge_unused(
+        ledger, grid, row, paid, share, upfront if start >= grid.ts[0] else 0.0, hourly * grid.weight_h * in_force
+    )
 
 
 def _charge_used(
     ledger: Ledger, grid: Grid, rates: _Rates, p: int, covered: Floats, row: Mapping[str, object], paid: Floats
 ) -> Floats:
-    """Rows of one pool under a commitment; returns the share of the commitment it takes, hour by hour."""
+    """Rows of one pool under a commitment; returns the share of the commitment it takes, hour by
+    hour.
+    """
     text, name, unit, scope = grid.pool(p), str(row["commitment"]), str(row["unit"]), str(row["scope"])
     public = rates.rate(text["provider"], text["region"], text["resource"], "on_demand")
     price = rates.committed(name, text, grid.pools.iloc[p]["family"], public.usd)
@@ -231,8 +265,12 @@ def _charge_used(
     return share
 
 
-def _charge_unused(ledger: Ledger, grid: Grid, row: Mapping[str, object], paid: Floats, share: Floats, upfront: float, fee: Floats) -> None:
-    """Unused, prepayment and fee rows, split over services by their use of the commitment; nobody's if nobody uses it."""
+def _charge_unused(
+    ledger: Ledger, grid: Grid, row: Mapping[str, object], paid: Floats, share: Floats, upfront: float, fee: Floats
+) -> None:
+    """Unused, prepayment and fee rows, split over services by their use of the commitment; nobody's
+    if nobody uses it.
+    """
     services = grid.pools["service"].to_numpy()
     use = {str(s): float((share[services == s] * grid.weight_h).sum()) for s in sorted(set(services))}
     whole = sum(use.values())

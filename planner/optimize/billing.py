@@ -1,8 +1,10 @@
-"""Commitments applied as the provider's bill applies them, hour by hour: reservations first, then spending plans by rank.
+"""Commitments applied as the provider's bill applies them, hour by hour: reservations first, then
+spending plans by rank.
 
-Within a reservation usage is taken in its order, within a plan by the highest saving 1 − rate/on-demand first, ties to
-the lower rate (AWS, "How Savings Plans apply to your usage", 2024). What is not used is lost. With two ranked
-plans this can cost more than the cheapest conceivable application, which is what a linear program assumes.
+Within a reservation usage is taken in its order, within a plan by the highest saving 1 −
+rate/on-demand first, ties to the lower rate (AWS, "How Savings Plans apply to your usage", 2024).
+What is not used is lost. With two ranked plans this can cost more than the cheapest conceivable
+application, which is what a linear program assumes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +20,11 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Instrument:
-    """A commitment in force: ``amount`` units an hour, a number or one value an hour (instances, family units, or USD/h of a plan).
+    """A commitment in force: ``amount`` units an hour, a number or one value an hour (instances,
+    family units, or USD/h of a plan).
 
-    ``units`` {usage: units an instance-hour takes}; of a plan these are its rates [USD/h]. Reservations have ``rank`` 0 and
-    take usage in the order of ``units``; plans follow by rank.
+    ``units`` {usage: units an instance-hour takes}; of a plan these are its rates [USD/h].
+    Reservations have ``rank`` 0 and take usage in the order of ``units``; plans follow by rank.
     """
 
     name: str
@@ -30,9 +33,12 @@ class Instrument:
     rank: int = 0
 
 
-def settle(usage: Mapping[Key, Floats], on_demand: Mapping[Key, float], instruments: Sequence[Instrument]) -> tuple[
-        dict[tuple[str, Key], Floats], dict[Key, Floats]]:
-    """Covered instances by (instrument, usage), and what is left at the on-demand price; arrays like ``usage``, one value an hour."""
+def settle(
+    usage: Mapping[Key, Floats], on_demand: Mapping[Key, float], instruments: Sequence[Instrument]
+) -> tuple[dict[tuple[str, Key], Floats], dict[Key, Floats]]:
+    """Covered instances by (instrument, usage), and what is left at the on-demand price; arrays
+    like ``usage``, one value an hour.
+    """
     left = {key: np.asarray(count, dtype=np.float64).copy() for key, count in usage.items()}
     covered: dict[tuple[str, Key], Floats] = {}
     for held in sorted(instruments, key=lambda i: i.rank):

@@ -1,12 +1,14 @@
-"""Many right-hand sides of one small linear program, by bunching: an optimal basis settles every hour for which it stays feasible.
+"""Many right-hand sides of one small linear program, by bunching: an optimal basis settles every
+hour for which it stays feasible.
 
-All hours of a price class share the matrix A and the cost c; only b = ``fixed`` + ``follows`` · load differs. For a basis B
-that is dual feasible, with π = c_B B⁻¹,
+All hours of a price class share the matrix A and the cost c; only b = ``fixed`` + ``follows`` ·
+load differs. For a basis B that is dual feasible, with π = c_B B⁻¹,
 
     π·b ≤ cost of the hour (weak duality),    with equality if x_B = B⁻¹b ≥ 0
 
-so an hour can only belong to a basis whose π·b is the largest: it is settled there if B⁻¹b ≥ 0 (Garstka and Rutenberg 1973),
-else a basis is missing and the solver is asked. Both tests are products with as many numbers as an hour has loads.
+so an hour can only belong to a basis whose π·b is the largest: it is settled there if B⁻¹b ≥ 0
+(Garstka and Rutenberg 1973), else a basis is missing and the solver is asked. Both tests are
+products with as many numbers as an hour has loads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,14 +29,18 @@ TIED = 1e-10  # of the cost of an hour
 
 
 class Bases:
-    """The bases of one hour's program met so far, all dual feasible: ``basic`` (bases, rows), ``dual`` (bases, rows).
+    """The bases of one hour's program met so far, all dual feasible: ``basic`` (bases, rows),
+    ``dual`` (bases, rows).
 
-    Columns 0 … n − 1 are variables (``labels`` name them), then one slack for each row: A x − sense · s = b.
-    ``used`` hours settled by each at the last valuation, ``solved`` hours given to the solver.
+    Columns 0 … n − 1 are variables (``labels`` name them), then one slack for each row: A x − sense
+    · s = b. ``used`` hours settled by each at the last valuation, ``solved`` hours given to the
+    solver.
     """
 
     def __init__(self, A: Floats, cost: Floats, sense: Floats, follows: Floats, labels: Sequence[object]) -> None:
-        """No basis yet. ``A`` (m, n), ``cost`` (n,), ``sense`` (m,) 1 for ≥ and −1 for ≤, ``follows`` (m, loads), ``labels`` (n + m)."""
+        """No basis yet. ``A`` (m, n), ``cost`` (n,), ``sense`` (m,) 1 for ≥ and −1 for ≤,
+        ``follows`` (m, loads), ``labels`` (n + m).
+        """
         self.A, self.cost, self.sense, self.follows, self.labels = A, cost, sense, follows, tuple(labels)
         rows = len(sense)
         self._by_column = np.concatenate([A, -np.diag(sense)], axis=1).T.copy()
@@ -45,9 +51,11 @@ class Bases:
         self.solved = 0
 
     def inherit(self, other: "Bases") -> None:
-        """Take over the used bases of a program with fewer columns and rows; a new row starts with its slack.
+        """Take over the used bases of a program with fewer columns and rows; a new row starts with
+        its slack.
 
-        Only those that stay dual feasible (c − π A ≥ 0), and none where two columns or rows bear one label.
+        Only those that stay dual feasible (c − π A ≥ 0), and none where two columns or rows bear
+        one label.
         """
         at = {label: j for j, label in enumerate(self.labels)}
         if len(at) < len(self.labels):
@@ -61,14 +69,20 @@ class Bases:
         basic = basic[(basic >= 0).all(axis=1)]
         dual = self._duals(basic)
         tolerance = 1e-9 * (1.0 + np.abs(self._cost).max(initial=0.0))
-        holds = np.concatenate([(self._cost[None, :] - part @ self._by_column.T).min(axis=1) >= -tolerance
-                                for part in np.array_split(dual, 1 + dual.size // ENTRIES)])
+        holds = np.concatenate(
+            [
+                (self._cost[None, :] - part @ self._by_column.T).min(axis=1) >= -tolerance
+                for part in np.array_split(dual, 1 + dual.size // ENTRIES)
+            ]
+        )
         self._keep(basic[holds])
 
     def settle(self, fixed: Floats, load: Floats, most: float = np.inf) -> "tuple[Floats, Ints, int] | None":
-        """Cost and basis of each hour of ``load`` (k, loads), and how many were left; ``None`` if one cannot be served.
+        """Cost and basis of each hour of ``load`` (k, loads), and how many were left; ``None`` if
+        one cannot be served.
 
-        After about ``most`` hours were given to the solver the rest is left with its best bound and the basis that gives it.
+        After about ``most`` hours were given to the solver the rest is left with its best bound and
+        the basis that gives it.
         """
         most += self.solved
         size = 1.0 + np.abs(fixed).max(initial=0.0) + np.abs(load) @ np.abs(self.follows).max(axis=0, initial=0.0)
@@ -93,7 +107,9 @@ class Bases:
         return self.dual[bases] @ fixed, self.dual[bases] @ self.follows
 
     def _by_known(self, work: "_Hours", fixed: Floats) -> None:
-        """Settle hours by the bases met before; bases with one and the same bound are tried in turn, the most used first."""
+        """Settle hours by the bases met before; bases with one and the same bound are tried in
+        turn, the most used first.
+        """
         constant, slope = self._lines(fixed)
         lines = np.concatenate([constant[:, None], slope], axis=1)
         scale = np.abs(lines).max(axis=0)
@@ -110,7 +126,11 @@ class Bases:
         work.hint[:] = first[best]
         by_line = np.argsort(best, kind="stable")
         ends = np.searchsorted(best[by_line], np.arange(len(first) + 1))
-        tried = [(int(j), by_line[ends[g]: ends[g + 1]]) for g in np.flatnonzero(np.diff(ends)) for j in order[start[g]: start[g + 1]]]
+        tried = [
+            (int(j), by_line[ends[g] : ends[g + 1]])
+            for g in np.flatnonzero(np.diff(ends))
+            for j in order[start[g] : start[g + 1]]
+        ]
         for number, rows, inside in self._points(tried, fixed):
             if len(rows := rows[work.number[rows] < 0]):
                 work.test(number, rows, inside, constant[number], slope[number])
@@ -136,7 +156,7 @@ class Bases:
         right = np.concatenate([fixed[:, None], self.follows], axis=1)
         size = max(1, ENTRIES // max(1, len(self.sense) ** 2))
         for at in range(0, len(tried), size):
-            part = tried[at: at + size]
+            part = tried[at : at + size]
             matrix = np.swapaxes(self._by_column[self.basic[[number for number, _ in part]]], 1, 2)
             for (number, rows), inside in zip(part, np.linalg.solve(matrix, right[None, :, :]), strict=True):
                 yield number, rows, inside
@@ -159,8 +179,10 @@ class Bases:
     def _duals(self, basic: NDArray[np.int32]) -> Floats:
         """π = c_B B⁻¹ of each basis."""
         size = max(1, ENTRIES // max(1, len(self.sense) ** 2))
-        parts = [np.linalg.solve(self._by_column[some], self._cost[some][:, :, None])[:, :, 0]
-                 for some in (basic[at: at + size] for at in range(0, len(basic), size))]
+        parts = [
+            np.linalg.solve(self._by_column[some], self._cost[some][:, :, None])[:, :, 0]
+            for some in (basic[at : at + size] for at in range(0, len(basic), size))
+        ]
         return np.concatenate([np.zeros((0, len(self.sense))), *parts])
 
     def _ask(self, b: Floats) -> "NDArray[np.int32] | None":
@@ -172,10 +194,27 @@ class Bases:
         if self._live is None:
             start, index, value = by_rows(self.A)
             n = len(self.cost)
-            self._live = live_handle(presolve="off", solver="simplex", primal_feasibility_tolerance=FEASIBLE,
-                                     dual_feasibility_tolerance=FEASIBLE)
-            self._live.passModel(hand_over(Matrix(self.cost, np.zeros(n), np.full(n, np.inf), np.zeros(n, dtype=bool),
-                                                  start, index, value, low, high)))
+            self._live = live_handle(
+                presolve="off",
+                solver="simplex",
+                primal_feasibility_tolerance=FEASIBLE,
+                dual_feasibility_tolerance=FEASIBLE,
+            )
+            self._live.passModel(
+                hand_over(
+                    Matrix(
+                        self.cost,
+                        np.zeros(n),
+                        np.full(n, np.inf),
+                        np.zeros(n, dtype=bool),
+                        start,
+                        index,
+                        value,
+                        low,
+                        high,
+                    )
+                )
+            )
         else:
             self._live.changeRowsBounds(len(b), np.arange(len(b), dtype=np.int32), low, high)
         self._live.run()
@@ -186,7 +225,9 @@ class Bases:
 
 
 class _Hours:
-    """What is known of each hour: its loads, the best bound and what gave it (``hint``), its cost and basis once settled."""
+    """What is known of each hour: its loads, the best bound and what gave it (``hint``), its cost
+    and basis once settled.
+    """
 
     def __init__(self, load: Floats, tolerance: Floats) -> None:
         self.load, self.tolerance = load, tolerance
@@ -198,7 +239,7 @@ class _Hours:
         """Rows so many at a time that a product of the given width stays small."""
         rows = np.arange(len(self.load)) if rows is None else rows
         size = max(1, ENTRIES // width)
-        return (rows[at: at + size] for at in range(0, len(rows), size))
+        return (rows[at : at + size] for at in range(0, len(rows), size))
 
     def examples(self, count: int) -> Ints:
         """Open hours spread over the bases that bound them."""
@@ -232,8 +273,9 @@ def by_rows(dense: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats
 def undominated(A: Floats, cost: Floats, sense: Floats) -> NDArray[np.bool_]:
     """Columns (n,) of min c·x, sense · (A x − b) ≥ 0, x ≥ 0 that a program needs.
 
-    Column j is dominated by k on the same rows if some λ ≥ 0 has λ · sense · a_k ≥ sense · a_j and λ · c_k ≤ c_j: λ x_j of k does
-    all that x_j does at no more cost. Of two that dominate each other the first stays.
+    Column j is dominated by k on the same rows if some λ ≥ 0 has λ · sense · a_k ≥ sense · a_j and
+    λ · c_k ≤ c_j: λ x_j of k does all that x_j does at no more cost. Of two that dominate each
+    other the first stays.
     """
     helps = sense[:, None] * A
     kept = np.ones(A.shape[1], dtype=bool)
@@ -248,7 +290,8 @@ def undominated(A: Floats, cost: Floats, sense: Floats) -> NDArray[np.bool_]:
 
 def _undominated(helps: Floats, cost: Floats) -> NDArray[np.bool_]:
     n = len(cost)
-    least, most = np.zeros((n, n)), np.full((n, n), np.inf)  # λ for "column by row is dominated by": [k, j]
+    # λ for "column by row is dominated by": [k, j]
+    least, most = np.zeros((n, n)), np.full((n, n), np.inf)
     for row in helps:
         ratio = row[None, :] / row[:, None]
         least = np.where(row[:, None] > 0, np.maximum(least, ratio), least)

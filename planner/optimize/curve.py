@@ -1,8 +1,10 @@
-"""Cost against one choice of the scenario: a latency target, a load quantile, a share on spot, zones, a budget.
+"""Cost against one choice of the scenario: a latency target, a load quantile, a share on spot,
+zones, a budget.
 
-Every value is a problem of its own over the same hours. All of them are solved on one live handle that goes on from its
-last basis (:mod:`planner.optimize.frontier`): the proven lower bound of what a plan of short-listed machines costs for that
-value, parts of machines allowed. Some of the values are also planned in whole machines; the two columns are never mixed.
+Every value is a problem of its own over the same hours. All of them are solved on one live handle
+that goes on from its last basis (:mod:`planner.optimize.frontier`): the proven lower bound of what
+a plan of short-listed machines costs for that value, parts of machines allowed. Some of the values
+are also planned in whole machines; the two columns are never mixed.
 """
 
 from collections.abc import Sequence
@@ -32,7 +34,9 @@ WITH_MACHINES = {"instance_hour", "replica_hour"}  # drivers of charges that fol
 
 @dataclass(frozen=True)
 class _Point:
-    """One value: its scenario and machines, the linear problem, fees already owed; or why there is none."""
+    """One value: its scenario and machines, the linear problem, fees already owed; or why there is
+    none.
+    """
 
     scenario: Scenario
     capacity: Capacity
@@ -41,14 +45,24 @@ class _Point:
     error: str = ""
 
 
-def tradeoff(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, path: str, values: Sequence[float], *,
-             whole: int = 5) -> pd.DataFrame:
+def tradeoff(
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    path: str,
+    values: Sequence[float],
+    *,
+    whole: int = 5,
+) -> pd.DataFrame:
     """Cost of the horizon at each value of the field ``path`` (``frontier``), in the order given.
 
-    ``path``: a dotted field of ``limits`` or of a service's ``objective`` or ``autoscaling``; ``*`` stands for every service.
-    ``lower_bound_usd``: no plan of short-listed machines costs less (charges that follow no machine are those of the plan nearest by).
-    ``total_usd``: a plan in whole machines, its commitments chosen on few load paths, at ``whole`` of the values and the scenario's own.
-    Raises :class:`PlannerError` for a field that changes the load, :class:`ScenarioError` for a field or value that does not exist.
+    ``path``: a dotted field of ``limits`` or of a service's ``objective`` or ``autoscaling``; ``*``
+    stands for every service. ``lower_bound_usd``: no plan of short-listed machines costs less
+    (charges that follow no machine are those of the plan nearest by). ``total_usd``: a plan in
+    whole machines, its commitments chosen on few load paths, at ``whole`` of the values and the
+    scenario's own. Raises :class:`PlannerError` for a field that changes the load,
+    :class:`ScenarioError` for a field or value that does not exist.
     """
     variants = [scenario.replace(**overrides(scenario, path, value)) for value in values]
     variants = [scenario if v == scenario else v for v in variants]
@@ -71,20 +85,30 @@ def tradeoff(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
 
 
 def overrides(scenario: Scenario, path: str, value: float) -> dict[str, float]:
-    """The dotted overrides of a field; ``services.*`` stands for every service. Raises :class:`PlannerError` if it changes the load."""
+    """The dotted overrides of a field; ``services.*`` stands for every service. Raises
+    :class:`PlannerError` if it changes the load.
+    """
     names = list(scenario.services) if path.startswith("services.*.") else [""]
     paths = [path.replace("*", name, 1) for name in names]
     for one in paths:
         part = one.split(".")
-        if part[0] != "limits" and not (part[0] == "services" and len(part) == 4 and part[2] in ("objective", "autoscaling")):
-            raise PlannerError("a frontier varies limits, and objectives and autoscaling of services", got=path,
-                               remedy="For fields that change the load, use: planner sweep")
+        if part[0] != "limits" and not (
+            part[0] == "services" and len(part) == 4 and part[2] in ("objective", "autoscaling")
+        ):
+            raise PlannerError(
+                "a frontier varies limits, and objectives and autoscaling of services",
+                got=path,
+                remedy="For fields that change the load, use: planner sweep",
+            )
     return dict.fromkeys(paths, value)
 
 
-def _points(scenario: Scenario, variants: Sequence[Scenario], load: Load, capacity: Capacity, catalog: Catalog,
-            path: str) -> list[_Point]:
-    """Each variant on the machines that are worth a look at the first, the last or the scenario's own value."""
+def _points(
+    scenario: Scenario, variants: Sequence[Scenario], load: Load, capacity: Capacity, catalog: Catalog, path: str
+) -> list[_Point]:
+    """Each variant on the machines that are worth a look at the first, the last or the scenario's
+    own value.
+    """
     sized_again = path != "limits.max_spot_share" and not path.endswith(".load_quantile")
     anchors = {id(v): v for v in (scenario, variants[0], variants[-1])}.values()
     sized = {id(v): capacity if v is scenario or not sized_again else size(v, catalog, load) for v in anchors}
@@ -104,7 +128,9 @@ def _points(scenario: Scenario, variants: Sequence[Scenario], load: Load, capaci
 
 
 def _worth(shelf: Shelf) -> list[str]:
-    """Kinds that no other machine of their region replaces at every price: all that a plan chooses from."""
+    """Kinds that no other machine of their region replaces at every price: all that a plan chooses
+    from.
+    """
     return [shelf.kind[j] for j in shelf.undominated()]
 
 
@@ -117,8 +143,10 @@ def _point(variant: Scenario, load: Load, capacity: Capacity, catalog: Catalog) 
         market = read_market(variant, load, capacity, catalog).at_lowest_prices()
     except InfeasiblePlan as error:
         return _Point(variant, capacity, error=error.what)
-    planned = {s: planned_load(load.quantile(s, variant.services[s].objective.load_quantile), variant.services[s])[None, :]
-               for s in market.candidates}
+    planned = {
+        s: planned_load(load.quantile(s, variant.services[s].objective.load_quantile), variant.services[s])[None, :]
+        for s in market.candidates
+    }
     hours = {i: float(load.weight_h @ t.in_force(load.ts)) for i, t in enumerate(market.terms) if t.held}
     existing = {i: market.terms[i].held * h / float(load.weight_h.sum()) for i, h in hours.items()}
     owed = sum(market.terms[i].held * market.terms[i].usd_per_h * h for i, h in hours.items())
@@ -144,5 +172,7 @@ def _beside_machines(cost: pd.DataFrame, capacity: Capacity) -> float:
     """Charges that follow no machine [USD]: those of requests, months and zones."""
     drivers = capacity.needs.groupby(["service", "charge"])["driver"].agg(set).to_dict()
     rest = cost[~cost["charge"].isin(COMPUTE)]
-    fixed = [not drivers.get((s, c), set()) & WITH_MACHINES for s, c in zip(rest["service"], rest["charge"], strict=True)]
+    fixed = [
+        not drivers.get((s, c), set()) & WITH_MACHINES for s, c in zip(rest["service"], rest["charge"], strict=True)
+    ]
     return float(rest.loc[fixed, "effective_cost_usd"].sum())

@@ -1,4 +1,6 @@
-"""The exact cost of every hour for given commitments: one small program for each price class, its hours settled by bunching."""
+"""The exact cost of every hour for given commitments: one small program for each price class, its
+hours settled by bunching.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +19,13 @@ FIRST_STAGE = ("product_min", "product_max", "upfront_budget", "total_budget")
 
 @dataclass(frozen=True)
 class Template:
-    """One hour of weight 1: min cost·x, rows A x ≥ b (``sense`` 1) or ≤ b (−1), b = constant + Σ factor·load + bought·N.
+    """One hour of weight 1: min cost·x, rows A x ≥ b (``sense`` 1) or ≤ b (−1), b = constant + Σ
+    factor·load + bought·N.
 
-    ``rows`` name them; ``columns`` give pool, workload and type of each variable ("" where it has none), ``labels`` its
-    whole name; ``owner`` (m,) is the workload whose load the row follows (−1: none), ``factor`` of its effective,
-    ``raw_factor`` of its raw load; ``bought`` (m, products). ``first_`` are the rows of the products alone.
+    ``rows`` name them; ``columns`` give pool, workload and type of each variable ("" where it has
+    none), ``labels`` its whole name; ``owner`` (m,) is the workload whose load the row follows (−1:
+    none), ``factor`` of its effective, ``raw_factor`` of its raw load; ``bought`` (m, products).
+    ``first_`` are the rows of the products alone.
     """
 
     rows: tuple[tuple[str, str], ...]
@@ -43,15 +47,21 @@ class Template:
     def rhs(self, states: States, picked: NDArray[np.intp], units: Floats) -> Floats:
         """Right-hand sides (m, picked)."""
         fixed = self.constant + self.bought @ units
-        return fixed[:, None] + self.factor[:, None] * states.load[picked][:, self.owner].T \
+        return (
+            fixed[:, None]
+            + self.factor[:, None] * states.load[picked][:, self.owner].T
             + self.raw_factor[:, None] * states.raw[picked][:, self.owner].T
+        )
 
     @cached_property
     def follows(self) -> Floats:
-        """Right-hand sides for each unit of the loads (m, loads): of the effective loads, then of the raw ones where they matter."""
+        """Right-hand sides for each unit of the loads (m, loads): of the effective loads, then of
+        the raw ones where they matter.
+        """
         width = int(self.owner.max(initial=-1)) + 1
         at = (np.arange(len(self.owner)), self.owner)
-        found = np.zeros((2, len(self.owner), width + 1))  # owner −1 falls on the last column, which is dropped
+        # owner −1 falls on the last column, which is dropped
+        found = np.zeros((2, len(self.owner), width + 1))
         found[0][at], found[1][at] = self.factor, self.raw_factor
         return np.concatenate(found[:, :, :width], axis=1) if self.raw_factor.any() else found[0, :, :width]
 
@@ -63,9 +73,13 @@ class Template:
 
 
 def template(problem: Problem, states: States, price: int, *, prune: bool = True) -> Template:
-    """The one-hour model of a price class, read off the formulation itself with unit loads, without dominated columns if ``prune``."""
+    """The one-hour model of a price class, read off the formulation itself with unit loads, without
+    dominated columns if ``prune``.
+    """
     ones = np.ones((1, len(problem.workloads)))
-    unit = States(np.ones(1), ones, ones, np.array([price]), states.on_demand, states.spot, np.zeros((1, 1), dtype=np.intp))
+    unit = States(
+        np.ones(1), ones, ones, np.array([price]), states.on_demand, states.spot, np.zeros((1, 1), dtype=np.intp)
+    )
     model = build(problem, unit)
     matrix = Matrix.of(model.lp)
     names = [v.name for v in model.lp.variables()]
@@ -87,9 +101,23 @@ def template(problem: Problem, states: States, price: int, *, prune: bool = True
     follows = np.where(owner >= 0, bound, 0.0)
     labels = tuple(model.keys[n] for n, k in zip(names, here, strict=True) if k)
     first_rows = tuple((c, s) for (c, s, _), k in zip(model.rows, keep, strict=True) if not k)
-    return Template(rows, tuple(map(_parts, labels)), labels, dense[np.ix_(keep, here)], matrix.cost[here], sense,
-                    np.where(owner >= 0, 0.0, bound), owner, np.where(flow, 0.0, follows), np.where(flow, follows, 0.0),
-                    -dense[np.ix_(keep, buy)], first_rows, dense[np.ix_(~keep, buy)], every[~keep], bounds[~keep])
+    return Template(
+        rows,
+        tuple(map(_parts, labels)),
+        labels,
+        dense[np.ix_(keep, here)],
+        matrix.cost[here],
+        sense,
+        np.where(owner >= 0, 0.0, bound),
+        owner,
+        np.where(flow, 0.0, follows),
+        np.where(flow, follows, 0.0),
+        -dense[np.ix_(keep, buy)],
+        first_rows,
+        dense[np.ix_(~keep, buy)],
+        every[~keep],
+        bounds[~keep],
+    )
 
 
 def templates_of(problem: Problem, states: States, *, prune: bool = True) -> dict[int, Template]:
@@ -113,7 +141,8 @@ def _owner(problem: Problem, constraint: str, subject: str) -> int:
 
 @dataclass(frozen=True)
 class Valued:
-    """Cost of each state [USD/h], the number of its basis in its price class and over all, hours of each basis by price class.
+    """Cost of each state [USD/h], the number of its basis in its price class and over all, hours of
+    each basis by price class.
 
     ``left`` states are not settled: their cost is a lower bound, their basis gives it.
     """
@@ -129,7 +158,9 @@ class Recourse:
     """Values states by the one-hour models of their price classes, keeping the bases met."""
 
     def __init__(self, states: States, templates: Mapping[int, Template], before: "Recourse | None" = None) -> None:
-        """Start with the bases of ``before`` (an hour with fewer offers) that are still dual feasible."""
+        """Start with the bases of ``before`` (an hour with fewer offers) that are still dual
+        feasible.
+        """
         self.states, self.templates = states, templates
         self._bases = {p: Bases(t.A, t.cost, t.sense, t.follows, (*t.labels, *t.rows)) for p, t in templates.items()}
         self._before = before.solved if before is not None else 0
@@ -143,9 +174,11 @@ class Recourse:
         return self._before + sum(b.solved for b in self._bases.values())
 
     def cost(self, units: Floats, states: States | None = None, most: float = np.inf) -> "Valued | None":
-        """Value every state (of ``self.states``, or others of the same prices) for ``units`` of the products; ``None`` if one fails.
+        """Value every state (of ``self.states``, or others of the same prices) for ``units`` of the
+        products; ``None`` if one fails.
 
-        In each price class about ``most`` hours are given to the solver; states that stay open then get a lower bound.
+        In each price class about ``most`` hours are given to the solver; states that stay open then
+        get a lower bound.
         """
         states = self.states if states is None else states
         value, number, weight, left = np.zeros(len(states)), np.zeros(len(states), dtype=np.intp), {}, 0

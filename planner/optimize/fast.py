@@ -1,16 +1,21 @@
-"""The reduced path: prune, plan on groups of hours, value every hour of every scenario, cut; to a stated gap.
+"""The reduced path: prune, plan on groups of hours, value every hour of every scenario, cut; to a
+stated gap.
 
-The cost of commitments N is fees·N + Q(N), Q(N) = Σ_k ω_k V(L_k, N), V the cost of one hour, convex in its load L and in N.
+The cost of commitments N is fees·N + Q(N), Q(N) = Σ_k ω_k V(L_k, N), V the cost of one hour, convex
+in its load L and in N.
 
 Lower bound, by one linear program in N and the cost z_g of each group g of hours,
 
-    min fees·N + Σ_g z_g,   z_g ≥ ω_g V(mean load of g, N)   (Jensen 1906),   Σ_{g in family f} z_g ≥ cut_f(N) for every cut
+    min fees·N + Σ_g z_g,   z_g ≥ ω_g V(mean load of g, N)   (Jensen 1906),   Σ_{g in family f} z_g
+        ≥ cut_f(N) for every cut
 
-its duals priced out against every offer left out of play. A cut is learned at commitments Nᵗ from any dual feasible π_k of the
-hours (Benders 1962; by families, Birge and Louveaux 1988): Σ_{k in f} ω_k π_k·b(L_k, N), linear in N and below Q_f(N) everywhere;
-the dual of a pool that is not in play is −max(0, what its best machine would gain), else the cut would not hold.
-Upper bound: Nᵗ with every hour valued exactly (bunching). Cuts are learned half-way between the best commitments known and those
-of the lower bound (in-out separation, Ben-Ameur and Neto 2007), because cuts at the extreme points of a flat valley say little.
+its duals priced out against every offer left out of play. A cut is learned at commitments Nᵗ from
+any dual feasible π_k of the hours (Benders 1962; by families, Birge and Louveaux 1988): Σ_{k in f}
+ω_k π_k·b(L_k, N), linear in N and below Q_f(N) everywhere; the dual of a pool that is not in play
+is −max(0, what its best machine would gain), else the cut would not hold. Upper bound: Nᵗ with
+every hour valued exactly (bunching). Cuts are learned half-way between the best commitments known
+and those of the lower bound (in-out separation, Ben-Ameur and Neto 2007), because cuts at the
+extreme points of a flat valley say little.
 """
 
 from collections.abc import Mapping
@@ -38,7 +43,9 @@ PATIENT = 8  # rounds before groups are split further
 
 @dataclass(frozen=True)
 class Reduced:
-    """``status`` optimal, infeasible, or full (solved hour by hour); lower and upper bound [USD]; units bought; what it took."""
+    """``status`` optimal, infeasible, or full (solved hour by hour); lower and upper bound [USD];
+    units bought; what it took.
+    """
 
     status: str
     lower: float = np.nan
@@ -55,9 +62,11 @@ class Reduced:
 
 
 def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, families: int = 160, rounds: int = 60) -> Reduced:
-    """Solve a problem to ``gap``. Whole numbers and a total budget tie the hours together: those are solved in full.
+    """Solve a problem to ``gap``. Whole numbers and a total budget tie the hours together: those
+    are solved in full.
 
-    ``groups`` of hours find the offers worth having in play, ``families`` carry the bounds; more are split off after some rounds.
+    ``groups`` of hours find the offers worth having in play, ``families`` carry the bounds; more
+    are split off after some rounds.
     """
     if problem.whole_instances or problem.whole_commitments or problem.total_budget_usd is not None:
         return _full(problem)
@@ -76,14 +85,19 @@ def plan(problem: Problem, *, gap: float = GAP, groups: int = 48, families: int 
         done = search.report(len(grouped), number)
         if done.gap_share <= gap:
             return done
-        member = search.families if number == 1 else search.split(member, valued, grouped, 0.3 * gap, families * (1 + number // PATIENT))
+        member = (
+            search.families
+            if number == 1
+            else search.split(member, valued, grouped, 0.3 * gap, families * (1 + number // PATIENT))
+        )
     return done
 
 
 class _Search:
     """Bounds and what has been learned on the way: offers in play, bases, cuts by family of hours.
 
-    ``best`` are the commitments of least cost so far by ``estimate``, a lower bound of their cost that is their cost once ``settled``.
+    ``best`` are the commitments of least cost so far by ``estimate``, a lower bound of their cost
+    that is their cost once ``settled``.
     """
 
     def __init__(self, problem: Problem, states: States, families: NDArray[np.intp]) -> None:
@@ -115,7 +129,9 @@ class _Search:
         return Reduced("optimal", self.lower, self.upper, self.bought, groups, rounds, self.recourse.solved)
 
     def lower_bound(self, grouped: States, member: NDArray[np.intp]) -> bool:
-        """The program over groups and cuts, with offers added until none left out has a negative reduced cost; False if infeasible."""
+        """The program over groups and cuts, with offers added until none left out has a negative
+        reduced cost; False if infeasible.
+        """
         of_group = np.zeros(len(grouped), dtype=np.intp)
         if self.cuts:
             of_group[member] = self.families
@@ -123,7 +139,9 @@ class _Search:
             stack = Stack(self.small, grouped, of_group, self.templates, self.cuts)
             found = stack.solve()
             if not found.optimal:
-                everything = {w.name: dict.fromkeys(i for i, c in w.capacity.items() if c > 0) for w in self.problem.workloads}
+                everything = {
+                    w.name: dict.fromkeys(i for i, c in w.capacity.items() if c > 0) for w in self.problem.workloads
+                }
                 if everything == self.pairs:
                     return False
                 self._play(everything)
@@ -140,7 +158,9 @@ class _Search:
         return {b: sum(float(d @ -c.slope[b]) for d, c in zip(duals, self.cuts, strict=True)) for b in self.fee}
 
     def _grow(self, finding: Finding, credit: Mapping[str, float], tolerance: float, step: int = STEP) -> bool:
-        """Take into play the best of what the audit found worth it: a few offers of each workload, a few pools, at a time."""
+        """Take into play the best of what the audit found worth it: a few offers of each workload,
+        a few pools, at a time.
+        """
         more: Pairs = {w: {} for w in self.pairs}
         for (w, i), _ in sorted(finding.pairs.items(), key=lambda item: item[1]):
             if len(more[w]) < step:
@@ -149,7 +169,9 @@ class _Search:
         for b in self.problem.products:
             saved = float(np.sum(finding.saved.get(b.pool, 0.0))) + credit.get(b.name, 0.0)
             if saved > self.fee[b.name] + tolerance and b.pool in finding.by_pool:
-                worth[b.pool] = max(worth.get(b.pool, 0.0), saved / self.fee[b.name] if self.fee[b.name] > 0 else np.inf)
+                worth[b.pool] = max(
+                    worth.get(b.pool, 0.0), saved / self.fee[b.name] if self.fee[b.name] > 0 else np.inf
+                )
         worth |= dict.fromkeys(self.audit.existing & set(finding.by_pool), np.inf)
         for pool in sorted(worth, key=lambda g: -worth[g])[: 4 * STEP]:
             gains = finding.by_pool[pool]
@@ -161,7 +183,9 @@ class _Search:
         return True
 
     def learn(self, out: bool) -> Valued | None:
-        """Value commitments and learn a cut: those of the lower bound if ``out``, else half-way from there to the best known."""
+        """Value commitments and learn a cut: those of the lower bound if ``out``, else half-way
+        from there to the best known.
+        """
         if self.best and not out:
             self.units = 0.5 * (self.units + self._units(self.best))
         most = np.inf if len(self.states) <= EXACT else ASKED
@@ -185,7 +209,9 @@ class _Search:
         return valued
 
     def nearly(self, gap: float) -> bool:
-        """Whether the best commitments would close to a gap if they cost no more than their estimate."""
+        """Whether the best commitments would close to a gap if they cost no more than their
+        estimate.
+        """
         return self.estimate - self.lower <= gap * abs(self.estimate)
 
     def settle(self) -> bool:
@@ -214,8 +240,12 @@ class _Search:
     def _units(self, named: Mapping[str, float]) -> Floats:
         return np.array([named.get(b.name, 0.0) for b in self.small.products])
 
-    def split(self, member: NDArray[np.intp], valued: Valued, grouped: States, enough: float, most: int) -> NDArray[np.intp]:
-        """Groups split where their mean hides the most cost at the commitments just valued; all as before at ``most`` groups."""
+    def split(
+        self, member: NDArray[np.intp], valued: Valued, grouped: States, enough: float, most: int
+    ) -> NDArray[np.intp]:
+        """Groups split where their mean hides the most cost at the commitments just valued; all as
+        before at ``most`` groups.
+        """
         means = self.recourse.cost(self.units, grouped) if len(grouped) < most else None
         if means is None:
             return member
@@ -235,7 +265,12 @@ class _Search:
         out = {}
         for price, weight in weights.items():
             used = np.flatnonzero(weight.sum(axis=1) > 0)
-            out[price] = self.recourse.templates[price].rows, self.recourse.duals(price)[:, used], np.ones(len(used)), weight[used]
+            out[price] = (
+                self.recourse.templates[price].rows,
+                self.recourse.duals(price)[:, used],
+                np.ones(len(used)),
+                weight[used],
+            )
         return out
 
     def _learn(self, valued: Valued, weights: Mapping[int, Floats], finding: Finding) -> None:
@@ -245,12 +280,18 @@ class _Search:
             slope += self.recourse.templates[price].bought.T @ (self.recourse.duals(price) @ weight)
         hours = np.bincount(self.families, self.states.weight_h * valued.cost, minlength=families)
         known = {b.name: slope[j] for j, b in enumerate(self.small.products)}
-        absent = {b.name: -(finding.saved.get(b.pool, 0.0) + np.zeros(families)) for b in self.problem.products if b.name not in known}
+        absent = {
+            b.name: -(finding.saved.get(b.pool, 0.0) + np.zeros(families))
+            for b in self.problem.products
+            if b.name not in known
+        }
         self.cuts.append(Cut(hours - self.units @ slope, known | absent))
 
 
 def _full(problem: Problem) -> Reduced:
-    """Every hour in one program: the oracle, and the way for problems whose hours are tied together."""
+    """Every hour in one program: the oracle, and the way for problems whose hours are tied
+    together.
+    """
     model = build(problem)
     found = solve(model.lp, variables=model.variables)
     if not found.optimal:
@@ -260,7 +301,9 @@ def _full(problem: Problem) -> Reduced:
 
 
 def shortlist(problem: Problem) -> Pairs:
-    """Types that are cheapest for their capacity in some option, for each workload, and all that a rule may force in."""
+    """Types that are cheapest for their capacity in some option, for each workload, and all that a
+    rule may force in.
+    """
     fees: dict[str, float] = {}
     for b in problem.products:
         fees[b.pool] = min(fees.get(b.pool, np.inf), problem.fee_usd(b) / problem.horizon_h)
@@ -273,23 +316,35 @@ def shortlist(problem: Problem) -> Pairs:
         wide = 1 if not forced else 4
         if w.serve_cost or any(g.credit_usd is not None for g in problem.pools):
             wide = len(able)  # traffic and credits tie offers together: nothing is left out
-        options = [{t.name: _mean(t.on_demand_usd_per_h) + _extra(w, t) for t in able},
-                   {t.name: (_mean(t.spot_usd_per_h) + _extra(w, t)) * w.capacity[t.name] / max(1e-12, w.spot_capacity_of(t.name))
-                    for t in able}]
+        options = [
+            {t.name: _mean(t.on_demand_usd_per_h) + _extra(w, t) for t in able},
+            {
+                t.name: (
+                    (_mean(t.spot_usd_per_h) + _extra(w, t))
+                    * w.capacity[t.name]
+                    / max(1e-12, w.spot_capacity_of(t.name))
+                )
+                for t in able
+            },
+        ]
         for g in problem.pools:
             if g.credit_usd is None:
                 price = 0.0 if g.existing > 0 else fees.get(g.name, np.inf)
                 options.append({t.name: g.units[t.name] * price + _extra(w, t) for t in able if t.name in g.units})
             else:
                 saved = max(0.0, g.credit_usd - fees.get(g.name, np.inf)) if g.existing <= 0 else g.credit_usd
-                options.append({t.name: _mean(t.on_demand_usd_per_h) - g.units[t.name] * saved for t in able if t.name in g.units})
+                options.append(
+                    {t.name: _mean(t.on_demand_usd_per_h) - g.units[t.name] * saved for t in able if t.name in g.units}
+                )
         narrow = [o for o in options if len(o) == 1]
         merged: dict[str, float] = {}
         for o in narrow:  # pools of one type compete with each other
             for name, price in o.items():
                 merged[name] = min(merged.get(name, np.inf), price)
         for prices in [*(o for o in options if len(o) > 1), merged]:
-            ranked = sorted((p / w.capacity[n] + w.serve_cost.get(n, 0.0), n) for n, p in prices.items() if np.isfinite(p))
+            ranked = sorted(
+                (p / w.capacity[n] + w.serve_cost.get(n, 0.0), n) for n, p in prices.items() if np.isfinite(p)
+            )
             kept |= dict.fromkeys(n for _, n in ranked[:wide])
         pairs[w.name] = kept or dict.fromkeys(t.name for t in able)
     return pairs
@@ -303,9 +358,12 @@ def _extra(w: Workload, t: Type) -> float:
     return t.instance_usd_per_h + w.instance_usd_per_h.get(t.name, 0.0)
 
 
-def _split(states: States, member: NDArray[np.intp], valued: Valued, at_mean: Floats, grouped: States, enough: float,
-           most: int) -> NDArray[np.intp]:
-    """Groups split by basis where the mean hides the most cost, until what stays hidden is below ``enough`` [USD]."""
+def _split(
+    states: States, member: NDArray[np.intp], valued: Valued, at_mean: Floats, grouped: States, enough: float, most: int
+) -> NDArray[np.intp]:
+    """Groups split by basis where the mean hides the most cost, until what stays hidden is below
+    ``enough`` [USD].
+    """
     hidden = np.bincount(member, states.weight_h * valued.cost, minlength=len(grouped)) - grouped.weight_h * at_mean
     after, count, left = member.copy(), len(grouped), float(hidden.sum())
     for g in np.argsort(-hidden):

@@ -1,8 +1,11 @@
-"""Which few machine types a service keeps over the horizon: ``limits.max_instance_types`` of ``limits.max_regions``.
+"""Which few machine types a service keeps over the horizon: ``limits.max_instance_types`` of
+``limits.max_regions``.
 
-Every set of types has a lower bound (``planner.optimize.bound``), coarse for all sets, finer for those still in play; sets are then valued
-exactly, hour by hour in whole machines, from the lowest bound up until the next bound is above the best value. Twice:
-at on-demand prices and at the lowest committed prices; the better set after commitments for its own base load stays.
+Every set of types has a lower bound (``planner.optimize.bound``), coarse for all sets, finer for
+those still in play; sets are then valued exactly, hour by hour in whole machines, from the lowest
+bound up until the next bound is above the best value. Twice:
+at on-demand prices and at the lowest committed prices; the better set after commitments for its own
+base load stays.
 """
 
 from collections.abc import Mapping
@@ -26,7 +29,9 @@ SETTLED = 3  # best sets at each kind of price that are compared with their comm
 
 @dataclass(frozen=True)
 class Fleet:
-    """``types`` machine types kept; ``asked`` as many as the limits say, ``why`` more were needed ("" if they were not)."""
+    """``types`` machine types kept; ``asked`` as many as the limits say, ``why`` more were needed
+    ("" if they were not).
+    """
 
     candidates: tuple[Candidate, ...]
     types: int | None
@@ -35,7 +40,9 @@ class Fleet:
 
 
 def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
-    """Every usable machine of a service; with ``listed``, of those with a quota only the short list's."""
+    """Every usable machine of a service; with ``listed``, of those with a quota only the short
+    list's.
+    """
     rules, table = market.rules[service], market.usable(service)
     if listed:
         kinds = [c.kind for c in market.candidates[service]]
@@ -45,17 +52,36 @@ def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
     replicas = np.where(each <= 1, np.floor(1.0 / each + 1e-9), 1.0)
     capacity = table["usable_rps"].to_numpy(np.float64) * replicas * [gains[-1][1] for gains in table["gains"]]
     disk = unit * table["disk"].to_numpy(np.float64)
-    price, committed, spot = (np.nan_to_num(unit * table[c].to_numpy(np.float64), nan=np.inf) for c in ("on_demand", "committed", "spot"))
+    price, committed, spot = (
+        np.nan_to_num(unit * table[c].to_numpy(np.float64), nan=np.inf) for c in ("on_demand", "committed", "spot")
+    )
     share = np.nan_to_num(table["spot_yield"].to_numpy(np.float64), nan=1.0)
     spot = np.where((share > 0) & (rules.spot_share > 0), spot, np.inf)
-    most = np.array([np.floor(market.quotas.get(name, np.inf) / u) for name, u in zip(table["instance_type"], unit, strict=True)])
-    place = np.unique((table["provider"] + "/" + table["region"]).to_numpy(dtype=object), return_inverse=True)[1].reshape(-1)
-    shelf = Shelf(tuple(table["kind"]), place.astype(np.intp), unit, replicas, capacity, price, np.minimum(committed, price), disk,
-                  np.where(share > 0, capacity * share, capacity), spot + disk, most)
+    most = np.array(
+        [np.floor(market.quotas.get(name, np.inf) / u) for name, u in zip(table["instance_type"], unit, strict=True)]
+    )
+    place = np.unique((table["provider"] + "/" + table["region"]).to_numpy(dtype=object), return_inverse=True)[
+        1
+    ].reshape(-1)
+    shelf = Shelf(
+        tuple(table["kind"]),
+        place.astype(np.intp),
+        unit,
+        replicas,
+        capacity,
+        price,
+        np.minimum(committed, price),
+        disk,
+        np.where(share > 0, capacity * share, capacity),
+        spot + disk,
+        most,
+    )
     return restricted(shelf, rules)
 
 
-def choose_fleets(scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load) -> tuple[Market, dict[str, Fleet]]:
+def choose_fleets(
+    scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load
+) -> tuple[Market, dict[str, Fleet]]:
     """The market with only the machine types each service keeps."""
     fleets = {s: _fleet(scenario, market, s, planned[s], load.weight_h) for s in market.candidates}
     return market.narrowed({s: f.candidates for s, f in fleets.items()}), fleets
@@ -66,11 +92,18 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
     asked, regions = limits.max_instance_types, limits.max_regions
     valuer = Valuer(market, service, planned, weight_h)
     if any(q[0] in market.by_hour for q in rules.quota):
-        return Fleet(market.candidates[service], None, asked, "a quota that its services share fits only if it is dealt hour by hour")
+        return Fleet(
+            market.candidates[service],
+            None,
+            asked,
+            "a quota that its services share fits only if it is dealt hour by hour",
+        )
     shelf = shelf_of(market, service, listed=True)
     shelf = shelf.take(shelf.undominated(places=regions is not None))
     if asked is None:
-        return Fleet(_unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions), None, None)
+        return Fleet(
+            _unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions), None, None
+        )
     size, why = asked, ""
     if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
         size, why = fewest, f"limits.max_type_share = {rules.type_share:g}"
@@ -79,12 +112,18 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
         if found is not None:
             return Fleet(valuer.known(found), size, asked, why)
         if size >= min(len(shelf), asked + 3):
-            return Fleet(market.candidates[service], None, asked, why)  # if nothing reaches the load, the refusal names what to relax
+            return Fleet(
+                market.candidates[service], None, asked, why
+            )  # if nothing reaches the load, the refusal names what to relax
         size, why = size + 1, why or "fewer cannot carry the load within the limits"
 
 
-def _unlimited(market: Market, service: str, valuer: "Valuer", best: tuple[str, ...], regions: int | None) -> tuple[Candidate, ...]:
-    """All short-listed types and the best pair, where there must be one region those of that pair's."""
+def _unlimited(
+    market: Market, service: str, valuer: "Valuer", best: tuple[str, ...], regions: int | None
+) -> tuple[Candidate, ...]:
+    """All short-listed types and the best pair, where there must be one region those of that
+    pair's.
+    """
     kept = valuer.known(best)
     places = {(c.provider, c.region) for c in kept}
     listed = [c for c in market.candidates[service] if c.kind not in best]
@@ -92,7 +131,9 @@ def _unlimited(market: Market, service: str, valuer: "Valuer", best: tuple[str, 
 
 
 def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int | None) -> tuple[str, ...] | None:
-    """The cheapest set of ``size`` types after commitments, without types it does not use; ``None`` if none reaches the load."""
+    """The cheapest set of ``size`` types after commitments, without types it does not use; ``None``
+    if none reaches the load.
+    """
     prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
     found: dict[tuple[str, ...], float] = {}
     smaller = [(size - 1, regions)] if size > 1 and rules.type_share is None else []
@@ -117,7 +158,9 @@ def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int 
 
 
 def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Floats) -> list[tuple[float, Index]]:
-    """Sets valued exactly, best first: in the order of their lower bounds, while these are below the best value."""
+    """Sets valued exactly, best first: in the order of their lower bounds, while these are below
+    the best value.
+    """
     best, values, at = np.inf, {}, np.arange(len(sets))
     bounds = np.zeros(len(sets))
     for grid, count in COARSE:
@@ -125,7 +168,9 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
         hours = np.bincount(hour, valuer.weight_h, minlength=len(loads))
         bounds = least_cost(shelf, sets[at], rules, loads, usage=usage, grid=grid) @ hours
         for j in np.argsort(bounds, kind="stable")[:SETTLED]:
-            values[int(at[j])] = valuer.cost(tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True)))
+            values[int(at[j])] = valuer.cost(
+                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+            )
         best = min([best, *values.values()])
         kept = np.isfinite(bounds) & (bounds < best * (1 - 1e-9))
         at, bounds = at[kept], bounds[kept]
@@ -135,19 +180,28 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
         if bounds[j] >= best:
             break
         if int(at[j]) not in values:
-            values[int(at[j])] = valuer.cost(tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True)))
+            values[int(at[j])] = valuer.cost(
+                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+            )
             best = min(best, values[int(at[j])])
     return sorted(((v, sets[k]) for k, v in values.items()), key=lambda pair: pair[0])
 
 
 def _larger(shelf: Shelf, ranked: list[tuple[float, Index]], regions: int | None) -> Index:
     """The best sets, each with one type more."""
-    return shelf.within(_distinct([np.append(rows, j) for _, rows in ranked[:SETTLED] for j in range(len(shelf))]), regions)
+    return shelf.within(
+        _distinct([np.append(rows, j) for _, rows in ranked[:SETTLED] for j in range(len(shelf))]), regions
+    )
 
 
 def _exchanged(shelf: Shelf, ranked: list[tuple[float, Index]], regions: int | None) -> Index:
     """The best sets, and each with one type exchanged for another."""
-    near = [np.append(np.delete(rows, k), j) for _, rows in ranked[:SETTLED] for k in range(len(rows)) for j in range(len(shelf))]
+    near = [
+        np.append(np.delete(rows, k), j)
+        for _, rows in ranked[:SETTLED]
+        for k in range(len(rows))
+        for j in range(len(shelf))
+    ]
     return shelf.within(_distinct([rows for _, rows in ranked[:SETTLED]] + near), regions)
 
 
@@ -164,10 +218,14 @@ class Valuer:
         self._menus: dict[tuple[str, ...], Menu] = {}
         self._known: dict[str, Candidate] = {}
         users = len(market.candidates)
-        self.held = [Cover(t.commitment, tuple(t.units.items()), t.held / users) for t in market.offered if t.held and t.units]
+        self.held = [
+            Cover(t.commitment, tuple(t.units.items()), t.held / users) for t in market.offered if t.held and t.units
+        ]
 
     def cost(self, kinds: tuple[str, ...], *, usage: Mapping[str, float] | None = None) -> float:
-        """Compute and disks over the planned hours [USD], inf where a load is not reached; ``usage`` {kind: price of a unit's use}."""
+        """Compute and disks over the planned hours [USD], inf where a load is not reached;
+        ``usage`` {kind: price of a unit's use}.
+        """
         mixes = self._menu(kinds)
         if usage is not None:
             mixes = replace(mixes, offers=tuple(_repriced(o, usage) for o in mixes.offers))
@@ -177,12 +235,20 @@ class Valuer:
         return float(self.weight_h @ steps.cost[steps.at(self.planned)])
 
     def settled(self, kinds: tuple[str, ...]) -> float:
-        """The same once the base of each type is committed where that pays: one price of the hour for each further unit."""
+        """The same once the base of each type is committed where that pays: one price of the hour
+        for each further unit.
+        """
         mixes, best = self._menu(kinds), np.inf
         lowest = self._lowest(kinds)
         for usage in (None, {k: (r, t.usd_per_h * t.units[k]) for k, (t, r) in lowest.items()}):
-            priced = mixes if usage is None else replace(mixes, offers=tuple(
-                _repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers))
+            priced = (
+                mixes
+                if usage is None
+                else replace(
+                    mixes,
+                    offers=tuple(_repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers),
+                )
+            )
             steps = priced.steps(self.held)
             at = steps.mix[steps.at(self.planned)]
             counts = mixes.counts[at]
@@ -201,22 +267,30 @@ class Valuer:
             new = [k for k in kinds if k not in self._known]
             self._known.update({c.kind: c for c in self.market.named(self.service, new)})
             rules = self.market.rules_for(self.service, tuple(self._known[k] for k in kinds))
-            self._menus[kinds] = menu(offers_of([self._known[k] for k in kinds], rules), rules, float(self.planned.max()))
+            self._menus[kinds] = menu(
+                offers_of([self._known[k] for k in kinds], rules), rules, float(self.planned.max())
+            )
         return self._menus[kinds]
 
     def _lowest(self, kinds: tuple[str, ...]) -> dict[str, tuple[Term, float]]:
-        """The commitment of the lowest hourly price for each type, with the on-demand price of an instance."""
+        """The commitment of the lowest hourly price for each type, with the on-demand price of an
+        instance.
+        """
         found: dict[str, tuple[Term, float]] = {}
         for t in self.market.offered:
             for k in kinds:
                 if not t.held and k in t.units and np.isfinite(price := self._known[k].on_demand):
                     before = found.get(k)
-                    if t.usd_per_h * t.units[k] < min(price, before[0].usd_per_h * before[0].units[k] if before else np.inf):
+                    if t.usd_per_h * t.units[k] < min(
+                        price, before[0].usd_per_h * before[0].units[k] if before else np.inf
+                    ):
                         found[k] = t, price
         return found
 
     def _saved(self, mixes: Menu, counts: Ints, lowest: dict[str, tuple[Term, float]]) -> float:
-        """What commitments for the base save: a unit is signed where its hours of use at the price outweigh its fee."""
+        """What commitments for the base save: a unit is signed where its hours of use at the price
+        outweigh its fee.
+        """
         saved, horizon_h = 0.0, float(self.weight_h.sum())
         for j, offer in enumerate(mixes.offers):
             if offer.spot or offer.kind not in lowest:
@@ -224,7 +298,10 @@ class Valuer:
             term, price = lowest[offer.kind]
             running = np.bincount(counts[:, j], self.weight_h)
             hours = running[::-1].cumsum()[::-1][1:]  # hours in which the n-th unit runs
-            saved += float(np.maximum(0.0, price * hours - term.usd_per_h * term.units[offer.kind] * horizon_h).sum()) * offer.unit
+            saved += (
+                float(np.maximum(0.0, price * hours - term.usd_per_h * term.units[offer.kind] * horizon_h).sum())
+                * offer.unit
+            )
         return saved
 
 

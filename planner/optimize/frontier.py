@@ -1,7 +1,9 @@
-"""Many near problems, one live solver: cost against a latency target, load, spot share, zones or budget.
+"""Many near problems, one live solver: cost against a latency target, load, spot share, zones or
+budget.
 
-Every variant is laid out by the same arrays, and only what differs from the last one (prices, bounds, coefficients) is
-told to the live handle, which goes on from its basis; so twenty points cost little more than one.
+Every variant is laid out by the same arrays, and only what differs from the last one (prices,
+bounds, coefficients) is told to the live handle, which goes on from its basis; so twenty points
+cost little more than one.
 """
 
 from collections.abc import Sequence
@@ -18,10 +20,12 @@ from planner.optimize.stack import Stack
 
 
 def frontier(problems: Sequence[Problem], *, groups: int = 160) -> list[Solution]:
-    """The optimum of each problem over groups of hours (exact up to ``groups`` distinct hours, else a lower bound), in order.
+    """The optimum of each problem over groups of hours (exact up to ``groups`` distinct hours, else
+    a lower bound), in order.
 
-    All problems need the same scenarios and hours. Whole numbers and a total budget are not for this path.
-    Raises :class:`PlannerError` for problems of unequal shape, :class:`SolverError` as :func:`solve`.
+    All problems need the same scenarios and hours. Whole numbers and a total budget are not for
+    this path. Raises :class:`PlannerError` for problems of unequal shape, :class:`SolverError` as
+    :func:`solve`.
     """
     if any(p.whole_instances or p.whole_commitments or p.total_budget_usd is not None for p in problems):
         raise PlannerError("a frontier is of problems without whole numbers and without a total budget")
@@ -42,12 +46,18 @@ def frontier(problems: Sequence[Problem], *, groups: int = 160) -> list[Solution
 
 def _same_hours(one: Problem, other: Problem) -> bool:
     """Whether two problems share loads and prices, so that their groups of hours are the same."""
-    alike = all(a.load is b.load and (a.headroom_share, a.keep_h, a.lead_h, bool(a.serve_cost)) == (
-        b.headroom_share, b.keep_h, b.lead_h, bool(b.serve_cost)) for a, b in zip(one.workloads, other.workloads, strict=True))
+    alike = all(
+        a.load is b.load
+        and (a.headroom_share, a.keep_h, a.lead_h, bool(a.serve_cost))
+        == (b.headroom_share, b.keep_h, b.lead_h, bool(b.serve_cost))
+        for a, b in zip(one.workloads, other.workloads, strict=True)
+    )
     return alike and one.types is other.types
 
 
-def _apart(member: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]", problem: Problem) -> "np.ndarray[tuple[int, ...], np.dtype[np.intp]]":
+def _apart(
+    member: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]", problem: Problem
+) -> "np.ndarray[tuple[int, ...], np.dtype[np.intp]]":
     """Groups that never mix hours of different prices."""
     return member * (int(problem.hours.price.max()) + 1) + problem.hours.price
 
@@ -66,8 +76,12 @@ class _Live:
         if not len(matrix.cost):
             return nothing_to_choose(matrix)
         known = self.known
-        same = known is not None and len(known.cost) == len(matrix.cost) and np.array_equal(known.start, matrix.start) \
+        same = (
+            known is not None
+            and len(known.cost) == len(matrix.cost)
+            and np.array_equal(known.start, matrix.start)
             and np.array_equal(known.index, matrix.index)
+        )
         if known is None or not same:
             self.handle.passModel(hand_over(matrix))
         else:
@@ -77,7 +91,9 @@ class _Live:
         return read(self.handle, matrix)
 
     def _tell(self, known: Matrix, matrix: Matrix) -> None:
-        rows = np.flatnonzero((known.row_lower != matrix.row_lower) | (known.row_upper != matrix.row_upper)).astype(np.int32)
+        rows = np.flatnonzero((known.row_lower != matrix.row_lower) | (known.row_upper != matrix.row_upper)).astype(
+            np.int32
+        )
         if len(rows):
             self.handle.changeRowsBounds(len(rows), rows, matrix.row_lower[rows], matrix.row_upper[rows])
         columns = np.flatnonzero(known.cost != matrix.cost).astype(np.int32)

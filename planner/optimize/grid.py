@@ -1,4 +1,6 @@
-"""The schedule on a dense grid: instances and replicas by pool and hour, and the calendar months the hours fall into."""
+"""The schedule on a dense grid: instances and replicas by pool and hour, and the calendar months
+the hours fall into.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +22,9 @@ HELD = " (held)"  # after the name of a commitment that was signed before the pl
 
 
 def price_factor(scenario: Scenario, provider: str, family: str = "", service: str = "") -> float:
-    """What negotiated discounts leave of a list price: the product of (1 − discount_share) over the adjustments that apply."""
+    """What negotiated discounts leave of a list price: the product of (1 − discount_share) over the
+    adjustments that apply.
+    """
     factor = 1.0
     for a in scenario.price_adjustments:
         if a.provider in (None, provider) and a.family in (None, family) and a.service in (None, service):
@@ -32,7 +36,8 @@ def price_factor(scenario: Scenario, provider: str, family: str = "", service: s
 class Months:
     """Calendar months of a time zone that the horizon touches.
 
-    ``start``: UTC instants; ``hours``: true hours of each (672 to 745); ``of``: the month of each hour of the grid.
+    ``start``: UTC instants; ``hours``: true hours of each (672 to 745); ``of``: the month of each
+    hour of the grid.
     """
 
     start: pd.DatetimeIndex
@@ -45,7 +50,9 @@ class Months:
         wall = ts.tz_convert(time_zone).tz_localize(None)
         number = (wall.year * 12 + wall.month - 1).to_numpy()
         first = int(number.min())
-        walls = pd.DatetimeIndex([pd.Timestamp(year=n // 12, month=n % 12 + 1, day=1) for n in range(first, int(number.max()) + 2)])
+        walls = pd.DatetimeIndex(
+            [pd.Timestamp(year=n // 12, month=n % 12 + 1, day=1) for n in range(first, int(number.max()) + 2)]
+        )
         local = walls.tz_localize(time_zone, nonexistent="shift_forward", ambiguous=np.ones(len(walls), dtype=bool))
         bounds = local.tz_convert("UTC").as_unit("us")
         hours = np.diff(bounds.asi8) / 3.6e9
@@ -60,7 +67,9 @@ class Months:
 
 @dataclass(frozen=True)
 class Grid:
-    """The schedule as dense arrays (pools, hours) of instances and replicas; coverage by commitment."""
+    """The schedule as dense arrays (pools, hours) of instances and replicas; coverage by
+    commitment.
+    """
 
     ts: pd.DatetimeIndex
     weight_h: Floats
@@ -71,20 +80,35 @@ class Grid:
     coverage: Mapping[tuple[str, str, str], Floats]
 
     @classmethod
-    def of(cls, load: Load, schedule: pd.DataFrame, coverage: pd.DataFrame, catalog: Catalog, capacity: Capacity, time_zone: str) -> "Grid":
-        """Spread the frames over the load's grid; every pool knows its machine's family, vCPUs and usable rate."""
+    def of(
+        cls,
+        load: Load,
+        schedule: pd.DataFrame,
+        coverage: pd.DataFrame,
+        catalog: Catalog,
+        capacity: Capacity,
+        time_zone: str,
+    ) -> "Grid":
+        """Spread the frames over the load's grid; every pool knows its machine's family, vCPUs and
+        usable rate.
+        """
         pools = schedule[POOL].drop_duplicates().sort_values(POOL).reset_index(drop=True)
         index, shape = pd.MultiIndex.from_frame(pools), (len(pools), load.hours)
 
         def spread(frame: pd.DataFrame, column: str) -> Floats:
             dense = np.zeros(shape)
-            row, hour = index.get_indexer(pd.MultiIndex.from_frame(frame[POOL])), load.ts.get_indexer(pd.DatetimeIndex(frame["ts"]))
+            row, hour = (
+                index.get_indexer(pd.MultiIndex.from_frame(frame[POOL])),
+                load.ts.get_indexer(pd.DatetimeIndex(frame["ts"])),
+            )
             if (row < 0).any() or (hour < 0).any():
                 raise SolverError("the plan covers or runs machines outside its own schedule or horizon")
             np.add.at(dense, (row, hour), frame[column].to_numpy(np.float64))
             return dense
 
-        instances = {option: spread(part, "instances") for option, part in schedule.groupby("purchase_option", observed=True)}
+        instances = {
+            option: spread(part, "instances") for option, part in schedule.groupby("purchase_option", observed=True)
+        }
         covered = {
             (str(k[0]), str(k[1]), str(k[2])): spread(part, "instances")
             for k, part in coverage.groupby(["provider", "region", "commitment"], observed=True)
@@ -93,7 +117,9 @@ class Grid:
             ["provider", "region", "instance_type", "family", "vcpus"]
         ]
         sized = capacity.frame.drop_duplicates(POOL)[[*POOL, "usable_rps"]]
-        pools = pools.merge(machine, how="left", on=["provider", "region", "instance_type"]).merge(sized, how="left", on=POOL)
+        pools = pools.merge(machine, how="left", on=["provider", "region", "instance_type"]).merge(
+            sized, how="left", on=POOL
+        )
         pools["family"] = pools["family"].fillna("")
         return cls(
             load.ts,
@@ -118,11 +144,18 @@ class Grid:
         }
 
     def uncovered(self, p: int) -> Floats:
-        """On-demand instances that no commitment pays for, hour by hour. Raises :class:`SolverError` if more is covered than runs."""
-        left: Floats = self.instances["on_demand"][p].copy() if "on_demand" in self.instances else np.zeros(len(self.ts))
+        """On-demand instances that no commitment pays for, hour by hour. Raises
+        :class:`SolverError` if more is covered than runs.
+        """
+        left: Floats = (
+            self.instances["on_demand"][p].copy() if "on_demand" in self.instances else np.zeros(len(self.ts))
+        )
         for covered in self.coverage.values():
             left -= covered[p]
         if (left < -TINY).any():
-            raise SolverError(f"commitments cover more {self.pools.iloc[p]['instance_type']} than run on demand", got=float(left.min()))
+            raise SolverError(
+                f"commitments cover more {self.pools.iloc[p]['instance_type']} than run on demand",
+                got=float(left.min()),
+            )
         rest: Floats = np.maximum(left, 0.0)
         return rest

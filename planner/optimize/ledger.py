@@ -1,4 +1,6 @@
-"""Where charges are collected: one line a charge that repeats over hours or months, turned into one frame at the end."""
+"""Where charges are collected: one line a charge that repeats over hours or months, turned into one
+frame at the end.
+"""
 
 from dataclasses import dataclass, field
 
@@ -9,12 +11,26 @@ from planner import columns
 from planner.optimize.grid import Floats
 from planner.scenario import Scenario
 
-_TEXT = ("service", "owner", "cost_center", "provider", "region", "resource", "charge", "purchase_option", "commitment", "unit", "basis")
+_TEXT = (
+    "service",
+    "owner",
+    "cost_center",
+    "provider",
+    "region",
+    "resource",
+    "charge",
+    "purchase_option",
+    "commitment",
+    "unit",
+    "basis",
+)
 
 
 @dataclass(frozen=True)
 class Price:
-    """A unit price [USD/unit] with its basis (observed, composed, inferred, assumed), source and date."""
+    """A unit price [USD/unit] with its basis (observed, composed, inferred, assumed), source and
+    date.
+    """
 
     usd: float
     basis: str
@@ -24,7 +40,9 @@ class Price:
 
 @dataclass
 class Ledger:
-    """Collects charges; :meth:`cost` and :meth:`prices` are the frames ``plan.cost`` and ``plan.prices``."""
+    """Collects charges; :meth:`cost` and :meth:`prices` are the frames ``plan.cost`` and
+    ``plan.prices``.
+    """
 
     scenario: Scenario
     _lines: list[dict[str, str]] = field(default_factory=list)
@@ -41,19 +59,34 @@ class Ledger:
         effective_usd: Floats,
         billed_usd: Floats,
     ) -> None:
-        """One line of charges: ``text`` holds its words, the arrays one value for each ``ts``; list cost is quantity × list unit price."""
+        """One line of charges: ``text`` holds its words, the arrays one value for each ``ts``; list
+        cost is quantity × list unit price.
+        """
         if not len(ts):
             return
         owner = self.scenario.services[text["service"]].owner if text["service"] else None
         self._lines.append(
-            {"owner": owner.team if owner else "", "cost_center": (owner and owner.cost_center) or "", "commitment": "", **text}
+            {
+                "owner": owner.team if owner else "",
+                "cost_center": (owner and owner.cost_center) or "",
+                "commitment": "",
+                **text,
+            }
         )
         self._blocks.append(
-            (ts, quantity, np.broadcast_to(np.asarray(list_unit_usd, dtype=np.float64), quantity.shape), effective_usd, billed_usd)
+            (
+                ts,
+                quantity,
+                np.broadcast_to(np.asarray(list_unit_usd, dtype=np.float64), quantity.shape),
+                effective_usd,
+                billed_usd,
+            )
         )
 
     def price(self, text: dict[str, str], *prices: Price) -> None:
-        """Remember the prices a line was charged at, for the reader who asks where a figure comes from."""
+        """Remember the prices a line was charged at, for the reader who asks where a figure comes
+        from.
+        """
         key = tuple(text[c] for c in ("provider", "region", "resource", "purchase_option", "unit"))
         known = self._prices.get(key, ())
         self._prices[key] = (*known, *(p for p in prices if p not in known))
@@ -83,11 +116,19 @@ class Ledger:
         """Every unit price used, as ``plan.prices``."""
         names = ["provider", "region", "resource", "purchase_option", "unit"]
         rows = [
-            {**dict(zip(names, key, strict=True)), "list_unit_price_usd": p.usd, "basis": p.basis, "source": p.source, "as_of": p.as_of}
+            {
+                **dict(zip(names, key, strict=True)),
+                "list_unit_price_usd": p.usd,
+                "basis": p.basis,
+                "source": p.source,
+                "as_of": p.as_of,
+            }
             for key, prices in sorted(self._prices.items())
             for p in prices
         ]
         if not rows:
             return columns.empty("plan.prices")
         frame = pd.DataFrame(rows)
-        return columns.check("plan.prices", frame.astype({c: "str" for c in frame.columns if c != "list_unit_price_usd"}))
+        return columns.check(
+            "plan.prices", frame.astype({c: "str" for c in frame.columns if c != "list_unit_price_usd"})
+        )

@@ -1,7 +1,10 @@
-"""What a scenario may buy: offers for each service and commitments, read from capacity and catalog, short-listed by price.
+"""What a scenario may buy: offers for each service and commitments, read from capacity and catalog,
+short-listed by price.
 
-The short list holds what the price of some option can make cheapest, for a long run or for the whole instances of a small fleet:
-the linear program starts from it. Which machines a service keeps is chosen among all of them (:mod:`planner.optimize.fleet`).
+The short list holds what the price of some option can make cheapest, for a long run or for the
+whole instances of a small fleet:
+the linear program starts from it. Which machines a service keeps is chosen among all of them
+(:mod:`planner.optimize.fleet`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,12 +35,14 @@ Gains = tuple[tuple[int, float], ...]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve ``capacity`` [requests/s] alone.
+    """A machine that can serve a service: ``unit`` instances carry ``replicas`` and serve
+    ``capacity`` [requests/s] alone.
 
-    Prices [USD/h] of one instance, NaN where not sold; ``spot_yield`` share of ``capacity`` a spot unit is worth;
-    ``disk_usd_per_h`` for each running instance. ``gains`` (replicas, gain): from that size of their pool on each bears so
-    much more than alone. ``sustained``: share of its price that ``on_demand`` is after the sustained-use discount expected
-    for the planned load (:mod:`planner.optimize.sustained`).
+    Prices [USD/h] of one instance, NaN where not sold; ``spot_yield`` share of ``capacity`` a spot
+    unit is worth; ``disk_usd_per_h`` for each running instance. ``gains`` (replicas, gain): from
+    that size of their pool on each bears so much more than alone. ``sustained``: share of its price
+    that ``on_demand`` is after the sustained-use discount expected for the planned load
+    (:mod:`planner.optimize.sustained`).
     """
 
     service: str
@@ -67,11 +72,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Market:
-    """Candidates by service, the commitments that apply to them, the rules of each service, and all excuses.
+    """Candidates by service, the commitments that apply to them, the rules of each service, and all
+    excuses.
 
-    ``offered`` are all commitments with all they cover, ``origin`` the place of each of ``terms`` among them; ``quotas`` {machine
-    type: instances, all services together}, those ``by_hour`` are dealt to the services anew each hour. ``table`` holds every
-    machine of every service, usable where its ``excuse`` is empty.
+    ``offered`` are all commitments with all they cover, ``origin`` the place of each of ``terms``
+    among them; ``quotas`` {machine type: instances, all services together}, those ``by_hour`` are
+    dealt to the services anew each hour. ``table`` holds every machine of every service, usable
+    where its ``excuse`` is empty.
     """
 
     candidates: dict[str, tuple[Candidate, ...]]
@@ -95,17 +102,24 @@ class Market:
 
     @cached_property
     def _usable_by_kind(self) -> dict[str, dict[str, Candidate]]:
-        return {s: {str(row["kind"]): _candidate(row) for row in self.usable(s).to_dict("records")} for s in self.candidates}
+        return {
+            s: {str(row["kind"]): _candidate(row) for row in self.usable(s).to_dict("records")} for s in self.candidates
+        }
 
     def rules_for(self, service: str, found: Sequence[Candidate]) -> Rules:
         """The rules of a service with its part of each quota, on the kinds found."""
         counts = {name: count for name, _, count in self.rules[service].quota}
         kinds = {name: tuple(c.kind for c in found if c.instance_type == name) for name in counts}
-        return replace(self.rules[service], quota=tuple((name, kinds[name], count) for name, count in counts.items() if kinds[name]))
+        return replace(
+            self.rules[service],
+            quota=tuple((name, kinds[name], count) for name, count in counts.items() if kinds[name]),
+        )
 
     def at_lowest_prices(self) -> "Market":
         """On-demand prices after the deepest sustained-use discount a bill can take, for bounds."""
-        deepest = np.where(self.table["provider"] == "gcp", self.table["family"].map(DEEPEST).astype("float64").fillna(1.0), 1.0)
+        deepest = np.where(
+            self.table["provider"] == "gcp", self.table["family"].map(DEEPEST).astype("float64").fillna(1.0), 1.0
+        )
         if (deepest == 1).all():
             return self
         table = self.table.assign(on_demand=self.table["on_demand"] / self.table["sustained"] * deepest)
@@ -120,7 +134,9 @@ class Market:
 
 
 def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> Market:
-    """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine that meets its objectives."""
+    """Everything the scenario may buy. Raises :class:`InfeasiblePlan` when a service has no machine
+    that meets its objectives.
+    """
     planned = {s: load.quantile(s, scenario.services[s].objective.load_quantile) for s in scenario.services}
     table = _table(scenario, load, capacity, catalog, planned)
     terms = tuple(terms_on_offer(scenario, catalog, table) + terms_held(scenario, catalog, table))
@@ -137,8 +153,12 @@ def read_market(scenario: Scenario, load: Load, capacity: Capacity, catalog: Cat
     return Market(candidates, kept, rules, table, _excused(table), terms, origin, dict(scenario.limits.quota))
 
 
-def _applying(offered: Sequence[Term], candidates: Mapping[str, tuple[Candidate, ...]]) -> tuple[tuple[Term, ...], tuple[int, ...]]:
-    """Commitments that apply to some candidate, or are already held, with the kinds among the candidates; and their places."""
+def _applying(
+    offered: Sequence[Term], candidates: Mapping[str, tuple[Candidate, ...]]
+) -> tuple[tuple[Term, ...], tuple[int, ...]]:
+    """Commitments that apply to some candidate, or are already held, with the kinds among the
+    candidates; and their places.
+    """
     kinds = {c.kind for found in candidates.values() for c in found}
     narrowed = [replace(t, units={k: u for k, u in t.units.items() if k in kinds}) for t in offered]
     origin = tuple(i for i, t in enumerate(narrowed) if t.units or t.held)
@@ -148,12 +168,23 @@ def _applying(offered: Sequence[Term], candidates: Mapping[str, tuple[Candidate,
 def _rules(scenario: Scenario, service: str, found: tuple[Candidate, ...]) -> Rules:
     limits, scaling = scenario.limits, scenario.services[service].autoscaling
     kinds = {name: tuple(c.kind for c in found if c.instance_type == name) for name in limits.quota}
-    return Rules(limits.max_spot_share, limits.max_type_share, limits.zones, limits.zones_lost, scaling.min_replicas, scaling.max_replicas,
-                 tuple((name, kinds[name], count) for name, count in limits.quota.items() if kinds[name]))
+    return Rules(
+        limits.max_spot_share,
+        limits.max_type_share,
+        limits.zones,
+        limits.zones_lost,
+        scaling.min_replicas,
+        scaling.max_replicas,
+        tuple((name, kinds[name], count) for name, count in limits.quota.items() if kinds[name]),
+    )
 
 
-def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, planned: Mapping[str, Floats]) -> pd.DataFrame:
-    """One row for each service and machine: its best deployment, prices after negotiated and expected discounts, disk, excuse."""
+def _table(
+    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, planned: Mapping[str, Floats]
+) -> pd.DataFrame:
+    """One row for each service and machine: its best deployment, prices after negotiated and
+    expected discounts, disk, excuse.
+    """
     frame = capacity.frame.reset_index(drop=True)
     frame = frame.assign(per_instance=frame["usable_rps"] / frame["instances_per_replica"])
     frame = frame.sort_values(["per_instance", "instances_per_replica"], ascending=[False, True], kind="stable")
@@ -162,7 +193,9 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     frame = frame.merge(shapes, how="left", on=PLACE)
     for option in ("on_demand", "spot"):
         rates = catalog.rates[catalog.rates["purchase_option"] == option].drop_duplicates(PLACE)
-        frame = frame.merge(rates[[*PLACE, "rate_usd_per_h"]].rename(columns={"rate_usd_per_h": option}), how="left", on=PLACE)
+        frame = frame.merge(
+            rates[[*PLACE, "rate_usd_per_h"]].rename(columns={"rate_usd_per_h": option}), how="left", on=PLACE
+        )
     key = frame[["service", "provider", "family"]].fillna("").astype("str")
     factor = {k: price_factor(scenario, k[1], k[2], k[0]) for k in set(key.itertuples(index=False, name=None))}
     frame["factor"] = [factor[k] for k in key.itertuples(index=False, name=None)]
@@ -170,8 +203,13 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     families = set(frame.loc[frame["provider"] == "gcp", "family"].dropna())
     months = Months.over(load.ts, scenario.time_zone)
     share = {f: expected_share(f, list(planned.values()), load.weight_h, months) for f in families & set(QUARTERS)}
-    frame["sustained"] = np.where(frame["provider"] == "gcp", frame["family"].map(share).astype("float64").fillna(1.0), 1.0)
-    frame["on_demand"], frame["spot"] = frame["on_demand"] * frame["factor"] * frame["sustained"], frame["spot"] * frame["factor"]
+    frame["sustained"] = np.where(
+        frame["provider"] == "gcp", frame["family"].map(share).astype("float64").fillna(1.0), 1.0
+    )
+    frame["on_demand"], frame["spot"] = (
+        frame["on_demand"] * frame["factor"] * frame["sustained"],
+        frame["spot"] * frame["factor"],
+    )
     frame["disk"] = _disk(scenario, load, capacity, catalog, frame)
     special = {a.service for a in scenario.price_adjustments if a.service}
     suffix = ["@" + s if s in special else "" for s in frame["service"]]
@@ -184,7 +222,9 @@ def _table(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
 
 
 def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFrame) -> "pd.Series[Any]":
-    """(replicas, gain) of each machine that may serve, up to the largest pool the load could need; (1, 1) where replicas do not pool."""
+    """(replicas, gain) of each machine that may serve, up to the largest pool the load could need;
+    (1, 1) where replicas do not pool.
+    """
     limits = scenario.limits
     found: list[Gains] = []
     known: dict[tuple[Pooling, int], Gains] = {}
@@ -194,7 +234,9 @@ def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFra
         if pool is None:
             found.append(((1, 1.0),))
             continue
-        most = max(int(np.ceil(tops[key[0]] / usable)), scenario.services[key[0]].autoscaling.min_replicas) + limits.zones
+        most = (
+            max(int(np.ceil(tops[key[0]] / usable)), scenario.services[key[0]].autoscaling.min_replicas) + limits.zones
+        )
         if (pool, most) not in known:
             sizes, gain = pool.gains(most)
             known[pool, most] = tuple(zip(sizes.tolist(), gain.tolist(), strict=True))
@@ -226,7 +268,10 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
     months = Months.over(load.ts, scenario.time_zone)
     per_hour = float((load.weight_h / months.hours[months.of]).sum() / load.weight_h.sum())
     needs = capacity.needs[capacity.needs["driver"] == "instance_hour"]
-    found, places = np.zeros(len(frame)), list(zip(frame["provider"].astype(str), frame["region"].astype(str), strict=True))
+    found, places = (
+        np.zeros(len(frame)),
+        list(zip(frame["provider"].astype(str), frame["region"].astype(str), strict=True)),
+    )
     for need in needs.to_dict("records"):
         service, provider, amount = str(need["service"]), str(need["provider"]), float(need["needs_quantity"])
         each = dict.fromkeys(places, 0.0)
@@ -239,7 +284,9 @@ def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, 
 
 
 def _shortlist(scenario: Scenario, usable: pd.DataFrame, planned: Floats) -> pd.DataFrame:
-    """Machines that can be cheapest: by price for capacity in each option, and by whole instances at typical loads."""
+    """Machines that can be cheapest: by price for capacity in each option, and by whole instances
+    at typical loads.
+    """
     limits = scenario.limits
     capacity = usable["per_instance"].to_numpy()
     disk = usable["disk"].to_numpy()
@@ -247,7 +294,9 @@ def _shortlist(scenario: Scenario, usable: pd.DataFrame, planned: Floats) -> pd.
     if limits.max_spot_share > 0:
         prices["spot"] = usable["spot"].to_numpy() + disk
         prices["spot"] = prices["spot"] / np.clip(usable["spot_yield"].fillna(1.0).to_numpy(), 1e-9, 1.0)
-    wanted = KEPT_BY_RATIO if limits.max_type_share is None else KEPT_BY_RATIO + int(np.ceil(1.0 / limits.max_type_share))
+    wanted = (
+        KEPT_BY_RATIO if limits.max_type_share is None else KEPT_BY_RATIO + int(np.ceil(1.0 / limits.max_type_share))
+    )
     free = ~usable["instance_type"].isin(limits.quota).to_numpy()
     kept: dict[int, None] = {}
     for price in prices.values():
@@ -260,8 +309,12 @@ def _shortlist(scenario: Scenario, usable: pd.DataFrame, planned: Floats) -> pd.
     return usable.iloc[sorted(kept)]
 
 
-def _keep(kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> None:
-    """The best ``wanted`` machines without a quota, and every machine with a quota that is better than the last of them."""
+def _keep(
+    kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+) -> None:
+    """The best ``wanted`` machines without a quota, and every machine with a quota that is better
+    than the last of them.
+    """
     found = 0
     for at in np.argsort(score, kind="stable"):
         if not np.isfinite(score[at]) or found == wanted:
@@ -271,7 +324,9 @@ def _keep(kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[t
 
 
 def _best_committed(usable: pd.DataFrame, terms: Sequence[Term]) -> Floats:
-    """Lowest committed price of an instance of each machine [USD/h], 0 where a commitment is already held, NaN without one."""
+    """Lowest committed price of an instance of each machine [USD/h], 0 where a commitment is
+    already held, NaN without one.
+    """
     best: dict[str, float] = {}
     for t in terms:
         for kind, units in t.units.items():
@@ -284,26 +339,49 @@ def _candidate(row: dict[Any, Any]) -> Candidate:
     unit, replicas = (1, int(1.0 / each + 1e-9)) if each <= 1 else (int(np.ceil(each - 1e-9)), 1)
     spot_yield = float(row["spot_yield"])
     return Candidate(
-        str(row["service"]), str(row["kind"]), str(row["provider"]), str(row["region"]), str(row["instance_type"]), str(row["deployment"]),
-        str(row["family"]), unit, replicas, float(row["usable_rps"]) * replicas, float(row["on_demand"]),
-        float(row["list_on_demand"]), float(row["spot"]), 1.0 if np.isnan(spot_yield) else spot_yield, float(row["disk"]),
-        float(row["vcpus"]), float(row["sustained"]), row["gains"])
+        str(row["service"]),
+        str(row["kind"]),
+        str(row["provider"]),
+        str(row["region"]),
+        str(row["instance_type"]),
+        str(row["deployment"]),
+        str(row["family"]),
+        unit,
+        replicas,
+        float(row["usable_rps"]) * replicas,
+        float(row["on_demand"]),
+        float(row["list_on_demand"]),
+        float(row["spot"]),
+        1.0 if np.isnan(spot_yield) else spot_yield,
+        float(row["disk"]),
+        float(row["vcpus"]),
+        float(row["sustained"]),
+        row["gains"],
+    )
 
 
 def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> InfeasiblePlan:
     mine = table[table["service"] == service]
     bounds = [f"{name} = {limit:g}" for name, _, _, limit in scenario.services[service].objective.bounds()]
     if mine.empty:
-        return InfeasiblePlan("no machine is on offer", where=f"services.{service}",
-                              relaxations=[f"add providers or regions (now {', '.join(scenario.regions)})"])
-    allowed = mine[mine["excuse"] != "not among limits.instance_types"]  # what the user took out is no reason
+        return InfeasiblePlan(
+            "no machine is on offer",
+            where=f"services.{service}",
+            relaxations=[f"add providers or regions (now {', '.join(scenario.regions)})"],
+        )
+    # what the user took out is no reason
+    allowed = mine[mine["excuse"] != "not among limits.instance_types"]
     reasons = allowed if len(allowed) else mine
     counts = reasons["excuse"].value_counts()
     top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(reasons)} machines)"
-    return InfeasiblePlan(f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
-                          where=f"services.{service}.objective",
-                          relaxations=[f"relax services.{service}.objective ({', '.join(bounds)})",
-                                       "add providers, regions or machine types"])
+    return InfeasiblePlan(
+        f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
+        where=f"services.{service}.objective",
+        relaxations=[
+            f"relax services.{service}.objective ({', '.join(bounds)})",
+            "add providers, regions or machine types",
+        ],
+    )
 
 
 def _excused(table: pd.DataFrame) -> pd.DataFrame:

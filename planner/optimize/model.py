@@ -1,11 +1,14 @@
-"""The formulation, in PuLP; the names below are the names of rows in the code, the .lp files, the logs and the app.
+"""The formulation, in PuLP; the names below are the names of rows in the code, the .lp files, the
+logs and the app.
 
-Sets: workloads w, types i, zones z (one nameless zone where a workload has none), commitment pools g, products b,
-states k (hours of scenarios) of weight ω_k [h]. First stage: N_b ≥ 0 units of product b at fee
-F_b = upfront_b · W/term_b + hourly_b · W, W the horizon. In each state, for each w, z, i: on demand o, covered m_g by
-pool g, spot q (instances); u_w load left unserved; f_wi load sent; v_g credited units.
+Sets: workloads w, types i, zones z (one nameless zone where a workload has none), commitment pools
+g, products b, states k (hours of scenarios) of weight ω_k [h]. First stage: N_b ≥ 0 units of
+product b at fee F_b = upfront_b · W/term_b + hourly_b · W, W the horizon. In each state, for each
+w, z, i: on demand o, covered m_g by pool g, spot q (instances); u_w load left unserved; f_wi load
+sent; v_g credited units.
 
-    min Σ_b F_b N_b + Σ_k ω_k [Σ od·o + sp·q + disk·(o + Σ_g m_g + q) + Σ e·f + Σ_w pen_w·u_w − Σ_g credit_g·v_g]
+    min Σ_b F_b N_b + Σ_k ω_k [Σ od·o + sp·q + disk·(o + Σ_g m_g + q) + Σ e·f + Σ_w pen_w·u_w − Σ_g
+    credit_g·v_g]
 
     serve[w,k]           Σ_zi c_wi (o + Σ_g m_g) + y_wi q + u ≥ L_wk
     pool[g,k]            Σ a_gi m_g ≤ E_g + Σ_{b in g} N_b
@@ -26,7 +29,8 @@ pool g, spot q (instances); u_w load left unserved; f_wi load sent; v_g credited
     total_budget         all spending but the shortage cost ≤ budget
     whole[w,z,i,k]       o + Σ m = a whole number (whole instances only)
 
-Everything is time-separable but N and the two budgets. A dual is money for each unit of the right-hand side.
+Everything is time-separable but N and the two budgets. A dual is money for each unit of the
+right-hand side.
 """
 
 from collections import defaultdict
@@ -40,9 +44,28 @@ import pulp
 from planner.optimize.problem import Limit, Problem, States, Workload
 from planner.optimize.solve import uncollected
 
-CONSTRAINTS = ("serve", "pool", "credit_used", "credit", "spot_share", "spot_max", "type_share", "other_types", "zones", "min_instances",
-               "min_per_zone", "max_instances", "carry", "flow", "limit", "product_min", "product_max", "upfront_budget", "total_budget",
-               "whole")
+CONSTRAINTS = (
+    "serve",
+    "pool",
+    "credit_used",
+    "credit",
+    "spot_share",
+    "spot_max",
+    "type_share",
+    "other_types",
+    "zones",
+    "min_instances",
+    "min_per_zone",
+    "max_instances",
+    "carry",
+    "flow",
+    "limit",
+    "product_min",
+    "product_max",
+    "upfront_budget",
+    "total_budget",
+    "whole",
+)
 
 _PLAIN = str.maketrans("-+[] >/", "_______")
 Restriction = tuple[str, str]  # constraint (or "demand": serve and flow), subject
@@ -65,7 +88,9 @@ class Hour:
 
 @dataclass
 class Model:
-    """A PuLP problem with handles: ``bought`` {product: units}, ``hours`` by state, ``rows`` in the order of the matrix."""
+    """A PuLP problem with handles: ``bought`` {product: units}, ``hours`` by state, ``rows`` in the
+    order of the matrix.
+    """
 
     lp: Any
     bought: dict[str, tuple[Any, float]]
@@ -73,7 +98,9 @@ class Model:
     rows: list[Row]
     spend: Terms
     shortage: Terms
-    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variable name: role, then pool, workload, type, zone as they apply
+    keys: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # variable name: role, then pool, workload, type, zone as they apply
     broken: dict[Restriction, Any] = field(default_factory=dict)
     variables: list[Any] = field(default_factory=list)
 
@@ -81,8 +108,9 @@ class Model:
 def build(problem: Problem, states: States | None = None, *, elastic: frozenset[Restriction] | None = None) -> Model:
     """The model of all states (default: equal hours merged).
 
-    With ``elastic`` each named restriction may be broken by an amount of its own (the same in every hour), and the sum of
-    these amounts is minimized instead of the cost: 0 where the restrictions do not conflict.
+    With ``elastic`` each named restriction may be broken by an amount of its own (the same in every
+    hour), and the sum of these amounts is minimized instead of the cost: 0 where the restrictions
+    do not conflict.
     """
     states = problem.states if states is None else states
     with uncollected():
@@ -92,13 +120,16 @@ def build(problem: Problem, states: States | None = None, *, elastic: frozenset[
 def restrictions_of(constraint: str, subject: str, problem: Problem) -> tuple[Restriction, ...]:
     """What a reader can lift so that a row gives way; empty for rows that only define quantities.
 
-    Lifting the demand of a workload leaves load unserved, which also helps it survive the loss of a zone.
+    Lifting the demand of a workload leaves load unserved, which also helps it survive the loss of a
+    zone.
     """
     if constraint in ("serve", "flow"):
         return (("demand", subject),)
     if constraint in ("type_share", "other_types", "zones", "min_per_zone"):
         name = max((w.name for w in problem.workloads if subject.startswith(w.name + "_")), key=len)
-        return ((constraint, name), ("demand", name)) if constraint in ("zones", "other_types") else ((constraint, name),)
+        return (
+            ((constraint, name), ("demand", name)) if constraint in ("zones", "other_types") else ((constraint, name),)
+        )
     return () if constraint in ("pool", "credit_used", "credit", "carry", "whole") else ((constraint, subject),)
 
 
@@ -133,7 +164,9 @@ class _Builder:
             self._row(self.spend, "<=", self.p.total_budget_usd, "total_budget", "", -1)
         broken = [(v, 1.0) for v in self.broken.values()]
         self.lp.setObjective(_sum(dict(self.spend + self.shortage if self.elastic is None else broken)))
-        return Model(self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken, self.variables)
+        return Model(
+            self.lp, self.bought, hours, self.rows, self.spend, self.shortage, self.keys, self.broken, self.variables
+        )
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
         key = tuple(map(str, name))
@@ -203,7 +236,9 @@ class _Builder:
             od, spot = float(self.states.on_demand[row, at]), float(self.states.spot[row, at])
             pools, running = self.covering.get(kind, ()), []
             if not np.isnan(od):
-                o = hour.on_demand[w.name, kind, zone] = self._variable("on_demand", w.name, kind, zone, k, whole=whole and not pools)
+                o = hour.on_demand[w.name, kind, zone] = self._variable(
+                    "on_demand", w.name, kind, zone, k, whole=whole and not pools
+                )
                 self.spend.append((o, weight * (od + disk)))
                 running.append((o, 1.0))
                 on_demand.append((o, capacity, kind, zone))
@@ -221,7 +256,9 @@ class _Builder:
                 spots.append((q, w.spot_capacity_of(kind), kind, zone))
         return on_demand + covered, spots
 
-    def _serve(self, hour: Hour, w: Workload, k: int, steady: list[Place], spot: list[Place], load: float, raw: float) -> None:
+    def _serve(
+        self, hour: Hour, w: Workload, k: int, steady: list[Place], spot: list[Place], load: float, raw: float
+    ) -> None:
         name, weight, short = w.name, float(self.states.weight_h[k]), Terms()
         every = steady + spot
         if w.shortage_usd is not None:
@@ -233,15 +270,35 @@ class _Builder:
             self._row([(v, c) for v, c, _, _ in spot], "<=", w.spot_share * load, "spot_share", name, k)
         if w.type_share is not None:
             for kind in dict.fromkeys(i for _, _, i, _ in every):
-                self._row([(v, c) for v, c, i, _ in every if i == kind], "<=", w.type_share * load, "type_share", f"{name}_{kind}", k)
+                self._row(
+                    [(v, c) for v, c, i, _ in every if i == kind],
+                    "<=",
+                    w.type_share * load,
+                    "type_share",
+                    f"{name}_{kind}",
+                    k,
+                )
         for kind in w.capacity if w.others_share is not None else ():
             others = [(v, c) for v, c, i, _ in every if i != kind]
             self._row(others + short, ">=", (w.others_share or 0.0) * load, "other_types", f"{name}_{kind}", k)
         for zone in w.zones:
-            self._row([(v, c) for v, c, _, z in every if z != zone] + short, ">=", w.zone_loss_share * load, "zones", f"{name}_{zone}", k)
+            self._row(
+                [(v, c) for v, c, _, z in every if z != zone] + short,
+                ">=",
+                w.zone_loss_share * load,
+                "zones",
+                f"{name}_{zone}",
+                k,
+            )
             if w.min_per_zone > 0:
-                self._row([(v, w.replicas.get(i, 1.0)) for v, _, i, z in every if z == zone], ">=", w.min_per_zone, "min_per_zone",
-                          f"{name}_{zone}", k)
+                self._row(
+                    [(v, w.replicas.get(i, 1.0)) for v, _, i, z in every if z == zone],
+                    ">=",
+                    w.min_per_zone,
+                    "min_per_zone",
+                    f"{name}_{zone}",
+                    k,
+                )
         counted = [(v, w.replicas.get(i, 1.0)) for v, _, i, _ in every]
         if w.min_replicas > 0:
             self._row(counted, ">=", w.min_replicas, "min_instances", name, k)
@@ -255,7 +312,9 @@ class _Builder:
         for kind in dict.fromkeys(i for _, _, i, _ in every):
             f = hour.flow[w.name, kind] = self._variable("flow", w.name, kind, k)
             self.spend.append((f, float(self.states.weight_h[k]) * w.serve_cost.get(kind, 0.0)))
-            self._row([(f, 1.0)] + [(v, -c) for v, c, i, _ in every if i == kind], "<=", 0.0, "carry", f"{w.name}_{kind}", k)
+            self._row(
+                [(f, 1.0)] + [(v, -c) for v, c, i, _ in every if i == kind], "<=", 0.0, "carry", f"{w.name}_{kind}", k
+            )
             flows.append((f, 1.0))
         self._row(flows + short, ">=", raw, "flow", w.name, k)
 
@@ -285,10 +344,16 @@ class _Builder:
 
     def _limited(self, hour: Hour, limit: Limit) -> Iterator[tuple[Any, float]]:
         for option in limit.options:
-            of_option: dict[str, dict[Any, Any]] = {"on_demand": hour.on_demand, "committed": hour.covered, "spot": hour.spot}
+            of_option: dict[str, dict[Any, Any]] = {
+                "on_demand": hour.on_demand,
+                "committed": hour.covered,
+                "spot": hour.spot,
+            }
             for key, v in of_option[option].items():
                 name, kind, zone = key[-3:]
-                wanted = (limit.types is None or kind in limit.types) and (limit.workloads is None or name in limit.workloads)
+                wanted = (limit.types is None or kind in limit.types) and (
+                    limit.workloads is None or name in limit.workloads
+                )
                 if wanted and (limit.zone is None or zone == limit.zone):
                     yield v, self.p.types[self.type_at[kind]].vcpus if limit.vcpus else 1.0
 

@@ -1,9 +1,9 @@
 """Plans nearly as good as the best: what each would cost and what would be different about it.
 
-An alternative is a plan of its own under one more restriction: without a machine type that the best plan runs, in one
-place only, without spot, without commitments, on demand only. It is decided and billed like the best one, on fewer
-load paths; its difference is told against the best plan decided on those same paths, so that what a restriction
-does not touch costs exactly nothing.
+An alternative is a plan of its own under one more restriction: without a machine type that the best
+plan runs, in one place only, without spot, without commitments, on demand only. It is decided and
+billed like the best one, on fewer load paths; its difference is told against the best plan decided
+on those same paths, so that what a restriction does not touch costs exactly nothing.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,11 @@ class _Variant:
 
 
 def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
-    """Near-optimal plans, cheapest first (``plan.alternatives``); one that no machine allows keeps its row, with the reason.
+    """Near-optimal plans, cheapest first (``plan.alternatives``); one that no machine allows keeps
+    its row, with the reason.
 
-    ``total_usd`` is what the plan costs plus the difference between the two plans decided on the same few load paths.
+    ``total_usd`` is what the plan costs plus the difference between the two plans decided on the
+    same few load paths.
     """
     sampled = few(load)
     best = _bill(_Variant("", scenario, capacity), load, catalog, sampled)
@@ -50,8 +52,16 @@ def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity,
         except InfeasiblePlan as error:
             reason = error.what
         share = more / plan.total_usd if plan.total_usd else np.nan
-        found.append({"variant": variant.name, "total_usd": plan.total_usd + more, "difference_usd": more, "difference_share": share,
-                      "sentence": told, "error": reason})
+        found.append(
+            {
+                "variant": variant.name,
+                "total_usd": plan.total_usd + more,
+                "difference_usd": more,
+                "difference_share": share,
+                "sentence": told,
+                "error": reason,
+            }
+        )
     if not found:
         return columns.empty("plan.alternatives")
     table = pd.DataFrame(found).sort_values("difference_usd", kind="stable", ignore_index=True)
@@ -60,7 +70,9 @@ def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity,
 
 def without_type(capacity: Capacity, instance_type: str) -> Capacity:
     """The same machines but one type."""
-    return replace(capacity, frame=capacity.frame[capacity.frame["instance_type"] != instance_type].reset_index(drop=True))
+    return replace(
+        capacity, frame=capacity.frame[capacity.frame["instance_type"] != instance_type].reset_index(drop=True)
+    )
 
 
 def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_Variant]:
@@ -75,7 +87,11 @@ def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_V
     for provider, region in places if len(places) > 1 else ():
         here = (capacity.frame["provider"] == provider) & (capacity.frame["region"] == region)
         if used != {(provider, region)} and set(able["service"]) == set(able.loc[here.loc[able.index], "service"]):
-            yield _Variant(f"only {provider} {region}", scenario, replace(capacity, frame=capacity.frame[here].reset_index(drop=True)))
+            yield _Variant(
+                f"only {provider} {region}",
+                scenario,
+                replace(capacity, frame=capacity.frame[here].reset_index(drop=True)),
+            )
     spot = bool((plan.schedule["purchase_option"] == "spot").any())
     signed = bool(len(plan.commitments)) and limits.max_term_months > 0
     if spot:
@@ -83,7 +99,9 @@ def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_V
     if signed:
         yield _Variant("without commitments", scenario.replace(**{"limits.max_term_months": 0}), capacity)
     if spot and signed:
-        yield _Variant("on demand only", scenario.replace(**{"limits.max_spot_share": 0.0, "limits.max_term_months": 0}), capacity)
+        yield _Variant(
+            "on demand only", scenario.replace(**{"limits.max_spot_share": 0.0, "limits.max_term_months": 0}), capacity
+        )
 
 
 def _bill(variant: _Variant, load: Load, catalog: Catalog, sampled: Sample) -> Billed:
@@ -95,13 +113,19 @@ def _usd(billed: Billed) -> float:
 
 
 def _changes(best: Billed, other: Billed) -> str:
-    """What is different, in words: machines that come in or go, committed and spot shares of their cost."""
+    """What is different, in words: machines that come in or go, committed and spot shares of their
+    cost.
+    """
     parts = []
     before, after = _machines(best.schedule), _machines(other.schedule)
     for service in sorted({s for s, _ in before | after}):
         old, new = ({m for s, m in machines if s == service} for machines in (before, after))
         if new - old or old - new:
-            told = [f"{word} {' and '.join(sorted(which))}" for word, which in (("adds", new - old), ("drops", old - new)) if which]
+            told = [
+                f"{word} {' and '.join(sorted(which))}"
+                for word, which in (("adds", new - old), ("drops", old - new))
+                if which
+            ]
             parts.append(f"{service} {' and '.join(told)}")
     for option in ("committed", "spot"):
         was, now = (_share(billed, option) for billed in (best, other))
@@ -112,7 +136,11 @@ def _changes(best: Billed, other: Billed) -> str:
 
 def _machines(schedule: pd.DataFrame) -> set[tuple[str, str]]:
     """Machines that carry at least one per cent of a service's instance-hours."""
-    hours = (schedule["instances"] * schedule["weight_h"]).groupby([schedule["service"], schedule["instance_type"]], observed=True).sum()
+    hours = (
+        (schedule["instances"] * schedule["weight_h"])
+        .groupby([schedule["service"], schedule["instance_type"]], observed=True)
+        .sum()
+    )
     whole = hours.groupby(level=0, observed=True).transform("sum")
     return {(str(s), str(m)) for s, m in hours.index[hours >= 0.01 * whole]}
 

@@ -1,8 +1,8 @@
 """The optimizer's own problem: what must be served, what can be bought, what is forbidden.
 
-A *state* is one hour of one load scenario. States share nothing but the commitments (bought once, before the
-scenario is known) and the two budgets, so they are the unit of reduction: equal states are merged, and their
-weights [h] add up.
+A *state* is one hour of one load scenario. States share nothing but the commitments (bought once,
+before the scenario is known) and the two budgets, so they are the unit of reduction: equal states
+are merged, and their weights [h] add up.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,16 +23,18 @@ OPTIONS = ("on_demand", "committed", "spot")
 class Workload:
     """Load to serve and what one instance of each type serves of it within the latency target.
 
-    ``load`` [requests/s or any unit], shape (scenarios, hours). ``capacity`` {type: load an instance serves};
-    ``spot_capacity`` the same for a spot instance (its yield applied), default equal. The effective load is
-    (1 + ``headroom_share``) · max(load[t − ``keep_h`` … t + ``lead_h``]).
-    ``spot_share``, ``type_share``: largest share of the effective load served by spot, by any one type.
-    ``zones`` {zone: types offered there}; any one zone lost, the others serve ``zone_loss_share`` of the load.
-    ``replicas`` {type: replicas an instance carries}, default 1, counted by ``min_replicas``, ``max_replicas`` and
-    ``min_per_zone``. ``serve_cost`` {type: USD for each unit of load and hour}; ``shortage_usd`` the same for load left
-    unserved (``None``: all must be served). ``instance_usd_per_h`` {type: USD/h} for disk or licence of each instance.
-    ``others_share``: without any one type, the others serve at least this share of the effective load (unlike ``type_share``,
-    it lets more run of a type than its share, as a minimum of instances may force).
+    ``load`` [requests/s or any unit], shape (scenarios, hours). ``capacity`` {type: load an
+    instance serves}; ``spot_capacity`` the same for a spot instance (its yield applied), default
+    equal. The effective load is (1 + ``headroom_share``) · max(load[t − ``keep_h`` … t +
+    ``lead_h``]). ``spot_share``, ``type_share``: largest share of the effective load served by
+    spot, by any one type. ``zones`` {zone: types offered there}; any one zone lost, the others
+    serve ``zone_loss_share`` of the load. ``replicas`` {type: replicas an instance carries},
+    default 1, counted by ``min_replicas``, ``max_replicas`` and ``min_per_zone``. ``serve_cost``
+    {type: USD for each unit of load and hour}; ``shortage_usd`` the same for load left unserved
+    (``None``: all must be served). ``instance_usd_per_h`` {type: USD/h} for disk or licence of each
+    instance. ``others_share``: without any one type, the others serve at least this share of the
+    effective load (unlike ``type_share``, it lets more run of a type than its share, as a minimum
+    of instances may force).
     """
 
     name: str
@@ -72,7 +74,9 @@ class Workload:
 
 @dataclass(frozen=True)
 class Type:
-    """A machine on offer. Prices [USD/h]: a number, an array by hour, or ``None`` where it is not sold that way."""
+    """A machine on offer. Prices [USD/h]: a number, an array by hour, or ``None`` where it is not
+    sold that way.
+    """
 
     name: str
     on_demand_usd_per_h: float | Floats | None
@@ -84,10 +88,12 @@ class Type:
 
 @dataclass(frozen=True)
 class Pool:
-    """Commitment units that running instances draw on: ``units`` {type: units an instance-hour uses}.
+    """Commitment units that running instances draw on: ``units`` {type: units an instance-hour
+    uses}.
 
-    Without ``credit_usd`` a covered instance-hour costs nothing else; with it (resource commitments) each used unit
-    takes ``credit_usd`` off the bill of running non-spot instances. ``existing`` units are already paid.
+    Without ``credit_usd`` a covered instance-hour costs nothing else; with it (resource
+    commitments) each used unit takes ``credit_usd`` off the bill of running non-spot instances.
+    ``existing`` units are already paid.
     """
 
     name: str
@@ -98,7 +104,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class Product:
-    """A commitment on sale: one unit costs ``upfront_usd`` · horizon/term + ``hourly_usd`` · horizon."""
+    """A commitment on sale: one unit costs ``upfront_usd`` · horizon/term + ``hourly_usd`` ·
+    horizon.
+    """
 
     name: str
     pool: str
@@ -112,7 +120,9 @@ class Product:
 
 @dataclass(frozen=True)
 class Limit:
-    """At most ``maximum`` instances (or their vCPUs) of some types and options in any hour; ``None`` means all."""
+    """At most ``maximum`` instances (or their vCPUs) of some types and options in any hour;
+    ``None`` means all.
+    """
 
     name: str
     maximum: float
@@ -125,10 +135,11 @@ class Limit:
 
 @dataclass(frozen=True)
 class States:
-    """Distinct hours: ``weight_h`` (k,) probability-weighted hours; effective and raw loads (k, workloads).
+    """Distinct hours: ``weight_h`` (k,) probability-weighted hours; effective and raw loads (k,
+    workloads).
 
-    ``price`` (k,) is the row of the price tables ``on_demand`` and ``spot`` (rows, types) [USD/h], NaN = not sold.
-    ``member`` (scenarios, hours) is the state of each original hour.
+    ``price`` (k,) is the row of the price tables ``on_demand`` and ``spot`` (rows, types) [USD/h],
+    NaN = not sold. ``member`` (scenarios, hours) is the state of each original hour.
     """
 
     weight_h: Floats
@@ -145,7 +156,9 @@ class States:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything the optimizer needs, in natural units; the formulation stands in :mod:`planner.optimize.model`."""
+    """Everything the optimizer needs, in natural units; the formulation stands in
+    :mod:`planner.optimize.model`.
+    """
 
     workloads: tuple[Workload, ...]
     types: tuple[Type, ...]
@@ -167,7 +180,9 @@ class Problem:
                 raise PlannerError(f"the load needs shape (scenarios, hours) = {shape}", where=w.name, got=w.load.shape)
         types, pools = {t.name for t in self.types}, {p.name for p in self.pools}
         unknown = [n for w in self.workloads for n in w.capacity if n not in types]
-        unknown += [n for p in self.pools for n in p.units if n not in types] + [b.pool for b in self.products if b.pool not in pools]
+        unknown += [n for p in self.pools for n in p.units if n not in types] + [
+            b.pool for b in self.products if b.pool not in pools
+        ]
         unknown += [n for limit in self.limits for n in limit.types or () if n not in types]
         if unknown:
             raise PlannerError("these types or pools are named but not offered", got=sorted(set(unknown)))
@@ -183,21 +198,35 @@ class Problem:
         return product.upfront_usd * self.horizon_h / term + product.hourly_usd * self.horizon_h
 
     def restricted(self, pairs: Mapping[str, Collection[str]]) -> "Problem":
-        """The same problem with only the named types for each workload, and the pools and products those can use or must buy.
+        """The same problem with only the named types for each workload, and the pools and products
+        those can use or must buy.
 
-        The list of types stays whole, so the states (whose prices are columns by type) serve both problems.
+        The list of types stays whole, so the states (whose prices are columns by type) serve both
+        problems.
         """
-        workloads = tuple(replace(w, capacity={i: c for i, c in w.capacity.items() if i in pairs[w.name]},
-                                  zones={z: tuple(i for i in kinds if i in pairs[w.name]) for z, kinds in w.zones.items()})
-                          for w in self.workloads)
+        workloads = tuple(
+            replace(
+                w,
+                capacity={i: c for i, c in w.capacity.items() if i in pairs[w.name]},
+                zones={z: tuple(i for i in kinds if i in pairs[w.name]) for z, kinds in w.zones.items()},
+            )
+            for w in self.workloads
+        )
         kinds = {i for found in pairs.values() for i in found}
         pools = tuple(replace(g, units={i: a for i, a in g.units.items() if i in kinds}) for g in self.pools)
         must = {b.pool for b in self.products if b.minimum > 0}
         pools = tuple(g for g in pools if g.units or g.name in must)
         names = {g.name for g in pools}
-        limits = tuple(replace(m, types=None if m.types is None else tuple(i for i in m.types if i in kinds)) for m in self.limits)
-        return replace(self, workloads=workloads, pools=pools,
-                       products=tuple(b for b in self.products if b.pool in names), limits=limits)
+        limits = tuple(
+            replace(m, types=None if m.types is None else tuple(i for i in m.types if i in kinds)) for m in self.limits
+        )
+        return replace(
+            self,
+            workloads=workloads,
+            pools=pools,
+            products=tuple(b for b in self.products if b.pool in names),
+            limits=limits,
+        )
 
     def linear(self) -> "Problem":
         """The same problem with parts of instances and commitments allowed: a lower bound."""
@@ -233,7 +262,9 @@ class Problem:
         _, first, member = np.unique(key, axis=0, return_index=True, return_inverse=True)
         member = member.reshape(-1)
         merged = np.bincount(member, weight, minlength=len(first)).astype(np.float64)
-        return States(merged, load[first], raw[first], price[first], every.on_demand, every.spot, member.reshape(scenarios, hours))
+        return States(
+            merged, load[first], raw[first], price[first], every.on_demand, every.spot, member.reshape(scenarios, hours)
+        )
 
 
 def _by_hour(price: float | Floats | None, hours: int) -> Floats:

@@ -1,9 +1,10 @@
 """Quotas that several services share, dealt out in whole machines.
 
-Each service gets a fixed part of each shared quota where one exists: every way to carry its largest load has a number of
-machines of each quota, the ways of all services are combined, and parts are moved machine by machine while the plan gets
-cheaper. Where no fixed parts exist (peaks at different hours), each hour is dealt on its own. It is refused only
-where some hour has no combination at all, and the refusal names how many machines more would do.
+Each service gets a fixed part of each shared quota where one exists: every way to carry its largest
+load has a number of machines of each quota, the ways of all services are combined, and parts are
+moved machine by machine while the plan gets cheaper. Where no fixed parts exist (peaks at different
+hours), each hour is dealt on its own. It is refused only where some hour has no combination at all,
+and the refusal names how many machines more would do.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,9 @@ MOST_MOVES = 200  # trial moves of parts between services
 
 @dataclass
 class Ways:
-    """What a service can run, by its use of each shared quota: ``use`` (mixes, quotas) instances, ``cost`` (mixes,) [USD/h]."""
+    """What a service can run, by its use of each shared quota: ``use`` (mixes, quotas) instances,
+    ``cost`` (mixes,) [USD/h].
+    """
 
     menu: Menu
     use: Ints
@@ -49,7 +52,9 @@ class Ways:
         return self._known[level]
 
     def within(self, part: Ints, planned: Floats, weight_h: Floats) -> float:
-        """Cost of the planned hours with at most this part of each quota [USD]; inf if an hour cannot be carried."""
+        """Cost of the planned hours with at most this part of each quota [USD]; inf if an hour
+        cannot be carried.
+        """
         rows = (self.use <= part).all(axis=1)
         steps = Menu(self.menu.offers, self.menu.counts[rows], self.menu.reach[rows]).steps([]) if rows.any() else None
         if steps is None or steps.short(planned).any():
@@ -59,7 +64,9 @@ class Ways:
 
 @dataclass(frozen=True)
 class Front:
-    """Ways of one or several services: ``use`` (ways, quotas), ``cost`` (ways,), ``rows`` (ways, services) of their menus."""
+    """Ways of one or several services: ``use`` (ways, quotas), ``cost`` (ways,), ``rows`` (ways,
+    services) of their menus.
+    """
 
     use: Ints
     cost: Floats
@@ -83,22 +90,30 @@ class Front:
 
 
 def ways_of(market: Market, service: str, mixes: Menu, names: Sequence[str], cost: Floats | None = None) -> Ways:
-    """The ways of a service by its use of the named quotas; ``cost`` of each mix (default: on demand)."""
+    """The ways of a service by its use of the named quotas; ``cost`` of each mix (default: on
+    demand).
+    """
     kinds = {name: kinds for name, kinds, _ in market.rules[service].quota}
-    each = np.array([[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers], dtype=np.int64)
+    each = np.array(
+        [[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers], dtype=np.int64
+    )
     return Ways(mixes, mixes.counts @ each, mixes.price([]) if cost is None else cost)
 
 
 def shared_quotas(market: Market) -> dict[str, tuple[str, ...]]:
     """Quotas that more than one service could use: {name: services}."""
-    users = {name: tuple(s for s, r in market.rules.items() if any(q[0] == name for q in r.quota)) for name in market.quotas}
+    users = {
+        name: tuple(s for s, r in market.rules.items() if any(q[0] == name for q in r.quota)) for name in market.quotas
+    }
     return {name: services for name, services in users.items() if len(services) > 1}
 
 
 def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Market:
-    """The market with each service's part of a shared quota; ``by_hour`` where there are no fixed parts.
+    """The market with each service's part of a shared quota; ``by_hour`` where there are no fixed
+    parts.
 
-    Raises :class:`InfeasiblePlan` when some hour's loads cannot be carried together by any whole machines.
+    Raises :class:`InfeasiblePlan` when some hour's loads cannot be carried together by any whole
+    machines.
     """
     shared = shared_quotas(market)
     if not shared:
@@ -109,7 +124,8 @@ def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Ma
     for s in services:
         mixes = menu(offers_of(market.candidates[s], market.rules[s]), market.rules[s], float(planned[s].max()))
         if not len(mixes.reach) or mixes.reach.max() < planned[s].max() * (1 - 1e-12):
-            return market  # it cannot be carried even alone: the refusal of that service names what to relax
+            # it cannot be carried even alone: the refusal of that service names what to relax
+            return market
         ways[s] = ways_of(market, s, mixes, names)
     fixed = together([ways[s].at(float(planned[s].max())) for s in services], most)
     if len(fixed.cost):
@@ -122,7 +138,9 @@ def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Ma
 
 def together(fronts: Sequence[Front], most: Floats) -> Front:
     """All services at once within the quotas."""
-    found = fronts[0].beside(Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)), most)
+    found = fronts[0].beside(
+        Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)), most
+    )
     for front in fronts[1:]:
         found = found.beside(front, most)
     return found
@@ -136,12 +154,22 @@ def _hardest(services: Sequence[str], ways: Mapping[str, Ways], planned: Mapping
     yield from (int(h) for h in sorted(first, key=lambda h: -float(np.asarray(busy)[h])))
 
 
-def _parts(services: Sequence[str], ways: Mapping[str, Ways], fixed: Front, most: Floats, planned: Mapping[str, Floats],
-           load: Load) -> Ints:
-    """Parts (services, quotas): from the cheapest at the peaks, then moved between services while the planned hours get cheaper."""
+def _parts(
+    services: Sequence[str],
+    ways: Mapping[str, Ways],
+    fixed: Front,
+    most: Floats,
+    planned: Mapping[str, Floats],
+    load: Load,
+) -> Ints:
+    """Parts (services, quotas): from the cheapest at the peaks, then moved between services while
+    the planned hours get cheaper.
+    """
     at = int(np.argmin(fixed.cost))
     parts = np.stack([ways[s].use[row] for s, row in zip(services, fixed.rows[at], strict=True)])
-    parts[0] += (most - parts.sum(axis=0)).astype(np.int64)  # what nobody needs lies somewhere, and is moved where it pays
+    parts[0] += (most - parts.sum(axis=0)).astype(
+        np.int64
+    )  # what nobody needs lies somewhere, and is moved where it pays
     value = [ways[s].within(parts[i], planned[s], load.weight_h) for i, s in enumerate(services)]
     tries, size = 0, max(1, int(most.max()) // 2)
     while size and tries < MOST_MOVES:
@@ -161,12 +189,18 @@ def _parts(services: Sequence[str], ways: Mapping[str, Ways], fixed: Front, most
     return parts
 
 
-def deal_hours(market: Market, menus: Mapping[str, Menu], costs: Mapping[str, Floats], planned: Mapping[str, Floats],
-               rows: Mapping[str, NDArray[np.intp]]) -> dict[str, NDArray[np.intp]]:
-    """Mixes hour by hour within the quotas: the cheapest of each service alone where these fit together, else the cheapest that do.
+def deal_hours(
+    market: Market,
+    menus: Mapping[str, Menu],
+    costs: Mapping[str, Floats],
+    planned: Mapping[str, Floats],
+    rows: Mapping[str, NDArray[np.intp]],
+) -> dict[str, NDArray[np.intp]]:
+    """Mixes hour by hour within the quotas: the cheapest of each service alone where these fit
+    together, else the cheapest that do.
 
-    ``rows`` {service: cheapest mix of each hour alone}; ``costs`` {service: (mixes,) USD/h} under the commitments of these hours.
-    Raises :class:`InfeasiblePlan`.
+    ``rows`` {service: cheapest mix of each hour alone}; ``costs`` {service: (mixes,) USD/h} under
+    the commitments of these hours. Raises :class:`InfeasiblePlan`.
     """
     names = market.by_hour
     shared = shared_quotas(market)
@@ -180,8 +214,11 @@ def deal_hours(market: Market, menus: Mapping[str, Menu], costs: Mapping[str, Fl
         if level not in known:
             known[level] = together([ways[s].at(float(planned[s][hour])) for s in services], most)
         if not len(known[level].cost):
-            raise InfeasiblePlan("the services together need more machines than the quotas allow", where="limits.quota",
-                                 relaxations=[f"raise limits.quota.{name}" for name in names])
+            raise InfeasiblePlan(
+                "the services together need more machines than the quotas allow",
+                where="limits.quota",
+                relaxations=[f"raise limits.quota.{name}" for name in names],
+            )
         best = known[level].rows[int(np.argmin(known[level].cost))]
         for s, row in zip(services, best, strict=True):
             found[s][hour] = row
@@ -196,9 +233,17 @@ def _with_parts(market: Market, services: Sequence[str], names: Sequence[str], p
     return replace(market, rules=rules)
 
 
-def _refusal(services: Sequence[str], names: Sequence[str], ways: Mapping[str, Ways], planned: Mapping[str, Floats], most: Floats,
-             load: Load) -> InfeasiblePlan:
-    """Which quota alone, raised by how many machines, lets every hour be carried; else all of them together."""
+def _refusal(
+    services: Sequence[str],
+    names: Sequence[str],
+    ways: Mapping[str, Ways],
+    planned: Mapping[str, Floats],
+    most: Floats,
+    load: Load,
+) -> InfeasiblePlan:
+    """Which quota alone, raised by how many machines, lets every hour be carried; else all of them
+    together.
+    """
     hours = list(_hardest(services, ways, planned))
     remedies = []
     for q, name in enumerate(names):
@@ -209,8 +254,11 @@ def _refusal(services: Sequence[str], names: Sequence[str], ways: Mapping[str, W
     hour = next(h for h in hours if not len(together([ways[s].at(float(planned[s][h])) for s in services], most).cost))
     busiest = max(services, key=lambda s: float(planned[s][hour] / max(1e-12, float(planned[s].max()))))
     when = f"{load.ts[hour]:%Y-%m-%d %H:%M} UTC"
-    return InfeasiblePlan(f"{' and '.join(services)} together need more machines than the quotas allow at {when}",
-                          where="limits.quota", relaxations=[*(remedies or ["raise the quotas together"]), f"lower the load of {busiest}"])
+    return InfeasiblePlan(
+        f"{' and '.join(services)} together need more machines than the quotas allow at {when}",
+        where="limits.quota",
+        relaxations=[*(remedies or ["raise the quotas together"]), f"lower the load of {busiest}"],
+    )
 
 
 def _least(front: Front, q: int) -> float:

@@ -1,14 +1,17 @@
-"""Whole instances for a given set of commitments: what to run at each load, as a step function built once and looked up.
+"""Whole instances for a given set of commitments: what to run at each load, as a step function
+built once and looked up.
 
-A *mix* is a whole number of each offer. Its *reach* is the largest load it serves under every rule; more machines never
-reach less, so the cheapest mix for a load is a step function of the load, and a year of hours on all sample paths
-costs one table look-up each. Reach of a mix with s left in the worst case when ``zones_lost`` of the ``zones`` over which its
-machines are dealt evenly are lost, and capacities c_i in the zones that stay on average (a type's capacity is that of one
-pool of its machines, on demand and spot apart; requests are split over pools by their capacity):
+A *mix* is a whole number of each offer. Its *reach* is the largest load it serves under every rule;
+more machines never reach less, so the cheapest mix for a load is a step function of the load, and a
+year of hours on all sample paths costs one table look-up each. Reach of a mix with s left in the
+worst case when ``zones_lost`` of the ``zones`` over which its machines are dealt evenly are lost,
+and capacities c_i in the zones that stay on average (a type's capacity is that of one pool of its
+machines, on demand and spot apart; requests are split over pools by their capacity):
 
     min( s,  s of what is not spot / (1 − spot_share),  max{L: Σ_types min(c_i, type_share·L) ≥ L} )
 
-Where all mixes can be listed (few offers, or few machines) the steps are exact; ``menu`` states what is listed else.
+Where all mixes can be listed (few offers, or few machines) the steps are exact; ``menu`` states
+what is listed else.
 """
 
 from collections.abc import Sequence
@@ -30,10 +33,12 @@ MOST_TYPES = 6  # types among which a share is dealt out
 
 @dataclass(frozen=True)
 class Offer:
-    """One way to run a service: ``unit`` instances of ``kind`` carry ``replicas`` replicas and serve ``capacity`` (a unit alone).
+    """One way to run a service: ``unit`` instances of ``kind`` carry ``replicas`` replicas and
+    serve ``capacity`` (a unit alone).
 
-    ``usd_per_h``: price of a unit (all its instances, disks included); ``disk_usd_per_h`` the part no commitment covers.
-    ``gains`` (replicas, gain) from which size of the pool on each replica bears how much more than alone, both rising.
+    ``usd_per_h``: price of a unit (all its instances, disks included); ``disk_usd_per_h`` the part
+    no commitment covers. ``gains`` (replicas, gain) from which size of the pool on each replica
+    bears how much more than alone, both rising.
     """
 
     kind: str
@@ -47,11 +52,15 @@ class Offer:
     gains: tuple[tuple[int, float], ...] = ((1, 1.0),)
 
     def each(self, units: Ints) -> Floats:
-        """What a unit serves among ``units`` of this offer, which share one balancer; other offers are pools of their own."""
+        """What a unit serves among ``units`` of this offer, which share one balancer; other offers
+        are pools of their own.
+        """
         if len(self.gains) == 1:
             return np.full(np.shape(units), self.capacity * self.gains[0][1])
         sizes, gain = (np.array(x) for x in zip(*self.gains, strict=True))
-        found: Floats = self.capacity * gain[np.clip(np.searchsorted(sizes, units * self.replicas, side="right") - 1, 0, None)]
+        found: Floats = (
+            self.capacity * gain[np.clip(np.searchsorted(sizes, units * self.replicas, side="right") - 1, 0, None)]
+        )
         return found
 
     def bears(self, units: Ints) -> Floats:
@@ -74,12 +83,15 @@ class Rules:
     zones_lost: int = 0
     min_replicas: int = 0
     max_replicas: int | None = None
-    quota: tuple[tuple[str, tuple[str, ...], int], ...] = ()  # name, kinds counted together, instances
+    # name, kinds counted together, instances
+    quota: tuple[tuple[str, tuple[str, ...], int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Cover:
-    """Commitment units free to this service: ``units`` {type: units an instance-hour uses}, ``amount`` in force."""
+    """Commitment units free to this service: ``units`` {type: units an instance-hour uses},
+    ``amount`` in force.
+    """
 
     name: str
     units: tuple[tuple[str, float], ...]
@@ -95,7 +107,9 @@ class Menu:
     reach: Floats
 
     def price(self, covers: Sequence[Cover]) -> Floats:
-        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order, dearest hours saved first."""
+        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order, dearest
+        hours saved first.
+        """
         price = np.array([o.usd_per_h for o in self.offers])
         cost: Floats = self.counts @ price
         left = self.counts.astype(np.float64) * np.array([0.0 if o.spot else o.unit for o in self.offers])
@@ -111,8 +125,14 @@ class Menu:
 
     def _savings(self, units: dict[str, float]) -> list[int]:
         able = [j for j, o in enumerate(self.offers) if not o.spot and o.kind in units]
-        return sorted(able, key=lambda j: units[self.offers[j].kind] * self.offers[j].unit
-                      / max(1e-12, self.offers[j].usd_per_h - self.offers[j].disk_usd_per_h))
+        return sorted(
+            able,
+            key=lambda j: (
+                units[self.offers[j].kind]
+                * self.offers[j].unit
+                / max(1e-12, self.offers[j].usd_per_h - self.offers[j].disk_usd_per_h)
+            ),
+        )
 
     def steps(self, covers: Sequence[Cover]) -> "Steps":
         """The cheapest mix by load."""
@@ -126,14 +146,18 @@ class Menu:
 
 @dataclass(frozen=True)
 class Steps:
-    """Cheapest mixes in order of ``reach``; ``cost`` [USD/h] rises with it; ``mix`` is the row of the menu."""
+    """Cheapest mixes in order of ``reach``; ``cost`` [USD/h] rises with it; ``mix`` is the row of
+    the menu.
+    """
 
     reach: Floats
     cost: Floats
     mix: NDArray[np.intp]
 
     def at(self, load: Floats) -> NDArray[np.intp]:
-        """Step for each load: the first that reaches it; the last where none does (see :meth:`short`)."""
+        """Step for each load: the first that reaches it; the last where none does (see
+        :meth:`short`).
+        """
         tolerant = load * (1 - 1e-12)
         return np.minimum(np.searchsorted(self.reach, tolerant), len(self.reach) - 1)
 
@@ -167,8 +191,8 @@ def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
 def _after_loss(offers: Sequence[Offer], counts: Ints, rules: Rules) -> tuple[Floats, Floats]:
     """Non-spot and whole capacity left in the worst case when zones are lost.
 
-    Machines are dealt to the zones in turn, each type going on where the last one stopped, spot last.  The balancer spans
-    the zones: what is left of an offer is one smaller pool.
+    Machines are dealt to the zones in turn, each type going on where the last one stopped, spot
+    last.  The balancer spans the zones: what is left of an offer is one smaller pool.
     """
     if not rules.zones_lost:
         borne = np.stack([o.bears(counts[:, j]) for j, o in enumerate(offers)], axis=1)
@@ -208,8 +232,9 @@ def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
 def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WIDEST) -> Menu:
     """Mixes up to load ``top``, without those that lose nothing with a machine fewer.
 
-    Every mix of whole machines where these are at most ``widest``; else every number of each offer alone, each pair (thinned
-    when wide), each pair beside spot, and the mixes that share the load among as many types as ``type_share`` asks for.
+    Every mix of whole machines where these are at most ``widest``; else every number of each offer
+    alone, each pair (thinned when wide), each pair beside spot, and the mixes that share the load
+    among as many types as ``type_share`` asks for.
     """
     need = top * rules.zones / (rules.zones - rules.zones_lost)
     most = [_most(o, need, rules) for o in offers]
@@ -224,7 +249,8 @@ def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WID
 
 
 def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[int], widest: int) -> Ints | None:
-    """Every mix that passes ``need`` by at most a machine in each zone (of its largest offer; with a type share, of each offer).
+    """Every mix that passes ``need`` by at most a machine in each zone (of its largest offer; with
+    a type share, of each offer).
 
     ``None`` above ``widest`` mixes.
     """
@@ -238,7 +264,12 @@ def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[
         if offers[j].spot:  # beyond its largest share it replaces nothing
             room = np.minimum(room, rules.spot_share * need + rules.zones * beyond - spot)
         fewest = 0 if offers[j].spot else np.ceil((rules.min_replicas - replicas) / offers[j].replicas)
-        choices = np.clip(np.maximum(np.searchsorted(holds, room * (1 + 1e-12), side="right") - 1, fewest), 0, most[j]).astype(np.int64) + 1
+        choices = (
+            np.clip(
+                np.maximum(np.searchsorted(holds, room * (1 + 1e-12), side="right") - 1, fewest), 0, most[j]
+            ).astype(np.int64)
+            + 1
+        )
         if choices.sum() > widest:
             return None
         row = np.repeat(np.arange(len(counts)), choices)
@@ -290,7 +321,9 @@ def _distinct(counts: Ints) -> Ints:
 
 
 def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int], widest: int) -> list[Ints]:
-    """Mixes of large fleets: each offer, each pair, all of two types, each pair of steady offers beside spot, shares of several types."""
+    """Mixes of large fleets: each offer, each pair, all of two types, each pair of steady offers
+    beside spot, shares of several types.
+    """
     blocks = [_block(len(offers), {j: _levels(most[j])}) for j in range(len(offers))]
     for i in range(len(offers)):
         for j in range(len(offers)):
@@ -324,7 +357,9 @@ def _most(offer: Offer, need: float, rules: Rules) -> int:
 
 
 def _levels(most: int) -> Ints:
-    """Counts 0 … most; in large fleets, where one machine is below 0.03 %, only about 3,000 of them."""
+    """Counts 0 … most; in large fleets, where one machine is below 0.03 %, only about 3,000 of
+    them.
+    """
     found: Ints = np.unique(np.round(np.linspace(0, most, min(most, 3_000) + 1)).astype(np.int64))
     return found
 
@@ -348,7 +383,9 @@ def _thin(offers: Sequence[Offer], i: int, j: int, most: list[int], rules: Rules
     if not offers[j].spot or offers[i].spot:
         return _grid(offers, (i, j), (_levels(most[i]), np.arange(min(most[j], 24) + 1)), need)
     first = _levels(most[i])
-    full = np.floor(rules.spot_share / max(1e-9, 1 - rules.spot_share) * offers[i].bears(first) / offers[j].largest).astype(np.int64)
+    full = np.floor(
+        rules.spot_share / max(1e-9, 1 - rules.spot_share) * offers[i].bears(first) / offers[j].largest
+    ).astype(np.int64)
     near = [np.clip(full + d, 0, most[j]) for d in range(-12, 4)]
     return _block(len(offers), {i: np.tile(first, len(near)), j: np.concatenate(near)})
 
@@ -364,8 +401,12 @@ def _beside(offers: Sequence[Offer], pair: tuple[int, int], q: int, most: list[i
     return _block(len(offers), {pair[0]: a, pair[1]: b, q: np.clip(full + d, 0, most[q])})
 
 
-def _of_two(offers: Sequence[Offer], pair: tuple[str, str], rules: Rules, need: float, most: list[int], widest: int) -> Ints:
-    """All mixes of two types that are cheapest for some load when none, some or all of the steady ones are paid for already."""
+def _of_two(
+    offers: Sequence[Offer], pair: tuple[str, str], rules: Rules, need: float, most: list[int], widest: int
+) -> Ints:
+    """All mixes of two types that are cheapest for some load when none, some or all of the steady
+    ones are paid for already.
+    """
     at = [j for j, o in enumerate(offers) if o.kind in pair]
     few = [offers[j] for j in at]
     found = _lattice(few, rules, need, [most[j] for j in at], widest)
@@ -383,7 +424,9 @@ def _of_two(offers: Sequence[Offer], pair: tuple[str, str], rules: Rules, need: 
 def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
     """All there is of the cheapest offers with a quota, then any number of the next offer."""
     limited = {kind for _, kinds, _ in rules.quota for kind in kinds}
-    order = sorted((j for j, o in enumerate(offers) if o.kind in limited), key=lambda j: offers[j].usd_per_h / offers[j].capacity)
+    order = sorted(
+        (j for j, o in enumerate(offers) if o.kind in limited), key=lambda j: offers[j].usd_per_h / offers[j].capacity
+    )
     full, blocks = np.zeros(len(offers), dtype=np.int64), []
     for j in order:
         for k in {j} | {k for k, o in enumerate(offers) if o.kind not in limited}:
@@ -395,7 +438,9 @@ def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
 
 
 def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int]) -> list[Ints]:
-    """Mixes in which all types but one serve the largest share a type may, at many loads; with and without spot of the same types."""
+    """Mixes in which all types but one serve the largest share a type may, at many loads; with and
+    without spot of the same types.
+    """
     share = rules.type_share or 1.0
     wanted = int(np.ceil(1.0 / share - 1e-9))
     at = {o.kind: j for j, o in enumerate(offers) if not o.spot}
@@ -410,7 +455,9 @@ def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int
                 for k in kinds:
                     columns[at[k]] = _enough(load * part[k] * (1.0 - spot_share), offers[at[k]], most[at[k]])
                     if spot_share and k in with_spot:
-                        columns[with_spot[k]] = _enough(load * part[k] * spot_share, offers[with_spot[k]], most[with_spot[k]])
+                        columns[with_spot[k]] = _enough(
+                            load * part[k] * spot_share, offers[with_spot[k]], most[with_spot[k]]
+                        )
                 blocks.append(_distinct(_block(len(offers), columns)))
                 blocks += [_moved(blocks[-1], change, most) for change in _moves(len(offers), list(columns))]
     return blocks

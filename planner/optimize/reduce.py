@@ -1,8 +1,9 @@
-"""Reductions that keep the answer: equal hours merge exactly, groups of hours give a lower bound, dominated offers go.
+"""Reductions that keep the answer: equal hours merge exactly, groups of hours give a lower bound,
+dominated offers go.
 
-The cost of an hour is convex in its load (an LP in its right-hand side), so a group of hours replaced by its mean
-load never costs more than the hours themselves (Jensen 1906): the aggregated optimum is a rigorous lower bound.
-Hours of different prices are never averaged.
+The cost of an hour is convex in its load (an LP in its right-hand side), so a group of hours
+replaced by its mean load never costs more than the hours themselves (Jensen 1906): the aggregated
+optimum is a rigorous lower bound. Hours of different prices are never averaged.
 """
 
 import numpy as np
@@ -14,9 +15,11 @@ SAMPLE = 40_000  # rows from which the cuts are found; all rows are then dealt b
 
 
 def group_by_load(load: Floats, weight: Floats, groups: int) -> NDArray[np.intp]:
-    """Group of each row of ``load`` (k, workloads): repeated cuts at the mean of the widest direction; ≤ ``groups`` groups.
+    """Group of each row of ``load`` (k, workloads): repeated cuts at the mean of the widest
+    direction; ≤ ``groups`` groups.
 
-    Rows equal in load never part. Loads are scaled by their weighted spread, so that no workload dominates by its unit.
+    Rows equal in load never part. Loads are scaled by their weighted spread, so that no workload
+    dominates by its unit.
     """
     member = np.zeros(len(load), dtype=np.intp)
     if len(load) < 2 or groups < 2:
@@ -38,7 +41,9 @@ def group_by_load(load: Floats, weight: Floats, groups: int) -> NDArray[np.intp]
 
 
 class _Leaf:
-    """Rows of one group: those of the sample (``seen``) say where to cut, all of them (``rows``) are dealt."""
+    """Rows of one group: those of the sample (``seen``) say where to cut, all of them (``rows``)
+    are dealt.
+    """
 
     def __init__(self, seen: NDArray[np.intp], rows: NDArray[np.intp], scaled: Floats, weight: Floats) -> None:
         self.seen, self.rows, self.scaled, self.weight = seen, rows, scaled, weight
@@ -60,10 +65,13 @@ class _Leaf:
         column, stride = self.scaled[self.seen, self.axis], -(-len(load) // len(self.scaled))
         below = column <= self.cut
         example = self.seen[below][np.argmax(column[below])]
-        bound = load[example * stride, self.axis]  # in the units of the load: scaling could round differently
+        # in the units of the load: scaling could round differently
+        bound = load[example * stride, self.axis]
         every = load[self.rows, self.axis] <= bound
-        return [_Leaf(self.seen[below], self.rows[every], self.scaled, self.weight),
-                _Leaf(self.seen[~below], self.rows[~every], self.scaled, self.weight)]
+        return [
+            _Leaf(self.seen[below], self.rows[every], self.scaled, self.weight),
+            _Leaf(self.seen[~below], self.rows[~every], self.scaled, self.weight),
+        ]
 
 
 def aggregate(states: States, member: NDArray[np.intp]) -> States:
@@ -84,7 +92,9 @@ def aggregate(states: States, member: NDArray[np.intp]) -> States:
 
 
 def groups_of(states: States, groups: int) -> NDArray[np.intp]:
-    """Groups of states with one price vector each and near loads; about ``groups`` in all, shared out by weight."""
+    """Groups of states with one price vector each and near loads; about ``groups`` in all, shared
+    out by weight.
+    """
     classes = states.price
     count = int(classes.max()) + 1
     member, used = np.zeros(len(states), dtype=np.intp), 0

@@ -1,4 +1,6 @@
-"""``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its own latency model and bill."""
+"""``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its
+own latency model and bill.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,9 +38,11 @@ MOST_TRIES = 6  # other choices of commitments to keep a budget
 
 @dataclass(frozen=True)
 class Decision:
-    """What is bought and run: commitments signed, and units of each offer of the menus by service, shape (hours, offers).
+    """What is bought and run: commitments signed, and units of each offer of the menus by service,
+    shape (hours, offers).
 
-    ``market`` holds the machine types kept (``fleets``), ``wide`` the short list they were chosen beside.
+    ``market`` holds the machine types kept (``fleets``), ``wide`` the short list they were chosen
+    beside.
     """
 
     market: Market
@@ -60,16 +64,21 @@ class Billed(NamedTuple):
     prices: pd.DataFrame
 
 
-def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None) -> Plan:
+def optimize(
+    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None
+) -> Plan:
     """The cheapest plan that serves each hour's load quantile within every objective.
 
-    Commitments are chosen for the expected cost over a stratified sample of the load's paths (:mod:`planner.optimize.paths`);
-    then each hour runs the cheapest whole machines (:mod:`planner.optimize.recourse`) of the few types each service keeps
-    (:mod:`planner.optimize.fleet`). The certificate holds a lower bound of what any plan with these commitments costs for the
-    planned load (:mod:`planner.optimize.proof`).
-    ``paths_usd``: the bill if capacity follows each path of ``valued_on``, or without it each path of ``load`` not planned on.
+    Commitments are chosen for the expected cost over a stratified sample of the load's paths
+    (:mod:`planner.optimize.paths`); then each hour runs the cheapest whole machines
+    (:mod:`planner.optimize.recourse`) of the few types each service keeps
+    (:mod:`planner.optimize.fleet`). The certificate holds a lower bound of what any plan with these
+    commitments costs for the planned load (:mod:`planner.optimize.proof`). ``paths_usd``: the bill
+    if capacity follows each path of ``valued_on``, or without it each path of ``load`` not planned
+    on.
 
-    Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the answer fails.
+    Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the
+    answer fails.
     """
     sampled = sample(load, valued_on)
     decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
@@ -84,28 +93,55 @@ def optimize(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalo
     other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
     checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
     machines = planned_paths(sampled.valued, scenario)
-    paths = bills(months, load, sampled.valued, machines, capacity, *_as_billed(market, signed, cost), decision.regimes, cost)
+    paths = bills(
+        months, load, sampled.valued, machines, capacity, *_as_billed(market, signed, cost), decision.regimes, cost
+    )
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
-    certificate = Certificate("optimal", float(min(objective, bound + other)), objective, "HiGHS through PuLP",
-                              {name: float(value) for name, value in checks.items()}, float(min(objective, proof.free_usd + other)))
-    return Plan(scenario.name, objective, schedule, coverage, commitments, cost, prices, proof.bindings,
-                answer.excuses_frame(market, schedule, charged, proof.falls),
-                certificate, paths_usd=tuple(paths.sum(axis=1).tolist()),
-                paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-                notes=(*_notes(scenario, load, market, signed, sampled), *kept, *answer.pooling_notes(scenario, capacity, schedule),
-                       *answer.metastable_notes(scenario, capacity, schedule), *_discounts(market, cost), *assumptions(cost),
-                       *sentences(certificate, schedule, decision.fleets)),
-                time_zone=scenario.time_zone)
+    certificate = Certificate(
+        "optimal",
+        float(min(objective, bound + other)),
+        objective,
+        "HiGHS through PuLP",
+        {name: float(value) for name, value in checks.items()},
+        float(min(objective, proof.free_usd + other)),
+    )
+    return Plan(
+        scenario.name,
+        objective,
+        schedule,
+        coverage,
+        commitments,
+        cost,
+        prices,
+        proof.bindings,
+        answer.excuses_frame(market, schedule, charged, proof.falls),
+        certificate,
+        paths_usd=tuple(paths.sum(axis=1).tolist()),
+        paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
+        notes=(
+            *_notes(scenario, load, market, signed, sampled),
+            *kept,
+            *answer.pooling_notes(scenario, capacity, schedule),
+            *answer.metastable_notes(scenario, capacity, schedule),
+            *_discounts(market, cost),
+            *assumptions(cost),
+            *sentences(certificate, schedule, decision.fleets),
+        ),
+        time_zone=scenario.time_zone,
+    )
 
 
-def within_budget(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample) -> tuple[
-        Decision, Billed, list[str]]:
-    """The cheapest plan and its bill, or, where a month of it exceeds the budget, one whose every month keeps it; and what that took.
+def within_budget(
+    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample
+) -> tuple[Decision, Billed, list[str]]:
+    """The cheapest plan and its bill, or, where a month of it exceeds the budget, one whose every
+    month keeps it; and what that took.
 
-    A month is judged by its effective cost: what was prepaid counts in the hours it pays for. Over the budget, commitments are chosen
-    again for the planned load with the dearest month's dollars counted twice as much, time and again: more is committed for
-    that month. Raises :class:`InfeasiblePlan` with the lowest budget so reached.
+    A month is judged by its effective cost: what was prepaid counts in the hours it pays for. Over
+    the budget, commitments are chosen again for the planned load with the dearest month's dollars
+    counted twice as much, time and again: more is committed for that month. Raises
+    :class:`InfeasiblePlan` with the lowest budget so reached.
     """
     budget, months = scenario.limits.budget_usd_per_month, Months.over(load.ts, scenario.time_zone)
     decision = decide(scenario, load, capacity, catalog, sampled)
@@ -121,25 +157,40 @@ def within_budget(scenario: Scenario, load: Load, capacity: Capacity, catalog: C
         billed = charge(scenario, load, capacity, catalog, decision)
         spent = by_month(months, billed.cost)
         if spent.max() <= budget * (1 + 1e-9):
-            return decision, billed, [f"Commitments are chosen to keep every month within {budget:,.0f} USD (amortized); the cheapest ones "
-                                      f"would cost {spent.sum() - cheapest:,.0f} USD less over the horizon, but {named}."]
+            return (
+                decision,
+                billed,
+                [
+                    f"Commitments are chosen to keep every month within {budget:,.0f} USD (amortized); the cheapest"
+                    f" ones would cost {spent.sum() - cheapest:,.0f} USD less over the horizon, but {named}."
+                ],
+            )
         lowest = min(lowest, float(spent.max()))
-    raise InfeasiblePlan(f"the cheapest plan costs {named}, above the budget of {budget:,.0f} USD a month; no other commitments keep it",
-                         where="limits.budget_usd_per_month",
-                         relaxations=[f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
-                                      "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile"])
+    raise InfeasiblePlan(
+        f"the cheapest plan costs {named}, above the budget of {budget:,.0f} USD a month; no other commitments keep it",
+        where="limits.budget_usd_per_month",
+        relaxations=[
+            f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
+            "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile",
+        ],
+    )
 
 
-def decide(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample, count: Floats | None = None) -> Decision:
-    """Commitments for the expected cost of the sampled paths, then the cheapest whole machines for each planned hour.
+def decide(
+    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample, count: Floats | None = None
+) -> Decision:
+    """Commitments for the expected cost of the sampled paths, then the cheapest whole machines for
+    each planned hour.
 
-    With ``count`` (what a dollar of each hour counts) commitments are chosen for the planned load instead of the
-    paths. Raises :class:`InfeasiblePlan` naming what to relax.
+    With ``count`` (what a dollar of each hour counts) commitments are chosen for the planned load
+    instead of the paths. Raises :class:`InfeasiblePlan` naming what to relax.
     """
     reached(scenario)
     market = read_market(scenario, load, capacity, catalog)
-    planned = {s: planned_load(load.quantile(s, scenario.services[s].objective.load_quantile), scenario.services[s])
-               for s in market.candidates}
+    planned = {
+        s: planned_load(load.quantile(s, scenario.services[s].objective.load_quantile), scenario.services[s])
+        for s in market.candidates
+    }
     wide = deal_quotas(market, planned, load)
     market, fleets = choose_fleets(scenario, wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
@@ -160,10 +211,14 @@ def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog,
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
     running = answer.running_of(signed.menus, decision.chosen)
     coverage, commitments = answer.coverage_frames(load, market, signed, running)
-    return Billed(schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments))
+    return Billed(
+        schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
+    )
 
 
-def _choose(load: Load, market: Market, signed: Signed, regimes: list[Regime], planned: Mapping[str, Floats]) -> dict[str, Ints]:
+def _choose(
+    load: Load, market: Market, signed: Signed, regimes: list[Regime], planned: Mapping[str, Floats]
+) -> dict[str, Ints]:
     """The cheapest units of each offer in each hour, by service."""
     rows = {s: np.zeros(load.hours, dtype=np.intp) for s in planned}
     for regime in regimes:
@@ -182,23 +237,38 @@ def _choose(load: Load, market: Market, signed: Signed, regimes: list[Regime], p
 
 
 def _as_billed(market: Market, signed: Signed, cost: pd.DataFrame) -> tuple[Market, Signed]:
-    """Prices after the sustained-use discount that the bill found in place of the expected one, to value other paths with."""
+    """Prices after the sustained-use discount that the bill found in place of the expected one, to
+    value other paths with.
+    """
     priced, menus = as_billed(market, signed.menus, cost)
     return priced, replace(signed, menus=menus)
 
 
 def _fees(load: Load, market: Market, signed: Signed) -> float:
-    return sum(float(load.weight_h @ a) * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items())
+    return sum(
+        float(load.weight_h @ a) * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()
+    )
 
 
 def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
-    return sum(float(load.weight_h @ (counts @ np.array([o.disk_usd_per_h for o in signed.menus[s].offers])))
-               for s, counts in chosen.items())
+    return sum(
+        float(load.weight_h @ (counts @ np.array([o.disk_usd_per_h for o in signed.menus[s].offers])))
+        for s, counts in chosen.items()
+    )
 
 
-def _cross_check(load: Load, months: Months, catalog: Catalog, market: Market, signed: Signed, chosen: Mapping[str, Ints],
-                 cost: pd.DataFrame) -> float:
-    """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above 1e-6."""
+def _cross_check(
+    load: Load,
+    months: Months,
+    catalog: Catalog,
+    market: Market,
+    signed: Signed,
+    chosen: Mapping[str, Ints],
+    cost: pd.DataFrame,
+) -> float:
+    """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above
+    1e-6.
+    """
     running = answer.running_of(signed.menus, chosen)
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
     left = {key: n.copy() for key, n in running.items()}
@@ -206,8 +276,17 @@ def _cross_check(load: Load, months: Months, catalog: Catalog, market: Market, s
         left[service, kind] -= covered
     own = _fees(load, market, signed)
     own += sum(float(load.weight_h @ n) * known[key].on_demand / known[key].sustained for key, n in left.items())
-    use = [Use(c.provider, c.region, c.family, c.instance_type, c.on_demand / c.sustained / c.list_on_demand, left[c.service, c.kind])
-           for c in (known[key] for key in left)]
+    use = [
+        Use(
+            c.provider,
+            c.region,
+            c.family,
+            c.instance_type,
+            c.on_demand / c.sustained / c.list_on_demand,
+            left[c.service, c.kind],
+        )
+        for c in (known[key] for key in left)
+    ]
     own -= saving_usd(use, catalog, load.weight_h, months)
     for s, counts in chosen.items():
         spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
@@ -222,7 +301,12 @@ def _cross_check(load: Load, months: Months, catalog: Catalog, market: Market, s
 def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
     """What the sustained-use discount took off, so that a reduction nobody asked for can be seen."""
     rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand")]
-    known = {(c.service, c.region, c.instance_type): c for found in market.candidates.values() for c in found if c.sustained < 1}
+    known = {
+        (c.service, c.region, c.instance_type): c
+        for found in market.candidates.values()
+        for c in found
+        if c.sustained < 1
+    }
     off: dict[str, float] = {}
     for key, part in rows.groupby(["service", "region", "resource"], observed=True):
         c = known.get((str(key[0]), str(key[1]), str(key[2])))
@@ -240,17 +324,26 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampl
         if t.held and not t.units:
             notes.append(f"{name} fit no machine on the short list: they are paid and not used.")
         elif t.held and not t.in_force(load.ts).all():
-            notes.append(f"{name} end inside the horizon ({t.end:%Y-%m-%d %H:%M} UTC): they are used and paid until then.")
+            notes.append(
+                f"{name} end inside the horizon ({t.end:%Y-%m-%d %H:%M} UTC): they are used and paid until then."
+            )
     last, new = pd.Timestamp(scenario.end_utc), [market.terms[i] for i in signed.held]
     longer = list(dict.fromkeys(t.commitment for t in new if t.end > last + pd.Timedelta(days=1)))
     if longer:
-        notes.append(f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
-                     "and the rest must be used or paid for nothing.")
+        notes.append(
+            f"{', '.join(longer)}: the term outlasts the horizon; amortized cost holds the horizon's share only, "
+            "and the rest must be used or paid for nothing."
+        )
     for growth, usd in signed.regret_usd.items():
         turn = f"{abs(growth - 1):.0%} {'below' if growth < 1 else 'above'} forecast"
-        notes.append(f"With load {turn}, these commitments cost {max(0.0, usd):,.0f} USD more than the best ones for that load.")
+        notes.append(
+            f"With load {turn}, these commitments cost {max(0.0, usd):,.0f} USD more than the best ones for that load."
+        )
     if not any(not t.held for t in market.terms):
-        notes[0] = f"No commitment on offer fits the limits; the cost range values the plan on {sampled.valued.paths} load paths."
+        notes[0] = (
+            f"No commitment on offer fits the limits; the cost range values the plan on {sampled.valued.paths} load"
+            " paths."
+        )
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
     delays = (told(name, service) for name, service in scenario.services.items())

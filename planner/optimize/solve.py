@@ -1,7 +1,8 @@
-"""One ``solve`` for PuLP 3.3 and 4: never calls an unfinished solve optimal, and checks every answer by itself.
+"""One ``solve`` for PuLP 3.3 and 4: never calls an unfinished solve optimal, and checks every
+answer by itself.
 
-The check recomputes primal rows, reduced costs, bounds, complementarity and the duality gap with numpy from the matrix
-handed to the solver; an answer that fails it raises :class:`SolverError`.
+The check recomputes primal rows, reduced costs, bounds, complementarity and the duality gap with
+numpy from the matrix handed to the solver; an answer that fails it raises :class:`SolverError`.
 """
 
 import gc
@@ -27,7 +28,9 @@ PULP = int(pulp.__version__.partition(".")[0])
 
 @dataclass(frozen=True)
 class Matrix:
-    """min c·x with ``row_lower`` ≤ A x ≤ ``row_upper``, ``lower`` ≤ x ≤ ``upper``; A by rows (start, index, value)."""
+    """min c·x with ``row_lower`` ≤ A x ≤ ``row_upper``, ``lower`` ≤ x ≤ ``upper``; A by rows
+    (start, index, value).
+    """
 
     cost: Floats
     lower: Floats
@@ -41,7 +44,9 @@ class Matrix:
 
     @classmethod
     def of(cls, lp: Any, variables: Sequence[Any] | None = None) -> "Matrix":
-        """Read the arrays of a PuLP problem, columns in the order of ``variables`` (default ``lp.variables()``)."""
+        """Read the arrays of a PuLP problem, columns in the order of ``variables`` (default
+        ``lp.variables()``).
+        """
         variables, rows = lp.variables() if variables is None else variables, lp.constraints()
         identity: Callable[[Any], int] = attrgetter("id") if PULP >= 4 else id
         at = dict(zip(map(identity, variables), range(len(variables)), strict=True))
@@ -58,11 +63,21 @@ class Matrix:
         sense = [row.sense for row in rows]
         low = np.where([s == pulp.LpConstraintLE for s in sense], -np.inf, bound)
         high = np.where([s == pulp.LpConstraintGE for s in sense], np.inf, bound)
-        lower = np.array(list(map(attrgetter("lowBound"), variables)), dtype=np.float64)  # None becomes NaN
+        # None becomes NaN
+        lower = np.array(list(map(attrgetter("lowBound"), variables)), dtype=np.float64)
         upper = np.array(list(map(attrgetter("upBound"), variables)), dtype=np.float64)
         whole = np.array([c == pulp.LpInteger for c in map(attrgetter("cat"), variables)], dtype=bool)
-        return cls(cost, np.where(np.isnan(lower), -np.inf, lower), np.where(np.isnan(upper), np.inf, upper), whole,
-                   start.astype(np.int32), index, value, low, high)
+        return cls(
+            cost,
+            np.where(np.isnan(lower), -np.inf, lower),
+            np.where(np.isnan(upper), np.inf, upper),
+            whole,
+            start.astype(np.int32),
+            index,
+            value,
+            low,
+            high,
+        )
 
     def times(self, x: Floats) -> Floats:
         """A x."""
@@ -80,7 +95,9 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Solution:
-    """``status`` optimal, infeasible, time_limit …; ``bound`` is proven; values by variable name, duals by row of the model."""
+    """``status`` optimal, infeasible, time_limit …; ``bound`` is proven; values by variable name,
+    duals by row of the model.
+    """
 
     status: str
     objective: float = np.nan
@@ -103,7 +120,9 @@ class Solution:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without garbage collection: PuLP makes a million small objects that all stay, over which it would pass again and again."""
+    """Without garbage collection: PuLP makes a million small objects that all stay, over which it
+    would pass again and again.
+    """
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -113,15 +132,23 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def solve(lp: Any, *, variables: Sequence[Any] | None = None, time_limit_s: float | None = None, gap_share: float = 0.0,
-          **options: Any) -> Solution:
-    """Solve a PuLP problem with HiGHS; raises :class:`SolverError` when the answer fails its certificate check.
+def solve(
+    lp: Any,
+    *,
+    variables: Sequence[Any] | None = None,
+    time_limit_s: float | None = None,
+    gap_share: float = 0.0,
+    **options: Any,
+) -> Solution:
+    """Solve a PuLP problem with HiGHS; raises :class:`SolverError` when the answer fails its
+    certificate check.
 
     ``variables`` of the problem, if at hand, spare PuLP a search through all rows for them.
 
-    PuLP's own solver object is configured and called; the whole matrix is handed over at once, and the answer read from the live
-    handle, which stays at ``lp.solverModel``. Above ``LARGE`` columns HiGHS' presolve is left out: on rows "used ≤ bought" over many
-    hours its time grows as their square.
+    PuLP's own solver object is configured and called; the whole matrix is handed over at once, and
+    the answer read from the live handle, which stays at ``lp.solverModel``. Above ``LARGE`` columns
+    HiGHS' presolve is left out: on rows "used ≤ bought" over many hours its time grows as their
+    square.
     """
     with uncollected():
         variables = lp.variables() if variables is None else variables
@@ -129,7 +156,9 @@ def solve(lp: Any, *, variables: Sequence[Any] | None = None, time_limit_s: floa
     if not len(matrix.cost):
         return nothing_to_choose(matrix)
     whole = bool(matrix.whole.any())
-    extra: dict[str, Any] = {"gapRel": gap_share, "gapAbs": 0.0} if whole else {"presolve": "off"} if len(matrix.cost) > LARGE else {}
+    extra: dict[str, Any] = (
+        {"gapRel": gap_share, "gapAbs": 0.0} if whole else {"presolve": "off"} if len(matrix.cost) > LARGE else {}
+    )
     solver = pulp.HiGHS(**{"msg": False, "threads": 1, "timeLimit": time_limit_s, **extra, **options})
     solver.createAndConfigureSolver(lp)
     lp.solverModel.passModel(hand_over(matrix))
@@ -138,13 +167,17 @@ def solve(lp: Any, *, variables: Sequence[Any] | None = None, time_limit_s: floa
 
 
 def nothing_to_choose(matrix: Matrix) -> Solution:
-    """The answer of a program without variables, which HiGHS calls empty: feasible if every bound admits 0."""
+    """The answer of a program without variables, which HiGHS calls empty: feasible if every bound
+    admits 0.
+    """
     fits = bool((matrix.row_lower <= TOLERANCE).all() and (matrix.row_upper >= -TOLERANCE).all())
     return Solution("optimal" if fits else "infeasible", 0.0, 0.0, np.zeros(len(matrix.row_lower)))
 
 
 def read(live: Any, matrix: Matrix) -> Solution:
-    """The answer on a HiGHS handle, checked; a time limit is never an optimum, any other unfinished solve raises :class:`SolverError`."""
+    """The answer on a HiGHS handle, checked; a time limit is never an optimum, any other unfinished
+    solve raises :class:`SolverError`.
+    """
     import highspy
 
     status, state = highspy.HighsModelStatus, live.getModelStatus()
@@ -153,21 +186,27 @@ def read(live: Any, matrix: Matrix) -> Solution:
     if state == status.kTimeLimit:
         return Solution("time_limit", bound=float(live.getInfo().mip_dual_bound) if matrix.whole.any() else np.nan)
     if state != status.kOptimal:
-        raise SolverError("HiGHS stopped without a proven answer", got=str(state).rpartition(".")[2],
-                          remedy="Allow more time, or a simpler scenario")
+        raise SolverError(
+            "HiGHS stopped without a proven answer",
+            got=str(state).rpartition(".")[2],
+            remedy="Allow more time, or a simpler scenario",
+        )
     found, whole = live.getSolution(), bool(matrix.whole.any())
     x = np.asarray(found.col_value)
     duals = np.asarray(found.row_dual) if found.dual_valid else np.zeros(len(matrix.row_lower))
-    objective = float(np.sum(matrix.cost * x))  # a BLAS product would round by its number of threads
+    # a BLAS product would round by its number of threads
+    objective = float(np.sum(matrix.cost * x))
     bound = min(float(live.getInfo().mip_dual_bound), objective) if whole else objective
     return Solution("optimal", objective, bound, duals, certify(matrix, x, None if whole else duals), x)
 
 
 def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]:
-    """Largest scaled violation of each optimality condition; raises :class:`SolverError` above 1e-6 (duals: 1e-5).
+    """Largest scaled violation of each optimality condition; raises :class:`SolverError` above 1e-6
+    (duals: 1e-5).
 
-    Primal violations are relative to the size of the row's terms, dual ones to the size of the cost terms,
-    the duality gap to the objective. ``duals`` ``None`` (whole numbers) checks feasibility and integrality alone.
+    Primal violations are relative to the size of the row's terms, dual ones to the size of the cost
+    terms, the duality gap to the objective. ``duals`` ``None`` (whole numbers) checks feasibility
+    and integrality alone.
     """
     size = matrix._by_row(np.abs(matrix.value * x[matrix.index])) + 1.0
     rows = matrix.times(x)
@@ -182,14 +221,24 @@ def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]
         checks |= _dual_checks(matrix, x, rows, duals)
     worst = max(checks, key=lambda name: checks[name])
     if checks[worst] > (1e-5 if worst in ("dual", "complementarity", "gap", "whole") else TOLERANCE):
-        raise SolverError(f"the solver's answer fails its certificate check: {worst} is off by {checks[worst]:.2g}", got=checks)
+        raise SolverError(
+            f"the solver's answer fails its certificate check: {worst} is off by {checks[worst]:.2g}", got=checks
+        )
     return checks
 
 
 def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str, float]:
     reduced = matrix.cost - matrix.transposed(y)
-    scale = np.abs(matrix.cost) + np.bincount(matrix.index, np.abs(matrix.value * y[np.repeat(
-        np.arange(len(matrix.start) - 1), np.diff(matrix.start))]), minlength=len(matrix.cost)) + float(np.abs(matrix.cost).mean()) + 1e-12
+    scale = (
+        np.abs(matrix.cost)
+        + np.bincount(
+            matrix.index,
+            np.abs(matrix.value * y[np.repeat(np.arange(len(matrix.start) - 1), np.diff(matrix.start))]),
+            minlength=len(matrix.cost),
+        )
+        + float(np.abs(matrix.cost).mean())
+        + 1e-12
+    )
     wrong = np.where(np.isinf(matrix.upper), np.maximum(-reduced, 0.0), 0.0)
     wrong = np.where(np.isinf(matrix.lower), np.abs(reduced), wrong)
     sign = np.maximum(np.where(np.isinf(matrix.row_upper), -y, 0.0), np.where(np.isinf(matrix.row_lower), y, 0.0))
@@ -198,10 +247,21 @@ def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str
     low = np.where(np.isfinite(matrix.row_lower), matrix.row_lower, rows)
     high = np.where(np.isfinite(matrix.row_upper), matrix.row_upper, rows)
     slack = np.where(y > 0, rows - low, np.where(y < 0, high - rows, 0.0))
-    at_bound = np.where(reduced > 0, x - np.where(np.isfinite(matrix.lower), matrix.lower, x), np.where(
-        np.isfinite(matrix.upper), matrix.upper, x) - x)
-    dual_value = float(np.sum(np.where(y > 0, low, high) * y)) + float(np.sum(reduced * np.where(
-        reduced > 0, np.where(np.isfinite(matrix.lower), matrix.lower, 0.0), np.where(np.isfinite(matrix.upper), matrix.upper, 0.0))))
+    at_bound = np.where(
+        reduced > 0,
+        x - np.where(np.isfinite(matrix.lower), matrix.lower, x),
+        np.where(np.isfinite(matrix.upper), matrix.upper, x) - x,
+    )
+    dual_value = float(np.sum(np.where(y > 0, low, high) * y)) + float(
+        np.sum(
+            reduced
+            * np.where(
+                reduced > 0,
+                np.where(np.isfinite(matrix.lower), matrix.lower, 0.0),
+                np.where(np.isfinite(matrix.upper), matrix.upper, 0.0),
+            )
+        )
+    )
     return {
         "dual": float(max(np.max(wrong / scale, initial=0.0), np.max(sign / (np.abs(y) + 1.0), initial=0.0))),
         "complementarity": float((np.abs(slack * y).sum() + np.abs(at_bound * reduced).sum()) / whole),
@@ -220,7 +280,9 @@ def hand_over(matrix: Matrix) -> Any:
     model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
     model.a_matrix_.start_, model.a_matrix_.index_, model.a_matrix_.value_ = matrix.start, matrix.index, matrix.value
     if matrix.whole.any():
-        model.integrality_ = [highspy.HighsVarType.kInteger if w else highspy.HighsVarType.kContinuous for w in matrix.whole]
+        model.integrality_ = [
+            highspy.HighsVarType.kInteger if w else highspy.HighsVarType.kContinuous for w in matrix.whole
+        ]
     return model
 
 

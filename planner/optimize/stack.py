@@ -15,22 +15,34 @@ from planner.optimize.solve import Matrix, Solution, hand_over, live_handle, not
 
 @dataclass(frozen=True)
 class Cut:
-    """Cost of each family of hours ≥ ``constant`` + Σ ``slope`` · N (families,), exact at the commitments where it was found."""
+    """Cost of each family of hours ≥ ``constant`` + Σ ``slope`` · N (families,), exact at the
+    commitments where it was found.
+    """
 
     constant: Floats
     slope: Mapping[str, Floats]
 
 
 class Stack:
-    """The one-hour model repeated for each group by its arrays (as PuLP objects the same program takes ten times longer to make).
+    """The one-hour model repeated for each group by its arrays (as PuLP objects the same program
+    takes ten times longer to make).
 
-    Columns: products, then for each group its hour and, where there are cuts, its cost z. Rows: those of the products alone,
-    the cuts (Σ ω z of a family ≥ its cut), then for each group its hour and z ≥ cost.
+    Columns: products, then for each group its hour and, where there are cuts, its cost z. Rows:
+    those of the products alone, the cuts (Σ ω z of a family ≥ its cut), then for each group its
+    hour and z ≥ cost.
     """
 
-    def __init__(self, problem: Problem, grouped: States, family: NDArray[np.intp], templates: Mapping[int, Template],
-                 cuts: Sequence[Cut] = ()) -> None:
-        """Lay the program out; ``family`` (groups,) is the family of each group; ``templates`` as for all states."""
+    def __init__(
+        self,
+        problem: Problem,
+        grouped: States,
+        family: NDArray[np.intp],
+        templates: Mapping[int, Template],
+        cuts: Sequence[Cut] = (),
+    ) -> None:
+        """Lay the program out; ``family`` (groups,) is the family of each group; ``templates`` as
+        for all states.
+        """
         self.problem, self.grouped, self.family, self.cuts = problem, grouped, family, cuts
         self.templates = templates
         self.products, extra = len(problem.products), int(bool(cuts))
@@ -54,15 +66,27 @@ class Stack:
         parts += blocks
         start = np.concatenate([[0], np.cumsum(np.concatenate([p.count for p in parts]))])
         self.matrix = Matrix(
-            np.concatenate(cost), np.concatenate(lower), np.full(column, np.inf), np.zeros(column, dtype=bool),
-            start.astype(np.int32), np.concatenate([p.index for p in parts]).astype(np.int32), np.concatenate([p.value for p in parts]),
-            np.concatenate([p.low for p in parts]), np.concatenate([p.high for p in parts]))
+            np.concatenate(cost),
+            np.concatenate(lower),
+            np.full(column, np.inf),
+            np.zeros(column, dtype=bool),
+            start.astype(np.int32),
+            np.concatenate([p.index for p in parts]).astype(np.int32),
+            np.concatenate([p.value for p in parts]),
+            np.concatenate([p.low for p in parts]),
+            np.concatenate([p.high for p in parts]),
+        )
 
     def _first(self) -> "_Rows":
         t = next(iter(self.templates.values()))
         start, index, value = by_rows(t.first_a)
-        return _Rows(np.diff(start), index, value, np.where(t.first_sense > 0, t.first_bound, -np.inf),
-                     np.where(t.first_sense > 0, np.inf, t.first_bound))
+        return _Rows(
+            np.diff(start),
+            index,
+            value,
+            np.where(t.first_sense > 0, t.first_bound, -np.inf),
+            np.where(t.first_sense > 0, np.inf, t.first_bound),
+        )
 
     def _cuts(self) -> "_Rows":
         z, families = np.zeros(len(self.grouped), dtype=np.intp), int(self.family.max()) + 1
@@ -72,7 +96,9 @@ class Stack:
         members = [np.flatnonzero(self.family == f) for f in range(families)]
         index, value = [], []
         for cut in self.cuts:
-            slopes = np.stack([cut.slope.get(b.name, np.zeros(families)) for b in self.problem.products] or [np.zeros(families)])
+            slopes = np.stack(
+                [cut.slope.get(b.name, np.zeros(families)) for b in self.problem.products] or [np.zeros(families)]
+            )
             for f, mine in enumerate(members):
                 index.append(np.concatenate([np.arange(self.products), z[mine]]))
                 value.append(np.concatenate([-slopes[: self.products, f], self.grouped.weight_h[mine]]))
@@ -92,8 +118,13 @@ class Stack:
         low, high = np.where(t.sense > 0, b, -np.inf), np.where(t.sense > 0, np.inf, b)
         if extra:
             low, high = np.pad(low, ((0, 0), (0, 1))), np.pad(high, ((0, 0), (0, 1)), constant_values=np.inf)
-        return _Rows(np.tile(np.diff(start), len(here)), np.where(index[None, :] < n, index[None, :] + shift, index[None, :] - n).ravel(),
-                     np.tile(value, len(here)), low.ravel(), high.ravel())
+        return _Rows(
+            np.tile(np.diff(start), len(here)),
+            np.where(index[None, :] < n, index[None, :] + shift, index[None, :] - n).ravel(),
+            np.tile(value, len(here)),
+            low.ravel(),
+            high.ravel(),
+        )
 
     def solve(self) -> Solution:
         """The optimum over groups, certified."""
@@ -105,19 +136,26 @@ class Stack:
         return read(live, self.matrix)
 
     def duals(self, found: Solution) -> Duals:
-        """By price class: rows, their duals (rows, groups), factor of the hours' cost (groups,), and each group's family."""
+        """By price class: rows, their duals (rows, groups), factor of the hours' cost (groups,),
+        and each group's family.
+        """
         out, extra = {}, int(bool(self.cuts))
         for price, (here, row) in self.row_of.items():
             t, m = self.templates[price], len(self.templates[price].rows) + extra
-            y = found.duals[row: row + m * len(here)].reshape(len(here), m).T
-            out[price] = t.rows, y[: len(t.rows)], y[-1] if extra else self.grouped.weight_h[here], np.ones((len(here), 1))
+            y = found.duals[row : row + m * len(here)].reshape(len(here), m).T
+            out[price] = (
+                t.rows,
+                y[: len(t.rows)],
+                y[-1] if extra else self.grouped.weight_h[here],
+                np.ones((len(here), 1)),
+            )
         return out
 
     def cut_duals(self, found: Solution) -> Floats:
         """Dual of each cut (cuts, families)."""
         first = len(next(iter(self.templates.values())).first_rows)
         count = sum(len(c.constant) for c in self.cuts)
-        return found.duals[first: first + count].reshape(len(self.cuts), -1)
+        return found.duals[first : first + count].reshape(len(self.cuts), -1)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""Google's sustained-use discount on a bill: by month, region and machine series, on what runs on demand and no commitment pays for.
+"""Google's sustained-use discount on a bill: by month, region and machine series, on what runs on
+demand and no commitment pays for.
 
-It is concave (the more of the month, the deeper) and so no part of the hourly program. Candidates are ranked and planned at
-the share of the price that a fleet following the planned load would pay (:func:`expected_share`): the least discount over
-the services, so that no machine looks cheaper than it can become by serving a service alone. The bill then takes the
-discount that the plan's own hours earn, and no plan is refused or chosen on more than that estimate.
+It is concave (the more of the month, the deeper) and so no part of the hourly program. Candidates
+are ranked and planned at the share of the price that a fleet following the planned load would pay
+(:func:`expected_share`): the least discount over the services, so that no machine looks cheaper
+than it can become by serving a service alone. The bill then takes the discount that the plan's own
+hours earn, and no plan is refused or chosen on more than that estimate.
 """
 
 from collections.abc import Sequence
@@ -19,7 +21,9 @@ from planner.optimize.grid import Floats, Grid, Months
 
 @dataclass(frozen=True)
 class Use:
-    """On-demand ``instances`` of a machine by hour that no commitment pays for; ``price_factor`` what negotiation leaves of its price."""
+    """On-demand ``instances`` of a machine by hour that no commitment pays for; ``price_factor``
+    what negotiation leaves of its price.
+    """
 
     provider: str
     region: str
@@ -30,7 +34,9 @@ class Use:
 
 
 def expected_share(family: str, loads: list[Floats], weight_h: Floats, months: Months) -> float:
-    """Share of the on-demand price paid for a fleet proportional to the load; the largest over ``loads``."""
+    """Share of the on-demand price paid for a fleet proportional to the load; the largest over
+    ``loads``.
+    """
     if family not in QUARTERS:
         return 1.0
     found = []
@@ -41,9 +47,11 @@ def expected_share(family: str, loads: list[Floats], weight_h: Floats, months: M
 
 
 def paid_shares(grid: Grid, catalog: Catalog) -> Floats:
-    """Share of the on-demand price that each pool pays in each month, shape (pools, months); 1 but for Google's older series.
+    """Share of the on-demand price that each pool pays in each month, shape (pools, months); 1 but
+    for Google's older series.
 
-    Every machine of a series gets the same share of its vCPU price and of its memory price: Google credits them by use.
+    Every machine of a series gets the same share of its vCPU price and of its memory price: Google
+    credits them by use.
     """
     shares = np.ones((len(grid.pools), len(grid.months.start)))
     google = grid.pools[(grid.pools["provider"] == "gcp") & grid.pools["family"].isin(list(QUARTERS))]
@@ -62,10 +70,15 @@ def paid_shares(grid: Grid, catalog: Catalog) -> Floats:
 
 
 def saving_usd(use: Sequence[Use], catalog: Catalog, weight_h: Floats, months: Months) -> float:
-    """What the discount takes off [USD], by layers of the load curve: the optimizer's own sum, beside :func:`paid_shares` of the bill."""
+    """What the discount takes off [USD], by layers of the load curve: the optimizer's own sum,
+    beside :func:`paid_shares` of the bill.
+    """
     saved = 0.0
     for region, family in sorted({(u.region, u.family) for u in use if u.provider == "gcp" and u.family in QUARTERS}):
-        mine, prices = [u for u in use if (u.region, u.family) == (region, family)], resource_prices(catalog, region, family)
+        mine, prices = (
+            [u for u in use if (u.region, u.family) == (region, family)],
+            resource_prices(catalog, region, family),
+        )
         for resource in (0, 1):
             listed = [u.instances * prices[u.instance_type][resource] for u in mine]
             paid = np.sum([u.price_factor * curve for u, curve in zip(mine, listed, strict=True)], axis=0)
@@ -78,7 +91,9 @@ def saving_usd(use: Sequence[Use], catalog: Catalog, weight_h: Floats, months: M
 
 
 def _layered(family: str, curve: Floats, weight_h: Floats, month_h: float) -> float:
-    """Discount on a load curve: each layer between two levels is one resource used in the hours above it."""
+    """Discount on a load curve: each layer between two levels is one resource used in the hours
+    above it.
+    """
     total, below = 0.0, 0.0
     order = np.argsort(curve, kind="stable")
     levels, left = curve[order], float(weight_h.sum())

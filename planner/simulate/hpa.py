@@ -1,7 +1,9 @@
-"""The Kubernetes horizontal pod autoscaler as pure functions: metric → desired replicas → windows → rate limits.
+"""The Kubernetes horizontal pod autoscaler as pure functions: metric → desired replicas → windows →
+rate limits.
 
-Integer arithmetic as Kubernetes does it.  Source: kubernetes/kubernetes ``pkg/controller/podautoscaler`` (rules of v1.20, with the
-later joint treatment of both windows and of events of the other direction), 2020 to 2025.
+Integer arithmetic as Kubernetes does it.  Source: kubernetes/kubernetes
+``pkg/controller/podautoscaler`` (rules of v1.20, with the later joint treatment of both windows and
+of events of the other direction), 2020 to 2025.
 """
 
 import math
@@ -15,7 +17,9 @@ TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod: ``state`` (ready, unready, initialising, pending, failed, deleting), usage and request in one unit; no usage = no metric."""
+    """One pod: ``state`` (ready, unready, initialising, pending, failed, deleting), usage and
+    request in one unit; no usage = no metric.
+    """
 
     state: str = "ready"
     usage: int | None = None
@@ -33,7 +37,9 @@ class Policy:
 
 @dataclass(frozen=True)
 class Change:
-    """A past change of ``replicas`` pods, or a past recommendation of ``replicas``, ``age_s`` [s] ago."""
+    """A past change of ``replicas`` pods, or a past recommendation of ``replicas``, ``age_s`` [s]
+    ago.
+    """
 
     age_s: float
     replicas: int
@@ -44,10 +50,13 @@ DOWN_POLICIES = (Policy("Percent", 100, 15),)
 DOWN_WINDOW_S = 300.0
 
 
-def desired_from_utilization(current: int, target_percent: int, pods: Sequence[Pod], tolerance: float = TOLERANCE) -> tuple[int, int]:
+def desired_from_utilization(
+    current: int, target_percent: int, pods: Sequence[Pod], tolerance: float = TOLERANCE
+) -> tuple[int, int]:
     """Replicas wanted by a resource target [% of request] and the utilization [%] seen.
 
-    Utilization = ⌊100·Σusage/Σrequest⌋.  Raises :class:`PlannerError` if no pod has a usable metric.
+    Utilization = ⌊100·Σusage/Σrequest⌋.  Raises :class:`PlannerError` if no pod has a usable
+    metric.
     """
 
     def ratio(usage: Mapping[int, int]) -> tuple[float, int]:
@@ -62,7 +71,9 @@ def desired_from_utilization(current: int, target_percent: int, pods: Sequence[P
 
 
 def desired_from_pods(current: int, target: int, pods: Sequence[Pod], tolerance: float = TOLERANCE) -> tuple[int, int]:
-    """Replicas wanted by a per-pod metric with an average ``target``, and the floor of the mean seen."""
+    """Replicas wanted by a per-pod metric with an average ``target``, and the floor of the mean
+    seen.
+    """
 
     def ratio(usage: Mapping[int, int]) -> tuple[float, int]:
         mean = sum(usage.values()) // len(usage)
@@ -80,7 +91,9 @@ def _from_pods(
     *,
     cpu: bool,
 ) -> tuple[int, int]:
-    """Replicas by a rule on all pods: unready count 0 scaling out, missing 0 scaling out, ``assumed`` scaling in; no reversal."""
+    """Replicas by a rule on all pods: unready count 0 scaling out, missing 0 scaling out,
+    ``assumed`` scaling in; no reversal.
+    """
     ready, unready, missing = _sorted_out(pods, cpu)
     usage = dict(ready)
     if not usage:
@@ -100,7 +113,9 @@ def _from_pods(
 
 
 def _sorted_out(pods: Sequence[Pod], cpu: bool) -> tuple[dict[int, int], list[int], list[int]]:
-    """Usage of the pods that count, the unready, the missing.  ``absent`` is a metric whose pod does not exist."""
+    """Usage of the pods that count, the unready, the missing.  ``absent`` is a metric whose pod
+    does not exist.
+    """
     ready: dict[int, int] = {}
     unready, missing = [], []
     for k, pod in enumerate(pods):
@@ -115,8 +130,12 @@ def _sorted_out(pods: Sequence[Pod], cpu: bool) -> tuple[dict[int, int], list[in
     return ready, unready, missing
 
 
-def desired_from_value(current: int, target: int, value: int, ready: int, tolerance: float = TOLERANCE) -> tuple[int, int]:
-    """Replicas wanted by one metric of the whole object with a target value, and the value; from zero replicas, ⌈value/target⌉."""
+def desired_from_value(
+    current: int, target: int, value: int, ready: int, tolerance: float = TOLERANCE
+) -> tuple[int, int]:
+    """Replicas wanted by one metric of the whole object with a target value, and the value; from
+    zero replicas, ⌈value/target⌉.
+    """
     ratio = value / target
     if current == 0:
         return math.ceil(ratio), value
@@ -124,16 +143,25 @@ def desired_from_value(current: int, target: int, value: int, ready: int, tolera
 
 
 def desired_from_average(current: int, target: int, value: int, tolerance: float = TOLERANCE) -> tuple[int, int]:
-    """Replicas wanted by one metric shared by all pods with a target average, and the mean seen (rounded up)."""
+    """Replicas wanted by one metric shared by all pods with a target average, and the mean seen
+    (rounded up).
+    """
     ratio = value / (target * current)
     wanted = current if abs(1.0 - ratio) <= tolerance else math.ceil(value / target)
     return wanted, math.ceil(value / current)
 
 
 def stabilized(
-    current: int, desired: int, recommendations: Sequence[Change] = (), *, up_window_s: float = 0.0, down_window_s: float = DOWN_WINDOW_S
+    current: int,
+    desired: int,
+    recommendations: Sequence[Change] = (),
+    *,
+    up_window_s: float = 0.0,
+    down_window_s: float = DOWN_WINDOW_S,
 ) -> int:
-    """The lowest recommendation of the up window bounds an increase, the highest of the down window bounds a decrease."""
+    """The lowest recommendation of the up window bounds an increase, the highest of the down window
+    bounds a decrease.
+    """
     up = min([desired, *(r.replicas for r in recommendations if r.age_s < up_window_s)])
     down = max([desired, *(r.replicas for r in recommendations if r.age_s < down_window_s)])
     return min(max(current, up), down)
@@ -151,10 +179,12 @@ def limited(
     added: Sequence[Change] = (),
     removed: Sequence[Change] = (),
 ) -> tuple[int, str]:
-    """Replicas allowed by ``minimum``, ``maximum`` and the rate policies, and the limiting reason in Kubernetes' words.
+    """Replicas allowed by ``minimum``, ``maximum`` and the rate policies, and the limiting reason
+    in Kubernetes' words.
 
-    A policy counts from start = current − added + removed within its period: start + pods or ⌈start·(1 + p/100)⌉ upwards,
-    start − pods or ⌊start·(1 − p/100)⌋ downwards.  ``select`` is Max (most change), Min (least) or Disabled.
+    A policy counts from start = current − added + removed within its period: start + pods or
+    ⌈start·(1 + p/100)⌉ upwards, start − pods or ⌊start·(1 − p/100)⌋ downwards.  ``select`` is Max
+    (most change), Min (least) or Disabled.
     """
     if desired > current:
         bound = max(current, _bound(current, up, select, added, removed, 1))
@@ -167,7 +197,9 @@ def limited(
     return desired, "DesiredWithinRange"
 
 
-def _bound(current: int, policies: Sequence[Policy], select: str, added: Sequence[Change], removed: Sequence[Change], sign: int) -> int:
+def _bound(
+    current: int, policies: Sequence[Policy], select: str, added: Sequence[Change], removed: Sequence[Change], sign: int
+) -> int:
     if select == "Disabled" or not policies:
         return current
     proposed = []

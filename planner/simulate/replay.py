@@ -1,9 +1,10 @@
 """The replay: a plan's schedule under load paths it was not made for.
 
-Within an hour the load is taken in two levels: a twelfth of the time at burst_factor times the mean, the rest at what
-is left.  Replicas ordered for an hour serve after the start-up delay; until then the hour before runs on.  Each pool
-takes traffic in proportion to what it may bear.  Latency is the model's point estimate, pointwise stationary below
-saturation; above it a fluid backlog is carried from hour to hour, and an hour with a backlog is outside every objective.
+Within an hour the load is taken in two levels: a twelfth of the time at burst_factor times the
+mean, the rest at what is left.  Replicas ordered for an hour serve after the start-up delay; until
+then the hour before runs on.  Each pool takes traffic in proportion to what it may bear.  Latency
+is the model's point estimate, pointwise stationary below saturation; above it a fluid backlog is
+carried from hour to hour, and an hour with a backlog is outside every objective.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,9 +36,11 @@ _GRID = np.r_[np.linspace(0.02, 0.9, 45), 1 - np.geomspace(0.09, 1e-3, 18)]
 class Replay:
     """What happened on ``paths`` load paths.
 
-    ``objectives``: share of requests in time within each objective, by service (``replay.objectives``).
-    ``hours``: the same by hour, with latencies and backlog (``replay.hours``).  ``breaks``: how much more load each service
-    bears and what fails first (``replay.breaks``).  ``path_within_share``: within every objective, by service, one value a path.
+    ``objectives``: share of requests in time within each objective, by service
+    (``replay.objectives``). ``hours``: the same by hour, with latencies and backlog
+    (``replay.hours``).  ``breaks``: how much more load each service bears and what fails first
+    (``replay.breaks``).  ``path_within_share``: within every objective, by service, one value a
+    path.
     """
 
     paths: int
@@ -60,7 +63,9 @@ class Replay:
 
 @dataclass(frozen=True)
 class _Pool:
-    """One pool over the hours: ``replicas`` (hours,), what they bear together, how it behaves; ``tries``: attempts a request costs."""
+    """One pool over the hours: ``replicas`` (hours,), what they bear together, how it behaves;
+    ``tries``: attempts a request costs.
+    """
 
     name: str
     replicas: Floats
@@ -95,8 +100,11 @@ class _Result:
     margin: Floats
 
 
-def simulate(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, *, executor: Executor | None = None) -> Replay:
-    """Replay ``plan`` on the paths of ``load``; give paths of another seed than the plan was made on.
+def simulate(
+    plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, *, executor: Executor | None = None
+) -> Replay:
+    """Replay ``plan`` on the paths of ``load``; give paths of another seed than the plan was made
+    on.
 
     ``executor``: any :class:`concurrent.futures.Executor`; the answer does not depend on it.
     Raises :class:`PlannerError` if the load covers other hours or services than the plan.
@@ -120,7 +128,9 @@ def simulate(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, *, 
 
 def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capacity) -> _Task:
     if name not in load.services:
-        raise PlannerError("the load has no such service", where="simulate", got=name, remedy="Forecast the same scenario again")
+        raise PlannerError(
+            "the load has no such service", where="simulate", got=name, remedy="Forecast the same scenario again"
+        )
     service, schedule = scenario.services[name], plan.schedule[plan.schedule["service"] == name]
     outside = ~schedule["ts"].isin(load.ts)
     if outside.any():
@@ -136,10 +146,14 @@ def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capac
         replicas = np.zeros(len(load.ts))
         np.add.at(replicas, load.ts.get_indexer(pd.DatetimeIndex(part["ts"])), part["replicas"].to_numpy(np.float64))
         if key not in capacity.models:
-            raise PlannerError("the capacity has no latency model of a pool that runs", where=name, got="/".join(key[1:]))
+            raise PlannerError(
+                "the capacity has no latency model of a pool that runs", where=name, got="/".join(key[1:])
+            )
         delay_s, _ = start_up_s(service, accelerated=bool(key[4]))
         tries = 1.0 / (1.0 - service.retry_share)
-        pools.append(_Pool("/".join(key[2:4]), replicas, capacity.bears_rps(key, replicas), delay_s, tries, capacity.models[key]))
+        pools.append(
+            _Pool("/".join(key[2:4]), replicas, capacity.bears_rps(key, replicas), delay_s, tries, capacity.models[key])
+        )
     planned = schedule.groupby("ts")["arrival_rate_rps"].sum().reindex(load.ts, fill_value=0.0).to_numpy(np.float64)
     return _Task(name, load.services[name], load.weight_h, service.objective, planned, tuple(pools))
 
@@ -183,7 +197,9 @@ def _replay(task: _Task) -> _Result:
 def _within(
     rate: NDArray[np.float32], levels: list[tuple[float, float]], full: "_Bears", part: "_Bears", lag: Floats
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Share of each path-hour's requests within each objective, and within all of them; a share ``lag`` of the hour runs on ``part``."""
+    """Share of each path-hour's requests within each objective, and within all of them; a share
+    ``lag`` of the hour runs on ``part``.
+    """
     within = np.zeros((len(full.limit), *rate.shape), dtype=np.float32)
     every = np.zeros(rate.shape, dtype=np.float32)
     late, on_time = np.flatnonzero(lag > 0), (1 - lag).astype(np.float32)
@@ -215,7 +231,9 @@ def _by_hour(within: NDArray[np.float32], volume: Floats) -> Floats:
 
 
 def _backlog(rate: NDArray[np.float32], saturation: Floats, weight_h: Floats) -> NDArray[np.float32]:
-    """Requests waiting at the end of each hour, (paths, hours): B' = max(0, B + (λ − μ)·3600·weight)."""
+    """Requests waiting at the end of each hour, (paths, hours): B' = max(0, B + (λ −
+    μ)·3600·weight).
+    """
     out = np.zeros(rate.shape, dtype=np.float32)
     gain = (rate.astype(np.float64) - saturation) * 3600.0 * weight_h
     first = np.flatnonzero((gain > 0).any(axis=0))
@@ -236,7 +254,9 @@ def _waited(backlog: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 class _Table:
-    """Latency of one pool on a grid of utilization for a few pool sizes; sizes between take the next smaller one (no less latency)."""
+    """Latency of one pool on a grid of utilization for a few pool sizes; sizes between take the
+    next smaller one (no less latency).
+    """
 
     def __init__(self, pool: _Pool, bounds: list[tuple[str, str, float, float]]) -> None:
         most = max(int(pool.replicas.max(initial=0.0)), 1)
@@ -246,11 +266,16 @@ class _Table:
             most = 1
         sizes = np.r_[np.arange(1, min(most, 8) + 1), np.geomspace(8, max(most, 8), 24).astype(int)]
         self.sizes = np.unique(sizes[sizes <= most])
-        self.saturation = np.array([alone, *(_saturation(pool.model, int(n), metric) for n in self.sizes[1:])]) / pool.tries
+        self.saturation = (
+            np.array([alone, *(_saturation(pool.model, int(n), metric) for n in self.sizes[1:])]) / pool.tries
+        )
         self.rates = self.saturation[:, None] * _GRID
         total = self.rates * self.sizes[:, None] * pool.tries
         self.latency = np.stack(
-            [[pool.model.latency_s(r, int(n), q, m) for r, n in zip(total, self.sizes, strict=True)] for _, m, q, _ in bounds]
+            [
+                [pool.model.latency_s(r, int(n), q, m) for r, n in zip(total, self.sizes, strict=True)]
+                for _, m, q, _ in bounds
+            ]
         )
         self.limit = np.array(
             [
@@ -265,7 +290,9 @@ class _Table:
 
 
 def _splits(model: LatencyModel, bounds: list[tuple[str, str, float, float]], alone: float, most: int) -> bool:
-    """Whether a pool of ``most`` is no better than as many pools of one: then one row of the table serves every size."""
+    """Whether a pool of ``most`` is no better than as many pools of one: then one row of the table
+    serves every size.
+    """
     probe = alone * np.array([0.3, 0.7, 0.95])
     return all(
         np.allclose(model.latency_s(probe, 1, q, metric), model.latency_s(probe * most, most, q, metric), rtol=1e-6)
@@ -274,7 +301,9 @@ def _splits(model: LatencyModel, bounds: list[tuple[str, str, float, float]], al
 
 
 def _saturation(model: LatencyModel, replicas: int, metric: str) -> float:
-    """Largest rate of one replica [requests/s] in a pool of ``replicas`` at which a metric is finite (relative 1e-4)."""
+    """Largest rate of one replica [requests/s] in a pool of ``replicas`` at which a metric is
+    finite (relative 1e-4).
+    """
 
     def stable(rate: Floats) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = np.isfinite(model.latency_s(rate * replicas, replicas, 0.5, metric))
@@ -305,7 +334,9 @@ def _threshold(rates: Floats, latency: Floats, limit: float) -> float:
 
 @dataclass(frozen=True)
 class _Bears:
-    """What the pools of a service bear together, hour by hour: up to which total rate each objective holds."""
+    """What the pools of a service bear together, hour by hour: up to which total rate each
+    objective holds.
+    """
 
     replicas: Floats
     share: Floats
@@ -314,7 +345,9 @@ class _Bears:
 
     @classmethod
     def of(cls, tables: list[_Table], replicas: Floats, weight: Floats) -> "_Bears":
-        """Traffic is split in proportion to what the pools may bear (``weight``); the first one beyond its limit decides."""
+        """Traffic is split in proportion to what the pools may bear (``weight``); the first one
+        beyond its limit decides.
+        """
         whole = weight.sum(axis=0)
         share = np.divide(weight, whole, out=np.zeros_like(weight), where=whole > 0)
         limit = np.full((len(tables[0].latency), replicas.shape[1]), np.inf)
@@ -398,7 +431,8 @@ def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex, time_zone:
     pool = max(task.pools, key=lambda p: p.bears_rps[hour]).name if task.pools else "nothing"
     when = f"{ts[hour].tz_convert(time_zone):%Y-%m-%d %H:%M} {time_zone}"
     text = (
-        f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at {when} on {pool}"
+        f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at"
+        f" {when} on {pool}"
         if np.isfinite(least)
         else f"{task.service} has no load that could break it"
     )
@@ -419,5 +453,6 @@ def _typed(name: str, data: Mapping[str, object]) -> pd.DataFrame:
     kinds = {"str": "str", "float": "float64"}
     frame = pd.DataFrame(dict(data))
     return columns.check(
-        name, frame.astype({c: kinds[columns.dictionary()[c].dtype] for c in data if columns.dictionary()[c].dtype in kinds})
+        name,
+        frame.astype({c: kinds[columns.dictionary()[c].dtype] for c in data if columns.dictionary()[c].dtype in kinds}),
     )

@@ -1,4 +1,6 @@
-"""Starts the server with the first sample already under way, so that the first visitor does not wait for imports and solver."""
+"""Starts the server with the first sample already under way, so that the first visitor does not
+wait for imports and solver.
+"""
 
 import sys
 from pathlib import Path
@@ -14,7 +16,9 @@ def _warm() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the app; ``arguments`` are Streamlit's own flags such as ``--server.port=8501``. Raises :class:`PlannerError`."""
+    """Serve the app; ``arguments`` are Streamlit's own flags such as ``--server.port=8501``. Raises
+    :class:`PlannerError`.
+    """
     package = Path(__file__).resolve().parent.parent
     # a wheel carries app.py inside the package, a checkout has it beside the package
     page = next((p for p in (package / "_app.py", package.parent / "app.py") if p.is_file()), None)

@@ -1,4 +1,6 @@
-"""How each column is shown in the tables of the pages: its heading, its format, its explanation; once for all pages."""
+"""How each column is shown in the tables of the pages: its heading, its format, its explanation;
+once for all pages.
+"""
 
 import streamlit as st
 
@@ -14,21 +16,29 @@ CELLS = {
     "mean": st.column_config.NumberColumn("Machines, mean"),
     "most": st.column_config.NumberColumn("Machines, most", format="%.0f"),
     "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),
-    "usable_rps": st.column_config.NumberColumn("Requests/s", format="%.3g", help="What one replica may carry, after all headroom"),
-    "rate_usd_per_h": st.column_config.NumberColumn("USD an hour", format="%.4g", help="List price of one machine on demand"),
+    "usable_rps": st.column_config.NumberColumn(
+        "Requests/s", format="%.3g", help="What one replica may carry, after all headroom"
+    ),
+    "rate_usd_per_h": st.column_config.NumberColumn(
+        "USD an hour", format="%.4g", help="List price of one machine on demand"
+    ),
     "usd_per_1m_requests": st.column_config.NumberColumn(
         "USD per million", format="%.3g", help="A million requests on demand, machine fully used"
     ),
     "machine": st.column_config.TextColumn("Machine"),
     "where": st.column_config.TextColumn("Where"),
-    "basis": st.column_config.TextColumn("Basis", help="measured, modeled or assumed; of a price: observed, composed or modeled"),
+    "basis": st.column_config.TextColumn(
+        "Basis", help="measured, modeled or assumed; of a price: observed, composed or modeled"
+    ),
     "error_share": st.column_config.NumberColumn("Model error, ±"),
     "objective": st.column_config.TextColumn("Objective", width="medium"),
     "limit_s": st.column_config.NumberColumn("Limit, s", format="%.4g"),
     "typical_latency_s": st.column_config.NumberColumn(
         "Typical, s", format="%.3g", help="At the objective's percentile on the middle future"
     ),
-    "high_latency_s": st.column_config.NumberColumn("High, s", format="%.3g", help="At the objective's percentile when load is high"),
+    "high_latency_s": st.column_config.NumberColumn(
+        "High, s", format="%.3g", help="At the objective's percentile when load is high"
+    ),
     "within_share": st.column_config.NumberColumn("In time", help="Share of requests within the objective"),
     "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
     "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
@@ -63,14 +73,22 @@ CELLS = {
     "upfront_usd": st.column_config.NumberColumn("Paid upfront, USD", format="%,.0f"),
     "hourly_usd": st.column_config.NumberColumn("USD an hour", format="%.4g"),
     "commitment_utilization": st.column_config.NumberColumn("Used"),
-    "break_even_utilization": st.column_config.NumberColumn("Pays above", help="Used less than this, on demand would have been cheaper"),
+    "break_even_utilization": st.column_config.NumberColumn(
+        "Pays above", help="Used less than this, on demand would have been cheaper"
+    ),
     "rests": st.column_config.TextColumn("The bill rests on"),
     "owner": st.column_config.TextColumn("Owner"),
     "cost_center": st.column_config.TextColumn("Cost center"),
     "charge": st.column_config.TextColumn("Charge"),
-    "effective_cost_usd": st.column_config.NumberColumn("Cost, USD", format="%,.0f", help="Commitments spread over their term (amortized)"),
-    "billed_cost_usd": st.column_config.NumberColumn("Cash, USD", format="%,.0f", help="As on the invoices of these months"),
-    "list_cost_usd": st.column_config.NumberColumn("At list, USD", format="%,.0f", help="The same machines on demand at list price"),
+    "effective_cost_usd": st.column_config.NumberColumn(
+        "Cost, USD", format="%,.0f", help="Commitments spread over their term (amortized)"
+    ),
+    "billed_cost_usd": st.column_config.NumberColumn(
+        "Cash, USD", format="%,.0f", help="As on the invoices of these months"
+    ),
+    "list_cost_usd": st.column_config.NumberColumn(
+        "At list, USD", format="%,.0f", help="The same machines on demand at list price"
+    ),
     "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
     "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),
     "accelerator": st.column_config.TextColumn("Accelerator"),

@@ -1,8 +1,9 @@
-"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.ui.views` and returns an Altair chart.
+"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.ui.views` and returns
+an Altair chart.
 
-Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every common
-color blindness) and hold on light and dark ground; nothing is told by color alone: tooltips and the
-download behind each chart carry the numbers.
+Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every
+common color blindness) and hold on light and dark ground; nothing is told by color alone: tooltips
+and the download behind each chart carry the numbers.
 """
 
 import altair as alt
@@ -20,14 +21,18 @@ CURVES: dict[str, tuple[str, str, float, list[int]]] = {
     "left": ("Left if zones fail", PINK, 1.2, [6, 2]),
 }
 
-_BOTTOM = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=5)
+_BOTTOM = alt.Legend(
+    orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, symbolStrokeWidth=6, columns=5
+)
 _BOTTOM_3 = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, columns=3)
 _LINES = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, columns=3)
 _MONEY = "$,.0f"
 
 
 def history(rates: "pd.Series[float]", title: str = "What arrived") -> alt.Chart:
-    """A traffic history by hour [requests/s]; gaps stay open. ``rates`` has a time index, as :meth:`Traffic.hourly` gives."""
+    """A traffic history by hour [requests/s]; gaps stay open. ``rates`` has a time index, as
+    :meth:`Traffic.hourly` gives.
+    """
     table = pd.DataFrame({"time": pd.DatetimeIndex(rates.index).tz_localize(None), "rate": rates.to_numpy()})
     return (
         alt.Chart(table)
@@ -75,7 +80,9 @@ def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: s
     layers = [_named(base.mark_area(opacity=0.45, interpolate=shape), BAND, "p10", scale).encode(y2="p90:Q")]
     for column, (name, _, width, dash) in curves.items():
         steps = shape if column in {"p50", "planned"} else "step-after"
-        layers.append(_named(base.mark_line(strokeWidth=width, strokeDash=dash, interpolate=steps), name, column, scale))
+        layers.append(
+            _named(base.mark_line(strokeWidth=width, strokeDash=dash, interpolate=steps), name, column, scale)
+        )
     hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=tips)
     return alt.layer(*layers, hover).properties(title=_title(title, "requests per second"), height=360)
 
@@ -88,14 +95,18 @@ def _named(layer: alt.Chart, name: str, column: str, scale: alt.Scale) -> alt.Ch
 
 
 def latency(curve: pd.DataFrame, title: str = "Latency of one replica under load") -> alt.LayerChart:
-    """Latency as a share of its limit over the arrival rate [requests/s] from :func:`views.latency_curve`; at 100 % the promise breaks."""
+    """Latency as a share of its limit over the arrival rate [requests/s] from
+    :func:`views.latency_curve`; at 100 % the promise breaks.
+    """
     table = curve.assign(of_limit=curve["latency_s"] / curve["limit_s"])
     line = (
         alt.Chart(table)
         .mark_line(clip=True)
         .encode(
             x=alt.X("rate_rps:Q", title="requests per second"),
-            y=alt.Y("of_limit:Q", title="share of the limit", scale=alt.Scale(domain=[0, 1.5]), axis=alt.Axis(format="%")),
+            y=alt.Y(
+                "of_limit:Q", title="share of the limit", scale=alt.Scale(domain=[0, 1.5]), axis=alt.Axis(format="%")
+            ),
             color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_LINES),
             tooltip=[
                 alt.Tooltip("objective:N", title="Objective"),
@@ -130,9 +141,12 @@ def hindcast(hours: pd.DataFrame, title: str = "The last week as it would have b
     scale = alt.Scale(domain=list(names.values()), range=[SKY, BLUE, RED])
     tips = [alt.Tooltip("time:T", title="Hour", format="%a %d %b %H:%M")]
     tips += [
-        alt.Tooltip(f"{c}:Q", title=t, format=",.3~r") for c, t in {"p5": "5 %", "p50": "Middle", "p95": "95 %", "actual": "Came"}.items()
+        alt.Tooltip(f"{c}:Q", title=t, format=",.3~r")
+        for c, t in {"p5": "5 %", "p50": "Middle", "p95": "95 %", "actual": "Came"}.items()
     ]
-    base = alt.Chart(hours).encode(x=alt.X("time:T", title=None, axis=alt.Axis(format="%a %d %b", tickCount="day", labelOverlap=True)))
+    base = alt.Chart(hours).encode(
+        x=alt.X("time:T", title=None, axis=alt.Axis(format="%a %d %b", tickCount="day", labelOverlap=True))
+    )
     band = _named(base.mark_area(opacity=0.45), names["p5"], "p5", scale).encode(y2="p95:Q")
     middle = _named(base.mark_line(strokeWidth=1.2), names["p50"], "p50", scale)
     actual = _named(base.mark_line(strokeWidth=1.5), names["actual"], "actual", scale)
@@ -141,7 +155,9 @@ def hindcast(hours: pd.DataFrame, title: str = "The last week as it would have b
 
 
 def backtest(scores: pd.DataFrame, title: str = "Forecast error beside repeating last week") -> alt.Chart:
-    """Weighted quantile loss by horizon from :func:`planner.load.backtest`, the product's beside the weekly naive's; smaller is better."""
+    """Weighted quantile loss by horizon from :func:`planner.load.backtest`, the product's beside
+    the weekly naive's; smaller is better.
+    """
     names = {"wql": "This forecast", "naive_wql": "Last week repeated"}
     table = scores.assign(ahead=[f"{h / 24:.0f} days" if h > 24 else "1 day" for h in scores["horizon_h"]])
     long = table.melt(["ahead", "horizon_h"], list(names), "who", "loss").assign(who=lambda t: t["who"].map(names))
@@ -153,22 +169,34 @@ def backtest(scores: pd.DataFrame, title: str = "Forecast error beside repeating
             yOffset=alt.YOffset("who:N", sort=list(names.values())),
             x=alt.X("loss:Q", title="weighted quantile loss, share of the volume", axis=alt.Axis(format="%")),
             color=alt.Color("who:N", scale=alt.Scale(domain=list(names.values()), range=[BLUE, GRAY]), legend=_BOTTOM),
-            tooltip=["ahead:N", alt.Tooltip("who:N", title="Forecast"), alt.Tooltip("loss:Q", title="Loss", format=".1%")],
+            tooltip=[
+                "ahead:N",
+                alt.Tooltip("who:N", title="Forecast"),
+                alt.Tooltip("loss:Q", title="Loss", format=".1%"),
+            ],
         )
         .properties(title=_title(title, "share of the volume"), height=alt.Step(18))
     )
 
 
 def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet the target", most: int = 12) -> alt.Chart:
-    """On-demand cost of a million requests at full use [USD], the cheapest ``most`` machines of :func:`views.unit_costs`."""
+    """On-demand cost of a million requests at full use [USD], the cheapest ``most`` machines of
+    :func:`views.unit_costs`.
+    """
     part = table.head(most).assign(
-        machine=table["instance_type"] + table["deployment"].where(table["deployment"] == "", ", " + table["deployment"])
+        machine=table["instance_type"]
+        + table["deployment"].where(table["deployment"] == "", ", " + table["deployment"])
     )
     return (
         alt.Chart(part)
         .mark_bar(color=BLUE)
         .encode(
-            y=alt.Y("machine:N", sort=alt.EncodingSortField("usd_per_1m_requests", "min"), title=None, axis=alt.Axis(labelLimit=260)),
+            y=alt.Y(
+                "machine:N",
+                sort=alt.EncodingSortField("usd_per_1m_requests", "min"),
+                title=None,
+                axis=alt.Axis(labelLimit=260),
+            ),
             x=alt.X("usd_per_1m_requests:Q", title="USD per million requests", axis=alt.Axis(format="$~g")),
             tooltip=[
                 alt.Tooltip("machine:N", title="Machine"),
@@ -189,19 +217,24 @@ def cost_months(
     span: pd.DataFrame | None = None,
     most: int = 6,
 ) -> alt.LayerChart:
-    """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges into words.
+    """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges
+    into words.
 
-    The ``most`` largest charges have a color of their own, the rest is one.  ``span`` of :func:`views.month_range` adds the
-    range over load paths as a line with ends.
+    The ``most`` largest charges have a color of their own, the rest is one.  ``span`` of
+    :func:`views.month_range` adds the range over load paths as a line with ends.
     """
-    table = monthly.assign(month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"]))
+    table = monthly.assign(
+        month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"])
+    )
     order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
     if len(order) > most + 1:
         table["what"] = table["what"].where(table["what"].isin(order[:most]), "All other")
         order = [*order[:most], "All other"]
     table = table.groupby(["month", "what"], as_index=False)[[measure]].sum()
     table["rank"] = table["what"].map({name: i for i, name in enumerate(order)})
-    x = alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True))
+    x = alt.X(
+        "month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)
+    )
     when = alt.Tooltip("month:T", title="Month", format="%B %Y")
     layers = [
         alt.Chart(table)
@@ -209,9 +242,15 @@ def cost_months(
         .encode(
             x=x,
             y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(format="$~s")),
-            color=alt.Color("what:N", sort=order, scale=alt.Scale(domain=order, range=COLORS[: len(order)]), legend=_BOTTOM),
+            color=alt.Color(
+                "what:N", sort=order, scale=alt.Scale(domain=order, range=COLORS[: len(order)]), legend=_BOTTOM
+            ),
             order=alt.Order("rank:Q"),
-            tooltip=[when, alt.Tooltip("what:N", title="Charge"), alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY)],
+            tooltip=[
+                when,
+                alt.Tooltip("what:N", title="Charge"),
+                alt.Tooltip(f"{measure}:Q", title="Cost", format=_MONEY),
+            ],
         )
     ]
     if span is not None and len(span):
@@ -224,7 +263,9 @@ def cost_months(
 
 
 def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every future") -> alt.LayerChart:
-    """Distribution of the horizon's bill over load paths [USD]: ``path_costs`` holds a column ``usd``."""
+    """Distribution of the horizon's bill over load paths [USD]: ``path_costs`` holds a column
+    ``usd``.
+    """
     bars = (
         alt.Chart(path_costs)
         .mark_bar(color=BLUE)
@@ -236,9 +277,15 @@ def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every futur
     )
     marks = pd.DataFrame({"usd": path_costs["usd"].quantile([0.1, 0.5, 0.9]).to_numpy(), "name": ["P10", "P50", "P90"]})
     rules = (
-        alt.Chart(marks).mark_rule(color=ORANGE, strokeWidth=2).encode(x="usd:Q", tooltip=["name:N", alt.Tooltip("usd:Q", format=_MONEY)])
+        alt.Chart(marks)
+        .mark_rule(color=ORANGE, strokeWidth=2)
+        .encode(x="usd:Q", tooltip=["name:N", alt.Tooltip("usd:Q", format=_MONEY)])
     )
-    words = alt.Chart(marks).mark_text(dy=-6, baseline="bottom", color=GRAY).encode(x="usd:Q", y=alt.value(0), text="name:N")
+    words = (
+        alt.Chart(marks)
+        .mark_text(dy=-6, baseline="bottom", color=GRAY)
+        .encode(x="usd:Q", y=alt.value(0), text="name:N")
+    )
     return alt.layer(bars, rules, words).properties(title=_title(title, "USD"), height=300)
 
 
@@ -270,7 +317,12 @@ def held(days: pd.DataFrame, title: str = "Requests in time, worst hour of each 
         .mark_line(interpolate="step-after")
         .encode(
             x=alt.X("day:T", title=None, axis=alt.Axis(format="%b %Y", tickCount="month", labelOverlap=True)),
-            y=alt.Y("within_share:Q", title="share of requests", scale=alt.Scale(domain=[low, 1.0]), axis=alt.Axis(format=".1%")),
+            y=alt.Y(
+                "within_share:Q",
+                title="share of requests",
+                scale=alt.Scale(domain=[low, 1.0]),
+                axis=alt.Axis(format=".1%"),
+            ),
             color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_LINES),
             tooltip=[
                 alt.Tooltip("day:T", title="Day", format="%a %d %b %Y"),
@@ -283,7 +335,9 @@ def held(days: pd.DataFrame, title: str = "Requests in time, worst hour of each 
 
 
 def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for") -> alt.Chart:
-    """Share of what an always busy replica would serve that is kept free, by cause, from :func:`views.ledger`."""
+    """Share of what an always busy replica would serve that is kept free, by cause, from
+    :func:`views.ledger`.
+    """
     return (
         alt.Chart(ledger)
         .mark_bar()
@@ -305,7 +359,9 @@ def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for
 def bridge(steps: pd.DataFrame, title: str = "What makes the difference") -> alt.LayerChart:
     """Waterfall of cost differences [USD] from :func:`views.bridge`."""
     scale = alt.Scale(domain=["total", "more", "less"], range=[GRAY, RED, GREEN])
-    base = alt.Chart(steps).encode(x=alt.X("step:N", sort=steps["step"].tolist(), title=None, axis=alt.Axis(labelAngle=0, labelLimit=150)))
+    base = alt.Chart(steps).encode(
+        x=alt.X("step:N", sort=steps["step"].tolist(), title=None, axis=alt.Axis(labelAngle=0, labelLimit=150))
+    )
     bars = base.mark_bar(size=44).encode(
         y=alt.Y("start:Q", title="USD", axis=alt.Axis(format="$~s")),
         y2="end:Q",
@@ -317,10 +373,14 @@ def bridge(steps: pd.DataFrame, title: str = "What makes the difference") -> alt
 
 
 def frontier(
-    points: pd.DataFrame, name: str, bounds: pd.DataFrame | None = None, title: str = "What it would cost to choose otherwise"
+    points: pd.DataFrame,
+    name: str,
+    bounds: pd.DataFrame | None = None,
+    title: str = "What it would cost to choose otherwise",
 ) -> alt.LayerChart:
-    """Monthly cost [USD] over the values of one choice: whole plans (``value monthly_usd within_share chosen``) and, as a line, the
-    proven lower bound (``value lower_bound_usd``); values without a plan are left out.
+    """Monthly cost [USD] over the values of one choice: whole plans (``value monthly_usd
+    within_share chosen``) and, as a line, the proven lower bound (``value lower_bound_usd``);
+    values without a plan are left out.
     """
     x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=True))
     axis, scale = alt.Axis(format="$~s"), alt.Scale(zero=False, nice=True)
@@ -334,11 +394,17 @@ def frontier(
         low = alt.Y("lower_bound_usd:Q", title="USD a month", axis=axis, scale=scale)
         proven = [tips[0], alt.Tooltip("lower_bound_usd:Q", title="At least, USD a month", format=_MONEY)]
         base = alt.Chart(bounds).encode(x=x, y=low, tooltip=proven)
-        layers += [base.mark_line(color=GREEN, strokeDash=[5, 3]), base.mark_point(filled=True, size=30, opacity=1, color=GREEN)]
+        layers += [
+            base.mark_line(color=GREEN, strokeDash=[5, 3]),
+            base.mark_point(filled=True, size=30, opacity=1, color=GREEN),
+        ]
     if len(points):
         base = alt.Chart(points).encode(x=x, y=alt.Y("monthly_usd:Q", title="USD a month", axis=axis, scale=scale))
         color = alt.condition("datum.chosen", alt.value(ORANGE), alt.value(BLUE))
-        layers += [base.mark_line(color=BLUE), base.mark_point(filled=True, size=90, opacity=1).encode(color=color, tooltip=tips)]
+        layers += [
+            base.mark_line(color=BLUE),
+            base.mark_point(filled=True, size=90, opacity=1).encode(color=color, tooltip=tips),
+        ]
     return alt.layer(*layers).properties(title=_title(title, "USD a month"), height=300)
 
 

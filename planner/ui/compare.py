@@ -21,7 +21,8 @@ def page() -> None:
             second, second_changes = controls.side("b", 0)
         if first == second:
             st.info(
-                "Both sides are the same scenario. Choose another one for B, or change something in it.", icon=":material/compare_arrows:"
+                "Both sides are the same scenario. Choose another one for B, or change something in it.",
+                icon=":material/compare_arrows:",
             )
             return
         names = (f"A: {first.name}", f"B: {second.name}")
@@ -33,8 +34,14 @@ def page() -> None:
         steps = views.bridge(a.plan, b.plan, names)
         st.altair_chart(charts.bridge(steps), alt=f"Bridge of cost from {names[0]} to {names[1]}")
         rows: pd.DataFrame = a.plan.compare(b.plan)
-        st.download_button("Every difference (CSV)", data=lambda: export.to_csv(rows).encode(), file_name="bridge.csv", mime="text/csv",
-                           on_click="ignore", icon=":material/download:")  # fmt: skip
+        st.download_button(
+            "Every difference (CSV)",
+            data=lambda: export.to_csv(rows).encode(),
+            file_name="bridge.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
 
 
 page()

@@ -48,9 +48,9 @@ def _head(study: Study, overrides: dict[str, Any]) -> None:
     end = scenario.end_utc - pd.Timedelta(hours=1)
     st.caption(
         plain(
-            f"Cheapest plan found for {', '.join(scenario.services)} from {scenario.start:%d %b %Y} to {end:%d %b %Y}, on "
-            f"{', '.join(scenario.providers)} in {', '.join(scenario.regions)}. {study.load.paths} simulated futures; "
-            f"all times {scenario.time_zone}."
+            f"Cheapest plan found for {', '.join(scenario.services)} from {scenario.start:%d %b %Y} to {end:%d %b %Y},"
+            f" on {', '.join(scenario.providers)} in {', '.join(scenario.regions)}. {study.load.paths} simulated"
+            f" futures; all times {scenario.time_zone}."
         )
     )
     _figures(study)
@@ -58,7 +58,12 @@ def _head(study: Study, overrides: dict[str, Any]) -> None:
     if len(first):
         st.markdown(f"**What breaks first:** {plain(views.words(first['sentence'].iloc[0]))}.")
     if overrides:
-        st.caption(plain(f"Changed from the scenario file: {controls.told(overrides)}. The address of this page holds these changes."))
+        st.caption(
+            plain(
+                f"Changed from the scenario file: {controls.told(overrides)}. The address of this page holds these"
+                " changes."
+            )
+        )
     notes = tuple(dict.fromkeys((*study.load.notes, *study.plan.notes)))
     if notes:
         with st.expander(f"{len(notes)} notes on data and method", icon=":material/info:"):
@@ -71,7 +76,13 @@ def _figures(study: Study) -> None:
     cells = st.columns(5)
     low, high = (views.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
     spread = f"{low} to {high} if machines follow the load, in 8 of 10 futures" if study.plan.paths_usd else ""
-    _card(cells[0], "Cost a month", views.money(figures["monthly_mean_usd"]), f"{views.money(figures['total_usd'])} in all", spread)
+    _card(
+        cells[0],
+        "Cost a month",
+        views.money(figures["monthly_mean_usd"]),
+        f"{views.money(figures['total_usd'])} in all",
+        spread,
+    )
     _card(
         cells[1],
         "Saved against list",
@@ -107,12 +118,32 @@ def _card(cell: Any, label: str, value: str, *lines: str) -> None:
 def _replay_card(cell: Any, study: Study) -> None:
     replay = study.replay
     worst = min(study.scenario.services, key=replay.within_share)
-    which = f"{worst}, the worst of {len(study.scenario.services)} services" if len(study.scenario.services) > 1 else "of requests in time"
-    _card(cell, "Time within target", views.share(replay.within_share(), 2), which, f"replayed on {replay.paths} other futures")
+    which = (
+        f"{worst}, the worst of {len(study.scenario.services)} services"
+        if len(study.scenario.services) > 1
+        else "of requests in time"
+    )
+    _card(
+        cell,
+        "Time within target",
+        views.share(replay.within_share(), 2),
+        which,
+        f"replayed on {replay.paths} other futures",
+    )
 
 
 def _body(study: Study) -> None:
-    names = ["Configuration", "Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"]
+    names = [
+        "Configuration",
+        "Load and capacity",
+        "Does it hold",
+        "Cost",
+        "Trade-offs",
+        "Why",
+        "Commitments",
+        "Owners",
+        "Downloads",
+    ]
     draw = [_configuration, _load, _held, _cost, _trade_offs, _why, _commitments, _owners, _downloads]
     for tab, show in zip(st.tabs(names, key="view", bind="query-params"), draw, strict=True):
         if tab.open:
@@ -130,20 +161,30 @@ def _configuration(study: Study) -> None:
     for name in study.scenario.services:
         part = ranking[ranking["service"] == name].head(8)
         st.caption(plain(f"{name}: machines that meet the target, cheapest per request first (on demand, fully used)."))
-        _table(part, ["machine", "where", "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"])
+        _table(
+            part, ["machine", "where", "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"]
+        )
 
 
 def _near(study: Study) -> None:
     st.subheader("Plans nearly as good")
-    if not st.toggle("Work them out", key="near", bind="query-params", help="Each is a plan of its own: without one machine type, without "
-                     "spot, without commitments, in one place only."):  # fmt: skip
+    if not st.toggle(
+        "Work them out",
+        key="near",
+        bind="query-params",
+        help="Each is a plan of its own: without one machine type, without "
+        "spot, without commitments, in one place only.",
+    ):
         return
     near = session.alternatives(study.scenario)
     if near.empty:
         st.caption("Nothing of this plan can be left out.")
         return
     months = study.plan.months
-    monthly = {to: (near[of] / months).map(views.money) for to, of in (("monthly_usd", "total_usd"), ("more_usd", "difference_usd"))}
+    monthly = {
+        to: (near[of] / months).map(views.money)
+        for to, of in (("monthly_usd", "total_usd"), ("more_usd", "difference_usd"))
+    }
     shown = near.assign(**monthly)
     _table(shown, ["variant", "monthly_usd", "more_usd", "difference_share", "sentence", "error"])
 
@@ -151,7 +192,9 @@ def _near(study: Study) -> None:
 def _load(study: Study) -> None:
     name = _which(study.scenario)
     hours = views.hourly(study, name)
-    st.altair_chart(charts.load_year(views.daily(hours)), alt=f"Load of {name} by day with the usable capacity above it")
+    st.altair_chart(
+        charts.load_year(views.daily(hours)), alt=f"Load of {name} by day with the usable capacity above it"
+    )
     first, last = hours["time"].min().normalize(), hours["time"].max().normalize()
     weeks = pd.date_range(first, last, freq="7D")
     peak = views.peak_week(hours)["time"].min()
@@ -162,12 +205,16 @@ def _load(study: Study) -> None:
         alt=f"Load and capacity of {name} hour by hour for one week",
     )
     st.dataframe(
-        views.load_summary(study.load, name).T.rename(index={"requests": "Requests in all", "peak_rps": "Busiest hour, requests/s"}),
+        views.load_summary(study.load, name).T.rename(
+            index={"requests": "Requests in all", "peak_rps": "Busiest hour, requests/s"}
+        ),
         column_config={c: st.column_config.NumberColumn(format="%,.4g") for c in ("P10", "P50", "P90")},
     )
 
     traffic = study.traffic[name]
-    with st.expander(f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"):
+    with st.expander(
+        f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"
+    ):
         st.altair_chart(charts.history(traffic.hourly()), alt=f"Traffic history of {name}")
         _table(traffic.quality, ["kind", "rows", "detail"])
         if len(causes := views.range_causes(study.load)):
@@ -178,10 +225,14 @@ def _load(study: Study) -> None:
 
 def _past(traffic: Traffic, scenario: Scenario) -> None:
     scores = session.backtest(traffic, scenario.time_zone)
-    st.altair_chart(charts.hindcast(views.hindcast(traffic, scenario)), alt="The last week as it would have been forecast, and what came")
+    st.altair_chart(
+        charts.hindcast(views.hindcast(traffic, scenario)),
+        alt="The last week as it would have been forecast, and what came",
+    )
     st.altair_chart(charts.backtest(scores), alt="Forecast error by horizon beside repeating last week")
     _table(
-        scores.assign(days=scores["horizon_h"] / 24), ["days", "windows", "coverage_90_share", "coverage_99_share", "peak_exceeded_share"]
+        scores.assign(days=scores["horizon_h"] / 24),
+        ["days", "windows", "coverage_90_share", "coverage_99_share", "peak_exceeded_share"],
     )
 
 
@@ -189,20 +240,26 @@ def _which(scenario: Scenario) -> str:
     names = list(scenario.services)
     if len(names) == 1:
         return names[0]
-    return str(st.segmented_control("Service", names, default=names[0], required=True, key="service", bind="query-params"))
+    return str(
+        st.segmented_control("Service", names, default=names[0], required=True, key="service", bind="query-params")
+    )
 
 
 def _held(study: Study) -> None:
     replay = study.replay
     st.caption(
         plain(
-            f"The plan was replayed hour by hour on {replay.paths} futures it was not made for, with bursts, start-up delays and backlogs."
+            f"The plan was replayed hour by hour on {replay.paths} futures it was not made for, with bursts, start-up"
+            " delays and backlogs."
         )
     )
     figures = ["limit_s", "typical_latency_s", "high_latency_s", "within_share", "within_low_share"]
     _table(_worded(replay.objectives), ["service", "objective", *figures])
     name = _which(study.scenario)
-    st.altair_chart(charts.held(_worded(views.held(study, name))), alt=f"Share of requests of {name} in time, worst hour of each day")
+    st.altair_chart(
+        charts.held(_worded(views.held(study, name))),
+        alt=f"Share of requests of {name} in time, worst hour of each day",
+    )
     st.subheader("What gives way as load grows")
     _table(_worded(replay.breaks), ["service", "objective", "load_multiplier", "sentence"])
 
@@ -223,7 +280,10 @@ def _cost(study: Study) -> None:
     st.altair_chart(chart, alt="Cost by month and charge, with its range over simulated futures")
     if study.plan.paths_usd:
         if span is not None:
-            st.caption("Bars: machines for the load planned for. Lines: 8 of 10 futures, if machines follow the load that comes.")
+            st.caption(
+                "Bars: machines for the load planned for. Lines: 8 of 10 futures, if machines follow the load that"
+                " comes."
+            )
         futures = charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)}))
         st.altair_chart(futures, alt="Distribution of total cost over simulated futures")
         st.caption("Machines follow the load of each future; commitments stay as signed.")
@@ -236,8 +296,10 @@ def _trade_offs(study: Study) -> None:
     path = choices[str(name)]
     own, values = controls.current(study.scenario, path), controls.steps(study.scenario, path)
     st.caption(
-        plain("Green: no plan of short-listed machines costs less (parts of machines allowed). "
-              f"Blue: {len(values)} plans of whole machines, each replayed.")
+        plain(
+            "Green: no plan of short-listed machines costs less (parts of machines allowed). "
+            f"Blue: {len(values)} plans of whole machines, each replayed."
+        )
     )
     if not st.toggle("Work them out", key="frontier", bind="query-params"):
         return
@@ -263,7 +325,10 @@ def _choices(scenario: Scenario) -> dict[str, str]:
     if scenario.limits.zones > 1:
         found["Zones that may fail"] = "limits.zones_lost"
     for name, service in scenario.services.items():
-        found |= {f"{name}: {views.words(b[0])}, seconds": f"services.{name}.objective.{b[0]}" for b in service.objective.bounds()}
+        found |= {
+            f"{name}: {views.words(b[0])}, seconds": f"services.{name}.objective.{b[0]}"
+            for b in service.objective.bounds()
+        }
         found |= {f"{name}: share of load futures to serve": f"services.{name}.objective.load_quantile"}
         found |= {f"{name}: growth a year": f"services.{name}.growth_share_per_year"}
     return found
@@ -274,22 +339,38 @@ def _point(scenario: Scenario, path: str, value: Any, own: Any) -> dict[str, Any
     try:
         other = session.study(scenario if value == own else scenario.replace(**{path: value}))
     except PlannerError as error:
-        return {"value": value, "monthly_usd": float("nan"), "within_share": float("nan"), "chosen": False, "note": str(error)}
+        return {
+            "value": value,
+            "monthly_usd": float("nan"),
+            "within_share": float("nan"),
+            "chosen": False,
+            "note": str(error),
+        }
     monthly = other.plan.summary()["monthly_mean_usd"]
     note = "as chosen" if value == own else ""
-    return {"value": value, "monthly_usd": monthly, "within_share": other.replay.within_share(), "chosen": value == own, "note": note}
+    return {
+        "value": value,
+        "monthly_usd": monthly,
+        "within_share": other.replay.within_share(),
+        "chosen": value == own,
+        "note": note,
+    }
 
 
 def _why(study: Study) -> None:
     st.subheader("What holds the cost up")
-    sentences = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False)["sentence"].drop_duplicates()
+    sentences = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False)[
+        "sentence"
+    ].drop_duplicates()
     for sentence in sentences.head(10):
         st.markdown(f"- {plain(views.words(sentence))}.")
     if sentences.empty:
         st.caption("No limit of the scenario costs anything: loosening one would not make the plan cheaper.")
     proof = study.plan.certificate
     bound, gap = views.money(proof.lower_bound_usd), views.share(proof.gap_share, 1)
-    st.caption(plain(f"Proven: no plan costs less than {bound}; this one is within {gap} of the cheapest there can be."))
+    st.caption(
+        plain(f"Proven: no plan costs less than {bound}; this one is within {gap} of the cheapest there can be.")
+    )
     ledger = views.ledger(study)
     if len(ledger):
         st.altair_chart(charts.headroom(ledger), alt="Capacity kept free by cause")
@@ -303,7 +384,8 @@ def _commitments(study: Study) -> None:
     signed = study.plan.commitments
     if signed.empty:
         st.info(
-            "The plan signs no commitment: of those in the price catalog for these machines and terms, none would pay for itself.",
+            "The plan signs no commitment: of those in the price catalog for these machines and terms, none would pay"
+            " for itself.",
             icon=":material/contract:",
         )
     else:
@@ -378,7 +460,13 @@ def _table(frame: pd.DataFrame, columns: list[str]) -> None:
     if "mean" in kept:
         shown = shown.format(_few, subset=["mean"])
     heads = ", ".join(str(CELLS[c]["label"]) for c in kept if c in CELLS)
-    st.dataframe(shown, alt=f"Table of {heads}", hide_index=True, column_config={c: CELLS[c] for c in kept if c in CELLS}, placeholder="–")
+    st.dataframe(
+        shown,
+        alt=f"Table of {heads}",
+        hide_index=True,
+        column_config={c: CELLS[c] for c in kept if c in CELLS},
+        placeholder="–",
+    )
 
 
 def _few(value: object) -> str:
@@ -386,7 +474,9 @@ def _few(value: object) -> str:
 
 
 def _share(value: object) -> str:
-    return views.share(value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0)
+    return views.share(
+        value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0
+    )
 
 
 page()

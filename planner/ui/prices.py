@@ -9,7 +9,18 @@ from planner.ui import session, views
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
 
-SHOWN = ["instance_type", "vcpus", "memory_gib", "accelerator", "accelerators", "on_demand", "spot", "basis", "as_of", "source"]
+SHOWN = [
+    "instance_type",
+    "vcpus",
+    "memory_gib",
+    "accelerator",
+    "accelerators",
+    "on_demand",
+    "spot",
+    "basis",
+    "as_of",
+    "source",
+]
 
 
 def page() -> None:
@@ -26,18 +37,35 @@ def page() -> None:
         catalog = session.catalog((str(provider),), (str(region),))
         table = views.price_list(catalog)
         search = st.text_input(
-            "Search", placeholder="part of a machine or accelerator name, such as g6 or H100", key="search", bind="query-params"
+            "Search",
+            placeholder="part of a machine or accelerator name, such as g6 or H100",
+            key="search",
+            bind="query-params",
         )
         table = _matching(table, str(search or ""), bool(accelerated))
         if table.empty:
-            st.info("No machine of this region matches. Shorten the search, or choose another region.", icon=":material/search_off:")
+            st.info(
+                "No machine of this region matches. Shorten the search, or choose another region.",
+                icon=":material/search_off:",
+            )
             return
         st.caption(
-            plain(f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Oldest date used: {catalog.as_of}")
+            plain(
+                f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Oldest date used:"
+                f" {catalog.as_of}"
+            )
         )
-        st.dataframe(table[SHOWN], hide_index=True, column_config={c: CELLS[c] for c in SHOWN}, placeholder="–", height=520)
-        st.download_button("These prices (CSV)", data=lambda: export.to_csv(table).encode(), file_name="prices.csv", mime="text/csv",
-                           on_click="ignore", icon=":material/download:")  # fmt: skip
+        st.dataframe(
+            table[SHOWN], hide_index=True, column_config={c: CELLS[c] for c in SHOWN}, placeholder="–", height=520
+        )
+        st.download_button(
+            "These prices (CSV)",
+            data=lambda: export.to_csv(table).encode(),
+            file_name="prices.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
         _commitments(catalog)
 
 

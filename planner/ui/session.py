@@ -25,7 +25,13 @@ from planner.study import Study, run, span, with_alternatives
 
 PATHS = 100
 FIRST = "web"
-STAGES = {"reading": 0.05, "forecasting": 0.1, "sizing": 0.3, "optimizing": 0.4, "replaying": 0.9}  # share of the work done by then
+STAGES = {
+    "reading": 0.05,
+    "forecasting": 0.1,
+    "sizing": 0.3,
+    "optimizing": 0.4,
+    "replaying": 0.9,
+}  # share of the work done by then
 
 TITLES: tuple[tuple[type[PlannerError], str], ...] = (
     (InfeasiblePlan, "No plan can meet this scenario"),
@@ -78,10 +84,15 @@ def _score(digest: str, time_zone: str, _traffic: Traffic) -> pd.DataFrame:  # n
     return load.backtest(_traffic, time_zone=time_zone)
 
 
-# shared by all sessions and bounded; frozen objects, so that nobody gets a copy and nobody can spoil them
-catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(_read_catalog)
+# shared by all sessions and bounded; frozen objects, so that nobody gets a copy and nobody can
+# spoil them
+catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(
+    _read_catalog
+)
 places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
-_scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(max_entries=16, show_spinner="Forecasting the past …")(_score)
+_scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(
+    max_entries=16, show_spinner="Forecasting the past …"
+)(_score)
 _slot: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=24, show_spinner=False)(_new_slot)
 
 
@@ -99,7 +110,9 @@ def study(scenario: Scenario, paths: int = PATHS) -> Study:
 
 
 def alternatives(scenario: Scenario, paths: int = PATHS) -> pd.DataFrame:
-    """Plans nearly as good as the scenario's (``plan.alternatives``), worked out once when first asked for."""
+    """Plans nearly as good as the scenario's (``plan.alternatives``), worked out once when first
+    asked for.
+    """
     found = study(scenario, paths)
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
     with slot.lock:
@@ -110,7 +123,9 @@ def alternatives(scenario: Scenario, paths: int = PATHS) -> pd.DataFrame:
 
 
 def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
-    """Proven lower bounds over a field of the scenario (``frontier``), worked out once; empty where the field changes the load."""
+    """Proven lower bounds over a field of the scenario (``frontier``), worked out once; empty where
+    the field changes the load.
+    """
     found = study(scenario, paths)
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
     with slot.lock, suppress(PlannerError):
@@ -142,7 +157,9 @@ def _computed(scenario: Scenario, paths: int) -> Study:
         place.progress(STAGES.get(stage.partition(" ")[0], 0.9), f"{stage.capitalize()} …")
 
     try:
-        latest.study = run(scenario, catalog(scenario.providers, scenario.regions), paths=paths, progress=told, known=latest.study)
+        latest.study = run(
+            scenario, catalog(scenario.providers, scenario.regions), paths=paths, progress=told, known=latest.study
+        )
         return latest.study
     finally:
         place.empty()
@@ -150,7 +167,9 @@ def _computed(scenario: Scenario, paths: int) -> Study:
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
-    """Turn every :class:`PlannerError` inside into a message with its remedy; the rest of the page is left out."""
+    """Turn every :class:`PlannerError` inside into a message with its remedy; the rest of the page
+    is left out.
+    """
     try:
         yield
     except PlannerError as error:
@@ -182,5 +201,7 @@ def as_yaml(raw: dict[str, Any]) -> str:
 
 
 def plain(text: object) -> str:
-    """Text as it is: characters that Markdown, LaTeX or icon names would take for themselves are escaped."""
+    """Text as it is: characters that Markdown, LaTeX or icon names would take for themselves are
+    escaped.
+    """
     return re.sub(r"([\\`*_{}\[\]$~<>#|:])", r"\\\1", str(text)).rstrip(".")

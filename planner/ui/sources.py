@@ -13,7 +13,10 @@ UPLOAD = "own traffic"
 CPU, LLM = "Web service or API (CPU)", "Language model (GPU)"
 COUNTS = {"requests per second": "requests_per_s", "requests in each row's interval": "requests_per_interval"}
 HORIZONS = {"3 months": 2184, "6 months": 4368, "1 year": 8760}
-TIME_NAMES, VALUE_NAMES = ("ts", "time", "timestamp", "date", "hour"), ("arrival_rate_rps", "rps", "requests", "rate", "count", "value")
+TIME_NAMES, VALUE_NAMES = (
+    ("ts", "time", "timestamp", "date", "hour"),
+    ("arrival_rate_rps", "rps", "requests", "rate", "count", "value"),
+)
 
 
 EXAMPLE = """ts,arrival_rate_rps
@@ -24,12 +27,19 @@ EXAMPLE = """ts,arrival_rate_rps
 
 
 def own_traffic() -> Scenario | None:
-    """The upload in the sidebar, and the scenario made of it; ``None`` until the questions of :func:`ask` are answered.
+    """The upload in the sidebar, and the scenario made of it; ``None`` until the questions of
+    :func:`ask` are answered.
 
-    Raises :class:`TrafficError` for a file that is no history, :class:`ScenarioError` for answers that cannot hold.
+    Raises :class:`TrafficError` for a file that is no history, :class:`ScenarioError` for answers
+    that cannot hold.
     """
-    given = st.file_uploader("Traffic history (CSV)", type=["csv", "tsv", "txt"], max_upload_size=uploads.MAX_MIB, key="history",
-                             help=f"One row an hour (or finer): a time and a number of requests. Up to {uploads.MAX_MIB} MiB.")  # fmt: skip
+    given = st.file_uploader(
+        "Traffic history (CSV)",
+        type=["csv", "tsv", "txt"],
+        max_upload_size=uploads.MAX_MIB,
+        key="history",
+        help=f"One row an hour (or finer): a time and a number of requests. Up to {uploads.MAX_MIB} MiB.",
+    )
     if given is None:
         _drop()
         return None
@@ -46,12 +56,18 @@ def own_traffic() -> Scenario | None:
 
 
 def ask() -> None:
-    """The main part of the page until there is a scenario: what to upload, then what must be known about it."""
+    """The main part of the page until there is a scenario: what to upload, then what must be known
+    about it.
+    """
     st.title("Plan from your own traffic")
     given = st.session_state.get("history")
     if given is None or "own_columns" not in st.session_state:
-        st.info("Upload a traffic history in the sidebar: one row an hour (or finer) with a time and a number of requests. It stays on "
-                "this server, under no name of yours, and is removed when the server stops.", icon=":material/upload_file:")  # fmt: skip
+        st.info(
+            "Upload a traffic history in the sidebar: one row an hour (or finer) with a time and a number of requests. "
+            "It stays on "
+            "this server, under no name of yours, and is removed when the server stops.",
+            icon=":material/upload_file:",
+        )
         st.caption("For example:")
         st.code(EXAMPLE, language="csv")
         return
@@ -94,7 +110,9 @@ def _about_history(names: list[str]) -> dict[str, Any]:
         "ts": st.selectbox("Column with the time", names, _guess(names, TIME_NAMES)),
         "rate": st.selectbox("Column with the traffic", names, _guess(names, VALUE_NAMES, 1)),
         "value": COUNTS[st.selectbox("It counts", list(COUNTS), 0 if _has_rate(names) else 1, key="own_value")],
-        "time_zone": st.selectbox("Time zone (of times without one, and of days and months)", zones, zones.index("UTC")),
+        "time_zone": st.selectbox(
+            "Time zone (of times without one, and of days and months)", zones, zones.index("UTC")
+        ),
     }
 
 
@@ -133,12 +151,18 @@ def _as_yaml(names: list[str], kind: str, a: dict[str, Any]) -> str:
     objective: dict[str, Any] = {"latency_p99_s": a["limit_s"]}
     if kind == LLM:
         columns |= {c: c for c in ("input_tokens", "output_tokens") if c in names}
-        latency = {"model": "llm", "weights": a["weights"], "input_tokens": a["input_tokens"], "output_tokens": a["output_tokens"]}
+        latency = {
+            "model": "llm",
+            "weights": a["weights"],
+            "input_tokens": a["input_tokens"],
+            "output_tokens": a["output_tokens"],
+        }
         objective = {"ttft_p95_s": a["limit_s"], "tpot_p95_s": a["tpot_s"]}
     service: dict[str, Any] = {
         "traffic": {"file": "traffic.csv", "columns": columns, "value": a["value"], "time_zone": a["time_zone"]},
-        "latency": latency, "objective": objective,
-    }  # fmt: skip
+        "latency": latency,
+        "objective": objective,
+    }
     if a["team"].strip():
         service["owner"] = {"team": a["team"].strip()}
     when = {key: a[key] for key in ("start", "horizon_h", "time_zone", "providers", "regions")}

@@ -1,4 +1,6 @@
-"""Uploads: checked in Python (the browser's own limits can be passed by), kept under names of our own, removed with the server."""
+"""Uploads: checked in Python (the browser's own limits can be passed by), kept under names of our
+own, removed with the server.
+"""
 
 import csv
 import hashlib
@@ -16,7 +18,9 @@ WHERE = "upload"
 
 
 def check(content: bytes) -> list[str]:
-    """The column names of an uploaded CSV. Raises :class:`TrafficError` for anything too big, binary or not a table."""
+    """The column names of an uploaded CSV. Raises :class:`TrafficError` for anything too big,
+    binary or not a table.
+    """
     if len(content) > MAX_MIB * 2**20:
         raise TrafficError(
             f"the file is larger than {MAX_MIB} MiB",
@@ -25,16 +29,22 @@ def check(content: bytes) -> list[str]:
             remedy="Upload hourly values, or read the file with the command line, which has no such limit",
         )
     if not content.strip():
-        raise TrafficError("the file is empty", where=WHERE, remedy="Upload a CSV with a header line and at least one day of traffic")
+        raise TrafficError(
+            "the file is empty", where=WHERE, remedy="Upload a CSV with a header line and at least one day of traffic"
+        )
     if b"\x00" in content[:65536]:
         raise TrafficError(
-            "the file is binary, not CSV text", where=WHERE, remedy="Export the history as comma-separated UTF-8 text and upload that"
+            "the file is binary, not CSV text",
+            where=WHERE,
+            remedy="Export the history as comma-separated UTF-8 text and upload that",
         )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise TrafficError(
-            "the file is not UTF-8 text", where=f"{WHERE}, byte {error.start}", remedy="Save the history as CSV in UTF-8 and upload that"
+            "the file is not UTF-8 text",
+            where=f"{WHERE}, byte {error.start}",
+            remedy="Save the history as CSV in UTF-8 and upload that",
         ) from None
     rows = text.count("\n")
     if rows > MAX_ROWS:
@@ -53,7 +63,11 @@ def check(content: bytes) -> list[str]:
             remedy="Upload a CSV whose first line names the columns",
         )
     try:
-        names = next(csv.reader(io.StringIO(head), csv.Sniffer().sniff(head, ",;\t") if any(c in head for c in ",;\t") else "excel"))
+        names = next(
+            csv.reader(
+                io.StringIO(head), csv.Sniffer().sniff(head, ",;\t") if any(c in head for c in ",;\t") else "excel"
+            )
+        )
     except csv.Error:
         names = head.split(",")
     if len(names) > MAX_COLUMNS:
@@ -72,7 +86,9 @@ def _shelf() -> tempfile.TemporaryDirectory[str]:
 
 
 def keep(content: bytes) -> Path:
-    """Write a checked upload as ``traffic.csv`` in a folder named after its content; the oldest beyond 32 are removed."""
+    """Write a checked upload as ``traffic.csv`` in a folder named after its content; the oldest
+    beyond 32 are removed.
+    """
     root = Path(_shelf().name)
     folder = root / hashlib.sha256(content).hexdigest()
     file = folder / "traffic.csv"

@@ -1,7 +1,8 @@
-"""What the pages and notebooks show of a study: small frames and figures, computed from the plan's own frames.
+"""What the pages and notebooks show of a study: small frames and figures, computed from the plan's
+own frames.
 
-Nothing here rounds, fills or estimates: every figure is a sum or a quantile of frames that can be downloaded.
-Calendar days and months are those of the scenario's time zone.
+Nothing here rounds, fills or estimates: every figure is a sum or a quantile of frames that can be
+downloaded. Calendar days and months are those of the scenario's time zone.
 """
 
 from __future__ import annotations
@@ -69,14 +70,19 @@ OPTIONS = {"on_demand": "On demand", "spot": "Spot", "committed": "Committed", "
 
 
 def price_ages(plan: Plan, today: date) -> pd.DataFrame:
-    """How old the prices behind the bill are: ``age_days effective_cost_usd``, youngest first; NaN days where no date is known.
+    """How old the prices behind the bill are: ``age_days effective_cost_usd``, youngest first; NaN
+    days where no date is known.
 
     A resource priced from several dates (tiers) counts as its oldest.
     """
     keys = ["provider", "region", "purchase_option", "resource"]
-    days = plan.prices["as_of"].map(lambda text: np.nan if (first := first_day(text)) is None else float((today - first).days))
+    days = plan.prices["as_of"].map(
+        lambda text: np.nan if (first := first_day(text)) is None else float((today - first).days)
+    )
     oldest = plan.prices.assign(age_days=days).groupby(keys, as_index=False)["age_days"].max()
-    bill: pd.DataFrame = plan.cost.groupby(keys, as_index=False)["effective_cost_usd"].sum().merge(oldest, how="left", on=keys)
+    bill: pd.DataFrame = (
+        plan.cost.groupby(keys, as_index=False)["effective_cost_usd"].sum().merge(oldest, how="left", on=keys)
+    )
     return bill.groupby("age_days", dropna=False)["effective_cost_usd"].sum().reset_index()
 
 
@@ -88,12 +94,18 @@ def typical_age_days(ages: pd.DataFrame) -> float:
 
 
 def words(text: str) -> str:
-    """A sentence with objectives in words: ``ttft_p95_s`` becomes "first token for 95 % of requests"."""
-    return re.sub(r"\b(latency|ttft|tpot)_p(\d\d)_s\b", lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests", text)
+    """A sentence with objectives in words: ``ttft_p95_s`` becomes "first token for 95 % of
+    requests".
+    """
+    return re.sub(
+        r"\b(latency|ttft|tpot)_p(\d\d)_s\b", lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests", text
+    )
 
 
 def usable(plan: Plan, capacity: Capacity) -> pd.DataFrame:
-    """Each row of the schedule with ``usable_rps``, the rate its replicas may carry together [requests/s]."""
+    """Each row of the schedule with ``usable_rps``, the rate its replicas may carry together
+    [requests/s].
+    """
     each = capacity.frame.loc[capacity.frame["excuse"] == "", [*MACHINE, "spot_yield"]]
     table = plan.schedule.merge(each, on=MACHINE, how="left", validate="many_to_one")
     share = table["spot_yield"].where(table["purchase_option"] == "spot", 1.0)
@@ -101,20 +113,31 @@ def usable(plan: Plan, capacity: Capacity) -> pd.DataFrame:
 
 
 def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
-    """One row an hour of one service: local ``time``, load ``p10 p50 p90`` and ``planned``, its load quantile [requests/s]."""
+    """One row an hour of one service: local ``time``, load ``p10 p50 p90`` and ``planned``, its
+    load quantile [requests/s].
+    """
     planned = scenario.services[service].objective.load_quantile
     bands = np.quantile(load.services[service].arrival_rate_rps, [0.1, 0.5, 0.9, planned], axis=0)
-    return pd.DataFrame({"time": local(load.ts, scenario)} | dict(zip(("p10", "p50", "p90", "planned"), bands, strict=True)))
+    return pd.DataFrame(
+        {"time": local(load.ts, scenario)} | dict(zip(("p10", "p50", "p90", "planned"), bands, strict=True))
+    )
 
 
 def hourly(study: Study, service: str) -> pd.DataFrame:
-    """:func:`load_hours` with ``capacity``, what the running machines may carry, and ``left``, the same with the zones lost [requests/s].
+    """:func:`load_hours` with ``capacity``, what the running machines may carry, and ``left``, the
+    same with the zones lost [requests/s].
 
     Machines are spread evenly over the zones, so losing k of n zones leaves (n − k) / n.
     """
     able = usable(study.plan, study.capacity)
     limits = study.scenario.limits
-    carried = able[able["service"] == service].groupby("ts")["usable_rps"].sum().reindex(study.load.ts, fill_value=0.0).to_numpy()
+    carried = (
+        able[able["service"] == service]
+        .groupby("ts")["usable_rps"]
+        .sum()
+        .reindex(study.load.ts, fill_value=0.0)
+        .to_numpy()
+    )
     hours = load_hours(study.load, study.scenario, service).assign(capacity=carried)
     return hours.assign(left=carried * (1.0 - limits.zones_lost / limits.zones)) if limits.zones_lost else hours
 
@@ -139,52 +162,76 @@ def local(ts: pd.DatetimeIndex | pd.Series[pd.Timestamp], scenario: Scenario) ->
 
 
 def configuration(study: Study) -> pd.DataFrame:
-    """What runs: one row for each service, machine and purchase option with instances over time and its share of the work."""
+    """What runs: one row for each service, machine and purchase option with instances over time and
+    its share of the work.
+    """
     plan = study.plan
     table = usable(plan, study.capacity).assign(
         instance_h=lambda t: t["instances"] * t["weight_h"], work=lambda t: t["usable_rps"] * t["weight_h"]
     )
     keys = ["service", "provider", "region", "instance_type", "deployment", "purchase_option"]
-    grouped = table.groupby(keys, as_index=False).agg(most=("instances", "max"), instance_h=("instance_h", "sum"), work=("work", "sum"))
+    grouped = table.groupby(keys, as_index=False).agg(
+        most=("instances", "max"), instance_h=("instance_h", "sum"), work=("work", "sum")
+    )
     grouped["mean"] = grouped["instance_h"] / study.scenario.horizon_h
     grouped = grouped.assign(machine=machine(grouped), where=grouped["provider"] + " " + grouped["region"])
     grouped["work_share"] = grouped["work"] / grouped.groupby("service")["work"].transform("sum")
-    return grouped[grouped["instance_h"] > 0].sort_values(["service", "work_share"], ascending=[True, False], ignore_index=True)
+    return grouped[grouped["instance_h"] > 0].sort_values(
+        ["service", "work_share"], ascending=[True, False], ignore_index=True
+    )
 
 
 def unit_costs(capacity: Capacity, catalog: Catalog) -> pd.DataFrame:
-    """Every machine that can serve, by service and by the on-demand cost of a million requests at full use.
+    """Every machine that can serve, by service and by the on-demand cost of a million requests at
+    full use.
 
-    ``usd_per_1m_requests`` = rate × instances a replica ÷ usable rate ÷ 3,600 s × 10⁶; a missing price leaves NaN, never 0.
+    ``usd_per_1m_requests`` = rate × instances a replica ÷ usable rate ÷ 3,600 s × 10⁶; a missing
+    price leaves NaN, never 0.
     """
     place = ["provider", "region", "instance_type"]
     able: pd.DataFrame = capacity.frame[capacity.frame["excuse"] == ""]
     rates = catalog.rates[catalog.rates["purchase_option"] == "on_demand"].drop_duplicates(place)
     table: pd.DataFrame = able.merge(rates[[*place, "rate_usd_per_h"]], how="left", on=place)
-    table["usd_per_1m_requests"] = table["rate_usd_per_h"] * table["instances_per_replica"] / table["usable_rps"] / 3600.0 * 1e6
-    keep = [*MACHINE, "usable_rps", "binding_objective", "basis", "error_share", "rate_usd_per_h", "usd_per_1m_requests"]
+    table["usd_per_1m_requests"] = (
+        table["rate_usd_per_h"] * table["instances_per_replica"] / table["usable_rps"] / 3600.0 * 1e6
+    )
+    keep = [
+        *MACHINE,
+        "usable_rps",
+        "binding_objective",
+        "basis",
+        "error_share",
+        "rate_usd_per_h",
+        "usd_per_1m_requests",
+    ]
     return table[keep].sort_values(["service", "usd_per_1m_requests"], ignore_index=True)
 
 
 def price_list(catalog: Catalog) -> pd.DataFrame:
-    """Machines with their on-demand and spot price an hour [USD] and where the on-demand price was read; unknown prices are NaN."""
+    """Machines with their on-demand and spot price an hour [USD] and where the on-demand price was
+    read; unknown prices are NaN.
+    """
     place = ["provider", "region", "instance_type"]
     rates = catalog.rates
     prices = rates.pivot_table(index=place, columns="purchase_option", values="rate_usd_per_h", aggfunc="first")
     read = rates[rates["purchase_option"] == "on_demand"].drop_duplicates(place)[[*place, "basis", "as_of", "source"]]
     shapes = catalog.instances[[*place, "vcpus", "memory_gib", "accelerator", "accelerators"]]
-    table: pd.DataFrame = shapes.merge(prices.reindex(columns=["on_demand", "spot"]).reset_index(), on=place, how="left").merge(
-        read, on=place, how="left"
-    )
+    table: pd.DataFrame = shapes.merge(
+        prices.reindex(columns=["on_demand", "spot"]).reset_index(), on=place, how="left"
+    ).merge(read, on=place, how="left")
     return table.sort_values([*place[:2], "on_demand", "instance_type"], ignore_index=True)
 
 
 def ranking(study: Study) -> pd.DataFrame:
-    """:func:`unit_costs` with the share of the work each machine got (``work_share``) and the ``reason`` if it got none."""
+    """:func:`unit_costs` with the share of the work each machine got (``work_share``) and the
+    ``reason`` if it got none.
+    """
     place = ["service", "provider", "region", "instance_type"]
     used = configuration(study).groupby(MACHINE, as_index=False)["work_share"].sum()
     why = study.plan.excuses.drop_duplicates(place)[[*place, "reason"]]
-    table: pd.DataFrame = unit_costs(study.capacity, study.catalog).merge(used, how="left", on=MACHINE).merge(why, how="left", on=place)
+    table: pd.DataFrame = (
+        unit_costs(study.capacity, study.catalog).merge(used, how="left", on=MACHINE).merge(why, how="left", on=place)
+    )
     where = table["provider"] + " " + table["region"]
     table = table.fillna({"reason": "", "work_share": 0.0})
     return table.assign(machine=machine(table), where=where)
@@ -202,7 +249,8 @@ def ledger(study: Study) -> pd.DataFrame:
 
 
 def headroom(capacity: Capacity, machines: pd.DataFrame) -> pd.DataFrame:
-    """What is kept free on some machines (rows with ``service provider region instance_type deployment``), in words.
+    """What is kept free on some machines (rows with ``service provider region instance_type
+    deployment``), in words.
 
     ``label cause headroom_share basis``; causes that keep nothing free are left out.
     """
@@ -214,11 +262,18 @@ def headroom(capacity: Capacity, machines: pd.DataFrame) -> pd.DataFrame:
 
 
 def latency_curve(model: LatencyModel, objective: Objective, upto_rps: float) -> pd.DataFrame:
-    """Latency of one replica at forty rates below ``upto_rps``: ``rate_rps latency_s objective limit_s``, one curve a bound."""
+    """Latency of one replica at forty rates below ``upto_rps``: ``rate_rps latency_s objective
+    limit_s``, one curve a bound.
+    """
     rates = np.linspace(upto_rps / 40, upto_rps, 40)
     curves = [
         pd.DataFrame(
-            {"rate_rps": rates, "latency_s": model.latency_s(rates, 1, quantile, metric), "objective": words(name), "limit_s": limit}
+            {
+                "rate_rps": rates,
+                "latency_s": model.latency_s(rates, 1, quantile, metric),
+                "objective": words(name),
+                "limit_s": limit,
+            }
         )
         for name, metric, quantile, limit in objective.bounds()
     ]
@@ -230,18 +285,26 @@ def latency_curve(model: LatencyModel, objective: Objective, upto_rps: float) ->
 def out_of_reach(capacity: Capacity) -> pd.DataFrame:
     """Why machines cannot serve at all: ``service excuse types example``, the most frequent first."""
     grouped = capacity.frame[capacity.frame["excuse"] != ""].groupby(["service", "excuse"])
-    table: pd.DataFrame = grouped.agg(types=("instance_type", "nunique"), example=("instance_type", "first")).reset_index()
+    table: pd.DataFrame = grouped.agg(
+        types=("instance_type", "nunique"), example=("instance_type", "first")
+    ).reset_index()
     return table.sort_values(["service", "types"], ascending=[True, False], ignore_index=True)
 
 
 def hindcast(traffic: Traffic, scenario: Scenario, hours: int = 168) -> pd.DataFrame:
-    """The last ``hours`` of a history as they would have been forecast from what came before: ``time p5 p50 p95 actual`` [requests/s]."""
+    """The last ``hours`` of a history as they would have been forecast from what came before:
+    ``time p5 p50 p95 actual`` [requests/s].
+    """
     known = traffic.hourly()
     train, kept = known.iloc[:-hours], known.iloc[-hours:]
-    train.attrs.update({"tz": traffic.user_time_zone or scenario.time_zone, "clock": "utc", "holidays": traffic.holidays})
+    train.attrs.update(
+        {"tz": traffic.user_time_zone or scenario.time_zone, "clock": "utc", "holidays": traffic.holidays}
+    )
     said = forecast_quantiles(train, hours, [0.05, 0.5, 0.95])
     time = local(pd.DatetimeIndex(kept.index), scenario)
-    return pd.DataFrame({"time": time, "actual": kept.to_numpy()} | {f"p{100 * q:.0f}": said[q].to_numpy() for q in (0.05, 0.5, 0.95)})
+    return pd.DataFrame(
+        {"time": time, "actual": kept.to_numpy()} | {f"p{100 * q:.0f}": said[q].to_numpy() for q in (0.05, 0.5, 0.95)}
+    )
 
 
 def range_causes(load: Load) -> pd.DataFrame:
@@ -253,14 +316,20 @@ def range_causes(load: Load) -> pd.DataFrame:
 def reasons(plan: Plan) -> pd.DataFrame:
     """Why machines are not used: ``service reason types example``, the most frequent reason first."""
     grouped = plan.excuses.groupby(["service", "reason"])
-    table: pd.DataFrame = grouped.agg(types=("instance_type", "nunique"), example=("instance_type", "first")).reset_index()
+    table: pd.DataFrame = grouped.agg(
+        types=("instance_type", "nunique"), example=("instance_type", "first")
+    ).reset_index()
     return table.sort_values(["service", "types"], ascending=[True, False], ignore_index=True)
 
 
 def running(study: Study) -> pd.DataFrame:
-    """Instances by local day and how they are paid: mean ``instances`` on demand, spot and covered by commitments."""
+    """Instances by local day and how they are paid: mean ``instances`` on demand, spot and covered
+    by commitments.
+    """
     plan, scenario = study.plan, study.scenario
-    ran = plan.schedule.pivot_table(index="ts", columns="purchase_option", values="instances", aggfunc="sum", fill_value=0.0)
+    ran = plan.schedule.pivot_table(
+        index="ts", columns="purchase_option", values="instances", aggfunc="sum", fill_value=0.0
+    )
     ran = ran.reindex(study.load.ts, fill_value=0.0)
     covered = plan.coverage.groupby("ts")["instances"].sum().reindex(ran.index, fill_value=0.0)
     on_demand, spot = (ran[o] if o in ran else pd.Series(0.0, ran.index) for o in ("on_demand", "spot"))
@@ -270,7 +339,9 @@ def running(study: Study) -> pd.DataFrame:
 
 
 def held(study: Study, service: str) -> pd.DataFrame:
-    """The worst hour of each local day: ``day objective within_share``, the share of requests within each objective."""
+    """The worst hour of each local day: ``day objective within_share``, the share of requests
+    within each objective.
+    """
     hours = study.replay.hours[study.replay.hours["service"] == service]
     day = local(hours["ts"], study.scenario).normalize()
     return hours.assign(day=day).groupby(["day", "objective"])[["within_share"]].min().reset_index()
@@ -284,12 +355,18 @@ def by_basis(plan: Plan) -> pd.DataFrame:
 
 
 def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> pd.DataFrame:
-    """Steps of a waterfall from one plan's cost to another's [USD]: ``step start end top change kind label``, in order.
+    """Steps of a waterfall from one plan's cost to another's [USD]: ``step start end top change
+    kind label``, in order.
 
-    The ``most`` largest differences by service and charge stand alone, the others together; the steps add up exactly.
+    The ``most`` largest differences by service and charge stand alone, the others together; the
+    steps add up exactly.
     """
     rows = first.compare(second)
-    what = rows["service"].where(rows["service"] != "", "all") + ": " + rows["charge"].map(CHARGES).fillna(rows["charge"]).str.lower()
+    what = (
+        rows["service"].where(rows["service"] != "", "all")
+        + ": "
+        + rows["charge"].map(CHARGES).fillna(rows["charge"]).str.lower()
+    )
     change = rows["difference_usd"].groupby(what).sum()
     change = change.reindex(change.abs().sort_values(ascending=False).index)
     least = max(0.5, 0.001 * first.total_usd)
@@ -302,7 +379,10 @@ def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> 
         level += value
     table = pd.DataFrame([*steps, (names[1], 0.0, second.total_usd, "total")], columns=["step", "start", "end", "kind"])
     table = table.assign(top=table[["start", "end"]].max(axis=1), change=table["end"] - table["start"])
-    label = [money(c) if k == "total" else f"{'+' if c > 0 else ''}{money(c)}" for c, k in zip(table["change"], table["kind"], strict=True)]
+    label = [
+        money(c) if k == "total" else f"{'+' if c > 0 else ''}{money(c)}"
+        for c, k in zip(table["change"], table["kind"], strict=True)
+    ]
     return table.assign(label=label)
 
 
@@ -313,7 +393,9 @@ def side_by_side(studies: Mapping[str, Study]) -> pd.DataFrame:
         figures, months = study.plan.summary(), study.plan.months
         columns[name] = {
             "Cost a month": money(figures["monthly_mean_usd"]),
-            "In 8 of 10 futures, a month": f"{money(figures['p10_usd'] / months)} to {money(figures['p90_usd'] / months)}",
+            "In 8 of 10 futures, a month": (
+                f"{money(figures['p10_usd'] / months)} to {money(figures['p90_usd'] / months)}"
+            ),
             "Cost in all": money(figures["total_usd"]),
             "Saved against list": share(figures["effective_savings_rate"]),
             "On demand, share of compute": share(figures["on_demand_share"]),
@@ -333,7 +415,9 @@ def _unit(study: Study) -> str:
 
 
 def month_range(plan: Plan) -> pd.DataFrame:
-    """P10, P50 and P90 of each calendar month's bill over the load paths [USD]: ``month p10 p50 p90``."""
+    """P10, P50 and P90 of each calendar month's bill over the load paths [USD]: ``month p10 p50
+    p90``.
+    """
     rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in plan.paths_month_usd.items()]
     return pd.DataFrame(rows, columns=["month", "p10", "p50", "p90"])
 
@@ -346,7 +430,9 @@ def path_costs(plan: Plan) -> NDArray[np.float64]:
 def load_summary(load: Load, service: str) -> pd.DataFrame:
     """Volume and peak of a service over the paths: P10, P50 and P90."""
     found = {"requests": load.volume(service), "peak_rps": load.peak(service)}
-    return pd.DataFrame({name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()}, index=["P10", "P50", "P90"])
+    return pd.DataFrame(
+        {name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()}, index=["P10", "P50", "P90"]
+    )
 
 
 def money(usd: float | None) -> str:

@@ -1,4 +1,6 @@
-"""Speed of the LLM model. Run: python tests/bench/bench_llm.py. Prints times; asserts nothing about them."""
+"""Speed of the LLM model. Run: python tests/bench/bench_llm.py. Prints times; asserts nothing about
+them.
+"""
 
 import sys
 import time
@@ -31,16 +33,28 @@ def best_of(call, times: int = 5) -> float:
 
 def main() -> None:
     chips = [a for a in accelerators().values() if a.memory_bandwidth_gib_per_s > 0 and a.flops("bf16") > 0]
-    conditions = [Condition(m, a, "bf16", "vllm", Layout(tp)) for m in architectures().values() for a in chips for tp in (1, 8)][:1000]
+    conditions = [
+        Condition(m, a, "bf16", "vllm", Layout(tp)) for m in architectures().values() for a in chips for tp in (1, 8)
+    ][:1000]
     plant = Plant.stack([Plant.of(c.model, c.chip, c.precision, "bf16", c.layout) for c in conditions])
     each = [constants(c) for c in conditions]
     values = Constants(**{k: np.array([getattr(c, k) for c in each]) for k in Constants.__dataclass_fields__})
     n = len(conditions)
-    runs = Runs(np.full(n, "closed_loop"), np.full(n, 64.0), np.zeros(n), np.full(n, 1024.0), np.full(n, 256.0), np.full(n, 256.0))
+    runs = Runs(
+        np.full(n, "closed_loop"),
+        np.full(n, 64.0),
+        np.zeros(n),
+        np.full(n, 1024.0),
+        np.full(n, 256.0),
+        np.full(n, 256.0),
+    )
     once = best_of(lambda: report(plant, values, runs))
     print(f"{n} deployments in one estimate: {once * 1e3:.2f} ms, {once / n * 1e6:.1f} µs each")
     mix = TokenMix.of(np.geomspace(50, 4000, 60), np.geomspace(20, 900, 60))
-    service, objective = LlmService(weights="llama-3.1-70b", precision=("bf16", "fp8")), Objective(ttft_p95_s=1.0, tpot_p95_s=0.05)
+    service, objective = (
+        LlmService(weights="llama-3.1-70b", precision=("bf16", "fp8")),
+        Objective(ttft_p95_s=1.0, tpot_p95_s=0.05),
+    )
     found = fewest_accelerators(service, 20.0, objective, Arrivals(1.0, mix))
     spent = best_of(lambda: fewest_accelerators(service, 20.0, objective, Arrivals(1.0, mix)), 3)
     print(f"fewest accelerators over {len(accelerators())} types, {len(found)} fleets: {spent:.2f} s; best {found[0]}")

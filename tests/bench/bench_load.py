@@ -2,8 +2,9 @@
 
     python tests/bench/bench_load.py [--lines 5000000] [--folder DIR]
 
-Reading: lines a second of an access log beside ``wc -l`` and a plain DuckDB count, and peak memory of the reader.
-Forecasting: one fit of 26 weeks for 672 h beside statsforecast's MSTL and Prophet where they are installed; 200 paths of a year.
+Reading: lines a second of an access log beside ``wc -l`` and a plain DuckDB count, and peak memory
+of the reader. Forecasting: one fit of 26 weeks for 672 h beside statsforecast's MSTL and Prophet
+where they are installed; 200 paths of a year.
 """
 
 import argparse
@@ -27,7 +28,9 @@ from planner.scenario import Scenario
 
 
 def processor_time() -> float:
-    """Processor time of this process and of those it started [s]: other work on the machine does not count."""
+    """Processor time of this process and of those it started [s]: other work on the machine does
+    not count.
+    """
     return sum(os.times()[:4])
 
 
@@ -46,7 +49,10 @@ def write_log(path: Path, lines: int) -> None:
     minutes = 28 * 1440
     wave = 1 + 0.6 * np.sin(np.arange(minutes) / 1440 * 2 * np.pi)
     counts = np.diff(np.round(np.cumsum(np.append(0, wave / wave.sum())) * lines)).astype(int)
-    tail = ' +0200] "GET /api/v1/items/184?sort=price&page=2 HTTP/1.1" 200 5316 "https://shop.example/" "Mozilla/5.0 (X11; Linux)"\n'
+    tail = (
+        ' +0200] "GET /api/v1/items/184?sort=price&page=2 HTTP/1.1" 200 5316 "https://shop.example/" "Mozilla/5.0 (X11;'
+        ' Linux)"\n'
+    )
     with path.open("w") as file:
         for at, count in zip(pd.date_range("2026-09-01", periods=minutes, freq="min"), counts, strict=True):
             stem = f"203.0.113.9 - - [{at:%d/%b/%Y:%H:%M:}"
@@ -56,8 +62,11 @@ def write_log(path: Path, lines: int) -> None:
 def plain_count(path: Path) -> int:
     """What DuckDB needs to split the lines and count them, nothing else."""
     import duckdb
-    query = ("SELECT count(line) FROM read_csv(?, columns={'line': 'VARCHAR'}, header=false, auto_detect=false, delim='\x01', quote='', "
-             "escape='', max_line_size=1048576)")
+
+    query = (
+        "SELECT count(line) FROM read_csv(?, columns={'line': 'VARCHAR'}, header=false, auto_detect=false,"
+        " delim='\x01', quote='', escape='', max_line_size=1048576)"
+    )
     found = duckdb.connect().execute(query, [str(path)]).fetchone()
     return int(found[0]) if found else 0
 
@@ -73,7 +82,10 @@ def reading(lines: int, folder: str | None) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         ours = clock(lambda: read_traffic(path), repeats)
         for name, taken in (("wc -l", base), ("DuckDB count", duck), ("read_traffic", ours)):
-            print(f"  {name:<14}{lines / taken / 1e6:8.2f} million lines/s   {taken / base:6.2f} × wc -l   {taken / duck:6.2f} × DuckDB")
+            print(
+                f"  {name:<14}{lines / taken / 1e6:8.2f} million lines/s   {taken / base:6.2f} × wc -l  "
+                f" {taken / duck:6.2f} × DuckDB"
+            )
         after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         print(f"  peak memory of this process {after / 2**20:.2f} GiB (before reading {before / 2**20:.2f})")
         total = read_traffic(path).hourly().sum() * 3600
@@ -90,6 +102,7 @@ def fitting() -> None:
     if importlib.util.find_spec("statsforecast"):
         from statsforecast import StatsForecast
         from statsforecast.models import MSTL
+
         engine = StatsForecast(models=[MSTL(season_length=[24, 168])], freq="h")
         engine.forecast(df=long, h=672, level=[80, 98])
         taken = clock(lambda: engine.forecast(df=long, h=672, level=[80, 98]), 1, processor_time)
@@ -98,6 +111,7 @@ def fitting() -> None:
         print("  statsforecast is not installed: not timed")
     if importlib.util.find_spec("prophet"):
         from prophet import Prophet
+
         ahead = pd.DataFrame({"ds": pd.date_range(naive.index[-1], periods=672, freq="h")})
         taken = clock(lambda: Prophet().fit(long[["ds", "y"]]).predict(ahead), 1, processor_time)
         print(f"  Prophet                      {taken:8.2f} s   {taken / ours:6.1f} × ours")
@@ -107,10 +121,20 @@ def fitting() -> None:
 
 def paths() -> None:
     traffic = read_traffic(data_path("traffic", "web.csv"))
-    scenario = Scenario.model_validate({
-        "name": "bench", "start": "2027-01-01", "time_zone": "Europe/Berlin", "providers": ["aws"], "regions": ["us-east-1"],
-        "services": {"web": {"traffic": "web.csv", "latency": {"model": "any"}, "objective": {"latency_p99_s": 1}}}})
-    print(f"forecast of 200 paths × 8,760 h: {clock(lambda: forecast(traffic, scenario), timer=processor_time):.3f} s of processor time")
+    scenario = Scenario.model_validate(
+        {
+            "name": "bench",
+            "start": "2027-01-01",
+            "time_zone": "Europe/Berlin",
+            "providers": ["aws"],
+            "regions": ["us-east-1"],
+            "services": {"web": {"traffic": "web.csv", "latency": {"model": "any"}, "objective": {"latency_p99_s": 1}}},
+        }
+    )
+    print(
+        f"forecast of 200 paths × 8,760 h: {clock(lambda: forecast(traffic, scenario), timer=processor_time):.3f} s of"
+        " processor time"
+    )
 
 
 if __name__ == "__main__":

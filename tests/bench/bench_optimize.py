@@ -1,7 +1,9 @@
-"""Speed and memory of the optimizer: ``python tests/bench/bench_optimize.py [one|ten|paths|naive|frontier ...]``.
+"""Speed and memory of the optimizer: ``python tests/bench/bench_optimize.py
+[one|ten|paths|naive|frontier ...]``.
 
-Prints each figure beside its goal; ``naive`` runs the full hourly model in plain PuLP beside the reduced path in the same run.
-Times of a case are of a process of its own, after the interpreter has loaded the package.
+Prints each figure beside its goal; ``naive`` runs the full hourly model in plain PuLP beside the
+reduced path in the same run. Times of a case are of a process of its own, after the interpreter has
+loaded the package.
 """
 
 import multiprocessing
@@ -22,7 +24,9 @@ from planner.optimize.stack import Stack
 
 
 def problem(workloads: int, types: int, hours: int = 8760, scenarios: int = 1, seed: int = 1) -> Problem:
-    """A fleet with daily and weekly rhythm, prices near proportional to speed; on demand, spot, reservations, one savings plan."""
+    """A fleet with daily and weekly rhythm, prices near proportional to speed; on demand, spot,
+    reservations, one savings plan.
+    """
     rng = np.random.default_rng(seed)
     t = np.arange(hours)
     size = 2.0 ** rng.integers(0, 6, types)
@@ -33,21 +37,43 @@ def problem(workloads: int, types: int, hours: int = 8760, scenarios: int = 1, s
         phase, day, week = rng.uniform(0, 24), rng.uniform(0.3, 0.8), rng.uniform(0.0, 0.3)
         base = 1.0 + day * np.sin((t + phase) / 24 * 2 * np.pi) + week * (t % 168 < 120)
         level = rng.uniform(2e3, 2e4)
-        load = np.stack([level * base * rng.lognormal(0, 0.15) * rng.lognormal(0, 0.08, hours) for _ in range(scenarios)])
+        load = np.stack(
+            [level * base * rng.lognormal(0, 0.15) * rng.lognormal(0, 0.08, hours) for _ in range(scenarios)]
+        )
         speed = 10.0 * size * rng.uniform(0.7, 1.3, types)
         capacity = dict(zip(names, speed, strict=True))
-        found.append(Workload(f"service{w}", load, capacity, {i: 0.92 * c for i, c in capacity.items()}, spot_share=0.3))
+        found.append(
+            Workload(f"service{w}", load, capacity, {i: 0.92 * c for i, c in capacity.items()}, spot_share=0.3)
+        )
     kinds = tuple(Type(i, float(p), float(p * rng.uniform(0.3, 0.6))) for i, p in zip(names, on_demand, strict=True))
-    pools = [Pool(f"ri-{i}", {i: 1.0}) for i in names] + [Pool("plan", {i: float(0.72 * p) for i, p in zip(names, on_demand, strict=True)})]
-    products = [Product(f"ri-{i}", f"ri-{i}", hourly_usd=float(p * rng.uniform(0.58, 0.68))) for i, p in zip(names, on_demand, strict=True)]
-    return Problem(tuple(found), kinds, np.ones(hours), tuple(pools), (*products, Product("plan", "plan", hourly_usd=1.0)),
-                   probability=np.full(scenarios, 1.0 / scenarios))
+    pools = [Pool(f"ri-{i}", {i: 1.0}) for i in names] + [
+        Pool("plan", {i: float(0.72 * p) for i, p in zip(names, on_demand, strict=True)})
+    ]
+    products = [
+        Product(f"ri-{i}", f"ri-{i}", hourly_usd=float(p * rng.uniform(0.58, 0.68)))
+        for i, p in zip(names, on_demand, strict=True)
+    ]
+    return Problem(
+        tuple(found),
+        kinds,
+        np.ones(hours),
+        tuple(pools),
+        (*products, Product("plan", "plan", hourly_usd=1.0)),
+        probability=np.full(scenarios, 1.0 / scenarios),
+    )
 
 
 def _measured(run, arguments, queue) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     answer = run(*arguments)
-    queue.put((answer, time.perf_counter() - begun, time.process_time() - cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    queue.put(
+        (
+            answer,
+            time.perf_counter() - begun,
+            time.process_time() - cpu,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+    )
 
 
 def measured(run, *arguments):
@@ -62,12 +88,20 @@ def measured(run, *arguments):
 
 def reduced(workloads: int, types: int, scenarios: int) -> dict[str, object]:
     found = plan(problem(workloads, types, scenarios=scenarios))
-    return {"lower": found.lower, "upper": found.upper, "gap": found.gap_share, "groups": found.groups, "rounds": found.rounds,
-            "hours given to the solver": found.solved_hours}
+    return {
+        "lower": found.lower,
+        "upper": found.upper,
+        "gap": found.gap_share,
+        "groups": found.groups,
+        "rounds": found.rounds,
+        "hours given to the solver": found.solved_hours,
+    }
 
 
 def naive(workloads: int, types: int) -> dict[str, object]:
-    """Every hour a block of one PuLP model, solved by PuLP's HiGHS as it comes, but for presolve (with it this size does not end)."""
+    """Every hour a block of one PuLP model, solved by PuLP's HiGHS as it comes, but for presolve
+    (with it this size does not end).
+    """
     import pulp
 
     base = problem(workloads, types)
@@ -75,8 +109,12 @@ def naive(workloads: int, types: int) -> dict[str, object]:
     model = build(base, base.hours)
     built = time.process_time()
     model.lp.solve(pulp.HiGHS(msg=False, threads=1, presolve="off"))
-    return {"cost": pulp.value(model.lp.objective), "build [s]": built - begun, "solve [s]": time.process_time() - built,
-            "columns": len(model.variables)}
+    return {
+        "cost": pulp.value(model.lp.objective),
+        "build [s]": built - begun,
+        "solve [s]": time.process_time() - built,
+        "columns": len(model.variables),
+    }
 
 
 def beside(workloads: int, types: int) -> dict[str, object]:
@@ -84,8 +122,13 @@ def beside(workloads: int, types: int) -> dict[str, object]:
     ours, wall, cpu, memory = measured(reduced, workloads, types, 1)
     full, full_wall, full_cpu, full_memory = measured(naive, workloads, types)
     assert ours["lower"] <= full["cost"] * (1 + 1e-7) <= ours["upper"] * (1 + 2e-7)
-    return {"reduced [s wall, s CPU, MiB]": (wall, cpu, memory), "full [s wall, s CPU, MiB]": (full_wall, full_cpu, full_memory),
-            "full / reduced CPU": full_cpu / cpu, **ours, **full}
+    return {
+        "reduced [s wall, s CPU, MiB]": (wall, cpu, memory),
+        "full [s wall, s CPU, MiB]": (full_wall, full_cpu, full_memory),
+        "full / reduced CPU": full_cpu / cpu,
+        **ours,
+        **full,
+    }
 
 
 def points() -> dict[str, float]:
@@ -94,7 +137,10 @@ def points() -> dict[str, float]:
 
     base = problem(1, 50)
     few = base.restricted(shortlist(base))
-    every = [replace(few, workloads=tuple(replace(w, spot_share=s) for w in few.workloads)) for s in np.linspace(0.05, 0.9, 20)]
+    every = [
+        replace(few, workloads=tuple(replace(w, spot_share=s) for w in few.workloads))
+        for s in np.linspace(0.05, 0.9, 20)
+    ]
     begun = time.process_time()
     frontier(every[:1])
     one = time.process_time() - begun
@@ -108,8 +154,8 @@ def points() -> dict[str, float]:
 def handover(workloads: int, types: int, hours: int) -> dict[str, object]:
     """The same program by PuLP and by raw highspy, CPU seconds.
 
-    PuLP: objects → arrays → HiGHS → values and certificate check. Raw: the arrays → HiGHS → values. Making the objects is
-    given apart, beside making the arrays by repeating the one-hour model.
+    PuLP: objects → arrays → HiGHS → values and certificate check. Raw: the arrays → HiGHS → values.
+    Making the objects is given apart, beside making the arrays by repeating the one-hour model.
     """
     base = problem(workloads, types, hours=hours)
     begun = time.process_time()
@@ -129,8 +175,15 @@ def handover(workloads: int, types: int, hours: int) -> dict[str, object]:
     np.asarray(live.getSolution().col_value)
     raw = time.process_time() - begun
     assert abs(live.getObjectiveValue() / found.objective - 1) < 1e-7
-    return {"columns": len(matrix.cost), "PuLP [s]": ours, "raw [s]": raw, "PuLP / raw": ours / raw, "PuLP objects [s]": objects,
-            "raw arrays [s]": arrays, "both with making the model": (objects + ours) / (arrays + raw)}
+    return {
+        "columns": len(matrix.cost),
+        "PuLP [s]": ours,
+        "raw [s]": raw,
+        "PuLP / raw": ours / raw,
+        "PuLP objects [s]": objects,
+        "raw arrays [s]": arrays,
+        "both with making the model": (objects + ours) / (arrays + raw),
+    }
 
 
 CASES = {
@@ -148,10 +201,16 @@ def main(names: list[str]) -> None:
     for name in names or list(CASES):
         run, arguments, title = CASES[name]
         answer, wall, cpu, memory = measured(run, *arguments)
-        print(f"{title}: {wall:.2f} s wall, {cpu:.2f} s CPU, peak {memory:.0f} MiB (interpreter and data included), "
-              f"load average {os.getloadavg()[0]:.1f}", flush=True)
+        print(
+            f"{title}: {wall:.2f} s wall, {cpu:.2f} s CPU, peak {memory:.0f} MiB (interpreter and data included), "
+            f"load average {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
         for key, value in answer.items():
-            print(f"    {key}: {', '.join(f'{v:.6g}' for v in (value if isinstance(value, tuple) else (value,)))}", flush=True)
+            print(
+                f"    {key}: {', '.join(f'{v:.6g}' for v in (value if isinstance(value, tuple) else (value,)))}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

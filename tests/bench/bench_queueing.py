@@ -1,6 +1,8 @@
-"""Speed of the queueing answers beside ciw and simpy on the same M/M/8 queue: ``PYTHONPATH=. python tests/bench/bench_queueing.py``.
+"""Speed of the queueing answers beside ciw and simpy on the same M/M/8 queue: ``PYTHONPATH=. python
+tests/bench/bench_queueing.py``.
 
-CPU seconds of one core (process time), so a busy machine does not change them much; ciw and simpy are left out if not installed.
+CPU seconds of one core (process time), so a busy machine does not change them much; ciw and simpy
+are left out if not installed.
 """
 
 import gc
@@ -35,8 +37,11 @@ def ours(requests: int, pool: Pool) -> float:
 def ciw_rate(requests: int) -> float:
     import ciw
 
-    network = ciw.create_network(arrival_distributions=[ciw.dists.Exponential(LOAD * SERVERS)],
-                                 service_distributions=[ciw.dists.Exponential(1.0)], number_of_servers=[SERVERS])
+    network = ciw.create_network(
+        arrival_distributions=[ciw.dists.Exponential(LOAD * SERVERS)],
+        service_distributions=[ciw.dists.Exponential(1.0)],
+        number_of_servers=[SERVERS],
+    )
 
     def run() -> None:
         ciw.seed(1)
@@ -87,16 +92,21 @@ def sizing() -> None:
     from planner.load import Load, ServiceLoad
     from planner.scenario import Scenario
 
-    text = "".join(f"""
+    text = "".join(
+        f"""
   s{i}:
     traffic: none.csv
     latency: {{model: queue, service_time_s: 0.02, service_scv: {scv}}}
-    objective: {{latency_p99_s: 0.3}}""" for i, scv in enumerate((1, 0.5, 3)))
+    objective: {{latency_p99_s: 0.3}}"""
+        for i, scv in enumerate((1, 0.5, 3))
+    )
     head = "name: bench\nstart: 2027-01-01\nhorizon_h: 8760\nproviders: [aws]\nregions: [us-east-1]\nservices:"
     scenario = Scenario.from_yaml(head + text)
     catalog = Catalog.read("aws", regions=["us-east-1"])
     ts = pd.date_range("2027-01-01", periods=8760, freq="h", tz="UTC", unit="us")
-    load = Load(ts, np.ones(8760), {n: ServiceLoad(np.full((200, 8760), 50, dtype=np.float32)) for n in scenario.services})
+    load = Load(
+        ts, np.ones(8760), {n: ServiceLoad(np.full((200, 8760), 50, dtype=np.float32)) for n in scenario.services}
+    )
     start = time.process_time()
     rows = len(size(scenario, catalog, load).frame)
     print(f"three services on {rows // 3:,} machines: {time.process_time() - start:.2f} s the first time")
@@ -111,17 +121,31 @@ def main() -> None:
             theirs = rate(30_000)
             print(f"  {name}: {theirs:.3g} requests/s a core, ratio {ours_rate / theirs:,.0f}")
     lognormal = ServiceLaw.of(4.0)
-    for words, pool in (("M/G/8 lognormal", Pool(lognormal, SERVERS)), ("M/M/128", Pool(POISSON, 128)),
-                        ("8 replicas, random", Pool(POISSON, 1, 8, "random")),
-                        ("8 replicas, round robin", Pool(POISSON, 1, 8, "round_robin")),
-                        ("8 replicas, JSQ(2)", Pool(POISSON, 1, 8, "jsq2")), ("8 replicas, JSQ", Pool(POISSON, 1, 8, "jsq")),
-                        ("8 replicas, JSQ, processor sharing", Pool(POISSON, 1, 8, "jsq", "ps"))):
+    for words, pool in (
+        ("M/G/8 lognormal", Pool(lognormal, SERVERS)),
+        ("M/M/128", Pool(POISSON, 128)),
+        ("8 replicas, random", Pool(POISSON, 1, 8, "random")),
+        ("8 replicas, round robin", Pool(POISSON, 1, 8, "round_robin")),
+        ("8 replicas, JSQ(2)", Pool(POISSON, 1, 8, "jsq2")),
+        ("8 replicas, JSQ", Pool(POISSON, 1, 8, "jsq")),
+        ("8 replicas, JSQ, processor sharing", Pool(POISSON, 1, 8, "jsq", "ps")),
+    ):
         print(f"{words}: {ours(3_000_000, pool):.3g} requests/s a core")
-    for words, law, load in (("M/M/c", POISSON, 100.0), ("M/M/c", POISSON, 10_000.0), ("M/G/c gamma", ServiceLaw.of(0.5), 100.0),
-                             ("M/G/c lognormal", lognormal, 100.0), ("M/D/c", ServiceLaw.of(0.0), 100.0)):
+    for words, law, load in (
+        ("M/M/c", POISSON, 100.0),
+        ("M/M/c", POISSON, 10_000.0),
+        ("M/G/c gamma", ServiceLaw.of(0.5), 100.0),
+        ("M/G/c lognormal", lognormal, 100.0),
+        ("M/D/c", ServiceLaw.of(0.0), 100.0),
+    ):
         target = 1.1 * law.quantile(0.99)
         fewest_workers(law, load, 0.99, target)
-        seconds = timed(lambda law=law, load=load, target=target: [fewest_workers(law, load, 0.99, target) for _ in range(10)]) / 10
+        seconds = (
+            timed(
+                lambda law=law, load=load, target=target: [fewest_workers(law, load, 0.99, target) for _ in range(10)]
+            )
+            / 10
+        )
         print(f"fewest servers for a p99 target, {words} at {load:g} erlang: {1e3 * seconds:.2f} ms")
 
 

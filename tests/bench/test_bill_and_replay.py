@@ -48,7 +48,13 @@ def test_bill_of_ten_services_for_a_year():
     load = hand.load(s, {n: np.full(HOURS, 10.0) for n in s.services})
     began = time.perf_counter()
     cost, _ = bill(
-        s, load, hand.capacity(tuple(names)), hand.catalog(), plan, columns.empty("plan.coverage"), columns.empty("plan.commitments")
+        s,
+        load,
+        hand.capacity(tuple(names)),
+        hand.catalog(),
+        plan,
+        columns.empty("plan.coverage"),
+        columns.empty("plan.commitments"),
     )
     print(f"\nbill: {len(cost):,} rows in {time.perf_counter() - began:.2f} s")
     assert cost["quantity"].sum() == pytest.approx(plan["instances"].sum())
@@ -60,11 +66,15 @@ def test_replay_of_three_services_for_a_year():
     load = hand.load(s, {n: rng.gamma(8, 100, (PATHS, HOURS)) for n in names}, burst_factor=1.5)
     frame = schedule(s, names, [("m", "on_demand")], rng)
     capacity = hand.capacity(tuple(names), models={(n, *KEY[1:]): MODEL for n in names})
-    empty = {n: columns.empty(f"plan.{n}") for n in ("coverage", "commitments", "cost", "prices", "bindings", "excuses")}
+    empty = {
+        n: columns.empty(f"plan.{n}") for n in ("coverage", "commitments", "cost", "prices", "bindings", "excuses")
+    }
     plan = Plan("bench", 0.0, frame, *empty.values(), Certificate("none", 0.0, 0.0, "none"))
     began = time.perf_counter()
     replay = simulate(plan, s, load, capacity)
     took = time.perf_counter() - began
     each = took / (len(names) * PATHS * HOURS)
-    print(f"\nreplay: {len(names)} services × {PATHS} paths × {HOURS} h in {took:.2f} s, {each * 1e9:.0f} ns a path-hour")
+    print(
+        f"\nreplay: {len(names)} services × {PATHS} paths × {HOURS} h in {took:.2f} s, {each * 1e9:.0f} ns a path-hour"
+    )
     assert 0 < replay.within_share() < 1

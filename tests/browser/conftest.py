@@ -1,4 +1,6 @@
-"""A real server on a free loopback port and a real Chromium; both are left out, with the reason, where there is none."""
+"""A real server on a free loopback port and a real Chromium; both are left out, with the reason,
+where there is none.
+"""
 
 import os
 import socket
@@ -35,10 +37,22 @@ def _answers(url: str) -> bool:
 def app_url(tmp_path_factory):
     """Address of the app, started as a user starts it."""
     port, log = _free_port(), tmp_path_factory.mktemp("server") / "log.txt"
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address=127.0.0.1", f"--server.port={port}",
-               "--server.headless=true", "--server.fileWatcherType=none"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.address=127.0.0.1",
+        f"--server.port={port}",
+        "--server.headless=true",
+        "--server.fileWatcherType=none",
+    ]
     url = f"http://127.0.0.1:{port}"
-    with log.open("w") as output, subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as server:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT) as server,
+    ):
         try:
             end = time.monotonic() + 60
             while not _answers(url):
@@ -66,7 +80,9 @@ def chromium():
 
 @pytest.fixture
 def page(chromium):
-    """A fresh page that notes console errors and requests that leave the machine, and refuses both at the end."""
+    """A fresh page that notes console errors and requests that leave the machine, and refuses both
+    at the end.
+    """
     context = chromium.new_context(viewport={"width": 1280, "height": 1800})
     tab = context.new_page()
     errors, outside = [], []

@@ -1,4 +1,6 @@
-"""One manager's visit in a real browser: read, move, share the link, download, upload, get it wrong."""
+"""One manager's visit in a real browser: read, move, share the link, download, upload, get it
+wrong.
+"""
 
 import csv
 import re
@@ -66,7 +68,9 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
     chooser.wait_for(state="attached", timeout=FIRST)
     start = datetime(2026, 9, 7, tzinfo=UTC)
     rows = [f"{(start + timedelta(hours=h)).isoformat()},{40 + 30 * (8 <= h % 24 < 20)}" for h in range(28 * 24)]
-    chooser.set_input_files({"name": "../../etc/history.csv", "mimeType": "text/csv", "buffer": "\n".join(["time,rps", *rows]).encode()})
+    chooser.set_input_files(
+        {"name": "../../etc/history.csv", "mimeType": "text/csv", "buffer": "\n".join(["time,rps", *rows]).encode()}
+    )
     page.get_by_role("button", name="Plan it").click()
     expect(page.get_by_role("heading", name="own traffic")).to_be_visible(timeout=FIRST)
     assert total(page) > 0

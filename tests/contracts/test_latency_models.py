@@ -14,16 +14,30 @@ from planner.tokens import TokenMix
 
 CPU = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)
 SMALL = Machine("aws", "us-east-1", "m7a.medium", "m7a", "x86_64", 1.0, 4.0, threads_per_core=1.0)
-GPU = Machine("aws", "us-east-1", "p5.48xlarge", "p5", "x86_64", 192.0, 2048.0, 2.0, accelerator="H100-SXM-80GB", accelerators=8.0,
-              accelerator_memory_gib=79.6)
+GPU = Machine(
+    "aws",
+    "us-east-1",
+    "p5.48xlarge",
+    "p5",
+    "x86_64",
+    192.0,
+    2048.0,
+    2.0,
+    accelerator="H100-SXM-80GB",
+    accelerators=8.0,
+    accelerator_memory_gib=79.6,
+)
 ANY_LATENCY = {"latency_p50_s": 0.15, "latency_p95_s": 0.4, "latency_p99_s": 0.6}
 ANY_TOKEN = {"ttft_p95_s": 1.0, "tpot_p95_s": 0.08}
-POINTS = [{"arrival_rate_rps": r, "latency_p50_s": 0.02 * k, "latency_p95_s": 0.05 * k, "latency_p99_s": 0.09 * k}
-          for r, k in ((10, 1.0), (40, 1.2), (80, 2.0), (100, 9.0))]
+POINTS = [
+    {"arrival_rate_rps": r, "latency_p50_s": 0.02 * k, "latency_p95_s": 0.05 * k, "latency_p99_s": 0.09 * k}
+    for r, k in ((10, 1.0), (40, 1.2), (80, 2.0), (100, 9.0))
+]
 
 CLOSED = [{**p, "concurrency": n} for n, p in zip((1, 4, 16, 64), POINTS, strict=True)]
 
-# (model, its parameters, a machine it fits, an objective it can meet): at least one for each registered model
+# (model, its parameters, a machine it fits, an objective it can meet): at least one for each
+# registered model
 CASES = {
     "queue-mmc": ("queue", {"service_time_s": 0.05}, CPU, ANY_LATENCY),
     "queue-steady": ("queue", {"service_time_s": 0.05, "service_scv": 0.5}, CPU, ANY_LATENCY),
@@ -34,10 +48,19 @@ CASES = {
     "queue-turns": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "round_robin"}, CPU, ANY_LATENCY),
     "queue-watched": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "jsq"}, CPU, ANY_LATENCY),
     "queue-shared": ("queue", {"service_time_s": 0.02, "discipline": "ps"}, CPU, ANY_LATENCY),
-    "queue-shared-watched": ("queue", {"service_time_s": 0.02, "service_scv": 4, "discipline": "ps", "balancer": "jsq2"}, SMALL,
-                             ANY_LATENCY),
+    "queue-shared-watched": (
+        "queue",
+        {"service_time_s": 0.02, "service_scv": 4, "discipline": "ps", "balancer": "jsq2"},
+        SMALL,
+        ANY_LATENCY,
+    ),
     "queue-small": ("queue", {"service_time_s": 0.05, "balancer": "jsq"}, SMALL, ANY_LATENCY),
-    "queue-small-central": ("queue", {"service_time_s": 0.05, "service_scv": 0.5, "balancer": "central"}, SMALL, ANY_LATENCY),
+    "queue-small-central": (
+        "queue",
+        {"service_time_s": 0.05, "service_scv": 0.5, "balancer": "central"},
+        SMALL,
+        ANY_LATENCY,
+    ),
     "queue-heavy": ("queue", {"service_time_s": 0.01, "service_scv": 12}, CPU, ANY_LATENCY),
     "accelerated": ("accelerated", {"workload": "resnet50"}, GPU, ANY_LATENCY),
     "measured-closed": ("measured", {"machines": {"m7i.4xlarge": CLOSED}}, CPU, ANY_LATENCY),
@@ -82,7 +105,8 @@ def test_latency_falls_with_replicas(case):
     rate = 0.9 * model.goodput_rps(objective).arrival_rate_rps
     for _, metric, quantile, _ in bounds:
         latency = [float(model.latency_s(rate, n, quantile, metric)) for n in (1, 2, 3, 4, 6, 8, 12, 40)]
-        assert all(b <= a * (1 + 1e-3) for a, b in pairwise(latency))  # tables of two pools differ by their grids
+        # tables of two pools differ by their grids
+        assert all(b <= a * (1 + 1e-3) for a, b in pairwise(latency))
 
 
 def test_percentiles_are_ordered(case):
@@ -112,19 +136,25 @@ def test_goodput_is_the_inverse_of_latency(case, replicas):
     assert good.arrival_rate_rps > 0
     for _, metric, quantile, limit_s in bounds:
         assert float(model.latency_s(good.arrival_rate_rps * 0.999, replicas, quantile, metric)) <= limit_s * (1 + 1e-6)
-    over = [name for name, metric, quantile, limit_s in bounds
-            if float(model.latency_s(good.arrival_rate_rps * 1.01, replicas, quantile, metric)) > limit_s * (1 - 1e-6)]
+    over = [
+        name
+        for name, metric, quantile, limit_s in bounds
+        if float(model.latency_s(good.arrival_rate_rps * 1.01, replicas, quantile, metric)) > limit_s * (1 - 1e-6)
+    ]
     assert good.binding_objective in over or good.binding_objective not in {name for name, *_ in bounds}
     assert over
 
 
 def test_goodput_grows_with_replicas_and_falls_with_tighter_bounds(case):
-    """A larger pool bears no less a replica; it bears the same where the model says that replicas do not help each other."""
+    """A larger pool bears no less a replica; it bears the same where the model says that replicas
+    do not help each other.
+    """
     model, objective, bounds = case
     sizes = (1, 2, 3, 4, 6, 8, 12, 40)
     each = [model.goodput_rps(objective, n).arrival_rate_rps / n for n in sizes]
     one = each[0]
-    assert all(b >= a * (1 - 1e-3) for a, b in pairwise(each))  # tables of two pools differ by their grids
+    # tables of two pools differ by their grids
+    assert all(b >= a * (1 - 1e-3) for a, b in pairwise(each))
     if not getattr(model, "gains_by_pooling", False):
         assert each == pytest.approx([one] * len(sizes))
     elif one < 0.95 * model.largest_rate_rps:

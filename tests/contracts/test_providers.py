@@ -1,4 +1,6 @@
-"""What every provider of ``PROVIDERS`` that can be asked must do, over its real protocol on the loopback interface."""
+"""What every provider of ``PROVIDERS`` that can be asked must do, over its real protocol on the
+loopback interface.
+"""
 
 import gzip
 import hashlib
@@ -54,7 +56,11 @@ class Aws:
     def __init__(self, monkeypatch, snapshot):
         here = snapshot.select(regions=[self.region])
         self.shapes = here.instances.to_dict("records")
-        self.prices = here.rates[here.rates["purchase_option"] == "on_demand"].set_index("instance_type")["rate_usd_per_h"].to_dict()
+        self.prices = (
+            here.rates[here.rates["purchase_option"] == "on_demand"]
+            .set_index("instance_type")["rate_usd_per_h"]
+            .to_dict()
+        )
         self.server = clouds.Aws()
         monkeypatch.setattr(aws, "ATTEMPTS", 2)
         self.patch = clouds.aws_environment(monkeypatch, self.server.url)
@@ -101,7 +107,11 @@ class Azure:
 
     def __init__(self, monkeypatch, snapshot):
         here = snapshot.select(regions=[self.region])
-        self.prices = here.rates[here.rates["purchase_option"] == "on_demand"].set_index("instance_type")["rate_usd_per_h"].to_dict()
+        self.prices = (
+            here.rates[here.rates["purchase_option"] == "on_demand"]
+            .set_index("instance_type")["rate_usd_per_h"]
+            .to_dict()
+        )
         self.server = clouds.Azure()
         self.options = {"endpoint": self.server.url + "/api/retail/prices"}
         monkeypatch.setattr(azure, "FIRST_WAIT_S", 0.01)
@@ -134,7 +144,9 @@ class Azure:
 
     def spot_above(self, name):
         self.serve()
-        self.server.items.append(clouds.azure_item(name, self.region, self.prices[name] * 2, skuName=f"{name} Spot", meterName="x Spot"))
+        self.server.items.append(
+            clouds.azure_item(name, self.region, self.prices[name] * 2, skuName=f"{name} Spot", meterName="x Spot")
+        )
         self.server.items = [
             i
             for i in self.server.items
@@ -154,7 +166,11 @@ class Gcp:
         monkeypatch.setattr(gcp, "client", self.server.client)
         monkeypatch.setattr(gcp, "RETRY_S", 1.5)
         here = snapshot.select(regions=[self.region])
-        self.prices = here.rates[here.rates["purchase_option"] == "on_demand"].set_index("instance_type")["rate_usd_per_h"].to_dict()
+        self.prices = (
+            here.rates[here.rates["purchase_option"] == "on_demand"]
+            .set_index("instance_type")["rate_usd_per_h"]
+            .to_dict()
+        )
 
     def serve(self):
         parts = [
@@ -183,7 +199,9 @@ class Gcp:
 
     def foreign(self):
         self.serve()
-        self.server.skus[0]["pricingInfo"][0]["pricingExpression"]["tieredRates"][0]["unitPrice"]["currencyCode"] = "EUR"
+        self.server.skus[0]["pricingInfo"][0]["pricingExpression"]["tieredRates"][0]["unitPrice"]["currencyCode"] = (
+            "EUR"
+        )
 
     def spoil(self):
         self.serve()
@@ -193,7 +211,9 @@ class Gcp:
         self.serve()
         for sku in self.server.skus:
             if sku["category"]["usageType"] == "Preemptible":
-                sku["pricingInfo"] = next(s for s in self.server.skus if s["description"] == sku["description"][17:])["pricingInfo"]
+                sku["pricingInfo"] = next(s for s in self.server.skus if s["description"] == sku["description"][17:])[
+                    "pricingInfo"
+                ]
                 sku["pricingInfo"] = json.loads(json.dumps(sku["pricingInfo"]))
                 price = sku["pricingInfo"][0]["pricingExpression"]["tieredRates"][0]["unitPrice"]
                 price["units"] = str(int(price["units"]) + 1)
@@ -230,12 +250,14 @@ def test_prices_come_home(provider, home, cloud):
     cloud.move(name, before * 1.25)
     cloud.serve()
     old = Catalog.read(provider, folder=home)
-    done = ask(provider, home, cloud, accept=provider == "gcp")  # the fake's components are not those of every A2 machine
+    done = ask(
+        provider, home, cloud, accept=provider == "gcp"
+    )  # the fake's components are not those of every A2 machine
     new = Catalog.read(provider, folder=home)
     assert new.price(name, cloud.region) == pytest.approx(before * 1.25, rel=1e-3)
-    assert done.moves.set_index(["instance_type", "purchase_option"]).loc[(name, "on_demand"), "change_share"] == pytest.approx(
-        0.25, abs=1e-3
-    )
+    assert done.moves.set_index(["instance_type", "purchase_option"]).loc[
+        (name, "on_demand"), "change_share"
+    ] == pytest.approx(0.25, abs=1e-3)
     row = new.rate(name, cloud.region)
     assert row["as_of"] == pd.Timestamp.now("UTC").date().isoformat()
     assert row["source"]
@@ -400,7 +422,9 @@ def test_old_generations_are_pruned_and_the_last_one_kept(provider, home, cloud)
     assert (home / provider / "mine").is_dir()
     assert len(generations) == 2
     assert all((g / "rates.csv").exists() for g in generations)
-    assert {f"{n}.csv" for n in FILES} & {p.name for p in (home / provider).iterdir()}  # what came with the package stays
+    assert {f"{n}.csv" for n in FILES} & {
+        p.name for p in (home / provider).iterdir()
+    }  # what came with the package stays
 
 
 @any_one
@@ -424,7 +448,9 @@ refresh({provider!r}, [{region!r}], folder={folder!r}, accept=True, **{options!r
 def test_a_killed_process_leaves_the_old_snapshot(provider, home, cloud):
     before = state(home, provider)
     cloud.server.hang.clear()  # answers wait for as long as the client lives
-    code = textwrap.dedent(KILLED).format(provider=provider, region=cloud.region, folder=str(home), options=cloud.options)
+    code = textwrap.dedent(KILLED).format(
+        provider=provider, region=cloud.region, folder=str(home), options=cloud.options
+    )
     child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     deadline = time.monotonic() + 60
     while not cloud.server.calls and time.monotonic() < deadline and child.poll() is None:

@@ -1,4 +1,6 @@
-"""The autoscaler against facts of the Kubernetes project's own unit tests (folder ``autoscaling`` of the reference)."""
+"""The autoscaler against facts of the Kubernetes project's own unit tests (folder ``autoscaling``
+of the reference).
+"""
 
 import csv
 
@@ -18,10 +20,19 @@ def numbers(text):
 
 
 def pods(row):
-    states, usage, request = [s for s in row["pod_states"].split("|") if s], numbers(row["pod_usage"]), numbers(row["pod_request"])
-    request += request[-1:] * (len(states) - len(request))  # a shorter list: the last request holds for the rest
-    padded = [*states, *["absent"] * (len(usage) - len(states))]  # values beyond the last pod belong to no pod
-    return [hpa.Pod(s, usage[k] if k < len(usage) else None, request[k] if k < len(request) else None) for k, s in enumerate(padded)]
+    states, usage, request = (
+        [s for s in row["pod_states"].split("|") if s],
+        numbers(row["pod_usage"]),
+        numbers(row["pod_request"]),
+    )
+    # a shorter list: the last request holds for the rest
+    request += request[-1:] * (len(states) - len(request))
+    # values beyond the last pod belong to no pod
+    padded = [*states, *["absent"] * (len(usage) - len(states))]
+    return [
+        hpa.Pod(s, usage[k] if k < len(usage) else None, request[k] if k < len(request) else None)
+        for k, s in enumerate(padded)
+    ]
 
 
 def desired(row):
@@ -52,7 +63,10 @@ def test_metric_cases(reference):
 
 
 def policies(text):
-    return [hpa.Policy(kind, int(value), int(period)) for kind, value, period in (p.split(":") for p in text.split("|") if p)]
+    return [
+        hpa.Policy(kind, int(value), int(period))
+        for kind, value, period in (p.split(":") for p in text.split("|") if p)
+    ]
 
 
 def changes(text):

@@ -5,7 +5,9 @@ import csv
 import pytest
 
 
-@pytest.mark.xfail(strict=True, raises=ImportError, reason="tracking against actual bills: the reader of FOCUS files is not there yet")
+@pytest.mark.xfail(
+    strict=True, raises=ImportError, reason="tracking against actual bills: the reader of FOCUS files is not there yet"
+)
 def test_a_real_bill_is_read_to_the_cent(reference):
     folder = reference("focus")
     from planner.track import read_bill

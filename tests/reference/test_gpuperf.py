@@ -1,7 +1,8 @@
-"""LLM serving and memory against public records: the shipped constants on whatever rows the given folder holds.
+"""LLM serving and memory against public records: the shipped constants on whatever rows the given
+folder holds.
 
-Run with ``-s`` to see the lines. On the rows the constants were fitted on, the errors are those of the fit; on rows of other
-(model, accelerator) combinations they are those a user meets.
+Run with ``-s`` to see the lines. On the rows the constants were fitted on, the errors are those of
+the fit; on rows of other (model, accelerator) combinations they are those a user meets.
 """
 
 import csv
@@ -24,7 +25,8 @@ from planner.latency.llm_steps import Constants
 METRICS = ("tpot", "throughput", "ttft")
 # the first server whose sampler does not sort the vocabulary
 UNSORTED = (0, 17)
-# its activations, 2.12 GiB, are less than half of what every other model of the same server takes for its vocabulary; vLLM 0.19 reports
+# its activations, 2.12 GiB, are less than half of what every other model of the same server takes
+# for its vocabulary; vLLM 0.19 reports
 # 2.03 GiB for it, which the model gives; no flag of the row says why the older server did too
 MEMORY_MISSES = ("Mistral-Small-3.2-24B tp1",)
 # a deal of left-out combinations that took no part in choosing prior widths, bands or the margin
@@ -82,7 +84,10 @@ def test_serving_rows(rows, predicted, reference):
     sigma = np.array([[b.tpot, b.throughput, b.ttft] for b in bands])
     inside = np.where(np.isfinite(error), np.abs(np.log(predicted / rows.measured)) <= 1.645 * sigma, np.nan)
     coverage = [float(np.nanmean(inside[:, m])) for m in range(3)]
-    print(f"coverage90: {np.nanmean(inside[:, :2]):.3f} (tpot {coverage[0]:.3f}, throughput {coverage[1]:.3f}, ttft {coverage[2]:.3f})")
+    print(
+        f"coverage90: {np.nanmean(inside[:, :2]):.3f} (tpot {coverage[0]:.3f}, throughput {coverage[1]:.3f}, ttft"
+        f" {coverage[2]:.3f})"
+    )
     eligible = len(rows.conditions) + len(rows.excused)
     print(f"rows scored of rows: {len(rows.conditions)} of {eligible}")
     for row, reason in list(rows.excused.items())[:5]:
@@ -112,7 +117,9 @@ def beside_the_peer(rows, error, file) -> None:
     tpot, ttft = (ids.map(peer[c]).to_numpy(float) / 1e3 for c in ("aic_tpot_ms", "aic_ttft_ms"))
     # the peer gives latencies; its throughput follows from the clients by Little's law
     rate = rows.runs.clients / (ttft + (rows.runs.output_tokens - 1.0) * tpot)
-    theirs = share_error(np.stack([tpot, np.where(np.isfinite(rows.runs.clients), rate, np.nan), ttft], axis=1), rows.measured)
+    theirs = share_error(
+        np.stack([tpot, np.where(np.isfinite(rows.runs.clients), rate, np.nan), ttft], axis=1), rows.measured
+    )
     both = np.isfinite(theirs[:, 0])
     for m in (1, 0, 2):
         line(f"peer, same rows: {METRICS[m]}", theirs[both, m])
@@ -121,8 +128,18 @@ def beside_the_peer(rows, error, file) -> None:
 
 def points_of(rows, which) -> list[BenchmarkPoint]:
     r = rows.runs
-    return [BenchmarkPoint(r.clients[i], math.nan, r.input_tokens[i], r.output_tokens[i], rows.measured[i, 1], rows.measured[i, 0],
-                           rows.measured[i, 2]) for i in which]
+    return [
+        BenchmarkPoint(
+            r.clients[i],
+            math.nan,
+            r.input_tokens[i],
+            r.output_tokens[i],
+            rows.measured[i, 1],
+            rows.measured[i, 0],
+            rows.measured[i, 2],
+        )
+        for i in which
+    ]
 
 
 @pytest.mark.slow
@@ -133,31 +150,45 @@ def test_own_points_sharpen_the_model(rows, predicted, own):
         mine = curve[np.round(np.linspace(0, len(curve) - 1, own + 2 * (own == 1))).astype(int)]
         mine = mine[1:2] if own == 1 else mine
         rest = np.setdiff1d(curve, mine)
-        fitted = calibrate(rows.plant[mine], constants(rows.conditions[mine[0]]), points_of(rows, mine), float(rows.runs.slots[mine[0]]))
+        fitted = calibrate(
+            rows.plant[mine],
+            constants(rows.conditions[mine[0]]),
+            points_of(rows, mine),
+            float(rows.runs.slots[mine[0]]),
+        )
         found = np.stack(report(rows.plant[rest], fitted, rows.runs[rest]), axis=1)
         after.append(share_error(found, rows.measured[rest]))
         before.append(share_error(predicted[rest], rows.measured[rest]))
     if len(after) < 5:
         pytest.skip("fewer than 5 concurrency curves of 5 points")
     sharp, blunt = np.concatenate(after), np.concatenate(before)
-    print(f"\n{own} own points, {len(after)} curves, {len(sharp)} other rows:", ", ".join(
-        f"{METRICS[m]} {np.nanmedian(blunt[:, m]):.3f} -> {np.nanmedian(sharp[:, m]):.3f} (p90 {np.nanquantile(sharp[:, m], 0.9):.3f})"
-        for m in (1, 0, 2)))
+    print(
+        f"\n{own} own points, {len(after)} curves, {len(sharp)} other rows:",
+        ", ".join(
+            f"{METRICS[m]} {np.nanmedian(blunt[:, m]):.3f} -> {np.nanmedian(sharp[:, m]):.3f} (p90"
+            f" {np.nanquantile(sharp[:, m], 0.9):.3f})"
+            for m in (1, 0, 2)
+        ),
+    )
     assert np.nanmedian(sharp[:, 1]) <= (0.04 if own == 3 else 0.10)
     assert np.nanmedian(sharp[:, 0]) <= (0.05 if own == 3 else 0.10)
 
 
 def judge_choices(rows, constants_of_rows: Constants, predicted_rps: np.ndarray, sigma: np.ndarray) -> None:
-    """The planner's rule on every curve: goodput under the limit × the factor of its own error, at the margin it plans with."""
+    """The planner's rule on every curve: goodput under the limit × the factor of its own error, at
+    the margin it plans with.
+    """
     script = build_script("llm_choices")
     found = script.cases(rows, constants_of_rows, predicted_rps, sigma)
     if len(found) < 20:
         pytest.skip("fewer than 20 choices")
     for sigmas in (0.0, margin_sigmas(), MODEL_QUANTILE_Z):
         j = script.judged(found, sigmas)
-        print(f"margin {sigmas:.2f} σ, {len(found)} choices: TPOT limit broken {j['broken_share']:.3f}, kept {j['kept_share']:.3f}, "
-              f"none on record fits {j['none_share']:.3f}; between the loads on record broken {j['broken_between_share']:.3f}, "
-              f"kept {j['kept_between_share']:.3f}")
+        print(
+            f"margin {sigmas:.2f} σ, {len(found)} choices: TPOT limit broken {j['broken_share']:.3f}, kept"
+            f" {j['kept_share']:.3f}, none on record fits {j['none_share']:.3f}; between the loads on record broken"
+            f" {j['broken_between_share']:.3f}, kept {j['kept_between_share']:.3f}"
+        )
     planned = script.judged(found, margin_sigmas())
     assert planned["broken_share"] <= 0.10
     assert planned["kept_share"] >= 0.85
@@ -179,13 +210,28 @@ def test_memory_of_servers(reference):
             name, precision = (r["model"][:-4], "fp8") if r["model"].endswith("-FP8") else (r["model"], "")
             model = architecture(name)
             visible = float(r["gpu"].split("(")[1].split(" ")[0])
-            parts = [float(r[k]) for k in ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")]
-            # the parts of a row say which share of the memory its server took, whatever share is stated
-            server = "vllm-0.11" if tuple(map(int, r["engine"].split(" ")[1].split(".")[:2])) < UNSORTED else "vllm-0.19"
-            found = memory(model, precision or model.native_precision, visible, tensor_parallel=int(r["tp"]),
-                           utilization=sum(parts) / visible, server=server)
+            parts = [
+                float(r[k])
+                for k in ("weights_gib_per_gpu", "activation_peak_gib", "non_torch_gib", "kv_cache_gib_per_gpu")
+            ]
+            # the parts of a row say which share of the memory its server took, whatever share is
+            # stated
+            server = (
+                "vllm-0.11" if tuple(map(int, r["engine"].split(" ")[1].split(".")[:2])) < UNSORTED else "vllm-0.19"
+            )
+            found = memory(
+                model,
+                precision or model.native_precision,
+                visible,
+                tensor_parallel=int(r["tp"]),
+                utilization=sum(parts) / visible,
+                server=server,
+            )
             taken, stated = sum(parts) - found.kv_cache_gib, sum(parts[:3])
-            print(f"{r['model']}: weights {found.weights_gib:.2f} of {parts[0]:.2f}, beside the cache {taken:.2f} of {stated:.2f} GiB")
+            print(
+                f"{r['model']}: weights {found.weights_gib:.2f} of {parts[0]:.2f}, beside the cache {taken:.2f} of"
+                f" {stated:.2f} GiB"
+            )
             assert found.weights_gib == pytest.approx(parts[0], rel=0.03)
             near[f"{r['model']} tp{r['tp']}"] = abs(taken / stated - 1) <= 0.03
     print(f"memory beside the cache within 3 %: {sum(near.values())} of {len(near)} servers")
@@ -194,7 +240,9 @@ def test_memory_of_servers(reference):
 
 @pytest.mark.slow
 def test_combinations_left_out_of_the_fit(rows):
-    """The fit repeated without whole (model, accelerator) combinations: what a user of another combination meets."""
+    """The fit repeated without whole (model, accelerator) combinations: what a user of another
+    combination meets.
+    """
     if len(rows.conditions) < 1000:
         pytest.skip("too few rows to fit")
     fit = build_script("fit_llm")
@@ -203,9 +251,15 @@ def test_combinations_left_out_of_the_fit(rows):
     print()
     for m in (1, 0, 2):
         line(f"left out: {METRICS[m]}", error[:, m])
-    sigma = np.array([[getattr(s, k) for k in ("tpot", "throughput")] for s in (
-        band(c, near=str(n)) for c, n in zip(rows.conditions, near, strict=True))])
-    inside = np.where(np.isfinite(error[:, :2]), np.abs(found[:, :2] - np.log(rows.measured[:, :2])) <= 1.645 * sigma, np.nan)
+    sigma = np.array(
+        [
+            [getattr(s, k) for k in ("tpot", "throughput")]
+            for s in (band(c, near=str(n)) for c, n in zip(rows.conditions, near, strict=True))
+        ]
+    )
+    inside = np.where(
+        np.isfinite(error[:, :2]), np.abs(found[:, :2] - np.log(rows.measured[:, :2])) <= 1.645 * sigma, np.nan
+    )
     print(f"left out: coverage90: {np.nanmean(inside):.3f}")
     for m in (0, 1):
         assert np.nanmedian(error[:, m]) <= 0.13

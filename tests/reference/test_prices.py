@@ -1,6 +1,8 @@
-"""The bundled catalog and the readers of the providers' answers against the tables and payloads of the ``prices`` folder.
+"""The bundled catalog and the readers of the providers' answers against the tables and payloads of
+the ``prices`` folder.
 
-Prices are compared where the product carries the region; what the tables do not price must have no price here either.
+Prices are compared where the product carries the region; what the tables do not price must have no
+price here either.
 """
 
 import json
@@ -59,7 +61,9 @@ def covered(frame: pd.DataFrame, catalog: Catalog) -> pd.DataFrame:
 
 
 def unlisted(listed: pd.Index, priced: pd.Index, machines: pd.Index) -> set[tuple[str, ...]]:
-    """What is priced but not in the table, at the places that the table lists as fully as the product does."""
+    """What is priced but not in the table, at the places that the table lists as fully as the
+    product does.
+    """
     count, own = listed.droplevel(2).value_counts(), machines.droplevel(2).value_counts()
     full = {place for place in own.index if count.get(place, 0) >= own[place]}
     return {key for key in priced.difference(listed) if key[:2] in full}
@@ -69,7 +73,9 @@ def unlisted(listed: pd.Index, priced: pd.Index, machines: pd.Index) -> set[tupl
 def test_observed_machine_prices(catalog, table, option, column):
     listed = covered(table("instances.csv", usd=column), catalog).set_index(KEY)["usd"]
     seen = listed.dropna()
-    rates = catalog.rates[(catalog.rates["purchase_option"] == option) & ~catalog.rates["basis"].isin({*WEAK, "modeled"})].set_index(KEY)
+    rates = catalog.rates[
+        (catalog.rates["purchase_option"] == option) & ~catalog.rates["basis"].isin({*WEAK, "modeled"})
+    ].set_index(KEY)
     missing = seen.index.difference(rates.index)
     assert missing.empty, f"{len(missing)} priced types are missing, such as {missing[:3].tolist()}"
     extra = rates.index.intersection(listed.index[listed.isna()])
@@ -87,12 +93,15 @@ def test_modeled_spot_is_the_published_saving(catalog, table):
     both = pd.concat([modeled.rename("found"), wanted.rename("wanted")], axis=1, join="inner")
     assert len(both)
     assert np.allclose(both["found"], both["wanted"], rtol=1e-5)
-    dry = pd.MultiIndex.from_frame(rows.loc[~(rows["saving"] > 0), KEY])  # no saving published: no market is made up
+    # no saving published: no market is made up
+    dry = pd.MultiIndex.from_frame(rows.loc[~(rows["saving"] > 0), KEY])
     assert not modeled.index.intersection(dry).size
 
 
 def test_inferred_prices_are_apart(catalog, table):
-    seen = covered(table("instances_inferred.csv", usd="on_demand_usd_hour").dropna(subset="usd"), catalog).set_index(KEY)["usd"]
+    seen = covered(table("instances_inferred.csv", usd="on_demand_usd_hour").dropna(subset="usd"), catalog).set_index(
+        KEY
+    )["usd"]
     guessed = catalog.rates[catalog.rates["basis"] == "inferred"].set_index(KEY)["rate_usd_per_h"]
     same(guessed, seen)
     plain = Catalog.read("aws", "gcp", "azure").rates.set_index(KEY)
@@ -100,11 +109,15 @@ def test_inferred_prices_are_apart(catalog, table):
 
 
 def test_shapes(catalog, table):
-    rows = covered(table("instances.csv", cores="vcpu", gib="memory_gib", gpus="gpu_count", gbps="network_gbps"), catalog).set_index(KEY)
+    rows = covered(
+        table("instances.csv", cores="vcpu", gib="memory_gib", gpus="gpu_count", gbps="network_gbps"), catalog
+    ).set_index(KEY)
     ours = catalog.instances.set_index(KEY)
     assert not unlisted(rows.index, ours.index, ours.index)
     both = ours.join(rows[["cores", "gib", "gpus", "gbps"]], how="inner")
-    assert np.allclose(both["vcpus"] * np.where(both.index.get_level_values(0) == "gcp", both["baseline_share"], 1), both["cores"])
+    assert np.allclose(
+        both["vcpus"] * np.where(both.index.get_level_values(0) == "gcp", both["baseline_share"], 1), both["cores"]
+    )
     assert np.allclose(both["memory_gib"], both["gib"])
     assert np.allclose(both["accelerators"], both["gpus"].fillna(0))
     assert ((both["accelerator"] != "") == (both["gpus"] > 0)).all()
@@ -116,7 +129,9 @@ def test_shapes(catalog, table):
 def test_commitment_prices(catalog, table):
     rows = covered(table("commitments.csv", usd="effective_usd_hour").dropna(subset="usd"), catalog)
     rows = rows[rows["plan_kind"] != "SUD full month"]
-    rows = rows.assign(term_months=rows["term"].str.rstrip("y").astype(int) * 12, payment=rows["upfront"].str.split(" ").str[0])
+    rows = rows.assign(
+        term_months=rows["term"].str.rstrip("y").astype(int) * 12, payment=rows["upfront"].str.split(" ").str[0]
+    )
     key = ["provider", "region", "scope", "plan_kind", "term_months", "payment"]
     ours = catalog.commitments.set_index(key)
     assert not pd.MultiIndex.from_frame(rows[key]).difference(ours.index).size
@@ -132,19 +147,26 @@ def test_commitment_prices(catalog, table):
     paid = spend["list"] * (1 - spend["discount_share"])
     both = pd.concat([paid.rename("found"), rows.set_index(key)["usd"]], axis=1, join="inner")
     assert len(both)
-    assert np.allclose(both["found"], both["usd"], rtol=2e-5)  # the table rounds the discount to five places
+    # the table rounds the discount to five places
+    assert np.allclose(both["found"], both["usd"], rtol=2e-5)
 
 
-@pytest.mark.parametrize(("file", "frame", "name"), [("storage.csv", "storage", "storage_class"), ("network.csv", "network", "kind")])
+@pytest.mark.parametrize(
+    ("file", "frame", "name"), [("storage.csv", "storage", "storage_class"), ("network.csv", "network", "kind")]
+)
 def test_storage_and_network_prices(catalog, table, file, frame, name):
-    """Each listed price stands in the catalog of its region; a cross-zone GiB that AWS charges at both ends counts twice."""
+    """Each listed price stands in the catalog of its region; a cross-zone GiB that AWS charges at
+    both ends counts twice.
+    """
     rows = covered(table(file, usd="price_usd").dropna(subset="usd"), catalog)
     ours = getattr(catalog, frame)
     twice = rows["scope"].eq("each direction") if "scope" in rows else pd.Series(False, index=rows.index)
     wanted = (rows["usd"] * np.where(twice, 2, 1)).round(12)
     for (provider, region), group in wanted.groupby([rows["provider"], rows["region"]]):
         observed = ours[(ours["provider"] == provider) & (ours["region"] == region)]
-        snapshot = pd.read_csv(data_path("catalog", provider, file))  # what the table does not cover stands in a file beside it
+        snapshot = pd.read_csv(
+            data_path("catalog", provider, file)
+        )  # what the table does not cover stands in a file beside it
         have = set(observed["price_usd"].round(12))
         assert set(group) <= have, (provider, region, set(group) - have)
         listed = snapshot[(snapshot["region"] == region) & (snapshot["basis"] != "assumed")]
@@ -157,9 +179,9 @@ def test_machines_composed_from_components(catalog, table):
     parts = table("gcp_components.csv", core="usd_per_vcpu_hour", ram="usd_per_gib_hour")
     disks = table("storage.csv", usd="price_usd")
     compared = 0
-    rates = catalog.rates[(catalog.rates["provider"] == "gcp") & (catalog.rates["purchase_option"] == "on_demand")].set_index(
-        ["region", "instance_type"]
-    )["rate_usd_per_h"]
+    rates = catalog.rates[
+        (catalog.rates["provider"] == "gcp") & (catalog.rates["purchase_option"] == "on_demand")
+    ].set_index(["region", "instance_type"])["rate_usd_per_h"]
     for region, here in parts[parts["price_kind"] == "on_demand"].groupby("region"):
         prices = {
             gcp.Component("on_demand", f, p): usd
@@ -173,7 +195,9 @@ def test_machines_composed_from_components(catalog, table):
             if "(" not in name
         }
         shapes = catalog.instances[(catalog.instances["provider"] == "gcp") & (catalog.instances["region"] == region)]
-        for shape in shapes[shapes["family"].isin(set(here["family"])) & (shapes["accelerators"] == 0)].to_dict("records"):
+        for shape in shapes[shapes["family"].isin(set(here["family"])) & (shapes["accelerators"] == 0)].to_dict(
+            "records"
+        ):
             usd = gcp.compose(shape, prices, "on_demand")
             assert usd == pytest.approx(rates[region, shape["instance_type"]], rel=1e-3), shape["instance_type"]
             compared += 1
@@ -183,7 +207,9 @@ def test_machines_composed_from_components(catalog, table):
 def test_sample_of_the_price_list(sample, table):
     entries = [json.loads(t) for t in sample("aws_pricing_get_products.json")["PriceList"]]
     plain = [
-        e for e in entries if e["product"]["attributes"].get("instanceType") and aws_answers.sells_plain_linux(e["product"]["attributes"])
+        e
+        for e in entries
+        if e["product"]["attributes"].get("instanceType") and aws_answers.sells_plain_linux(e["product"]["attributes"])
     ]
     listed = table("instances.csv", usd="on_demand_usd_hour").set_index(KEY)["usd"]
     offers = table("commitments.csv", usd="effective_usd_hour")
@@ -197,7 +223,9 @@ def test_sample_of_the_price_list(sample, table):
         assert terms
         for kind, months, payment, usd, share in terms:
             match = here[
-                (here["plan_kind"] == f"{kind.capitalize()} RI") & (here["term"] == f"{months // 12}y") & (here["upfront"] == payment)
+                (here["plan_kind"] == f"{kind.capitalize()} RI")
+                & (here["term"] == f"{months // 12}y")
+                & (here["upfront"] == payment)
             ]
             for wanted in match["usd"]:
                 assert usd == pytest.approx(wanted, rel=2e-5)
@@ -205,12 +233,15 @@ def test_sample_of_the_price_list(sample, table):
 
 
 def test_sample_of_instance_types(sample, table):
-    rows = table("instances.csv", cores="vcpu", gib="memory_gib", gpus="gpu_count", gbps="network_gbps", each="gpu_memory_gib")
+    rows = table(
+        "instances.csv", cores="vcpu", gib="memory_gib", gpus="gpu_count", gbps="network_gbps", each="gpu_memory_gib"
+    )
     rows = rows[rows["provider"] == "aws"].drop_duplicates("instance_type").set_index("instance_type")
     chips = table("gpus.csv", gib="memory_gib_reported").set_index("gpu")["gib"]
     for item in sample("aws_describe_instance_types.json")["InstanceTypes"]:
         found = aws_answers.shape(item)
-        if item["InstanceType"] not in rows.index:  # not in the table: the memory of its chip is known all the same
+        # not in the table: the memory of its chip is known all the same
+        if item["InstanceType"] not in rows.index:
             if found["accelerator"] in chips:
                 part = min(found["accelerators"], 1)
                 assert chips[found["accelerator"]] * part == pytest.approx(found["accelerator_memory_gib"], rel=0.01)
@@ -224,13 +255,19 @@ def test_sample_of_instance_types(sample, table):
 
 
 def test_sample_of_savings_plans(sample, table):
-    rates = [r for r in map(aws_answers.plan_rate, sample("aws_savings_plans_offering_rates.json")["searchResults"]) if r is not None]
+    rates = [
+        r
+        for r in map(aws_answers.plan_rate, sample("aws_savings_plans_offering_rates.json")["searchResults"])
+        if r is not None
+    ]
     assert len(rates) == 2
     by_plan = {(r[1], r[2], r[3]): r[4] for r in rates}
     offers = table("commitments.csv", usd="effective_usd_hour")
-    known = offers[(offers["scope"] == rates[0][0]) & (offers["plan_kind"] == "Compute Savings Plan") & (offers["region"] == "us-east-1")][
-        "usd"
-    ]
+    known = offers[
+        (offers["scope"] == rates[0][0])
+        & (offers["plan_kind"] == "Compute Savings Plan")
+        & (offers["region"] == "us-east-1")
+    ]["usd"]
     assert by_plan["Compute", 12, "none"] == pytest.approx(known.iloc[0], rel=SIX_DIGITS)
     assert by_plan["EC2Instance", 36, "all"] == 0.068227
 
@@ -272,7 +309,9 @@ def test_sample_of_google(sample, catalog, table):
         "instance_type": "a2-highgpu-1g"
     }
     listed = table("instances.csv", usd="on_demand_usd_hour").set_index(KEY)["usd"]
-    assert gcp.compose(shape, prices, "on_demand") == pytest.approx(listed["gcp", "us-central1", "a2-highgpu-1g"], rel=SIX_DIGITS)
+    assert gcp.compose(shape, prices, "on_demand") == pytest.approx(
+        listed["gcp", "us-central1", "a2-highgpu-1g"], rel=SIX_DIGITS
+    )
     n2 = table("gcp_components.csv", core="usd_per_vcpu_hour", ram="usd_per_gib_hour")
     row = n2[(n2["family"] == "n2") & (n2["region"] == "us-central1")].set_index("price_kind")
     assert prices[gcp.Component("on_demand", "n2", "core")] == pytest.approx(row.loc["on_demand", "core"], rel=1e-5)

@@ -1,4 +1,6 @@
-"""The product against the table of known queueing answers, row by row, each within the row's own tolerance."""
+"""The product against the table of known queueing answers, row by row, each within the row's own
+tolerance.
+"""
 
 import csv
 import math
@@ -17,13 +19,22 @@ from planner.latency.solve import Solution, solve
 from planner.latency.usl import ScalabilityLaw
 
 REQUESTS = {"fcfs": 20_000_000, "ps": 6_000_000}
-# Rows by (id, value) that miss the exact value by more than their own tolerance.  The tolerance is twice the 95 % half-width of
-# five runs: a t of 5.55 at 4 degrees of freedom, which one row in 200 passes by chance, so 1.5 of these 293 are to be expected.
-# Each case is read as stated (one shared FCFS queue; taking turns of 32), and its other figures are low with it, as where a run
-# met too few of the long services (scv 20): by 6.5, 6.9, 10.2 % and by 1.8, 1.8, 6.3 % of mean, p95 and p99.
+# Rows by (id, value) that miss the exact value by more than their own tolerance.  The tolerance is
+# twice the 95 % half-width of
+# five runs: a t of 5.55 at 4 degrees of freedom, which one row in 200 passes by chance, so 1.5 of
+# these 293 are to be expected.
+# Each case is read as stated (one shared FCFS queue; taking turns of 32), and its other figures are
+# low with it, as where a run
+# met too few of the long services (scv 20): by 6.5, 6.9, 10.2 % and by 1.8, 1.8, 6.3 % of mean, p95
+# and p99.
 MISSED = {
-    ("lb-61-response_p95", "34.18"): "PH/PH/8 exactly: 36.72, another simulation of 10⁸ requests: 37.25 ± 0.79; 40 runs of 10⁶ requests: "
-                                     "35.9 with a spread of 3.1, so the row's half-width of 1.1 is not that of such runs",
+    (
+        "lb-61-response_p95",
+        "34.18",
+    ): (
+        "PH/PH/8 exactly: 36.72, another simulation of 10⁸ requests: 37.25 ± 0.79; 40 runs of 10⁶ requests: "
+        "35.9 with a spread of 3.1, so the row's half-width of 1.1 is not that of such runs"
+    ),
     ("lb-121-response_p99", "455.1"): "one of 32 replicas taking turns is E32/H2/1, exactly 485.9",
 }
 
@@ -45,7 +56,9 @@ def params(row):
 
 
 def law(text, scv):
-    """``exponential``, ``erlang2``, ``h2 balanced means``, ``lognormal``, ``deterministic``, ``poisson`` with a squared cv."""
+    """``exponential``, ``erlang2``, ``h2 balanced means``, ``lognormal``, ``deterministic``,
+    ``poisson`` with a squared cv.
+    """
     if text in ("exponential", "poisson"):
         return POISSON
     if text.startswith("erlang"):
@@ -54,14 +67,18 @@ def law(text, scv):
 
 
 def laws(row):
-    """(gaps, service) of ``arrival_cv2=1 (poisson); service_cv2=4 (lognormal)`` or ``poisson; service_cv2=...``."""
+    """(gaps, service) of ``arrival_cv2=1 (poisson); service_cv2=4 (lognormal)`` or ``poisson;
+    service_cv2=...``.
+    """
     found = {k: law(name, float(scv)) for k, scv, name in re.findall(r"(\w+)_cv2=([\d.]+) \(([^)]+)\)", row["params"])}
     return found.get("arrival", POISSON), found["service"]
 
 
 @lru_cache(maxsize=512)
 def solved(pool: Pool, utilization: float, exact: bool) -> Solution:
-    return solve(pool, utilization, exact=exact, requests=REQUESTS[pool.discipline] * (3 if pool.law.scv > 10 else 1), seed=11)
+    return solve(
+        pool, utilization, exact=exact, requests=REQUESTS[pool.discipline] * (3 if pool.law.scv > 10 else 1), seed=11
+    )
 
 
 def of_solution(solution: Solution, metric: str, mu: float) -> float:
@@ -95,7 +112,9 @@ def fitted(row, positive):
 
 def fewest(row):
     p = params(row)
-    found = erlang.fewest_servers(float(row["lam"]), float(row["mu"]), float(p["quantile"]), float(p["target"]), p["of"])
+    found = erlang.fewest_servers(
+        float(row["lam"]), float(row["mu"]), float(p["quantile"]), float(p["target"]), p["of"]
+    )
     return "infeasible" if found is None else found
 
 
@@ -112,7 +131,11 @@ def erlang_a(row):
 
 def limited(row):
     found = erlang.mmck(float(row["lam"]), float(row["mu"]), int(row["c"]), int(params(row)["K"]))
-    names = {"mean_wait_accepted": "mean_wait_s", "mean_response_accepted": "mean_response_s", "throughput": "throughput_rps"}
+    names = {
+        "mean_wait_accepted": "mean_wait_s",
+        "mean_response_accepted": "mean_response_s",
+        "throughput": "throughput_rps",
+    }
     return found[names.get(row["metric"], row["metric"])]
 
 
@@ -123,7 +146,9 @@ def mg1(row):
 
 
 def choices(row):
-    return power_of_choices_mean_response(float(row["lam"]) / float(row["mu"]), int(params(row)["d"])) / float(row["mu"])
+    return power_of_choices_mean_response(float(row["lam"]) / float(row["mu"]), int(params(row)["d"])) / float(
+        row["mu"]
+    )
 
 
 ADAPTERS = {
@@ -141,7 +166,9 @@ ADAPTERS = {
     "dynamic batching, one server": batched,
     "USL fit (least squares, 3 parameters)": lambda r: fitted(r, positive=False),
     "USL fit (least squares, beta >= 0)": lambda r: fitted(r, positive=True),
-    "USL closed form": lambda r: getattr(ScalabilityLaw(float(params(r)["alpha"]), float(params(r)["beta"])), r["metric"]),
+    "USL closed form": lambda r: getattr(
+        ScalabilityLaw(float(params(r)["alpha"]), float(params(r)["beta"])), r["metric"]
+    ),
 }
 
 
@@ -173,16 +200,28 @@ def prove(folder, *kinds):
         pytest.skip(f"no row of kind {', '.join(kinds)} in this folder")
     groups = {}
     for row in rows:
-        groups.setdefault((row["model"], row["lam"], row["mu"], row["c"], row["params"]), []).append({**row, "_usl": usl})
+        groups.setdefault((row["model"], row["lam"], row["mu"], row["c"], row["params"]), []).append(
+            {**row, "_usl": usl}
+        )
     # rows of one case share a run; the kernels let go of the interpreter, so cases run side by side
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        answers = [pair for group in threads.map(lambda group: [(r, answer(r)) for r in group], groups.values()) for pair in group]
+        answers = [
+            pair
+            for group in threads.map(lambda group: [(r, answer(r)) for r in group], groups.values())
+            for pair in group
+        ]
     wrong = []
     for row, got in answers:
         if within(row, got) == (key(row) in MISSED):
-            wrong.append(f"{row['id']}: {got} is not {row['value']} within {row['tol_rel']} ({row['model']}, {row['params']})")
+            wrong.append(
+                f"{row['id']}: {got} is not {row['value']} within {row['tol_rel']} ({row['model']}, {row['params']})"
+            )
     missed = [f"{r['id']} ({MISSED[key(r)]})" for r in rows if key(r) in MISSED]
-    print(f"{len(rows) - len(wrong) - len(missed)} of {len(rows)} rows {'/'.join(kinds)} within tolerance", *missed, sep="; ")
+    print(
+        f"{len(rows) - len(wrong) - len(missed)} of {len(rows)} rows {'/'.join(kinds)} within tolerance",
+        *missed,
+        sep="; ",
+    )
     assert not wrong, "\n".join(wrong)
 
 

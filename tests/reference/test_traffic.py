@@ -1,4 +1,6 @@
-"""Real histories: each is read and planned a year ahead; written against manifest.csv, whatever series it lists."""
+"""Real histories: each is read and planned a year ahead; written against manifest.csv, whatever
+series it lists.
+"""
 
 from pathlib import Path
 
@@ -15,9 +17,12 @@ from planner.scenario import Scenario, TrafficSource
 def source(folder: Path, row: pd.Series) -> TrafficSource:
     counts = "requests_per_interval" if row["kind"] == "count" else "requests_per_s"
     zone = "UTC" if "wall" in row["clock"] or "/" not in row["tz"] else row["tz"].split(" ")[0]
-    return TrafficSource(file=str(folder / row["hourly_file"]), columns={"ts": "timestamp", "arrival_rate_rps": row["value_column"]},
-                         value=counts,
-                         user_time_zone=zone)
+    return TrafficSource(
+        file=str(folder / row["hourly_file"]),
+        columns={"ts": "timestamp", "arrival_rate_rps": row["value_column"]},
+        value=counts,
+        user_time_zone=zone,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,9 @@ def test_every_series_reads_as_it_stands(manifest):
         scale = 3600.0 if row["kind"] == "count" else 1.0
         assert traffic.start == pd.Timestamp(row["start"], tz="UTC"), row["id"]
         assert traffic.interval_s == 3600, row["id"]
-        assert len(traffic.arrival_rate_rps) in (row["hours"], row["hours"] - 1), row["id"]  # a partly counted last hour may go
+        assert len(traffic.arrival_rate_rps) in (row["hours"], row["hours"] - 1), row[
+            "id"
+        ]  # a partly counted last hour may go
         assert np.nanmax(traffic.arrival_rate_rps) * scale == pytest.approx(row["max"], rel=1e-6), row["id"]
         assert int(np.isnan(traffic.arrival_rate_rps).sum()) == row["missing_hours"], row["id"]
 
@@ -42,9 +49,18 @@ def test_every_series_is_planned_a_year_ahead(manifest):
     folder, rows = manifest
     for _, row in rows.iterrows():
         spec = source(folder, row)
-        scenario = Scenario.model_validate({
-            "name": "year", "start": "2027-01-01", "providers": ["aws"], "regions": ["us-east-1"], "time_zone": "UTC",
-            "services": {"s": {"traffic": spec.model_dump(), "latency": {"model": "any"}, "objective": {"latency_p99_s": 1}}}})
+        scenario = Scenario.model_validate(
+            {
+                "name": "year",
+                "start": "2027-01-01",
+                "providers": ["aws"],
+                "regions": ["us-east-1"],
+                "time_zone": "UTC",
+                "services": {
+                    "s": {"traffic": spec.model_dump(), "latency": {"model": "any"}, "objective": {"latency_p99_s": 1}}
+                },
+            }
+        )
         traffic = read_traffic(spec)
         load = forecast(traffic, scenario, paths=20)
         volume = load.services["s"].arrival_rate_rps.mean()
@@ -70,7 +86,9 @@ def test_forecasts_beat_the_weekly_naive_by_the_stated_margins(manifest):
     tables = []
     for _, row in rows.iterrows():
         frame = pd.read_csv(folder / row["hourly_file"], usecols=["timestamp", row["value_column"]])
-        y = pd.Series(frame[row["value_column"]].to_numpy(float), index=pd.to_datetime(frame["timestamp"]).dt.tz_localize(None)).asfreq("h")
+        y = pd.Series(
+            frame[row["value_column"]].to_numpy(float), index=pd.to_datetime(frame["timestamp"]).dt.tz_localize(None)
+        ).asfreq("h")
         y.attrs = {k: row[k] for k in ("id", "unit", "kind", "tz", "clock")}
         tables.append(score(y, forecast_quantiles).assign(id=row["id"]))
     scores = pd.concat(tables)

@@ -1,4 +1,6 @@
-"""File formats of traffic histories: one reader a module, one registry; the first that knows a file reads it."""
+"""File formats of traffic histories: one reader a module, one registry; the first that knows a file
+reads it.
+"""
 
 from planner.load.formats.access_log import ACCESS_LOG
 from planner.load.formats.base import Raw, TrafficFormat
@@ -7,6 +9,8 @@ from planner.load.formats.datadog import DATADOG
 from planner.load.formats.prometheus import PROMETHEUS
 from planner.load.formats.table import TABLE
 
-TRAFFIC_FORMATS: dict[str, TrafficFormat] = {form.name: form for form in (PROMETHEUS, CLOUDWATCH, DATADOG, TABLE, ACCESS_LOG)}
+TRAFFIC_FORMATS: dict[str, TrafficFormat] = {
+    form.name: form for form in (PROMETHEUS, CLOUDWATCH, DATADOG, TABLE, ACCESS_LOG)
+}
 
 __all__ = ["TRAFFIC_FORMATS", "Raw", "TrafficFormat"]

@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Place:
-    """A column of a file, for messages; ``first`` is the number the user would give its first row (or line)."""
+    """A column of a file, for messages; ``first`` is the number the user would give its first row
+    (or line).
+    """
 
     source: str
     column: str
@@ -36,11 +38,11 @@ class Place:
 class Raw:
     """Rows of one history as they stood in the file.
 
-    ``ts_us`` [µs since 1970, UTC] start of each bucket, any order; ``value`` (NaN: not observed) as ``meaning`` says;
-    ``interval_s`` if the format states it, else it is found from the stamps; ``complete``: an absent bucket between
-    the first and last is a true zero (logs), otherwise it was not observed (metrics).
-    ``requests``: single requests (arrival instant,
-    input and output tokens) where the file is a request log.
+    ``ts_us`` [µs since 1970, UTC] start of each bucket, any order; ``value`` (NaN: not observed) as
+    ``meaning`` says; ``interval_s`` if the format states it, else it is found from the stamps;
+    ``complete``: an absent bucket between the first and last is a true zero (logs), otherwise it
+    was not observed (metrics). ``requests``: single requests (arrival instant, input and output
+    tokens) where the file is a request log.
     """
 
     ts_us: NDArray[np.int64]
@@ -64,7 +66,9 @@ class Requests:
 
 @dataclass(frozen=True)
 class TrafficFormat:
-    """A registered format: ``sniff(path, head)`` says whether a file looks like it, ``read`` reads it."""
+    """A registered format: ``sniff(path, head)`` says whether a file looks like it, ``read`` reads
+    it.
+    """
 
     name: str
     meaning: str

@@ -1,7 +1,9 @@
-"""Reads CloudWatch metrics: saved replies of GetMetricData and GetMetricStatistics, or live through boto3.
+"""Reads CloudWatch metrics: saved replies of GetMetricData and GetMetricStatistics, or live through
+boto3.
 
-CloudWatch keeps 60 s points for 15 days, 5-minute points for 63 days and hourly points for 455 days, gives at most
-100,800 points a call, and emits nothing for a period without requests (Amazon CloudWatch user guide, 2025).
+CloudWatch keeps 60 s points for 15 days, 5-minute points for 63 days and hourly points for 455
+days, gives at most 100,800 points a call, and emits nothing for a period without requests (Amazon
+CloudWatch user guide, 2025).
 """
 
 from __future__ import annotations
@@ -38,14 +40,21 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
         return _statistics(document, path, source, quality)
     results = document.get("MetricDataResults") if isinstance(document, dict) else None
     if not isinstance(results, list) or not results:
-        raise TrafficError("the reply holds no metric results", where=path,
-                           remedy="Save the reply of get-metric-data or get-metric-statistics")
+        raise TrafficError(
+            "the reply holds no metric results",
+            where=path,
+            remedy="Save the reply of get-metric-data or get-metric-statistics",
+        )
     picked = _picked(results, path, source)
     label = str(picked[0].get("Label") or picked[0].get("Id"))
     _refuse_gauge(label, path)
     if any(p.get("StatusCode", "Complete") not in ("Complete", "PartialData") for p in picked):
-        raise TrafficError("CloudWatch reports an error for this metric", where=path, got=[p.get("StatusCode") for p in picked],
-                           remedy="Ask again")
+        raise TrafficError(
+            "CloudWatch reports an error for this metric",
+            where=path,
+            got=[p.get("StatusCode") for p in picked],
+            remedy="Ask again",
+        )
     if picked[-1].get("StatusCode") == "PartialData":
         quality.add("noted", 0, "CloudWatch marks the last page as partial: later points may be missing")
     place = Place(str(path), label, "point", 1)
@@ -74,8 +83,9 @@ def _picked(results: list[Any], path: Path, source: TrafficSource) -> list[Any]:
             raise TrafficError(f"no metric has the Id or Label {wanted}, named in traffic.columns", where=path, got=ids)
         return found
     if len(ids) > 1:
-        raise TrafficError("the reply holds several metrics", where=path, got=ids,
-                           remedy="Map its Id in traffic.columns")
+        raise TrafficError(
+            "the reply holds several metrics", where=path, got=ids, remedy="Map its Id in traffic.columns"
+        )
     return results
 
 
@@ -89,24 +99,38 @@ def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, 
     if not all(isinstance(p, dict) and "Timestamp" in p for p in points):
         raise TrafficError("a point has no Timestamp", where=place)
     if not all("Sum" in p for p in points):
-        raise TrafficError("the points hold no Sum; an average of a count says nothing about demand", where=place, got=sorted(points[0]),
-                           remedy="Ask for --statistics Sum")
+        raise TrafficError(
+            "the points hold no Sum; an average of a count says nothing about demand",
+            where=place,
+            got=sorted(points[0]),
+            remedy="Ask for --statistics Sum",
+        )
     ts = _micro([p["Timestamp"] for p in points], source, place, quality)
     return Raw(ts, numbers([p["Sum"] for p in points], place), _meaning(source, label, quality))
 
 
 def _refuse_gauge(label: str, path: Path) -> None:
     if GAUGES.search(plain_name(label)):
-        raise TrafficError("a utilization or size gauge is not demand: it falls when machines are added", where=path, got=label,
-                           remedy="Export RequestCount (Sum) of the load balancer")
+        raise TrafficError(
+            "a utilization or size gauge is not demand: it falls when machines are added",
+            where=path,
+            got=label,
+            remedy="Export RequestCount (Sum) of the load balancer",
+        )
 
 
 def _meaning(source: TrafficSource, label: str, quality: Quality) -> Meaning:
-    quality.add("noted", 0,
-                "CloudWatch emits no point for a period without requests; if that is why points are absent, state traffic.gaps: zero")
+    quality.add(
+        "noted",
+        0,
+        "CloudWatch emits no point for a period without requests; if that is why points are absent, state traffic.gaps:"
+        " zero",
+    )
     if source.value:
         return source.value
-    quality.add("assumed", 0, f"{label} was read as the sum of requests in each period (state traffic.value to change this)")
+    quality.add(
+        "assumed", 0, f"{label} was read as the sum of requests in each period (state traffic.value to change this)"
+    )
     return "requests_per_interval"
 
 
@@ -114,33 +138,65 @@ def _micro(values: list[Any], source: TrafficSource, place: Place, quality: Qual
     return stamps.parse(pd.Series([str(v) for v in values], dtype="str"), source.time_zone, place, quality)
 
 
-def fetch(path: str | Path, *, namespace: str, metric: str, dimensions: Mapping[str, str], start: datetime, end: datetime | None = None,
-          period_s: int | None = None, region: str | None = None, client: Any = None) -> Path:
-    """Save sums of a metric from the live API as a JSON file that :func:`planner.read_traffic` reads.
+def fetch(
+    path: str | Path,
+    *,
+    namespace: str,
+    metric: str,
+    dimensions: Mapping[str, str],
+    start: datetime,
+    end: datetime | None = None,
+    period_s: int | None = None,
+    region: str | None = None,
+    client: Any = None,
+) -> Path:
+    """Save sums of a metric from the live API as a JSON file that :func:`planner.read_traffic`
+    reads.
 
-    ``period_s`` defaults to the finest that CloudWatch still keeps at ``start``.  All pages are followed;
-    the file is written whole or not at all.
-    ``client``: a boto3 CloudWatch client, else one is made for ``region``.  Raises :class:`TrafficError`.
+    ``period_s`` defaults to the finest that CloudWatch still keeps at ``start``.  All pages are
+    followed; the file is written whole or not at all. ``client``: a boto3 CloudWatch client, else
+    one is made for ``region``.  Raises :class:`TrafficError`.
     """
     path, end = Path(path), end or datetime.now(UTC)
     period = period_s or finest_period_s(start)
     connection = client or _client(region)
-    query = {"Id": "demand", "Label": metric, "MetricStat": {"Metric": {
-        "Namespace": namespace, "MetricName": metric, "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()]},
-        "Period": period, "Stat": "Sum"}, "ReturnData": True}
+    query = {
+        "Id": "demand",
+        "Label": metric,
+        "MetricStat": {
+            "Metric": {
+                "Namespace": namespace,
+                "MetricName": metric,
+                "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+            },
+            "Period": period,
+            "Stat": "Sum",
+        },
+        "ReturnData": True,
+    }
     results: list[dict[str, Any]] = []
     try:
-        for page in connection.get_paginator("get_metric_data").paginate(MetricDataQueries=[query], StartTime=start, EndTime=end,
-                                                                        ScanBy="TimestampAscending"):
+        for page in connection.get_paginator("get_metric_data").paginate(
+            MetricDataQueries=[query], StartTime=start, EndTime=end, ScanBy="TimestampAscending"
+        ):
             results += page["MetricDataResults"]
     except _failures() as error:
-        raise TrafficError(f"CloudWatch refused: {str(error)[:200]}", where=f"{namespace} {metric}",
-                           remedy="Check credentials, region and the permission cloudwatch:GetMetricData") from None
+        raise TrafficError(
+            f"CloudWatch refused: {str(error)[:200]}",
+            where=f"{namespace} {metric}",
+            remedy="Check credentials, region and the permission cloudwatch:GetMetricData",
+        ) from None
     if not any(r["Values"] for r in results):
-        raise TrafficError("the metric has no points in this time", where=f"{namespace} {metric}", got=dict(dimensions),
-                           remedy="Check the dimensions (ListMetrics) and the time range")
+        raise TrafficError(
+            "the metric has no points in this time",
+            where=f"{namespace} {metric}",
+            got=dict(dimensions),
+            remedy="Check the dimensions (ListMetrics) and the time range",
+        )
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps({"MetricDataResults": results}, default=lambda t: t.astimezone(UTC).isoformat()), encoding="utf-8")
+    part.write_text(
+        json.dumps({"MetricDataResults": results}, default=lambda t: t.astimezone(UTC).isoformat()), encoding="utf-8"
+    )
     part.replace(path)
     return path
 
@@ -151,20 +207,27 @@ def finest_period_s(start: datetime, now: datetime | None = None) -> int:
     for kept, period in KEPT:
         if age <= kept:
             return period
-    raise TrafficError("CloudWatch keeps metrics for 455 days only", where="start", got=f"{start:%Y-%m-%d}", remedy="Ask for a later start")
+    raise TrafficError(
+        "CloudWatch keeps metrics for 455 days only",
+        where="start",
+        got=f"{start:%Y-%m-%d}",
+        remedy="Ask for a later start",
+    )
 
 
 def _client(region: str | None) -> Any:
     try:
         import boto3
     except ImportError:
-        raise TrafficError("reading CloudWatch live needs boto3", where="cloudwatch",
-                           remedy="Install the extra: infra-planner[aws]") from None
+        raise TrafficError(
+            "reading CloudWatch live needs boto3", where="cloudwatch", remedy="Install the extra: infra-planner[aws]"
+        ) from None
     return boto3.client("cloudwatch", region_name=region)
 
 
 def _failures() -> tuple[type[Exception], ...]:
     from botocore.exceptions import BotoCoreError, ClientError
+
     return BotoCoreError, ClientError
 
 

@@ -1,7 +1,8 @@
 """Reads Datadog CSV exports: a time column and one column a scope, or one row a scope and time.
 
-A graph's default rollup is an average over ever wider buckets as the range grows (Datadog documentation, rollup), so the
-peaks of an export are flattened; the quality report says so unless the query states its own rollup.
+A graph's default rollup is an average over ever wider buckets as the range grows (Datadog
+documentation, rollup), so the peaks of an export are flattened; the quality report says so unless
+the query states its own rollup.
 """
 
 from __future__ import annotations
@@ -61,18 +62,28 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
 
 def _meaning(text: str, source: TrafficSource, path: Path, quality: Quality) -> Meaning:
     if table.GAUGES.search(text.lower()) and not source.value:
-        raise TrafficError("a utilization or size gauge is not demand", where=path, got=text[:80], remedy="Export a request count")
+        raise TrafficError(
+            "a utilization or size gauge is not demand", where=path, got=text[:80], remedy="Export a request count"
+        )
     if ".rollup(" not in text:
-        quality.add("noted", 0, "Datadog averages over wider buckets the longer the range: exported peaks are flattened unless the query "
-                                "states .rollup(sum, 60) or similar")
+        quality.add(
+            "noted",
+            0,
+            "Datadog averages over wider buckets the longer the range: exported peaks are flattened unless the query "
+            "states .rollup(sum, 60) or similar",
+        )
     if source.value:
         return source.value
     if "as_rate()" in text:
         return "requests_per_s"
     if "as_count()" in text:
         return "requests_per_interval"
-    raise TrafficError("it is not stated whether the values are rates or counts", where=path, got=text[:80],
-                       remedy="State traffic.value, or export with .as_rate() or .as_count()")
+    raise TrafficError(
+        "it is not stated whether the values are rates or counts",
+        where=path,
+        got=text[:80],
+        remedy="State traffic.value, or export with .as_rate() or .as_count()",
+    )
 
 
 def _stamps(column: Any, source: TrafficSource, place: Place, quality: Quality) -> Any:

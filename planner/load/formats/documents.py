@@ -19,24 +19,34 @@ MAX_JSON_BYTES = 256 << 20
 def read_json(path: Path) -> Any:
     """The document in a JSON file of at most 256 MiB. Raises :class:`TrafficError`."""
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise TrafficError(f"the JSON file is larger than {MAX_JSON_BYTES >> 20} MiB", where=path,
-                           remedy="Export a longer interval or fewer series")
+        raise TrafficError(
+            f"the JSON file is larger than {MAX_JSON_BYTES >> 20} MiB",
+            where=path,
+            remedy="Export a longer interval or fewer series",
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise TrafficError(f"the file is no complete JSON document: {str(error)[:120]}", where=path,
-                           remedy="Save the reply again") from None
+        raise TrafficError(
+            f"the file is no complete JSON document: {str(error)[:120]}", where=path, remedy="Save the reply again"
+        ) from None
 
 
 def numbers(values: Sequence[Any], place: Place) -> Floats:
-    """Finite numbers ≥ 0, or NaN where the source itself says not-a-number. Raises :class:`TrafficError`."""
+    """Finite numbers ≥ 0, or NaN where the source itself says not-a-number. Raises
+    :class:`TrafficError`.
+    """
     try:
         found = np.array([float(v) for v in values], dtype=np.float64)
     except (TypeError, ValueError):
         bad = np.array([not _number(v) for v in values])
-        raise TrafficError("not a number", where=place.row(bad), got=values[int(np.argmax(bad))], remedy="Save the reply again") from None
+        raise TrafficError(
+            "not a number", where=place.row(bad), got=values[int(np.argmax(bad))], remedy="Save the reply again"
+        ) from None
     if np.isinf(found).any():
-        raise TrafficError("infinity is no measurement", where=place.row(np.isinf(found)), remedy="Mend the query that divides by zero")
+        raise TrafficError(
+            "infinity is no measurement", where=place.row(np.isinf(found)), remedy="Mend the query that divides by zero"
+        )
     if (found < 0).any():
         raise TrafficError("a negative value is no demand", where=place.row(found < 0), got=float(found[found < 0][0]))
     return found

@@ -1,7 +1,9 @@
-"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters with resets, rates, several series.
+"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters with resets, rates, several
+series.
 
-A counter is cumulative since its process started (Prometheus documentation, metric types): its increase between two
-samples is the demand, and a fall means that the process restarted, so the new value itself is the increase.
+A counter is cumulative since its process started (Prometheus documentation, metric types): its
+increase between two samples is the demand, and a fall means that the process restarted, so the new
+value itself is the increase.
 """
 
 from __future__ import annotations
@@ -29,23 +31,38 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
-    """Add up the series of a range query. Raises :class:`TrafficError` naming the series that is wrong."""
+    """Add up the series of a range query. Raises :class:`TrafficError` naming the series that is
+    wrong.
+    """
     document = read_json(path)
     data = document.get("data") if isinstance(document, dict) else None
     if not isinstance(data, dict) or document.get("status") != "success" or data.get("resultType") != "matrix":
-        raise TrafficError("this is no successful range query", where=path, got=_short(document),
-                           remedy="Save the reply of /api/v1/query_range (result type matrix)")
+        raise TrafficError(
+            "this is no successful range query",
+            where=path,
+            got=_short(document),
+            remedy="Save the reply of /api/v1/query_range (result type matrix)",
+        )
     result = data.get("result")
     if not isinstance(result, list) or not result:
         raise TrafficError("the query found no series", where=path, remedy="Check the metric name and the time range")
     names = {str(_labels(s, path).get("__name__", "")) for s in result}
     if any(GAUGES.search(n) for n in names):
-        raise TrafficError("a utilization or size gauge is not demand", where=path, got=sorted(names), remedy="Query a request counter")
+        raise TrafficError(
+            "a utilization or size gauge is not demand", where=path, got=sorted(names), remedy="Query a request counter"
+        )
     result = _buckets(result, quality)
     counter = all(n.endswith(("_total", "_count", "_bucket")) for n in names) and source.value is None
     if not counter and source.value is None:
-        raise TrafficError("it is not stated whether the values are rates or counts", where=path, got=sorted(names),
-                           remedy="State traffic.value (a query of rate(...) gives requests_per_s), or query a counter that ends in _total")
+        raise TrafficError(
+            "it is not stated whether the values are rates or counts",
+            where=path,
+            got=sorted(names),
+            remedy=(
+                "State traffic.value (a query of rate(...) gives requests_per_s), or query a counter that ends in"
+                " _total"
+            ),
+        )
     parts = [_samples(s, path) for s in result]
     if counter:
         parts = [_increase(part, quality) for part in parts]
@@ -56,9 +73,17 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
 
 
 def _labels(series: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(series, dict) or not isinstance(series.get("metric"), dict) or not isinstance(series.get("values"), list):
-        raise TrafficError("a series lacks its metric or its values", where=path, got=_short(series),
-                           remedy="Save the reply of /api/v1/query_range")
+    if (
+        not isinstance(series, dict)
+        or not isinstance(series.get("metric"), dict)
+        or not isinstance(series.get("values"), list)
+    ):
+        raise TrafficError(
+            "a series lacks its metric or its values",
+            where=path,
+            got=_short(series),
+            remedy="Save the reply of /api/v1/query_range",
+        )
     found: dict[str, Any] = series["metric"]
     return found
 
@@ -79,7 +104,9 @@ def _samples(series: Any, path: Path) -> Series:
         raise TrafficError("a sample is no pair of time and value", where=place)
     odd = np.array([not 0 <= p[0] <= LATEST_S for p in pairs], dtype=bool)
     if odd.any():
-        raise TrafficError("stamps must be seconds since 1970", where=place.row(odd), got=str(pairs[int(np.argmax(odd))][0])[:40])
+        raise TrafficError(
+            "stamps must be seconds since 1970", where=place.row(odd), got=str(pairs[int(np.argmax(odd))][0])[:40]
+        )
     ts = np.array([round(p[0] * 1e6) for p in pairs], dtype=np.int64)
     return ts, numbers([p[1] for p in pairs], place)
 
@@ -96,12 +123,16 @@ def _increase(samples: Series, quality: Quality) -> Series:
     rise = np.diff(value)
     resets = rise < 0
     if resets.any():
-        quality.add("repaired", int(resets.sum()), "counter resets: the value after the restart was taken as the increase")
+        quality.add(
+            "repaired", int(resets.sum()), "counter resets: the value after the restart was taken as the increase"
+        )
     rise = np.where(resets, value[1:], rise)
     usual = np.median(step_us)
     near = (step_us > 0) & (step_us < 1.5 * usual)
     if not near.all():
-        quality.add("dropped", int((~near).sum()), "steps of a counter across missing samples: their increase cannot be placed")
+        quality.add(
+            "dropped", int((~near).sum()), "steps of a counter across missing samples: their increase cannot be placed"
+        )
     return ts[:-1][near], rise[near] / (step_us[near] / 1e6)
 
 

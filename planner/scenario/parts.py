@@ -1,0 +1,366 @@
+"""The parts of a scenario: services, objectives, limits, commitments held; frozen, with units in the names.
+
+Shares are fractions (0 to 1), times seconds unless the name says otherwise, money USD.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]
+
+METRICS = ("latency", "ttft", "tpot")
+PERCENTILES = (50, 90, 95, 99)
+
+
+class Part(BaseModel):
+    """A frozen part of a scenario that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Range(Part):
+    """An uncertain number: triangular between ``low`` and ``high`` with mode ``likely``; a plain
+    number is certain.
+    """
+
+    low: float = Field(allow_inf_nan=False)
+    likely: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return {"low": value, "likely": value, "high": value}
+        return value
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.low <= self.likely <= self.high:
+            raise ValueError("must have low ≤ likely ≤ high")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, handler: Any) -> Any:
+        return self.likely if self.certain else handler(self)
+
+    @property
+    def certain(self) -> bool:
+        """True when low = high."""
+        return self.low == self.high
+
+
+class Owner(Part):
+    """Who answers for a service and its bill."""
+
+    team: Name
+    on_call: str | None = None
+    cost_center: str | None = None
+
+
+class Event(Part):
+    """A known change of load between two local dates (``end`` exclusive): a ``multiplier`` or
+    ``added_rps``.
+    """
+
+    name: Name
+    start: date | datetime
+    end: date | datetime
+    multiplier: Range | None = None
+    added_rps: Range | None = None
+
+    @model_validator(mode="after")
+    def _one_effect(self) -> Self:
+        if (self.multiplier is None) == (self.added_rps is None):
+            raise ValueError("give either multiplier or added_rps")
+        if self.multiplier is not None and self.multiplier.low < 0:
+            raise ValueError("multiplier must be ≥ 0")
+        if _instant(self.end) <= _instant(self.start):
+            raise ValueError("end must be after start")
+        return self
+
+
+def _instant(when: date | datetime) -> datetime:
+    return when.replace(tzinfo=None) if isinstance(when, datetime) else datetime(when.year, when.month, when.day)
+
+
+class TrafficSource(Part):
+    """Where a service's history lies and how to read it; a plain file name means CSV or Parquet
+    with standard columns.
+
+    ``columns`` maps the planner's column names (``ts arrival_rate_rps input_tokens output_tokens``)
+    to the file's. ``value`` says what the value column counts: requests a second, or requests in
+    each interval. ``holidays`` is a country (``DE``) or subdivision (``DE-BE``) code. ``requests``
+    is a log of single requests of the same service, for joint token lengths and the spread of
+    arrivals.
+    """
+
+    file: str = Field(min_length=1)
+    requests: str | None = None
+    format: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    value: Literal["requests_per_s", "requests_per_interval"] | None = None
+    time_zone: str | None = None
+    user_time_zone: str | None = None
+    holidays: str | None = None
+    gaps: Literal["keep", "zero"] = "keep"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @field_validator("time_zone", "user_time_zone")
+    @classmethod
+    def _zone(cls, value: str | None) -> str | None:
+        return value if value is None else known_zone(value)
+
+
+class LatencySpec(BaseModel):
+    """Name of a latency model; all other keys are that model's own parameters, checked by it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    model: str
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The model's own parameters as written."""
+        return dict(self.model_extra or {})
+
+
+class Objective(Part):
+    """What must hold. At least one latency bound; ``load_quantile`` of each hour's load uncertainty
+    must be served.
+    """
+
+    latency_p50_s: Positive | None = None
+    latency_p90_s: Positive | None = None
+    latency_p95_s: Positive | None = None
+    latency_p99_s: Positive | None = None
+    ttft_p50_s: Positive | None = None
+    ttft_p90_s: Positive | None = None
+    ttft_p95_s: Positive | None = None
+    ttft_p99_s: Positive | None = None
+    tpot_p50_s: Positive | None = None
+    tpot_p90_s: Positive | None = None
+    tpot_p95_s: Positive | None = None
+    tpot_p99_s: Positive | None = None
+    availability_share: OpenShare | None = None
+    load_quantile: OpenShare = 0.95
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Self:
+        if not tuple(self.bounds()):
+            raise ValueError("needs at least one latency bound, such as latency_p99_s: 0.3")
+        return self
+
+    def bounds(self) -> Iterator[tuple[str, str, float, float]]:
+        """Each bound as ``(name, metric, quantile, limit_s)``, e.g. ``("ttft_p95_s", "ttft", 0.95,
+        0.8)``.
+        """
+        for metric in METRICS:
+            for percent in PERCENTILES:
+                name = f"{metric}_p{percent}_s"
+                limit = getattr(self, name)
+                if limit is not None:
+                    yield name, metric, percent / 100, limit
+
+
+class Autoscaling(Part):
+    """Bounds and delays of the replicas; ``target_utilization`` overrides the planner's own
+    headroom if given.
+    """
+
+    min_replicas: int = Field(default=1, ge=0)
+    max_replicas: int | None = Field(default=None, ge=1)
+    target_utilization: OpenShare | None = None
+    scale_up_delay_s: NonNegative | None = None
+    scale_down_delay_s: NonNegative = 300.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.min_replicas:
+            raise ValueError("max_replicas must be ≥ min_replicas")
+        return self
+
+
+class LifecycleStep(Part):
+    """Objects move to a colder class once they are ``after_months`` calendar months old.
+
+    ``storage_tier``: infrequent (Standard-IA, Nearline, Cool), cold (Glacier Instant Retrieval,
+    Coldline, Cold) or archive (Glacier Deep Archive, Archive).
+    """
+
+    after_months: Positive
+    storage_tier: Literal["infrequent", "cold", "archive"]
+
+
+class Storage(Part):
+    """Storage of one service. ``block_gib`` hangs on each instance; object storage is shared by
+    all.
+
+    ``artifact_gib``: one version of the model it serves (known for a language model);
+    ``artifact_versions`` of it lie in object storage and one on each instance, whose disk grows to
+    hold it.
+
+    ``object_gib`` is there at the start, ``object_age_months`` old, and stays; what
+    ``object_growth_gib_per_month`` adds, evenly over each month, is deleted after
+    ``object_retention_months``. Both move through ``object_lifecycle``. ``object_size_gib``: of a
+    mean object, which decides how many requests a move takes. ``object_retrieval_share_per_month``:
+    part of the colder classes that is read each month. ``object_puts_per_request``,
+    ``object_gets_per_request``: requests to the store that one request causes. Disks, logs, metrics
+    and versions are assumed where nothing is stated (``planner.capacity.assumed``); 0 is none.
+    """
+
+    block_gib: NonNegative | None = None
+    block_iops: NonNegative | None = None
+    block_mib_per_s: NonNegative | None = None
+    artifact_gib: NonNegative | None = None
+    artifact_versions: int | None = Field(default=None, ge=0)
+    object_gib: NonNegative = 0.0
+    object_age_months: NonNegative = 0.0
+    object_growth_gib_per_month: NonNegative = 0.0
+    object_retention_months: int | None = Field(default=None, ge=1)
+    object_lifecycle: tuple[LifecycleStep, ...] = ()
+    object_size_gib: Positive | None = None
+    object_retrieval_share_per_month: NonNegative = 0.0
+    object_puts_per_request: NonNegative = 0.0
+    object_gets_per_request: NonNegative = 0.0
+    log_gib_per_request: NonNegative | None = None
+    metrics_per_instance: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _colder_with_age(self) -> Self:
+        steps, order = self.object_lifecycle, ("infrequent", "cold", "archive")
+        if any(
+            a.after_months >= b.after_months or order.index(a.storage_tier) >= order.index(b.storage_tier)
+            for a, b in pairwise(steps)
+        ):
+            raise ValueError("object_lifecycle must go from young to old and from warm to cold")
+        if (
+            steps
+            and self.object_retention_months is not None
+            and steps[-1].after_months >= self.object_retention_months
+        ):
+            raise ValueError("object_lifecycle must end before object_retention_months")
+        return self
+
+
+class Network(Part):
+    """Network of one service, for each request; ``cross_zone_share`` of the internal traffic
+    crosses zones.
+
+    Where nothing is stated a share, the NAT volume and the addresses are assumed
+    (``planner.capacity.assumed``); 0 is none. ``public_ipv4`` counts all addresses of the service.
+    """
+
+    egress_gib_per_request: NonNegative = 0.0
+    internal_gib_per_request: NonNegative = 0.0
+    cross_zone_share: Share | None = None
+    nat_gib_per_request: NonNegative | None = None
+    load_balancer: bool = True
+    public_ipv4: int | None = Field(default=None, ge=0)
+
+
+class Service(Part):
+    """One workload: who owns it, what arrives, what must hold, what it stores and sends.
+
+    ``retry_share`` of all tries are repeated ones; ``retries`` is how often a client tries a failed
+    request again.
+    """
+
+    owner: Owner | None = None
+    traffic: TrafficSource
+    growth_share_per_year: Range = Range(low=0.0, likely=0.0, high=0.0)
+    events: tuple[Event, ...] = ()
+    latency: LatencySpec
+    objective: Objective
+    autoscaling: Autoscaling = Autoscaling()
+    storage: Storage = Storage()
+    network: Network = Network()
+    retry_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    retries: int | None = Field(default=None, ge=0, le=100)
+
+    @field_validator("growth_share_per_year")
+    @classmethod
+    def _growth(cls, value: Range) -> Range:
+        if value.low <= -1:
+            raise ValueError("growth must be above -1 (-100 %)")
+        return value
+
+
+class Limits(Part):
+    """Bounds on what may be bought, over all services. ``None`` means no bound.
+
+    Each service keeps at most ``max_instance_types`` (each on demand and spot) in at most
+    ``max_regions`` over the horizon. ``budget_usd_per_month`` bounds the effective cost of every
+    month, ``upfront_budget_usd`` the cash paid at signing in all.
+    """
+
+    max_spot_share: Share = 0.0
+    quota: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    max_term_months: int = Field(default=12, ge=0)
+    payments: tuple[Literal["none", "partial", "all"], ...] = ("none", "partial", "all")
+    budget_usd_per_month: Positive | None = None
+    upfront_budget_usd: NonNegative | None = None
+    zones: int = Field(default=1, ge=1)
+    zones_lost: int = Field(default=0, ge=0)
+    max_type_share: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_instance_types: Annotated[int, Field(ge=1)] | None = 2
+    max_regions: Annotated[int, Field(ge=1)] | None = 1
+    instance_types: tuple[str, ...] = ()
+    previous_generation: bool = False
+
+    @model_validator(mode="after")
+    def _zones(self) -> Self:
+        if self.zones_lost >= self.zones:
+            raise ValueError("zones_lost must be below zones")
+        return self
+
+
+class Existing(Part):
+    """A commitment already held, by the catalog's commitment name, until ``end`` (local date,
+    exclusive).
+
+    ``quantity`` counts instances of the type it names (it may pay for other sizes), or USD an hour
+    of committed spending.
+    """
+
+    commitment: str
+    quantity: Positive
+    end: date
+    region: str | None = None
+
+
+class PriceAdjustment(Part):
+    """A negotiated discount on list prices, for one provider, family or service, or for all of
+    them.
+    """
+
+    discount_share: Annotated[float, Field(gt=-1, lt=1)]
+    provider: str | None = None
+    family: str | None = None
+    service: str | None = None
+
+
+def known_zone(value: str) -> str:
+    """The IANA time zone as written. Raises ValueError, which names near ones, for any other text."""
+    if value in available_timezones():
+        return value
+    near = difflib.get_close_matches(value, sorted(available_timezones()), n=3)
+    raise ValueError(
+        f"is not an IANA time zone{'; did you mean ' + ', '.join(near) + '?' if near else ' such as Europe/Berlin'}"
+    )

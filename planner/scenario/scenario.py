@@ -1,0 +1,142 @@
+"""The scenario itself: one question to the planner, read from YAML, varied by dotted overrides, written back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, field_validator
+
+from planner.errors import ScenarioError
+from planner.scenario.parts import Existing, Limits, Name, Part, PriceAdjustment, Service, known_zone
+from planner.scenario.written import assign, build, parse
+
+
+class Scenario(Part):
+    """One question to the planner. ``folder`` (not written) is where relative traffic files are
+    looked for.
+    """
+
+    name: Name
+    state: Literal["idea", "agreed", "budgeted"] = "idea"
+    start: date
+    horizon_h: int = Field(default=8760, ge=1, le=3 * 8784)
+    time_zone: str = "UTC"
+    currency: Literal["USD"] = "USD"
+    providers: tuple[str, ...] = Field(min_length=1)
+    regions: tuple[str, ...] = Field(min_length=1)
+    services: dict[Name, Service] = Field(min_length=1)
+    limits: Limits = Limits()
+    existing: tuple[Existing, ...] = ()
+    price_adjustments: tuple[PriceAdjustment, ...] = ()
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    folder: Path | None = Field(default=None, exclude=True, repr=False)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        return known_zone(value)
+
+    @field_validator("providers", "regions")
+    @classmethod
+    def _unique(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("must not repeat a name")
+        return value
+
+    @classmethod
+    def read(cls, path: str | Path) -> Scenario:
+        """Read a YAML file. Raises :class:`ScenarioError` with every fault, its path, value and
+        line.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ScenarioError(
+                f"cannot be read as UTF-8 text: {error}. Give the path of a scenario YAML file", where=path
+            ) from None
+        return cls.from_yaml(text, where=str(path), folder=path.parent)
+
+    @classmethod
+    def from_yaml(cls, text: str, *, where: str = "scenario", folder: Path | None = None) -> Scenario:
+        """Parse YAML text; aliases, repeated keys and unknown keys are refused. Raises
+        :class:`ScenarioError`.
+        """
+        raw, lines = parse(text, where)
+        return build(cls, raw, lines, where, folder)
+
+    def to_yaml(self) -> str:
+        """YAML text that reads back as the same scenario."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
+
+    def write(self, path: str | Path) -> None:
+        """Write :meth:`to_yaml` to a file, whole or not at all."""
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        part.write_text(self.to_yaml(), encoding="utf-8")
+        part.replace(path)
+
+    def replace(self, **overrides: Any) -> Scenario:
+        """A copy with dotted fields set: ``replace(**{"limits.max_spot_share": 0.2})``. Raises
+        :class:`ScenarioError`.
+        """
+        raw = self.model_dump(mode="json", exclude_defaults=True)
+        for dotted, value in overrides.items():
+            assign(raw, dotted, value)
+        return build(type(self), raw, {}, "override", self.folder)
+
+    def override(self, assignments: Sequence[str]) -> Scenario:
+        """Apply ``path=value`` texts (values in YAML), as ``--set`` on the command line and a link
+        in the app do.
+        """
+        pairs: dict[str, Any] = {}
+        for text in assignments:
+            dotted, sign, value = text.partition("=")
+            if not sign or not dotted.strip():
+                raise ScenarioError(
+                    f"an override must read path=value, such as limits.max_spot_share=0.3 (got {text!r})",
+                    where="override",
+                )
+            pairs[dotted.strip()] = parse(value, f"override {dotted.strip()}")[0]
+        return self.replace(**pairs)
+
+    def traffic_file(self, service: str) -> Path:
+        """The history file of a service: looked for beside the scenario, then one folder up. Raises
+        :class:`ScenarioError`.
+        """
+        return self._beside(service, "traffic", Path(self.services[service].traffic.file))
+
+    def request_file(self, service: str) -> Path | None:
+        """The request log of a service, looked for as the history; ``None`` if it names none.
+        Raises :class:`ScenarioError`.
+        """
+        written = self.services[service].traffic.requests
+        return None if written is None else self._beside(service, "traffic.requests", Path(written))
+
+    def _beside(self, service: str, key: str, written: Path) -> Path:
+        folder = self.folder or Path()
+        for place in (folder, folder.parent):
+            if (place / written).is_file():
+                return place / written
+        raise ScenarioError(
+            f"services.{service}.{key}: no file {written} beside the scenario. "
+            "Give a path relative to the scenario file",
+            where=self.name,
+        )
+
+    @property
+    def start_utc(self) -> datetime:
+        """First instant of the horizon: local midnight of ``start`` in ``time_zone``, as UTC."""
+        return datetime(self.start.year, self.start.month, self.start.day, tzinfo=ZoneInfo(self.time_zone)).astimezone(
+            UTC
+        )
+
+    @property
+    def end_utc(self) -> datetime:
+        """First instant after the horizon, as UTC."""
+        return self.start_utc + timedelta(hours=self.horizon_h)

@@ -1,0 +1,157 @@
+"""From YAML text to the types: line numbers kept, aliases and repeated keys refused, all faults told at once."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from planner.errors import ScenarioError
+
+Built = TypeVar("Built", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases (alias bombs) and without repeated keys (silently lost values)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} must be text; quote it", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
+    """The parsed value and the line of each dotted path."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, {}
+        return loader.construct_document(node), dict(_lines(node, ""))
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ScenarioError(f"{line}{error.problem or 'is not valid YAML'}. Mend the YAML there", where=where) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ScenarioError(f"is not valid YAML: {str(error).splitlines()[0]}. Mend the YAML", where=where) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
+    yield path, node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = f"{path}.{key.value}" if path else str(key.value)
+            yield from ((p, key.start_mark.line + 1 if p == inner else n) for p, n in _lines(value, inner))
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield from _lines(value, f"{path}.{i}" if path else str(i))
+
+
+def build(cls: type[Built], raw: Any, lines: Mapping[str, int], where: str, folder: Path | None) -> Built:
+    """The type made of parsed YAML. Raises :class:`ScenarioError` with every fault, its path, line and value."""
+    if not isinstance(raw, dict):
+        raise ScenarioError(
+            "must be a mapping with name, start, services, providers and regions. See data/scenarios for examples",
+            where=where,
+        )
+    problems = [_unknown("folder", cls, lines)] if "folder" in raw else []
+    try:
+        built = cls.model_validate({**raw, "folder": folder})
+    except ValidationError as error:
+        problems += [_sentence(e, lines, cls) for e in error.errors(include_url=False)]
+    if problems:
+        raise ScenarioError(problems, where=where)
+    return built
+
+
+def _sentence(error: Any, lines: Mapping[str, int], cls: type[BaseModel]) -> str:
+    path = ".".join(str(p) for p in error["loc"] if not _union_tag(p))
+    if error["type"] == "extra_forbidden":
+        return _unknown(path, cls, lines)
+    line = next((f"line {lines[p]}: " for p in (path, path.rpartition(".")[0]) if p in lines), "")
+    if error["type"] == "missing":
+        return f"{line}{path}: is required but missing. Add it"
+    message = re.sub(r"^(Value error, |Input )", "", error["msg"])
+    value = error["input"]
+    got = "" if isinstance(value, dict | list | BaseModel) else f" (got {value!r})"
+    return f"{line}{path}: {message}{got}"
+
+
+def _union_tag(part: Any) -> bool:
+    return isinstance(part, str) and part in {"date", "datetime"}
+
+
+def _unknown(path: str, cls: type[BaseModel], lines: Mapping[str, int]) -> str:
+    parent, _, key = path.rpartition(".")
+    known = sorted(set(_fields_at(cls, parent.split(".") if parent else [])) - {"folder"})
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    line = f"line {lines[path]}: " if path in lines else ""
+    return f"{line}{path}: is not a known key; {hint}"
+
+
+def _fields_at(cls: type[BaseModel], parts: list[str]) -> Sequence[str]:
+    """Field names of the model that stands at a dotted path (indices and service names are stepped
+    over).
+    """
+    found = [cls]
+    for part in parts:
+        inner = (
+            [f for model in found for f in _models(model.model_fields[part].annotation)]
+            if all(part in model.model_fields for model in found)
+            else found
+        )
+        found = inner or found
+    return [name for model in found for name in model.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for a in getattr(annotation, "__args__", ()) for m in _models(a)]
+
+
+def assign(raw: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set one dotted field in place. Raises :class:`ScenarioError` for an index that is not there."""
+    at: Any = raw
+    *parents, last = (
+        dotted.split(".", 2) if dotted.startswith("limits.quota.") else dotted.split(".")
+    )  # machine names hold dots
+    for part in parents:
+        if isinstance(at, list):
+            at = _item(at, part, dotted)
+        elif isinstance(at, dict):
+            if not isinstance(at.get(part), dict | list):
+                at[part] = {"file": at[part]} if part == "traffic" and isinstance(at.get(part), str) else {}
+            at = at[part]
+    if isinstance(at, list):
+        _item(at, last, dotted)
+        at[int(last)] = value
+    else:
+        at[last] = value
+
+
+def _item(items: list[Any], part: str, dotted: str) -> Any:
+    if not part.isdigit() or int(part) >= len(items):
+        raise ScenarioError(f"{dotted}: {part} is not an index below {len(items)}", where="override")
+    return items[int(part)]
