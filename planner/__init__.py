@@ -26,10 +26,10 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories, read_traffic
-from planner.optimize import optimize
+from planner.optimizer import optimize
 from planner.plan import Plan
 from planner.scenario import Scenario
-from planner.simulate import Replay, simulate
+from planner.simulator import Replay, simulate
 from planner.study import Study, run, sweep
 
 __all__ = [

@@ -16,7 +16,7 @@ import pandas as pd
 
 from planner.errors import PlannerError
 from planner.plan import Plan
-from planner.simulate import Replay
+from planner.simulator import Replay
 
 _FORMULA = r"^([=+\-@\t\r\n])"
 

@@ -48,7 +48,7 @@ class Plan:
     under the same commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by
     calendar month (YYYY-MM), adding up to it. ``notes`` are sentences for the reader.
     ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if they were
-    worked out (:func:`planner.optimize.alternatives`).
+    worked out (:func:`planner.optimizer.alternatives`).
     """
 
     scenario_name: str

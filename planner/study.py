@@ -16,10 +16,10 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories
-from planner.optimize import alternatives, optimize, tradeoff
+from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
 from planner.scenario import Scenario
-from planner.simulate import Replay, simulate
+from planner.simulator import Replay, simulate
 
 UNSEEN = 0x5EED  # added to the scenario's seed: the replay's paths are not the plan's
 
@@ -132,7 +132,7 @@ def frontier(
     """Cost against one field of the scenario (``frontier``): a proven lower bound at each value,
     whole plans at some.
 
-    ``values`` default to ``points`` of :func:`span`.  Raises as :func:`planner.optimize.tradeoff`.
+    ``values`` default to ``points`` of :func:`span`.  Raises as :func:`planner.optimizer.tradeoff`.
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
     values = span(scenario, path, points) if values is None else values

@@ -7,8 +7,9 @@ correlated.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from planner.arrays import Floats
 from planner.errors import PlannerError
 
 
@@ -20,9 +21,9 @@ class TokenMix:
     ``weight`` (k,) sums to 1; ``basis`` is ``measured`` (from a request log) or ``assumed``.
     """
 
-    input_tokens: NDArray[np.float64]
-    output_tokens: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    input_tokens: Floats
+    output_tokens: Floats
+    weight: Floats
     basis: str = "assumed"
 
     @classmethod

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from planner import columns
 from planner.errors import CatalogError, SolverError
-from planner.optimize.bill import bill
+from planner.optimizer.bill.charges import bill
 
 RI = {
     "commitment": "ri",

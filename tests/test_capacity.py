@@ -11,7 +11,7 @@ from planner import columns
 from planner.capacity import Capacity, service_model, size
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
-from planner.latency.erlang import mmc_response_quantile_s
+from planner.latency.queue.erlang import mmc_response_quantile_s
 from planner.load import Load
 
 STEADY = np.full(48, 50.0)

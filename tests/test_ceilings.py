@@ -13,7 +13,7 @@ from planner.capacity.ceilings import machine_limits, network_gib_per_s, too_slo
 from planner.capacity.needs import needs_frame
 from planner.catalog import Catalog
 from planner.latency import Deployment, Goodput, Machine
-from planner.optimize.metered import unit_prices
+from planner.optimizer.bill.metered import unit_prices
 
 MB, GBIT = 1e6 / 2**20, 1e9 / 8 / 2**30  # in MiB and GiB
 BUSY = Goodput(1e9, "latency_p99_s", 0.8)

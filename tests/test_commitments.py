@@ -9,12 +9,12 @@ from planner.capacity import size
 from planner.catalog import Catalog
 from planner.catalog.sizes import flexible_size
 from planner.errors import SolverError
-from planner.optimize import optimize
-from planner.optimize.bill import bill
-from planner.optimize.billing import Instrument, settle
-from planner.optimize.model import build
-from planner.optimize.problem import Pool, Problem, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer import optimize
+from planner.optimizer.bill.charges import bill
+from planner.optimizer.commitments.settle import Instrument, settle
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import Pool, Problem, Type, Workload
+from planner.optimizer.program.solve import solve
 
 AWS, GCP = {"provider": "aws", "region": "us-east-1"}, {"provider": "gcp", "region": "us-central1"}
 

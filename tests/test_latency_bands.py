@@ -5,9 +5,9 @@ shapes, sizes, balancers and loads.
 import numpy as np
 import pytest
 
-from planner.latency.pools import method_and_error, response_quantile
-from planner.latency.service_law import ServiceLaw
-from planner.latency.simulation import POISSON, Pool, simulate
+from planner.latency.queue.pools import method_and_error, response_quantile
+from planner.latency.queue.service_law import ServiceLaw
+from planner.latency.queue.simulation import POISSON, Pool, simulate
 
 BURSTY, STEADY = ServiceLaw("hyperexponential", 4.0), ServiceLaw("gamma", 0.25)
 ONE_QUEUE = [

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from planner.errors import PlannerError
-from planner.latency import Arrivals, Excuse, Machine, batching, erlang, retries
-from planner.latency.batching import Batching, BatchLatency, mean_latency_bound_s, simulate_batches
-from planner.latency.queueing import Queue
-from planner.latency.usl import ScalabilityLaw
+from planner.latency import Arrivals, Excuse, Machine
+from planner.latency.batch import batching
+from planner.latency.batch.batching import Batching, BatchLatency, mean_latency_bound_s, simulate_batches
+from planner.latency.measured.usl import ScalabilityLaw
+from planner.latency.queue import erlang, retries
+from planner.latency.queue.queueing import Queue
 from planner.scenario import Objective
 
 L4 = Machine(

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.latency import erlang, kernels, mgc
-from planner.latency.phph import PhPhC
-from planner.latency.service_law import ServiceLaw
-from planner.latency.simulation import POISSON, Pool, simulate
-from planner.latency.solve import fewest_workers, method_of, solve
+from planner.latency import kernels
+from planner.latency.queue import erlang, mgc
+from planner.latency.queue.phph import PhPhC
+from planner.latency.queue.service_law import ServiceLaw
+from planner.latency.queue.simulation import POISSON, Pool, simulate
+from planner.latency.queue.solve import fewest_workers, method_of, solve
 
 times = st.lists(st.floats(1e-3, 10), min_size=1, max_size=60)
 servers = st.integers(1, 24)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from planner.capacity import service_model
 from planner.errors import ScenarioError
-from planner.latency import Arrivals, Excuse, Machine, erlang
-from planner.latency.closed_loop import open_points
-from planner.latency.loadtests import LOAD_TEST_FORMATS, read_load_test, read_load_tests
-from planner.latency.measured import Measured
+from planner.latency import Arrivals, Excuse, Machine
+from planner.latency.measured.closed_loop import open_points
+from planner.latency.measured.loadtests import LOAD_TEST_FORMATS, read_load_test, read_load_tests
+from planner.latency.measured.measured import Measured
+from planner.latency.queue import erlang
 from planner.scenario import Objective
 
 G5 = Machine("aws", "us-east-1", "g5.12xlarge", "g5", "x86_64", 48.0, 192.0, accelerator="A10G", accelerators=4.0)

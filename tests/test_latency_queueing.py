@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from planner.errors import PlannerError
-from planner.latency import Arrivals, Deployment, Excuse, Machine, erlang, mgc
-from planner.latency.pools import response_quantile
-from planner.latency.queueing import Queue, QueueLatency
-from planner.latency.service_law import ServiceLaw
-from planner.latency.simulation import Pool, simulate
-from planner.latency.solve import fewest_workers
+from planner.latency import Arrivals, Deployment, Excuse, Machine
+from planner.latency.queue import erlang, mgc
+from planner.latency.queue.pools import response_quantile
+from planner.latency.queue.queueing import Queue, QueueLatency
+from planner.latency.queue.service_law import ServiceLaw
+from planner.latency.queue.simulation import Pool, simulate
+from planner.latency.queue.solve import fewest_workers
 from planner.scenario import Objective
 
 BIG = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)

@@ -18,9 +18,9 @@ from planner.capacity.headroom import model_error_factor
 from planner.data import data_path
 from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.hardware import accelerators
-from planner.latency.llm import LlmService
-from planner.latency.llm_models import architecture, architectures, memory
-from planner.latency.llm_search import fewest_accelerators
+from planner.latency.llm.architecture import architecture, architectures, memory
+from planner.latency.llm.search import fewest_accelerators
+from planner.latency.llm.service import LlmService
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 

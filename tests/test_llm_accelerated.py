@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from planner.errors import ScenarioError
 from planner.latency import Arrivals, Excuse, Machine
-from planner.latency.accelerated import AcceleratedService, BatchedReplica, benchmarks
+from planner.latency.batch.accelerated import AcceleratedService, BatchedReplica, benchmarks
 from planner.latency.hardware import accelerators
 from planner.scenario import Objective
 from planner.tokens import TokenMix

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from planner.errors import PlannerError
 from planner.latency import Arrivals, Machine
-from planner.latency.calibration import BenchmarkPoint, calibrate, error_after, read_llm_benchmark
 from planner.latency.hardware import accelerator
-from planner.latency.llm import LlmService
-from planner.latency.llm_bench import MODES, Runs, report
-from planner.latency.llm_constants import Condition, band, common, constants, effects
-from planner.latency.llm_models import architecture
-from planner.latency.llm_steps import Layout, Plant, decode_step, prefill_s
+from planner.latency.llm.architecture import architecture
+from planner.latency.llm.bench import MODES, Runs, report
+from planner.latency.llm.calibration import BenchmarkPoint, calibrate, error_after, read_llm_benchmark
+from planner.latency.llm.constants import Condition, band, common, constants, effects
+from planner.latency.llm.service import LlmService
+from planner.latency.llm.steps import Layout, Plant, decode_step, prefill_s
 from planner.scenario import Objective
 
 POINT = BenchmarkPoint(16.0, math.nan, 1000.0, 200.0, 4.0, 0.012, 0.2)

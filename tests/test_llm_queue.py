@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from planner.latency import Arrivals, Machine
-from planner.latency.llm import LlmService
-from planner.latency.llm_queue import Station, largest_rate_rps, quantile_s, rate_at, steady
+from planner.latency.llm.queue import Station, largest_rate_rps, quantile_s, rate_at, steady
+from planner.latency.llm.service import LlmService
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 

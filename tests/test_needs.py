@@ -17,9 +17,9 @@ from planner.capacity.needs import needs_frame
 from planner.capacity.objects import ASSUMED_OBJECT_GIB
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
-from planner.optimize import optimize
-from planner.optimize.bill import bill
-from planner.optimize.metered import assumptions
+from planner.optimizer import optimize
+from planner.optimizer.bill.charges import bill
+from planner.optimizer.bill.metered import assumptions
 
 QUIET = {"services.web.network": {"load_balancer": False, "public_ipv4": 0, "nat_gib_per_request": 0}}
 SILENT = {"block_gib": 0, "log_gib_per_request": 0, "metrics_per_instance": 0}

@@ -8,7 +8,7 @@ import pytest
 
 from planner.capacity import size
 from planner.errors import CatalogError, InfeasiblePlan
-from planner.optimize import optimize
+from planner.optimizer import optimize
 from planner.scenario import Scenario
 
 RESERVED = {

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from planner.optimize.bound import Pooled, Shelf, each_hour, least_cost, least_set, priced
-from planner.optimize.recourse import Offer, Rules, menu
+from planner.optimizer.mixes.covering import Pooled, Shelf, each_hour, least_cost, least_set, priced
+from planner.optimizer.mixes.menu import Offer, Rules, menu
 
 CASES = 240
 MOST = 3  # machines in a zone of the exhaustive search

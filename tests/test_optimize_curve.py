@@ -9,11 +9,11 @@ from test_optimize import DAY, RESERVED, SAVINGS, scenario, two_services
 
 from planner.capacity import size
 from planner.errors import PlannerError, ScenarioError
-from planner.optimize import optimize, tradeoff
-from planner.optimize.build import problem_of
-from planner.optimize.market import read_market
-from planner.optimize.model import build
-from planner.optimize.solve import solve
+from planner.optimizer import optimize, tradeoff
+from planner.optimizer.market.as_program import problem_of
+from planner.optimizer.market.market import read_market
+from planner.optimizer.program.model import build
+from planner.optimizer.program.solve import solve
 
 MARKET = {("m", "on_demand"): 1.0, ("m", "spot"): 0.45, ("big", "on_demand"): 4.1, ("big", "spot"): 1.9}
 # field, values from loose to tight: cost never falls along them

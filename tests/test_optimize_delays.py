@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from planner.capacity import size
 from planner.errors import InfeasiblePlan
-from planner.optimize import optimize
-from planner.optimize.availability import ZONE_AVAILABILITY, availability, reached
-from planner.optimize.delays import planned_load, planned_paths, told
+from planner.optimizer import optimize
+from planner.optimizer.market.availability import ZONE_AVAILABILITY, availability, reached
+from planner.optimizer.market.delays import planned_load, planned_paths, told
 
 PEAK = np.array([1.0, 1, 5, 1, 1, 1, 1, 9, 1, 1])
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from test_optimize import DAY, RESERVED, SAVINGS, plan_of, usable
 
-from planner.optimize.explain import bindings
-from planner.optimize.model import build
-from planner.optimize.problem import Limit, Pool, Problem, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.answer.bindings import bindings
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import Limit, Pool, Problem, Type, Workload
+from planner.optimizer.program.solve import solve
 
 LOADS = np.array([[20.0, 50.0, 80.0, 80.0]])
 

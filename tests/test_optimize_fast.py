@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from test_optimize_laws import draw, oracle
 
-from planner.optimize import fast
-from planner.optimize.bunching import undominated
-from planner.optimize.evaluate import Recourse, templates_of
-from planner.optimize.model import build
-from planner.optimize.problem import Limit, States
-from planner.optimize.solve import solve
+from planner.optimizer.program import reduced as fast
+from planner.optimizer.program.bases import undominated
+from planner.optimizer.program.hours import Recourse, templates_of
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import Limit, States
+from planner.optimizer.program.solve import solve
 
 
 def drawn(seed: int, **more):

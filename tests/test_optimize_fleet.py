@@ -11,7 +11,7 @@ import pytest
 from planner.capacity import size
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan
-from planner.optimize import optimize
+from planner.optimizer import optimize
 
 SEEDS = [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 5))]
 REGIONS = ("us-east-1", "eu-central-1")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.optimize import model
-from planner.optimize.explain import SENTENCES
-from planner.optimize.problem import Limit, Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.answer.bindings import SENTENCES
+from planner.optimizer.program import model
+from planner.optimizer.program.problem import Limit, Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.solve import solve
 
 GOLDEN = Path(__file__).parent / "golden"
 TYPES = (Type("a", 1.0, 0.4), Type("b", 1.8))

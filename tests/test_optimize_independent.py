@@ -13,11 +13,11 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array
 
-from planner.optimize.conflict import diagnose
-from planner.optimize.fast import plan
-from planner.optimize.model import build
-from planner.optimize.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.program.conflict import diagnose
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.reduced import plan
+from planner.optimizer.program.solve import solve
 
 
 def drawn(seed: int) -> Problem:

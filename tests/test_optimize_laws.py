@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from planner.optimize.conflict import diagnose
-from planner.optimize.fast import plan
-from planner.optimize.model import build
-from planner.optimize.problem import Limit, Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.program.conflict import diagnose
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import Limit, Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.reduced import plan
+from planner.optimizer.program.solve import solve
 
 LAWS = {}
 TIGHT = 1e-6

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from planner.optimize.recourse import Cover, Offer, Rules, menu, reach
+from planner.optimizer.mixes.menu import Cover, Offer, Rules, menu, reach
 
 CASES = 60
 

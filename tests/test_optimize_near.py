@@ -8,8 +8,8 @@ import pytest
 from test_optimize import DAY, RESERVED, SAVINGS, scenario
 
 from planner.capacity import size
-from planner.optimize import alternatives, optimize
-from planner.optimize.near import without_type
+from planner.optimizer import alternatives, optimize
+from planner.optimizer.alternatives import without_type
 
 MARKET = {("m", "on_demand"): 1.0, ("m", "spot"): 0.45, ("big", "on_demand"): 4.1}
 

@@ -13,8 +13,8 @@ from test_optimize import DAY, RESERVED, SAVINGS, scenario, two_services
 
 from planner.capacity import size
 from planner.errors import PlannerError
-from planner.optimize import optimize
-from planner.optimize.paths import sample, stratified
+from planner.optimizer import optimize
+from planner.optimizer.commitments.sampling import sample, stratified
 
 MARKET = {("m", "on_demand"): 1.0, ("m", "spot"): 0.45, ("big", "on_demand"): 3.7}
 
@@ -63,7 +63,7 @@ def test_a_load_is_planned_on_one_half_and_valued_on_the_other():
 
 
 def test_a_large_problem_is_planned_on_fewer_paths(monkeypatch):
-    monkeypatch.setattr(sys.modules["planner.optimize.paths"], "PATH_HOURS", 12 * 48)
+    monkeypatch.setattr(sys.modules["planner.optimizer.commitments.sampling"], "PATH_HOURS", 12 * 48)
     load = hand.load(hand.scenario(), {"web": futures(1, 60)})
     assert sample(load, load).load.paths == 12
 

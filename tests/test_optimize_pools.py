@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from planner.capacity import size
-from planner.latency.erlang import mmc_response_quantile_s
-from planner.optimize import optimize
-from planner.optimize.recourse import Cover, Offer, Rules, menu, reach
+from planner.latency.queue.erlang import mmc_response_quantile_s
+from planner.optimizer import optimize
+from planner.optimizer.mixes.menu import Cover, Offer, Rules, menu, reach
 
 DAY = np.tile(np.concatenate([np.full(8, 60.0), np.linspace(60, 900, 8), np.full(8, 900.0)]), 2)
 

@@ -10,7 +10,7 @@ import pytest
 
 from planner.capacity import size
 from planner.errors import InfeasiblePlan
-from planner.optimize import optimize
+from planner.optimizer import optimize
 from planner.scenario import Scenario
 
 MARKET = {("m", "on_demand"): 1.0, ("big", "on_demand"): 4.4}

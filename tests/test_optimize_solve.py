@@ -10,9 +10,9 @@ import pytest
 from test_optimize_laws import draw
 
 from planner.errors import SolverError
-from planner.optimize import solve as module
-from planner.optimize.model import build
-from planner.optimize.solve import Matrix, certify, solve
+from planner.optimizer.program import solve as module
+from planner.optimizer.program.model import build
+from planner.optimizer.program.solve import Matrix, certify, solve
 
 
 def program(seed: int = 3):

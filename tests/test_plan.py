@@ -7,7 +7,7 @@ import pytest
 
 from planner import columns
 from planner.errors import PlannerError
-from planner.optimize.bill import bill
+from planner.optimizer.bill.charges import bill
 from planner.plan import Certificate, Plan
 
 

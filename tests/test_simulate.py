@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from test_plan import plan
 
 from planner.errors import PlannerError
-from planner.latency.queueing import QueueLatency
-from planner.latency.service_law import ServiceLaw
-from planner.simulate import hpa, simulate
-from planner.simulate.replay import _backlog
+from planner.latency.queue.queueing import QueueLatency
+from planner.latency.queue.service_law import ServiceLaw
+from planner.simulator import hpa, simulate
+from planner.simulator.replay import _backlog
 
 # four workers, 10 ms: saturates at 400 requests/s
 MODEL = QueueLatency(4, 0.01, ServiceLaw.of(1.0, None))

@@ -13,7 +13,7 @@ from test_commitments import GCP, machine, on_sale, planned, reserved
 from planner import columns
 from planner.catalog import Catalog
 from planner.catalog.sustained import QUARTERS, resource_prices, sustained_cost, sustained_use_share
-from planner.optimize.bill import bill
+from planner.optimizer.bill.charges import bill
 
 FULL = {"n1": 0.70, "n2": 0.8002}
 CORE, GIB = 0.03, 0.004

@@ -22,12 +22,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from planner.arrays import Floats, Index
+
 sys.path.insert(0, str(Path(__file__).parent))
 from gpuperf_rows import Rows, read_rows
 from llm_choices import cases, judged, margin
 
-from planner.latency.llm_bench import batch, report
-from planner.latency.llm_steps import Constants
+from planner.latency.llm.bench import batch, report
+from planner.latency.llm.steps import Constants
 
 OUT = Path(__file__).parents[1] / "models"
 # common value (starting point) and the width of its log prior
@@ -128,11 +130,11 @@ class Fit:
             found[k] = sparse.csr_matrix((np.ones(len(pairs)), (i, j)), shape=(len(rows.conditions), len(self.keys)))
         return found
 
-    def constants(self, design: dict[str, sparse.csr_matrix], x: NDArray[np.float64]) -> Constants:
+    def constants(self, design: dict[str, sparse.csr_matrix], x: Floats) -> Constants:
         """Constants of each row at ``x``."""
         return Constants(**{k: COMMON[k][0] * np.exp(np.clip(m @ x, -3, 3)) for k, m in design.items()})
 
-    def predict(self, rows: Rows) -> NDArray[np.float64]:
+    def predict(self, rows: Rows) -> Floats:
         """Log TPOT, throughput and TTFT of each row."""
         return np.log(np.stack(report(rows.plant, self.constants(self.design(rows), self.x), rows.runs), axis=1))
 
@@ -142,7 +144,7 @@ class Fit:
         weight = names.map(names.value_counts()).to_numpy(float) ** -COMBINATION
         weight = TEMPER * weight / weight.mean()
 
-        def value(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        def value(x: Floats) -> tuple[Floats, float]:
             r = y - np.log(np.stack(report(rows.plant, self.constants(design, x), rows.runs), axis=1))
             z = np.where(np.isfinite(r), r / SCALE, 0.0)
             loss = weight[:, None] * IMPORTANCE * (FREEDOM + 1) / 2 * np.log1p(z**2 / FREEDOM)
@@ -168,9 +170,9 @@ class Fit:
         self,
         rows: Rows,
         design: dict[str, sparse.csr_matrix],
-        residual: NDArray[np.float64],
-        weight: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        residual: Floats,
+        weight: Floats,
+    ) -> tuple[Floats, Floats]:
         c = self.constants(design, self.x)
         running = batch(rows.plant, c, rows.runs)
         here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
@@ -205,7 +207,7 @@ def configurations(rows: Rows) -> pd.Series:
     )
 
 
-def folds(names: pd.Series, count: int, seed: int) -> NDArray[np.intp]:
+def folds(names: pd.Series, count: int, seed: int) -> Index:
     """Whole groups dealt to folds of about equal size."""
     rng = np.random.default_rng(seed)
     size, load, where = names.value_counts(), np.zeros(count), {}
@@ -220,7 +222,7 @@ class LeftOut(NamedTuple):
     the model, and constants (n,).
     """
 
-    predicted: NDArray[np.float64]
+    predicted: Floats
     near: NDArray[np.str_]
     constants: Constants
 
@@ -241,7 +243,7 @@ def left_out(rows: Rows, groups: pd.Series, count: int = 6, seed: int = 0) -> Le
     return LeftOut(found, near, Constants(**values))
 
 
-def show(rows: Rows, predicted: NDArray[np.float64], title: str) -> None:
+def show(rows: Rows, predicted: Floats, title: str) -> None:
     error = np.abs(np.exp(predicted) / rows.measured - 1)
     text = [
         f"{name} {np.nanmedian(error[:, m]):.3f} {np.nanquantile(error[:, m], 0.9):.3f}"
@@ -251,7 +253,7 @@ def show(rows: Rows, predicted: NDArray[np.float64], title: str) -> None:
     print(title, "median p90:", ", ".join(text), flush=True)
 
 
-def sigmas(rows: Rows, predicted: NDArray[np.float64], near: NDArray[np.str_]) -> list[dict[str, object]]:
+def sigmas(rows: Rows, predicted: Floats, near: NDArray[np.str_]) -> list[dict[str, object]]:
     """90 % quantile of |log error| / 1.645 by load mode and nearness.
 
     Where rows are few: that over all modes, and for models never seen a quarter more than for those

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Index
 from planner.errors import PlannerError
 from planner.latency.hardware import accelerator
-from planner.latency.llm_bench import Runs
-from planner.latency.llm_constants import Condition
-from planner.latency.llm_models import architecture, slots
-from planner.latency.llm_steps import Layout, Plant
+from planner.latency.llm.architecture import architecture, slots
+from planner.latency.llm.bench import Runs
+from planner.latency.llm.constants import Condition
+from planner.latency.llm.steps import Layout, Plant
 
 PRECISIONS = {
     "bf16": "bf16",
@@ -56,10 +56,10 @@ class Rows:
     conditions: list[Condition]
     plant: Plant
     runs: Runs
-    measured: NDArray[np.float64]
+    measured: Floats
     excused: dict[str, str]
 
-    def take(self, rows: NDArray[np.intp]) -> "Rows":
+    def take(self, rows: Index) -> "Rows":
         """Some of the rows."""
         return Rows(
             self.frame.iloc[rows].reset_index(drop=True),
@@ -125,7 +125,7 @@ def read_rows(file: Path) -> Rows:
     return Rows(d, conditions, Plant.stack(plants), runs, _measured(d), excused)
 
 
-def _measured(d: pd.DataFrame) -> NDArray[np.float64]:
+def _measured(d: pd.DataFrame) -> Floats:
     tpot = d["tpot_mean_ms"].fillna(d["tpot_p50_ms"]) / 1e3
     ttft = d["ttft_mean_ms"].fillna(d["ttft_p50_ms"]) / 1e3
     return np.stack(

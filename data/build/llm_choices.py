@@ -13,17 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 from gpuperf_rows import Rows
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Index
 from planner.capacity.headroom import model_error_factor
-from planner.latency.llm import LlmReplica
-from planner.latency.llm_models import Memory
-from planner.latency.llm_queue import Station
-from planner.latency.llm_steps import Constants
+from planner.latency.llm.architecture import Memory
+from planner.latency.llm.queue import Station
+from planner.latency.llm.service import LlmReplica
+from planner.latency.llm.steps import Constants
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 
-Array = NDArray[np.float64]
 LIMITS = (0.3, 0.5, 0.7, 0.9)
 _KEYS = [
     "source",
@@ -50,9 +49,9 @@ class Case(NamedTuple):
     """
 
     limit_s: float
-    tpot_s: Array
-    measured_rps: Array
-    predicted_rps: Array
+    tpot_s: Floats
+    measured_rps: Floats
+    predicted_rps: Floats
     goodput_rps: float
     error_share: float
 
@@ -90,7 +89,7 @@ class Case(NamedTuple):
         )
 
 
-def curves(rows: Rows) -> list[NDArray[np.intp]]:
+def curves(rows: Rows) -> list[Index]:
     """Rows of closed-loop runs that differ only in their clients, in order of clients; at least 5
     counts of clients.
     """
@@ -103,7 +102,7 @@ def curves(rows: Rows) -> list[NDArray[np.intp]]:
     ]
 
 
-def cases(rows: Rows, constants: Constants, predicted_rps: Array, sigma: Array) -> list[Case]:
+def cases(rows: Rows, constants: Constants, predicted_rps: Floats, sigma: Floats) -> list[Case]:
     """Every curve with limits at quantiles of its measured TPOT; ``constants``, ``predicted_rps``
     and ``sigma`` (of TPOT) by row.
     """

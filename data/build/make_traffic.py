@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from planner.arrays import Flags, Floats
 
 FOLDER = Path(__file__).resolve().parent.parent / "traffic"
 ZONE = "Europe/Berlin"
@@ -24,13 +25,13 @@ def grid(start: str, weeks: int, minutes: int) -> pd.DatetimeIndex:
     return pd.date_range(first, periods=weeks * 7 * 24 * 60 // minutes, freq=f"{minutes}min", tz="UTC")
 
 
-def bump(hour: NDArray[np.float64], center: float, width: float) -> NDArray[np.float64]:
+def bump(hour: Floats, center: float, width: float) -> Floats:
     """A daily hump on the 24 h circle."""
     away = (hour - center + 12) % 24 - 12
     return np.exp(-0.5 * (away / width) ** 2)
 
 
-def persistent(rng: np.random.Generator, n: int, keep: float, sd: float) -> NDArray[np.float64]:
+def persistent(rng: np.random.Generator, n: int, keep: float, sd: float) -> Floats:
     """First-order autoregressive noise with stationary standard deviation ``sd``."""
     out, x = np.empty(n), 0.0
     for i, e in enumerate(rng.normal(0, sd * np.sqrt(1 - keep**2), n)):
@@ -38,7 +39,7 @@ def persistent(rng: np.random.Generator, n: int, keep: float, sd: float) -> NDAr
     return out
 
 
-def clock(ts: pd.DatetimeIndex) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def clock(ts: pd.DatetimeIndex) -> tuple[Floats, Flags]:
     local = ts.tz_convert(ZONE)
     free = (local.day_of_week >= 5) | pd.Index(local.date).isin(list(HOLIDAYS))
     return (local.hour + local.minute / 60).to_numpy(float), np.asarray(free)

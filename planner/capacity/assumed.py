@@ -6,7 +6,7 @@ switches the need off.
 """
 
 from planner.latency.hardware import GIB
-from planner.latency.llm_models import architecture
+from planner.latency.llm.architecture import architecture
 from planner.scenario import Scenario, Service, Storage
 
 # one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log

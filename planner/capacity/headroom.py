@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.capacity.assumed import artifact_gib
 from planner.load import ServiceLoad
 from planner.scenario import Service
@@ -69,7 +69,7 @@ def ramp_per_hour(load: ServiceLoad) -> float:
     """How much the load grows within an hour, as a ratio ≥ 1: the 95 % quantile over busy hours of
     the mean path.
     """
-    mean: NDArray[np.float64] = load.arrival_rate_rps.mean(axis=0, dtype=np.float64)
+    mean: Floats = load.arrival_rate_rps.mean(axis=0, dtype=np.float64)
     before, after = mean[:-1], mean[1:]
     busy = (after >= np.median(mean)) & (before > 0)
     return max(1.0, float(np.quantile(after[busy] / before[busy], 0.95))) if busy.any() else 1.0
@@ -85,7 +85,7 @@ def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerate
         factors.append(Factor("retries", 1 - service.retry_share, "measured"))
     factors.append(Factor("burst", 1 / max(load.burst_factor, 1.0), load.burst_basis))
     # what one hour's ramp adds during the part of the delay below an hour; whole hours are ordered
-    # ahead (planner.optimize.delays)
+    # ahead (planner.optimizer.market.delays)
     factors.append(Factor("scale_up_lag", float(ramp ** -(delay_s % 3600 / 3600)), basis))
     return factors
 
@@ -105,7 +105,7 @@ def metastable_rps(service: Service, saturated_rps: float) -> float:
 
     Beyond saturation every try outlasts any time-out, so each request comes 1 + retries times, and
     the backlog shrinks only while that is below the ``saturated_rps`` μ (the fixed points of
-    :mod:`planner.latency.retries` in this limit; Bronson et al. 2021).
+    :mod:`planner.latency.queue.retries` in this limit; Bronson et al. 2021).
     """
     retries, _ = retries_of(service)
     return saturated_rps / (1 + retries) if retries else math.nan

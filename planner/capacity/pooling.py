@@ -5,13 +5,11 @@ there are.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Ints
 from planner.capacity.headroom import target_factor
 from planner.latency import Goodput, LatencyModel
 from planner.scenario import Objective
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Pooling:
             self.target_utilization,
         )
 
-    def gains(self, most: int) -> tuple[NDArray[np.int64], Array]:
+    def gains(self, most: int) -> tuple[Ints, Floats]:
         """(sizes, gain): what each replica bears in a pool of n over what it bears alone, at each
         size to 8, then every eighth more.
 

@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from planner import columns
+from planner.arrays import Floats
 from planner.capacity.pooling import Pooling
 from planner.latency import LatencyModel
 
@@ -40,7 +41,7 @@ class Capacity:
         object.__setattr__(self, "headroom", columns.check("capacity.headroom", self.headroom))
         object.__setattr__(self, "needs", columns.check("capacity.needs", self.needs))
 
-    def bears_rps(self, key: tuple[str, str, str, str, str], replicas: ArrayLike) -> NDArray[np.float64]:
+    def bears_rps(self, key: tuple[str, str, str, str, str], replicas: ArrayLike) -> Floats:
         """What n ``replicas`` may be loaded with together [original requests/s]: n · usable_rps, or
         more where they pool; same shape.
         """

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.catalog.snapshot import Catalog
 
 # price of each quarter of the month over the on-demand price, from the first to the last (Compute
@@ -43,7 +43,7 @@ def sustained_use_share(family: str, usage_share: float) -> float:
     return sum(p * max(0.0, min(usage, (k + 1) / 4) - k / 4) for k, p in enumerate(prices)) / usage
 
 
-def sustained_cost(family: str, usage: NDArray[np.float64], hours: NDArray[np.float64], month_h: float) -> float:
+def sustained_cost(family: str, usage: Floats, hours: Floats, month_h: float) -> float:
     """On-demand units paid for a resource that is used ``usage`` [units] during ``hours`` [h] of a
     month of ``month_h`` hours.
 

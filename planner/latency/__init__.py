@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from planner.latency.accelerated import AcceleratedService
-from planner.latency.batching import Batching
-from planner.latency.llm import LlmService
-from planner.latency.measured import Measured
+from planner.latency.batch.accelerated import AcceleratedService
+from planner.latency.batch.batching import Batching
+from planner.latency.llm.service import LlmService
+from planner.latency.measured.measured import Measured
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
-from planner.latency.queueing import Queue
+from planner.latency.queue.queueing import Queue
 
 # name in the scenario file -> the class of its parameters (a frozen pydantic model that is a
 # ServiceModel)

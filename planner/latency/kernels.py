@@ -10,10 +10,9 @@ from typing import ParamSpec, TypeVar
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from planner.arrays import Floats, Ints
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

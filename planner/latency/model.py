@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from planner.arrays import Floats
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 
@@ -78,9 +78,7 @@ class LatencyModel(Protocol):
     def error_share(self) -> float:
         """Half-width of the 90 % error band of goodput over its point estimate."""
 
-    def latency_s(
-        self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency"
-    ) -> NDArray[np.float64]:
+    def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
         """Quantile of a metric (``latency``, ``ttft``, ``tpot``) [s] when ``replicas`` share
         ``arrival_rate_rps``.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.blend import TRAIN_CAP
 from planner.load.forecaster import forecast_quantiles
@@ -19,7 +19,6 @@ WEEK = 168
 HORIZONS = (24, 168, 672)
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 SCORED = (0.5, 0.9, 0.99)
-Floats = NDArray[np.float64]
 Forecaster = Callable[[pd.Series, int, Sequence[float]], pd.DataFrame]
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Flags, Floats, Ints
 from planner.load import experts
 from planner.load.clock import WallGrid
 
@@ -26,8 +26,6 @@ MAX_ROWS = 6000
 HALF_LIFE_H = 10 * 168
 PRIOR_POWER = 12.0
 PULL = 0.05
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def _extended(point: Floats, hours: int) -> Floats:
     return found
 
 
-def _at_least_three_days(y: Floats, free: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+def _at_least_three_days(y: Floats, free: Flags) -> tuple[Floats, Flags]:
     missing = 72 - len(y)
     if missing <= 0:
         return y, free

@@ -7,7 +7,8 @@ beside the hourly grid.
 
 import numpy as np
 
-from planner.load.formats.base import Floats, Requests
+from planner.arrays import Floats
+from planner.load.formats.base import Requests
 from planner.load.quality import Quality
 from planner.tokens import TokenMix
 

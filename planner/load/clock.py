@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Flags, Floats, Ints
 from planner.errors import TrafficError
 
 DAY = 24
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
 
@@ -31,7 +29,7 @@ class WallGrid:
     y: Floats
     first: int
     ahead: Ints
-    free: NDArray[np.bool_]
+    free: Flags
 
     @property
     def hours(self) -> int:
@@ -66,7 +64,7 @@ def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: 
     return WallGrid(y, first, position, free)
 
 
-def days_off(first: int, hours: int, country: str | None) -> NDArray[np.bool_]:
+def days_off(first: int, hours: int, country: str | None) -> Flags:
     """Saturdays, Sundays and the public holidays of ``country`` (``DE``, ``US-NY``), by wall hour."""
     day = (np.arange(hours, dtype=np.int64) + first) // DAY
     free = (day + _EPOCH_WEEKDAY) % 7 >= 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.paths import Load
 from planner.load.traffic import Traffic
@@ -73,7 +73,7 @@ def drift(load: Load, service: str, actual: Traffic, *, band: float = 0.8, signi
     )
 
 
-def _standard_error(daily: NDArray[np.float64], expected: float) -> tuple[float, float]:
+def _standard_error(daily: Floats, expected: float) -> tuple[float, float]:
     centered = daily - daily.mean()
     power = float(centered @ centered)
     lag = float(centered[1:] @ centered[:-1]) / power if power > 0 else 0.0

@@ -10,15 +10,13 @@ profile is indexed from its origin, so row 0 is always the last period.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from planner.arrays import Flags, Floats, Ints
 
 DAY, WEEK = 24, 168
 DAYS, WEEKS = 28, 12
 LOG_FLOOR = 0.05  # of the mean level, added before taking logarithms
 LEVEL_SPANS = (672, 336, 168, 72, 24, 6, 2)
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
 def fill(y: Floats) -> Floats:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load import growth
 from planner.load.outlook import Outlook, fit, weeks_of
@@ -20,7 +20,6 @@ from planner.scenario import Scenario, Service
 
 MIN_HOURS = 24
 STALE_H = 366 * 24  # a history that ends longer ago than this says nothing about the level since
-Floats = NDArray[np.float64]
 
 
 def forecast(

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Index, Ints
 from planner.errors import TrafficError
-from planner.load.formats.base import Floats, Raw
+from planner.load.formats.base import Raw
 from planner.load.quality import Quality
 
 DAY_S = 86_400
@@ -74,7 +74,7 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
     return Grid(int(phase + slot[0] * step), interval, rate, filled[0], filled[1])
 
 
-def interval_of(ts_us: NDArray[np.int64], where: str) -> int:
+def interval_of(ts_us: Ints, where: str) -> int:
     """Most common distance of sorted stamps [s], from 1 s to 1 day. Raises :class:`TrafficError`."""
     gaps = np.diff(ts_us)
     gaps = gaps[gaps > 0]
@@ -104,7 +104,7 @@ def interval_of(ts_us: NDArray[np.int64], where: str) -> int:
     return found
 
 
-def _same_interval(ts: NDArray[np.int64], value: Floats, interval: int, where: str) -> None:
+def _same_interval(ts: Ints, value: Floats, interval: int, where: str) -> None:
     """A count over 5 minutes is no count over 1: a long run of another step with counts to match
     means a changed interval.
     """
@@ -124,12 +124,12 @@ def _same_interval(ts: NDArray[np.int64], value: Floats, interval: int, where: s
             )
 
 
-def _phase(ts: NDArray[np.int64], step: int) -> int:
+def _phase(ts: Ints, step: int) -> int:
     values, counts = np.unique(ts % step, return_counts=True)
     return int(values[np.argmax(counts)])
 
 
-def _unique(slot: NDArray[np.int64], value: Floats, where: str, quality: Quality) -> NDArray[np.intp]:
+def _unique(slot: Ints, value: Floats, where: str, quality: Quality) -> Index:
     """Index of the row to keep for each bucket, in order: the larger of repeated rows."""
     order = np.lexsort((np.nan_to_num(value, nan=-1.0), slot))
     last = np.append(slot[order][1:] != slot[order][:-1], True)
@@ -149,11 +149,11 @@ def _unique(slot: NDArray[np.int64], value: Floats, where: str, quality: Quality
             repeated,
             f"rows repeated a time stamp ({conflicts} with another value): the larger value was kept",
         )
-    kept: NDArray[np.intp] = order[last]
+    kept: Index = order[last]
     return kept
 
 
-def _spread(values: Floats, at: NDArray[np.int64], size: int) -> Floats:
+def _spread(values: Floats, at: Ints, size: int) -> Floats:
     found = np.full(size, np.nan)
     found[at] = values
     return found

@@ -9,12 +9,11 @@ from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.scenario import Event, Range
 
 YEAR_S = 365.2425 * 86_400
-Floats = NDArray[np.float64]
 
 
 def draw(value: Range, size: int, rng: np.random.Generator) -> Floats:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Ints, Singles
 from planner.load import clock
 from planner.load.blend import Backcast, backcast, blocks
 from planner.load.spread import hourly_quantiles
@@ -29,8 +29,6 @@ LEVELS = (0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 
 LEVEL_MEMORY = 0.9  # correlation of the level error from one week to the next
 YEARLY_DAYS = 550
 SHIFT = 1.5
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Outlook:
         factor = np.where(near, 1.0, self.yearly[_week_of_year(wall)] / self.yearly[_week_of_year(self.first + source)])
         return source, factor
 
-    def _scores(self, ts: pd.DatetimeIndex, when: Floats, rng: np.random.Generator) -> NDArray[np.float32]:
+    def _scores(self, ts: pd.DatetimeIndex, when: Floats, rng: np.random.Generator) -> Singles:
         """Dependence template (hours, paths): drawn weeks without their mean, plus their means with
         memory.
         """

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from planner import columns
+from planner.arrays import Floats, Index, Singles
 from planner.errors import TrafficError
 from planner.tokens import TokenMix
 
@@ -29,7 +29,7 @@ class ServiceLoad:
     ``noise``, ``growth``, ``events``.
     """
 
-    arrival_rate_rps: NDArray[np.float32]
+    arrival_rate_rps: Singles
     burst_factor: float = 1.0
     burst_basis: str = "assumed"
     arrival_scv: float = 1.0
@@ -49,7 +49,7 @@ class Load:
     """
 
     ts: pd.DatetimeIndex
-    weight_h: NDArray[np.float64]
+    weight_h: Floats
     services: Mapping[str, ServiceLoad]
     notes: tuple[str, ...] = ()
 
@@ -79,25 +79,25 @@ class Load:
         """Number of rows of the grid (hours, unless ``weight_h`` says otherwise)."""
         return len(self.ts)
 
-    def quantile(self, service: str, q: float) -> NDArray[np.float64]:
+    def quantile(self, service: str, q: float) -> Floats:
         """Rate that a share ``q`` of the paths does not exceed, hour by hour [requests/s], shape
         (hours,).
         """
-        found: NDArray[np.float64] = np.quantile(self.services[service].arrival_rate_rps, q, axis=0).astype(np.float64)
+        found: Floats = np.quantile(self.services[service].arrival_rate_rps, q, axis=0).astype(np.float64)
         return found
 
-    def volume(self, service: str) -> NDArray[np.float64]:
+    def volume(self, service: str) -> Floats:
         """Requests over the horizon, one value a path."""
         rate = self.services[service].arrival_rate_rps.astype(np.float64)
-        found: NDArray[np.float64] = rate @ (self.weight_h * 3600.0)
+        found: Floats = rate @ (self.weight_h * 3600.0)
         return found
 
-    def peak(self, service: str) -> NDArray[np.float64]:
+    def peak(self, service: str) -> Floats:
         """Highest hourly rate of each path [requests/s]."""
-        found: NDArray[np.float64] = self.services[service].arrival_rate_rps.max(axis=1).astype(np.float64)
+        found: Floats = self.services[service].arrival_rate_rps.max(axis=1).astype(np.float64)
         return found
 
-    def select(self, paths: "NDArray[np.intp] | list[int]") -> "Load":
+    def select(self, paths: "Index | list[int]") -> "Load":
         """The load on some of its paths, in the order given."""
         rows = np.asarray(paths, dtype=np.intp)
         kept = {

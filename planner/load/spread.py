@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.load.blend import Backcast, blocks
 
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -24,7 +24,6 @@ TOP_FACTOR = 1.5
 PEAK_INFLATION = 2.0
 PEAK_LEVEL_INFLATION = 0.3
 RIPE_H = 4 * 168  # experts need this much past before windows longer than a week are judged
-Floats = NDArray[np.float64]
 
 
 def hourly_quantiles(cast: Backcast, quantiles: Sequence[float]) -> Floats:

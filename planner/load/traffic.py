@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load import bursts
 from planner.load.formats import TRAFFIC_FORMATS, Raw, TrafficFormat
-from planner.load.formats.base import Floats, Requests
+from planner.load.formats.base import Requests
 from planner.load.formats.table import TABLE
 from planner.load.grid import Grid, regular
 from planner.load.quality import Quality

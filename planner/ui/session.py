@@ -17,9 +17,9 @@ from planner import columns, load
 from planner.catalog import Catalog
 from planner.data import data_path
 from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
-from planner.latency.llm_models import architectures
+from planner.latency.llm.architecture import architectures
 from planner.load import Traffic
-from planner.optimize import tradeoff
+from planner.optimizer import tradeoff
 from planner.scenario import Scenario
 from planner.study import Study, run, span, with_alternatives
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Floats
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.catalog.checks import first_day
@@ -422,7 +422,7 @@ def month_range(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["month", "p10", "p50", "p90"])
 
 
-def path_costs(plan: Plan) -> NDArray[np.float64]:
+def path_costs(plan: Plan) -> Floats:
     """The bill on each valued load path [USD], sorted."""
     return np.sort(np.asarray(plan.paths_usd, dtype=np.float64))
 

@@ -11,12 +11,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from planner.latency.hardware import accelerators
-from planner.latency.llm import LlmService
-from planner.latency.llm_bench import Runs, report
-from planner.latency.llm_constants import Condition, constants
-from planner.latency.llm_models import architectures
-from planner.latency.llm_search import fewest_accelerators
-from planner.latency.llm_steps import Constants, Layout, Plant
+from planner.latency.llm.architecture import architectures
+from planner.latency.llm.bench import Runs, report
+from planner.latency.llm.constants import Condition, constants
+from planner.latency.llm.search import fewest_accelerators
+from planner.latency.llm.service import LlmService
+from planner.latency.llm.steps import Constants, Layout, Plant
 from planner.latency.model import Arrivals
 from planner.scenario import Objective
 from planner.tokens import TokenMix

@@ -14,13 +14,13 @@ import time
 
 import numpy as np
 
-from planner.optimize.evaluate import templates_of
-from planner.optimize.fast import plan, shortlist
-from planner.optimize.frontier import frontier
-from planner.optimize.model import build
-from planner.optimize.problem import Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import Matrix, hand_over, live_handle, solve
-from planner.optimize.stack import Stack
+from planner.optimizer.program.grouped import Stack
+from planner.optimizer.program.hours import templates_of
+from planner.optimizer.program.model import build
+from planner.optimizer.program.neighbours import frontier
+from planner.optimizer.program.problem import Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.reduced import plan, shortlist
+from planner.optimizer.program.solve import Matrix, hand_over, live_handle, solve
 
 
 def problem(workloads: int, types: int, hours: int = 8760, scenarios: int = 1, seed: int = 1) -> Problem:

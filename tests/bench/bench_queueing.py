@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from planner.latency import erlang
-from planner.latency.service_law import ServiceLaw
-from planner.latency.simulation import POISSON, Pool, simulate
-from planner.latency.solve import fewest_workers
+from planner.latency.queue import erlang
+from planner.latency.queue.service_law import ServiceLaw
+from planner.latency.queue.simulation import POISSON, Pool, simulate
+from planner.latency.queue.solve import fewest_workers
 
 SERVERS, LOAD = 8, 0.8
 

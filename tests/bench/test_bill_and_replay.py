@@ -14,9 +14,9 @@ import hand
 from test_simulate import KEY, MODEL
 
 from planner import columns
-from planner.optimize.bill import bill
+from planner.optimizer.bill.charges import bill
 from planner.plan import Certificate, Plan
-from planner.simulate import simulate
+from planner.simulator import simulate
 
 HOURS, PATHS = 8760, 200
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import csv
 import pytest
 
 from planner.errors import PlannerError
-from planner.simulate import hpa
+from planner.simulator import hpa
 
 
 def rows(folder, name):

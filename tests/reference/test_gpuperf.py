@@ -16,11 +16,11 @@ import pytest
 from conftest import ROOT
 
 from planner.capacity.headroom import MODEL_QUANTILE_Z
-from planner.latency.calibration import BenchmarkPoint, calibrate
-from planner.latency.llm_bench import Report, report
-from planner.latency.llm_constants import band, constants, margin_sigmas
-from planner.latency.llm_models import architecture, memory
-from planner.latency.llm_steps import Constants
+from planner.latency.llm.architecture import architecture, memory
+from planner.latency.llm.bench import Report, report
+from planner.latency.llm.calibration import BenchmarkPoint, calibrate
+from planner.latency.llm.constants import band, constants, margin_sigmas
+from planner.latency.llm.steps import Constants
 
 METRICS = ("tpot", "throughput", "ttft")
 # the first server whose sampler does not sort the vocabulary

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from planner.optimize.model import build
-from planner.optimize.problem import Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.program.model import build
+from planner.optimizer.program.problem import Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.solve import solve
 
 
 def to_problem(inputs: dict) -> Problem:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.optimize.billing import Instrument, settle
-from planner.optimize.conflict import diagnose
-from planner.optimize.fast import plan
-from planner.optimize.frontier import frontier
-from planner.optimize.model import build
-from planner.optimize.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
-from planner.optimize.solve import solve
+from planner.optimizer.commitments.settle import Instrument, settle
+from planner.optimizer.program.conflict import diagnose
+from planner.optimizer.program.model import build
+from planner.optimizer.program.neighbours import frontier
+from planner.optimizer.program.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
+from planner.optimizer.program.reduced import plan
+from planner.optimizer.program.solve import solve
 
 # whole numbers over a day, and years hour by hour without reduction
 SLOW = {"m-whole-day", "m-year-one-workload", "m-year-three-workloads"}

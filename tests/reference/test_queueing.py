@@ -11,12 +11,13 @@ from functools import lru_cache
 
 import pytest
 
-from planner.latency import batching, erlang
-from planner.latency.balancing import power_of_choices_mean_response
-from planner.latency.service_law import ServiceLaw
-from planner.latency.simulation import POISSON, Pool
-from planner.latency.solve import Solution, solve
-from planner.latency.usl import ScalabilityLaw
+from planner.latency.batch import batching
+from planner.latency.measured.usl import ScalabilityLaw
+from planner.latency.queue import erlang
+from planner.latency.queue.balancing import power_of_choices_mean_response
+from planner.latency.queue.service_law import ServiceLaw
+from planner.latency.queue.simulation import POISSON, Pool
+from planner.latency.queue.solve import Solution, solve
 
 REQUESTS = {"fcfs": 20_000_000, "ps": 6_000_000}
 # Rows by (id, value) that miss the exact value by more than their own tolerance.  The tolerance is

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.formats import stamps
-from planner.load.formats.base import Floats, Place, Raw, TrafficFormat
+from planner.load.formats.base import Place, Raw, TrafficFormat
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 

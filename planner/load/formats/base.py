@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Ints
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
 Meaning = Literal["requests_per_s", "requests_per_interval"]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Raw:
     tokens) where the file is a request log.
     """
 
-    ts_us: NDArray[np.int64]
+    ts_us: Ints
     value: Floats
     meaning: Meaning
     interval_s: int | None = None

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
-from planner.load.formats.base import Floats, Place
+from planner.load.formats.base import Place
 
 MAX_JSON_BYTES = 256 << 20
 
@@ -60,7 +60,7 @@ def _number(value: Any) -> bool:
     return True
 
 
-def added(series: Sequence[tuple[NDArray[np.int64], Floats]]) -> tuple[NDArray[np.int64], Floats]:
+def added(series: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
     """Sum of several series stamp by stamp; a stamp counts as observed if one of them has it."""
     ts = np.concatenate([s[0] for s in series])
     value = np.concatenate([s[1] for s in series])

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
-from planner.load.formats.base import Floats, Place, Raw, TrafficFormat
+from planner.load.formats.base import Place, Raw, TrafficFormat
 from planner.load.formats.documents import added, numbers, read_json
 from planner.load.formats.table import GAUGES
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
 LATEST_S = 7_258_118_400  # the year 2200
-Series = tuple[NDArray[np.int64], Floats]
+Series = tuple[Ints, Floats]
 
 
 def sniff(path: Path, head: bytes) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from planner.arrays import Ints
 from planner.errors import TrafficError
 from planner.load.formats.base import Place
 from planner.load.quality import Quality
@@ -21,7 +21,7 @@ _SLASH = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
 _LATEST = 7_258_118_400_000_000  # 2200-01-01
 
 
-def parse(text: pd.Series[Any], zone: str | None, place: Place, quality: Quality) -> NDArray[np.int64]:
+def parse(text: pd.Series[Any], zone: str | None, place: Place, quality: Quality) -> Ints:
     """Microseconds since 1970 UTC of each stamp. Raises :class:`TrafficError` naming row and
     column.
 
@@ -54,14 +54,14 @@ def parse(text: pd.Series[Any], zone: str | None, place: Place, quality: Quality
     return _localized(found, zone, place, quality)
 
 
-def from_naive(micro: NDArray[np.int64], zone: str | None, place: Place, quality: Quality) -> NDArray[np.int64]:
+def from_naive(micro: Ints, zone: str | None, place: Place, quality: Quality) -> Ints:
     """UTC microseconds of clock readings in ``zone``. Raises :class:`TrafficError` if no zone is
     stated.
     """
     return _localized(pd.DatetimeIndex(micro.astype("datetime64[us]")), zone, place, quality)
 
 
-def _localized(found: pd.DatetimeIndex, zone: str | None, place: Place, quality: Quality) -> NDArray[np.int64]:
+def _localized(found: pd.DatetimeIndex, zone: str | None, place: Place, quality: Quality) -> Ints:
     if zone is None:
         raise TrafficError(
             "the stamps carry no time zone and none is stated",
@@ -138,7 +138,7 @@ def _localize(naive: pd.DatetimeIndex, zone: str, quality: Quality) -> pd.Dateti
     return aware.tz_convert("UTC")
 
 
-def _epoch(text: pd.Series[Any], place: Place) -> NDArray[np.int64]:
+def _epoch(text: pd.Series[Any], place: Place) -> Ints:
     digits = text.str.partition(".")[0].str.len()
     widths = set(digits.unique()) | {10 if w == 9 else w for w in digits.unique()}
     known = [w for w in _EPOCH_UNITS if w in widths]
@@ -158,9 +158,9 @@ def _epoch(text: pd.Series[Any], place: Place) -> NDArray[np.int64]:
     return checked(pd.DatetimeIndex(micro.astype("datetime64[us]")), place)
 
 
-def checked(found: pd.DatetimeIndex, place: Place) -> NDArray[np.int64]:
+def checked(found: pd.DatetimeIndex, place: Place) -> Ints:
     """Microseconds since 1970; refuses instants outside 1970 to 2200."""
-    micro: NDArray[np.int64] = found.as_unit("us").asi8.astype(np.int64)
+    micro: Ints = found.as_unit("us").asi8.astype(np.int64)
     if micro.size and (micro.min() < 0 or micro.max() > _LATEST):
         raise TrafficError(
             "stamps must lie between 1970 and 2200",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.formats import stamps
-from planner.load.formats.base import Floats, Meaning, Place, Raw, Requests, TrafficFormat
+from planner.load.formats.base import Meaning, Place, Raw, Requests, TrafficFormat
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 

@@ -1,0 +1,1 @@
+"""Services that take what waits as one batch, on CPUs and accelerators."""

@@ -1,0 +1,1 @@
+"""Language-model serving: memory, step times, queues and calibration by a load test."""

@@ -1,0 +1,418 @@
+"""Language-model serving as a service model: which layouts fit a machine, and what each bears.
+
+Every precision × tensor-parallel degree that fits the accelerators of a machine is a deployment; a
+replica of a smaller degree leaves room for more replicas on the same machine
+(``instances_per_replica`` below 1).
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from planner.arrays import Floats
+from planner.data import data_path
+from planner.errors import PlannerError
+from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
+from planner.latency.llm.architecture import Architecture, Memory, architecture, default_sequences, memory
+from planner.latency.llm.calibration import calibrate, error_after, read_llm_benchmark
+from planner.latency.llm.constants import Condition, band, constants, margin_sigmas
+from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
+from planner.latency.llm.steps import Constants, Layout, Plant
+from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.scenario import Objective
+from planner.tokens import TokenMix
+
+Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "fp4", "mxfp4"]
+KvPrecision = Literal["bf16", "fp16", "fp8", "int8"]
+Vendor = Literal["NVIDIA", "AMD", "AWS", "Google", "Intel", "Huawei"]
+# what servers of the default vendors' chips must be exchanged for, and families no current server
+# supports (vLLM installation guide, 2025)
+_STACKS = {
+    "AWS": "the AWS Neuron stack",
+    "Google": "a TPU build of the server",
+    "Intel": "the Intel Gaudi stack",
+    "Huawei": "the CANN stack",
+}
+_TOO_OLD = ("Kepler", "Maxwell", "Pascal", "Vega", "RDNA 1", "RDNA 2")
+_Z90, _TRANSFER_SHARE = 1.645, 0.82
+# machines of fewer accelerators are not joined to pipelines; the most machines of one
+_WHOLE_NODE, _MOST_MACHINES = 8, 16
+
+
+class Speculation(BaseModel):
+    """Speculative decoding: ``draft_tokens`` guessed a step, ``accepted_tokens`` that come out of
+    it on average (1 to draft + 1).
+
+    Without ``accepted_tokens`` the median of data/benchmarks/speculation.csv holds (coding
+    prompts). ``draft_cost_share``: what guessing one token costs, as a share of a step of the
+    served model.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    draft_tokens: Annotated[int, Field(ge=1, le=16)]
+    accepted_tokens: Annotated[float, Field(ge=1)] | None = None
+    draft_cost_share: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.accepted_tokens is not None and self.accepted_tokens > self.draft_tokens + 1:
+            raise ValueError("accepted_tokens must be ≤ draft_tokens + 1")
+        if self.accepted_tokens is None and self.draft_tokens not in accepted_lengths():
+            raise ValueError(f"accepted_tokens is not on record for {self.draft_tokens} draft tokens; state it")
+        return self
+
+    @property
+    def draft(self) -> Draft:
+        """The same for the latency model."""
+        return Draft(
+            self.draft_tokens, self.accepted_tokens or accepted_lengths()[self.draft_tokens], self.draft_cost_share
+        )
+
+
+@cache
+def accepted_lengths() -> dict[int, float]:
+    """Median tokens out of one step by tokens drafted, on record."""
+    with data_path("benchmarks", "speculation.csv").open(encoding="utf-8", newline="") as file:
+        return {int(r["draft_tokens"]): float(r["accepted_tokens"]) for r in csv.DictReader(file)}
+
+
+class OwnBenchmark(BaseModel):
+    """Your own load test: its ``file`` (vLLM, SGLang, aiperf, genai-perf or guidellm JSON) and the
+    deployment it was run on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(min_length=1)
+    accelerator: str
+    precision: Precision
+    tensor_parallel: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("file")
+    @classmethod
+    def _there(cls, value: str, info: ValidationInfo) -> str:
+        """Beside the scenario, one folder up, or from where the program runs; read once here, so
+        that faults show at once.
+        """
+        folder = (info.context or {}).get("folder")
+        places = [Path(), *([Path(folder), Path(folder).parent] if folder is not None else [])]
+        found = next((p / value for p in places if (p / value).is_file()), None)
+        if found is None:
+            raise ValueError("is no file beside the scenario; give the path of the load test's JSON")
+        try:
+            read_llm_benchmark(found)
+        except PlannerError as error:
+            raise ValueError(f"{error.what}. {error.remedy}") from None
+        return str(found)
+
+    @field_validator("accelerator")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        try:
+            return canonical(value)
+        except PlannerError as error:
+            raise ValueError(f"{error.what}. {error.remedy}") from None
+
+
+class LlmService(BaseModel):
+    """Parameters of ``latency: {model: llm}``.
+
+    ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from
+    (default: as published). ``tensor_parallel``: degrees to try (default 1 2 4 8 16);
+    ``max_instances_per_replica``: machines that one replica may span as pipeline stages over their
+    network (tensor parallelism stays inside a machine); ``expert_parallel``: experts whole on one
+    accelerator each; ``disaggregated``: also try a second set of accelerators for the prompts.
+    ``input_tokens``, ``output_tokens`` hold only where the traffic carries none.
+    ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len``
+    [tokens]: longest request. ``max_sequences``: bound of the running batch. ``vendors``: whose
+    accelerators may serve (others than NVIDIA and AMD need another software stack). ``engine``:
+    whose records the constants follow. ``benchmark``: own load test, which sharpens the deployment
+    it was run on. Efficiency overrides are shares of the datasheet's dense peak.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str
+    precision: tuple[Precision, ...] = ()
+    kv_precision: KvPrecision = "bf16"
+    engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
+    vendors: Annotated[tuple[Vendor, ...], Field(min_length=1)] = ("NVIDIA", "AMD")
+    tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
+    max_instances_per_replica: Annotated[int, Field(ge=1, le=_MOST_MACHINES)] = 1
+    expert_parallel: bool = False
+    disaggregated: bool = False
+    speculation: Speculation | None = None
+    input_tokens: Annotated[float, Field(ge=0)] = 1024.0
+    output_tokens: Annotated[float, Field(ge=1)] = 256.0
+    prefix_cache_hit_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    max_sequences: Annotated[int, Field(ge=1)] | None = None
+    memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.9
+    chunk_tokens: Annotated[int, Field(ge=64)] = 8192
+    benchmark: OwnBenchmark | None = None
+    weight_bandwidth: Annotated[float, Field(gt=0, le=1)] | None = None
+    decode_compute: Annotated[float, Field(gt=0, le=1)] | None = None
+    prefill_compute: Annotated[float, Field(gt=0, le=1)] | None = None
+
+    @field_validator("precision", "tensor_parallel", "vendors", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | int) else value
+
+    @field_validator("weights")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            return architecture(value).weights
+        except PlannerError as error:
+            raise ValueError(f"{error.what} ({value}). {error.remedy}") from None
+
+    @property
+    def architecture(self) -> Architecture:
+        """Facts of the model."""
+        return architecture(self.weights)
+
+    def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
+        """Every precision and tensor-parallel degree that fits ``machine``, or why none does."""
+        chip = self._chip(machine)
+        if isinstance(chip, Excuse):
+            return chip
+        mix = arrivals.tokens or TokenMix.of(self.input_tokens, self.output_tokens)
+        found: list[Deployment] = []
+        excuses: list[Excuse] = []
+        for precision in self.precision or (self.architecture.native_precision,):
+            for layout in self._layouts(machine):
+                made = self._deployment(machine, chip, precision, layout, mix, arrivals.scv)
+                if isinstance(made, Excuse):
+                    excuses.append(made)
+                    continue
+                found.append(made)
+                if self.disaggregated:
+                    found += self._split(made)
+        return (
+            tuple(found)
+            if found
+            else self._with_remedy(min(excuses, key=lambda e: _gap_gib(e.gap)), machine, chip, mix)
+        )
+
+    def _layouts(self, machine: Machine) -> list[Layout]:
+        whole = max(int(machine.accelerators), 1)
+        degrees = [d for d in sorted(set(self.tensor_parallel)) if d <= whole and whole % d == 0] or [whole]
+        experts = self.expert_parallel and self.architecture.experts > 0
+        within = [Layout(d, expert_parallel=d if experts else 1) for d in degrees]
+        across = [
+            Layout(whole, pp, expert_parallel=whole if experts else 1)
+            for pp in range(2, self.max_instances_per_replica + 1)
+        ]
+        return within + across
+
+    def _with_remedy(self, excuse: Excuse, machine: Machine, chip: Accelerator, mix: TokenMix) -> Excuse:
+        """The excuse, and how many machines in a pipeline would hold the model if one does not."""
+        whole, precision = (
+            int(machine.accelerators),
+            self.precision[0] if self.precision else self.architecture.native_precision,
+        )
+        if "GiB missing" not in excuse.gap or whole < _WHOLE_NODE:
+            return excuse
+        for pp in range(self.max_instances_per_replica + 1, _MOST_MACHINES + 1):
+            if not isinstance(self._deployment(machine, chip, precision, Layout(whole, pp), mix, 1.0), Excuse):
+                return Excuse(
+                    excuse.reason, f"{excuse.gap}; {pp} machines hold it (latency.max_instances_per_replica: {pp})"
+                )
+        return excuse
+
+    def _chip(self, machine: Machine) -> Accelerator | Excuse:
+        if not machine.accelerator or not machine.accelerators > 0:
+            return Excuse("has no accelerator, which a language model needs")
+        chip = accelerators().get(machine.accelerator)
+        if chip is None:
+            return Excuse(
+                f"its accelerator {machine.accelerator} is not in data/hardware/accelerators.csv",
+                "add a row with its speeds",
+            )
+        if chip.vendor not in self.vendors:
+            needs = _STACKS.get(chip.vendor, f"software for {chip.vendor}")
+            return Excuse(f"its accelerator {chip.name} needs {needs}", f"add {chip.vendor} to latency.vendors")
+        if chip.architecture in _TOO_OLD:
+            return Excuse(
+                f"language-model servers do not support the {chip.architecture} family of its accelerator {chip.name}"
+            )
+        if math.isnan(chip.memory_bandwidth_gib_per_s) or math.isnan(chip.flops("bf16")):
+            return Excuse(
+                f"the speed of its accelerator {chip.name} is not known", "give memory bandwidth and dense peak"
+            )
+        return chip
+
+    def _deployment(
+        self, machine: Machine, chip: Accelerator, precision: str, layout: Layout, mix: TokenMix, scv: float
+    ) -> Deployment | Excuse:
+        if math.isnan(chip.flops(precision)):
+            return Excuse(f"{chip.name} does not multiply {precision}", f"choose another precision than {precision}")
+        visible = (
+            min(chip.memory_gib, machine.accelerator_memory_gib)
+            if machine.accelerator_memory_gib > 0
+            else chip.memory_gib
+        )
+        sequences = self.max_sequences or default_sequences(visible)
+        budget = memory(
+            self.architecture,
+            precision,
+            visible,
+            tensor_parallel=layout.tensor_parallel,
+            pipeline_parallel=layout.pipeline_parallel,
+            utilization=self.memory_utilization,
+            max_sequences=sequences,
+        )
+        share = min(machine.accelerators, 1.0)
+        fits = self._slots(budget, chip, share, precision, layout, mix, float(sequences))
+        if isinstance(fits, Excuse):
+            return fits
+        condition = Condition(self.architecture, chip, precision, self.engine, layout)
+        network = machine.network_gib_per_s if layout.pipeline_parallel > 1 else math.inf
+        if math.isnan(network):
+            return Excuse(
+                f"the network between {layout.pipeline_parallel} machines of this type is not known",
+                "a network bandwidth is missing",
+            )
+        plant = Plant.of(
+            self.architecture, chip, precision, self.kv_precision, layout, share, network_gib_per_s=network
+        )
+        fitted, sigma = self._constants(condition), band(condition).tpot
+        if self.benchmark is not None and self._is_own(condition):
+            points = read_llm_benchmark(self.benchmark.file)
+            fitted, sigma = calibrate(plant, fitted, points, fits), error_after(len(points), sigma)
+        draft = self.speculation.draft if self.speculation else Draft()
+        station = Station(
+            plant, fitted, fits, mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens), draft=draft
+        )
+        instances = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
+        label = f"{precision} tp{layout.tensor_parallel}" + (
+            f" pp{layout.pipeline_parallel}" if layout.pipeline_parallel > 1 else ""
+        )
+        return Deployment(instances, label, LlmReplica(station, budget, sigma))
+
+    def _slots(
+        self,
+        budget: Memory,
+        chip: Accelerator,
+        share: float,
+        precision: str,
+        layout: Layout,
+        mix: TokenMix,
+        sequences: float,
+    ) -> float | Excuse:
+        """Sequences that run at once, or what is missing for one of the longest."""
+        model = self.architecture
+        longest = float(
+            self.max_model_len or min((mix.input_tokens + mix.output_tokens).max(), model.max_context_tokens)
+        )
+        if longest > model.max_context_tokens:
+            return Excuse(
+                f"{self.weights} takes {model.max_context_tokens} tokens at most",
+                f"{longest - model.max_context_tokens:.0f} tokens too long",
+            )
+        ranks = (self.kv_precision, layout.tensor_parallel, layout.pipeline_parallel)
+        one = float(model.sequence_bytes(longest, *ranks)) / GIB
+        if budget.kv_cache_gib < one:
+            return Excuse(
+                f"{self.weights} in {precision} does not fit {layout.accelerators * share:g} × {chip.name}",
+                f"{(one - budget.kv_cache_gib) * layout.accelerators:.1f} GiB missing",
+            )
+        held = float(mix.weight @ model.sequence_bytes(mix.input_tokens + 0.75 * mix.output_tokens, *ranks)) / GIB
+        return max(min(sequences, budget.kv_cache_gib / held) if held > 0 else sequences, 1.0)
+
+    def _split(self, whole: Deployment) -> list[Deployment]:
+        """The same layout twice: once for prompts, once for decoding, if the machine has room for
+        both.
+        """
+        replica = whole.model
+        if whole.instances_per_replica * 2 > 1 or not isinstance(replica, LlmReplica):
+            return []
+        plant = replica.station.plant
+        # the state of one token crosses the links of all accelerators of the replica at once, at 82
+        # % of their rate (Mooncake, 2025)
+        moved = float((plant.kv_bytes + plant.window_bytes)[0] / plant.link[0]) / _TRANSFER_SHARE
+        station = replace(replica.station, disaggregated=True, transfer_s_per_token=moved)
+        return [Deployment(whole.instances_per_replica * 2, f"{whole.label} split", replace(replica, station=station))]
+
+    def _is_own(self, condition: Condition) -> bool:
+        own = self.benchmark
+        return own is not None and (own.accelerator, own.precision, own.tensor_parallel, 1) == (
+            condition.chip.name,
+            condition.precision,
+            condition.layout.tensor_parallel,
+            condition.layout.pipeline_parallel,
+        )
+
+    def _constants(self, condition: Condition) -> Constants:
+        fitted = constants(condition)
+        own: dict[str, float] = {}
+        if self.weight_bandwidth is not None:
+            own |= {"weight_read": 1.0 / self.weight_bandwidth, "expert_read": 1.0 / self.weight_bandwidth}
+        if self.decode_compute is not None:
+            own |= {"weight_math": 1.0 / self.decode_compute, "expert_math": 1.0 / self.decode_compute}
+        if self.prefill_compute is not None:
+            own["prompt_math"] = 1.0 / self.prefill_compute
+        return replace(fitted, **own)
+
+
+def _gap_gib(gap: str) -> float:
+    first = gap.split(" ")[0]
+    return float(first) if first.replace(".", "", 1).isdigit() else math.inf
+
+
+@dataclass(frozen=True)
+class LlmReplica:
+    """Latency of one replica under Poisson arrivals; ``memory`` says what fits beside the weights.
+
+    With several replicas requests are spread at random, so each sees its share of the rate.
+    """
+
+    station: Station
+    memory: Memory
+    sigma: float
+    basis: str = "modeled"
+
+    @property
+    def method(self) -> str:
+        """The model in a few words."""
+        return "LLM roofline with fitted efficiencies; M/G/1 prompts, M/G/∞ running batch, open arrivals"
+
+    @cached_property
+    def error_share(self) -> float:
+        """e^(1.645·σ) − 1 of the log error of TPOT on left-out deployments: how far up the 90 %
+        band of goodput reaches.
+        """
+        return math.expm1(_Z90 * self.sigma)
+
+    @property
+    def margin_sigmas(self) -> float:
+        """How many σ below its point estimate goodput is planned, as measured on left-out
+        deployments.
+        """
+        return margin_sigmas()
+
+    def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
+        """Quantile of ``ttft``, ``tpot`` or ``latency`` [s], same shape as the rates; inf where
+        unstable.
+        """
+        rate = np.asarray(arrival_rate_rps, dtype=np.float64)
+        return quantile_s(self.station, np.atleast_1d(rate).ravel() / replicas, quantile, metric).reshape(rate.shape)
+
+    def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
+        """Largest rate with every bound held; 0 and the binding bound if the latency floor is above
+        it.
+        """
+        rate, binding = largest_rate_rps(self.station, list(objective.bounds()))
+        state = steady(self.station, np.array([max(rate, 1e-9)]))
+        used = max(float(state.batch[0]) / self.station.slots, float(state.prompt_utilization[0])) if rate else 0.0
+        return Goodput(rate * replicas, binding, min(used, 1.0))

@@ -1,0 +1,1 @@
+"""Services known by load tests: points, closed loops and labeled extrapolation."""

@@ -1,0 +1,1 @@
+"""Which commitments to sign, from when on, and how a bill settles them."""

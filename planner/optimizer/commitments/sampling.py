@@ -1,0 +1,219 @@
+"""On which load paths a plan is made, and what it costs on paths it was not made for.
+
+Commitments are chosen on a stratified sample of the load's paths: as many as a plan of seconds can
+bear, spread over volume and peak, weighted by what each stands for. The cost range is the bill on
+other paths, so that it holds no figure the choice has been fitted to. The number of paths follows
+from planner.calendar import Months
+from the size of the problem, never from a clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from planner.arrays import Floats, Index
+from planner.calendar import Months
+from planner.capacity import Capacity
+from planner.errors import PlannerError
+from planner.load import Load
+from planner.optimizer.answer import frames as answer
+from planner.optimizer.commitments.sign import Signed, covers_of
+from planner.optimizer.commitments.starts import Regime
+from planner.optimizer.market.as_program import fill, offers_of
+from planner.optimizer.market.market import Market
+from planner.optimizer.mixes.menu import Menu, Steps, menu
+
+COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
+# hours of all services and paths that commitments are chosen on: about two seconds of work
+PATH_HOURS = 8_000_000
+LEAST, FEW = 10, 32
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Paths to plan on with their ``weight`` (paths,) adding up to 1, and paths to value on;
+    ``told`` says so.
+    """
+
+    load: Load
+    weight: Floats
+    valued: Load
+    told: str
+
+
+def sample(load: Load, valued_on: Load | None) -> Sample:
+    """The paths a plan is made on and those it is valued on: ``valued_on``, or the paths of
+    ``load`` that were not planned on.
+
+    Raises :class:`PlannerError` when ``valued_on`` is not about the same services and hours.
+    """
+    if valued_on is not None and not (set(load.services) <= set(valued_on.services) and valued_on.ts.equals(load.ts)):
+        raise PlannerError(
+            "a plan is valued on the services and hours it was made for",
+            got=sorted(valued_on.services),
+            remedy="Forecast both loads from the same scenario",
+        )
+    spare = load.paths if valued_on is not None else max(1, (load.paths + 1) // 2)
+    count = min(spare, max(LEAST, PATH_HOURS // (load.hours * len(load.services))))
+    rows, weight = stratified(load, count)
+    rest = np.setdiff1d(np.arange(load.paths), rows)
+    valued = valued_on if valued_on is not None else load.select(rest if len(rest) else rows)
+    some = f"all {load.paths}" if count == load.paths else f"{count} of {load.paths}"
+    how = "" if count == load.paths else " (one for each stratum of volume and peak)"
+    other = "the same" if valued is load or (valued_on is None and not len(rest)) else f"{valued.paths} others"
+    chosen = load if count == load.paths else load.select(rows)
+    return Sample(chosen, weight, valued, f"planned on {some} load paths{how}, valued on {other}")
+
+
+def few(load: Load) -> Sample:
+    """A small stratified sample, planned and valued on the same paths: for plans that are compared,
+    not signed.
+    """
+    rows, weight = stratified(load, FEW)
+    chosen = load.select(rows)
+    return Sample(chosen, weight, chosen, f"planned on {len(rows)} of {load.paths} load paths")
+
+
+def stratified(load: Load, count: int) -> tuple[Index, Floats]:
+    """``count`` paths and their weights: slabs of like volume, cut into strata of like peak; of
+    each the path nearest its mean.
+
+    Volume and peak [shares of their means over the paths] are averaged over the services. Weights
+    are the strata's shares of the paths and add up to 1; with as many strata as paths every path
+    stands for itself.
+    """
+    paths = load.paths
+    if count >= paths:
+        return np.arange(paths), np.full(paths, 1.0 / paths)
+    size = [
+        (v / max(1e-12, v.mean()), p / max(1e-12, p.mean()))
+        for v, p in ((load.volume(s), load.peak(s)) for s in load.services)
+    ]
+    volume, peak = np.mean([v for v, _ in size], axis=0), np.mean([p for _, p in size], axis=0)
+    bound = np.round(np.linspace(0, paths, count + 1)).astype(np.intp)
+    slab = np.round(np.linspace(0, count, int(np.sqrt(count)) + 1)).astype(np.intp)
+    order = np.argsort(volume, kind="stable")
+    rows, weight = [], []
+    for first, last in pairwise(slab):
+        inside = order[bound[first] : bound[last]]
+        inside = inside[np.argsort(peak[inside], kind="stable")]
+        for low, high in zip(bound[first:last], bound[first + 1 : last + 1], strict=True):
+            stratum = inside[low - bound[first] : high - bound[first]]
+            off = [np.abs(x[stratum] - x[stratum].mean()) / max(1e-12, float(x.std())) for x in (volume, peak)]
+            rows.append(int(stratum[np.argmin(off[0] + off[1])]))
+            weight.append(len(stratum) / paths)
+    ascending = np.argsort(rows)
+    return np.array(rows, dtype=np.intp)[ascending], np.array(weight)[ascending]
+
+
+def bills(
+    months: Months,
+    load: Load,
+    valued: Load,
+    machines: Load,
+    capacity: Capacity,
+    market: Market,
+    signed: Signed,
+    regimes: list[Regime],
+    cost: pd.DataFrame,
+) -> Floats:
+    """The bill of each path of ``valued`` by month, shape (paths, months): machines follow the
+    path, commitments stay as signed.
+
+    ``machines``: the same paths after the autoscaler's delays. Charges for requests follow the
+    path's volume (those in ``cost`` are for the mean of ``load``), all others are as planned.
+    """
+    held = answer.holdings(market, signed, load)
+    fees = sum((a * market.terms[i].usd_per_h for i, a in held.items()), np.zeros(load.hours))
+    menus = _reaching(market, signed, valued)
+    found = {
+        s: [(r.hours, mixes.steps(covers_of(market, r.of(signed.held), signed.shares, s))) for r in regimes]
+        for s, mixes in menus.items()
+    }
+    pools = [pool for _, pool in signed.shares]
+    shared = len(pools) > len(set(pools))
+    total = np.zeros((valued.paths, len(months.start)))
+    for k in range(valued.paths):
+        rates = {s: machines.services[s].arrival_rate_rps[k].astype(np.float64) for s in menus}
+        usd_per_h = _together(market, menus, found, rates, held) if shared else _apart(found, rates, load.hours)
+        total[k] = months.total(load.weight_h * (fees + usd_per_h))
+    needs = capacity.needs
+    words = ["service", "charge", "resource"]
+    driver = needs.groupby(words)["driver"].agg(set).to_dict()
+    for key, part in cost[~cost["charge"].isin(COMPUTE)].groupby(words, observed=True):
+        service, drivers = key[0], driver.get(key, set())
+        if drivers == {"instance_hour"}:
+            continue
+        usd = by_month(months, part)
+        if drivers == {"request"}:
+            mean = _requests(months, load, str(service)).mean(axis=0)
+            usd = usd * np.divide(
+                _requests(months, valued, str(service)), mean, out=np.ones((valued.paths, len(mean))), where=mean > 0
+            )
+        total += usd
+    return total
+
+
+_Tables = Mapping[str, list[tuple[Index, Steps]]]
+
+
+def _apart(tables: _Tables, rates: Mapping[str, Floats], hours: int) -> Floats:
+    """Cost of machines [USD/h] where no two services share a commitment: looked up service by
+    service.
+    """
+    usd_per_h = np.zeros(hours)
+    for s, parts in tables.items():
+        for at, table in parts:
+            usd_per_h[at] += table.cost[table.at(rates[s][at])]
+    return usd_per_h
+
+
+def _together(
+    market: Market, menus: Mapping[str, Menu], tables: _Tables, rates: Mapping[str, Floats], held: Mapping[int, Floats]
+) -> Floats:
+    """The same where services share commitments: machines are looked up with each service's usual
+    part, then paid for as billed.
+    """
+    chosen = {}
+    for s, parts in tables.items():
+        mix = np.zeros(len(rates[s]), dtype=np.intp)
+        for at, table in parts:
+            mix[at] = table.mix[table.at(rates[s][at])]
+        chosen[s] = menus[s].counts[mix]
+    usd_per_h: Floats = sum(
+        (n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()), np.zeros(len(mix))
+    )
+    price = {(c.service, c.kind): c.on_demand for kept in market.candidates.values() for c in kept}
+    for (_, service, kind), covered in fill(market, held, answer.running_of(menus, chosen)).items():
+        usd_per_h = usd_per_h - covered * price[service, kind]
+    return usd_per_h
+
+
+def by_month(months: Months, cost: pd.DataFrame) -> Floats:
+    """Effective cost of the rows by month [USD]."""
+    at = np.clip(
+        np.searchsorted(months.start.asi8, cost["ts"].dt.as_unit("us").astype("int64").to_numpy(), side="right") - 1,
+        0,
+        None,
+    )
+    return np.bincount(at, cost["effective_cost_usd"].to_numpy(), minlength=len(months.start)).astype(np.float64)
+
+
+def _requests(months: Months, load: Load, service: str) -> Floats:
+    rate = load.services[service].arrival_rate_rps
+    return np.stack([months.total(path.astype(np.float64) * load.weight_h) for path in rate])
+
+
+def _reaching(market: Market, signed: Signed, valued: Load) -> Mapping[str, Menu]:
+    """Menus that reach the peaks of other paths, so that a load beyond those planned on is paid for
+    too.
+    """
+    found = {}
+    for s, mixes in signed.menus.items():
+        top, rules = float(valued.peak(s).max()), market.rules[s]
+        enough = len(mixes.reach) and float(mixes.reach.max()) >= top
+        found[s] = mixes if enough else menu(offers_of(market.candidates[s], rules), rules, top)
+    return found

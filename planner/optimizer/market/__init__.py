@@ -1,0 +1,1 @@
+"""What a scenario may buy: offers and commitments by service, within its rules."""

@@ -1,0 +1,61 @@
+"""What an autoscaler's delays add to the load that machines are planned for, in whole hours.
+
+A machine no longer needed is kept for the scale-in delay, one that will be needed is ordered a
+start-up ahead, so the machines of an hour follow L_t = max(load[t − keep … t + lead]) with both
+delays cut to whole hours (Workload holds the equation). Of a start-up the part below an hour is
+headroom (``scale_up_lag``); the part of a scale-in delay below one is not planned:
+machines then cost up to that part of an hour more each time the load falls.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from planner.arrays import Floats
+from planner.capacity.assumed import artifact_gib
+from planner.capacity.headroom import start_up_s
+from planner.load import Load
+from planner.optimizer.program.problem import Workload
+from planner.scenario import Scenario, Service
+
+
+def delays_h(service: Service) -> tuple[int, int]:
+    """(keep, lead): whole hours of the scale-in delay and of the start-up; the start-up of
+    accelerators where a model is served.
+    """
+    lead_s, _ = start_up_s(service, accelerated=artifact_gib(service)[0] > 0)
+    return int(service.autoscaling.scale_down_delay_s // 3600), int(lead_s // 3600)
+
+
+def planned_load(load: Floats, service: Service) -> Floats:
+    """Load that machines must be there for [requests/s], shape (…, hours) of consecutive hours, as
+    ``load``.
+    """
+    keep, lead = delays_h(service)
+    if not keep and not lead:
+        return load
+    return Workload("", np.atleast_2d(load), {}, keep_h=keep, lead_h=lead).effective_load.reshape(load.shape)
+
+
+def planned_paths(load: Load, scenario: Scenario) -> Load:
+    """Every path of a load as machines must follow it."""
+    if not any(any(delays_h(scenario.services[s])) for s in load.services):
+        return load
+    held = {
+        s: planned_load(mine.arrival_rate_rps.astype(np.float64), scenario.services[s]).astype(np.float32)
+        for s, mine in load.services.items()
+    }
+    return replace(load, services={s: replace(mine, arrival_rate_rps=held[s]) for s, mine in load.services.items()})
+
+
+def told(name: str, service: Service) -> str:
+    """What of a stated scale-in delay is planned and what is not; empty if all is, or nothing is
+    stated.
+    """
+    rest = service.autoscaling.scale_down_delay_s % 3600
+    if "scale_down_delay_s" not in service.autoscaling.model_fields_set or not rest:
+        return ""
+    return (
+        f"{name}: of scale_down_delay_s the whole hours ({delays_h(service)[0]}) are planned, the other {rest:g} s are"
+        " not on the bill."
+    )

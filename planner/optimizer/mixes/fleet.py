@@ -1,0 +1,310 @@
+"""Which few machine types a service keeps over the horizon: ``limits.max_instance_types`` of
+``limits.max_regions``.
+
+Every set of types has a lower bound (``planner.optimizer.mixes.covering``), coarse for all sets, finer for
+those still in play; sets are then valued exactly, hour by hour in whole machines, from the lowest
+bound up until the next bound is above the best value. Twice:
+at on-demand prices and at the lowest committed prices; the better set after commitments for its own
+base load stays.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+
+from planner.arrays import Floats, Index, Ints
+from planner.load import Load
+from planner.optimizer.market.as_program import offers_of
+from planner.optimizer.market.commitments import Term
+from planner.optimizer.market.market import Candidate, Market
+from planner.optimizer.mixes.covering import COARSE, Shelf, least_cost, restricted, sampled
+from planner.optimizer.mixes.menu import Cover, Menu, Offer, Rules, menu
+from planner.scenario import Scenario
+
+MOST_VALUED = 16  # sets valued exactly at each kind of price
+SETTLED = 3  # best sets at each kind of price that are compared with their commitments
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """``types`` machine types kept; ``asked`` as many as the limits say, ``why`` more were needed
+    ("" if they were not).
+    """
+
+    candidates: tuple[Candidate, ...]
+    types: int | None
+    asked: int | None
+    why: str = ""
+
+
+def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
+    """Every usable machine of a service; with ``listed``, of those with a quota only the short
+    list's.
+    """
+    rules, table = market.rules[service], market.usable(service)
+    if listed:
+        kinds = [c.kind for c in market.candidates[service]]
+        table = table[~table["instance_type"].isin(market.quotas) | table["kind"].isin(kinds)]
+    each = table["instances_per_replica"].to_numpy(np.float64)
+    unit = np.where(each <= 1, 1.0, np.ceil(each - 1e-9))
+    replicas = np.where(each <= 1, np.floor(1.0 / each + 1e-9), 1.0)
+    capacity = table["usable_rps"].to_numpy(np.float64) * replicas * [gains[-1][1] for gains in table["gains"]]
+    disk = unit * table["disk"].to_numpy(np.float64)
+    price, committed, spot = (
+        np.nan_to_num(unit * table[c].to_numpy(np.float64), nan=np.inf) for c in ("on_demand", "committed", "spot")
+    )
+    share = np.nan_to_num(table["spot_yield"].to_numpy(np.float64), nan=1.0)
+    spot = np.where((share > 0) & (rules.spot_share > 0), spot, np.inf)
+    most = np.array(
+        [np.floor(market.quotas.get(name, np.inf) / u) for name, u in zip(table["instance_type"], unit, strict=True)]
+    )
+    place = np.unique((table["provider"] + "/" + table["region"]).to_numpy(dtype=object), return_inverse=True)[
+        1
+    ].reshape(-1)
+    shelf = Shelf(
+        tuple(table["kind"]),
+        place.astype(np.intp),
+        unit,
+        replicas,
+        capacity,
+        price,
+        np.minimum(committed, price),
+        disk,
+        np.where(share > 0, capacity * share, capacity),
+        spot + disk,
+        most,
+    )
+    return restricted(shelf, rules)
+
+
+def choose_fleets(
+    scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load
+) -> tuple[Market, dict[str, Fleet]]:
+    """The market with only the machine types each service keeps."""
+    fleets = {s: _fleet(scenario, market, s, planned[s], load.weight_h) for s in market.candidates}
+    return market.narrowed({s: f.candidates for s, f in fleets.items()}), fleets
+
+
+def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, weight_h: Floats) -> Fleet:
+    limits, rules = scenario.limits, market.rules[service]
+    asked, regions = limits.max_instance_types, limits.max_regions
+    valuer = Valuer(market, service, planned, weight_h)
+    if any(q[0] in market.by_hour for q in rules.quota):
+        return Fleet(
+            market.candidates[service],
+            None,
+            asked,
+            "a quota that its services share fits only if it is dealt hour by hour",
+        )
+    shelf = shelf_of(market, service, listed=True)
+    shelf = shelf.take(shelf.undominated(places=regions is not None))
+    if asked is None:
+        return Fleet(
+            _unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions), None, None
+        )
+    size, why = asked, ""
+    if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
+        size, why = fewest, f"limits.max_type_share = {rules.type_share:g}"
+    while True:
+        found = _best(shelf, valuer, rules, size, regions)
+        if found is not None:
+            return Fleet(valuer.known(found), size, asked, why)
+        if size >= min(len(shelf), asked + 3):
+            return Fleet(
+                market.candidates[service], None, asked, why
+            )  # if nothing reaches the load, the refusal names what to relax
+        size, why = size + 1, why or "fewer cannot carry the load within the limits"
+
+
+def _unlimited(
+    market: Market, service: str, valuer: "Valuer", best: tuple[str, ...], regions: int | None
+) -> tuple[Candidate, ...]:
+    """All short-listed types and the best pair, where there must be one region those of that
+    pair's.
+    """
+    kept = valuer.known(best)
+    places = {(c.provider, c.region) for c in kept}
+    listed = [c for c in market.candidates[service] if c.kind not in best]
+    return (*kept, *(c for c in listed if regions is None or not places or (c.provider, c.region) in places))
+
+
+def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int | None) -> tuple[str, ...] | None:
+    """The cheapest set of ``size`` types after commitments, without types it does not use; ``None``
+    if none reaches the load.
+    """
+    prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
+    found: dict[tuple[str, ...], float] = {}
+    smaller = [(size - 1, regions)] if size > 1 and rules.type_share is None else []
+    for few, near in [*smaller, *([(size, 1)] if size > 2 and regions != 1 else [])]:
+        if (before := _best(shelf, valuer, rules, few, near)) is not None:
+            found[before] = valuer.settled(before)
+    for usage in prices:
+        ranked = _ranked(shelf, shelf.sets(min(size, 2), regions), valuer, rules, usage)
+        for _ in range(size - 2):
+            ranked = _ranked(shelf, _larger(shelf, ranked, regions), valuer, rules, usage)
+            ranked = _ranked(shelf, _exchanged(shelf, ranked, regions), valuer, rules, usage)
+        for value, rows in ranked[:SETTLED]:
+            if np.isfinite(value):
+                kinds = tuple(dict.fromkeys(shelf.kind[j] for j in rows))
+                found[kinds] = valuer.settled(kinds)
+    if not found:
+        return None
+    best = min(found, key=lambda k: (found[k], len(k)))
+    fewer = [tuple(k for k in best if k != out) for out in best if len(best) > 1]
+    spare = [k for k in fewer if np.isfinite(valuer.cost(k)) and valuer.settled(k) <= found[best] * (1 + 1e-9)]
+    return spare[0] if spare else best
+
+
+def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Floats) -> list[tuple[float, Index]]:
+    """Sets valued exactly, best first: in the order of their lower bounds, while these are below
+    the best value.
+    """
+    best, values, at = np.inf, {}, np.arange(len(sets))
+    bounds = np.zeros(len(sets))
+    for grid, count in COARSE:
+        loads, hour = sampled(valuer.planned, count)
+        hours = np.bincount(hour, valuer.weight_h, minlength=len(loads))
+        bounds = least_cost(shelf, sets[at], rules, loads, usage=usage, grid=grid) @ hours
+        for j in np.argsort(bounds, kind="stable")[:SETTLED]:
+            values[int(at[j])] = valuer.cost(
+                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+            )
+        best = min([best, *values.values()])
+        kept = np.isfinite(bounds) & (bounds < best * (1 - 1e-9))
+        at, bounds = at[kept], bounds[kept]
+        if not len(at):
+            break
+    for j in np.argsort(bounds, kind="stable")[:MOST_VALUED]:
+        if bounds[j] >= best:
+            break
+        if int(at[j]) not in values:
+            values[int(at[j])] = valuer.cost(
+                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+            )
+            best = min(best, values[int(at[j])])
+    return sorted(((v, sets[k]) for k, v in values.items()), key=lambda pair: pair[0])
+
+
+def _larger(shelf: Shelf, ranked: list[tuple[float, Index]], regions: int | None) -> Index:
+    """The best sets, each with one type more."""
+    return shelf.within(
+        _distinct([np.append(rows, j) for _, rows in ranked[:SETTLED] for j in range(len(shelf))]), regions
+    )
+
+
+def _exchanged(shelf: Shelf, ranked: list[tuple[float, Index]], regions: int | None) -> Index:
+    """The best sets, and each with one type exchanged for another."""
+    near = [
+        np.append(np.delete(rows, k), j)
+        for _, rows in ranked[:SETTLED]
+        for k in range(len(rows))
+        for j in range(len(shelf))
+    ]
+    return shelf.within(_distinct([rows for _, rows in ranked[:SETTLED]] + near), regions)
+
+
+def _distinct(sets: list[Index]) -> Index:
+    return np.unique(np.sort(np.array(sets, dtype=np.intp), axis=1), axis=0)
+
+
+class Valuer:
+    """Values sets of machine types of one service over the planned hours, in whole machines."""
+
+    def __init__(self, market: Market, service: str, planned: Floats, weight_h: Floats) -> None:
+        """Nothing is valued yet."""
+        self.market, self.service, self.planned, self.weight_h = market, service, planned, weight_h
+        self._menus: dict[tuple[str, ...], Menu] = {}
+        self._known: dict[str, Candidate] = {}
+        users = len(market.candidates)
+        self.held = [
+            Cover(t.commitment, tuple(t.units.items()), t.held / users) for t in market.offered if t.held and t.units
+        ]
+
+    def cost(self, kinds: tuple[str, ...], *, usage: Mapping[str, float] | None = None) -> float:
+        """Compute and disks over the planned hours [USD], inf where a load is not reached;
+        ``usage`` {kind: price of a unit's use}.
+        """
+        mixes = self._menu(kinds)
+        if usage is not None:
+            mixes = replace(mixes, offers=tuple(_repriced(o, usage) for o in mixes.offers))
+        steps = mixes.steps(self.held)
+        if not len(steps.reach) or steps.short(self.planned).any():
+            return np.inf
+        return float(self.weight_h @ steps.cost[steps.at(self.planned)])
+
+    def settled(self, kinds: tuple[str, ...]) -> float:
+        """The same once the base of each type is committed where that pays: one price of the hour
+        for each further unit.
+        """
+        mixes, best = self._menu(kinds), np.inf
+        lowest = self._lowest(kinds)
+        for usage in (None, {k: (r, t.usd_per_h * t.units[k]) for k, (t, r) in lowest.items()}):
+            priced = (
+                mixes
+                if usage is None
+                else replace(
+                    mixes,
+                    offers=tuple(_repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers),
+                )
+            )
+            steps = priced.steps(self.held)
+            at = steps.mix[steps.at(self.planned)]
+            counts = mixes.counts[at]
+            cost = float(self.weight_h @ mixes.price(self.held)[at])
+            best = min(best, cost - self._saved(mixes, counts, lowest))
+        return best
+
+    def known(self, kinds: tuple[str, ...]) -> tuple[Candidate, ...]:
+        """The candidates of a set."""
+        self._menu(kinds)
+        return tuple(self._known[k] for k in kinds)
+
+    def _menu(self, kinds: tuple[str, ...]) -> Menu:
+        kinds = tuple(dict.fromkeys(kinds))
+        if kinds not in self._menus:
+            new = [k for k in kinds if k not in self._known]
+            self._known.update({c.kind: c for c in self.market.named(self.service, new)})
+            rules = self.market.rules_for(self.service, tuple(self._known[k] for k in kinds))
+            self._menus[kinds] = menu(
+                offers_of([self._known[k] for k in kinds], rules), rules, float(self.planned.max())
+            )
+        return self._menus[kinds]
+
+    def _lowest(self, kinds: tuple[str, ...]) -> dict[str, tuple[Term, float]]:
+        """The commitment of the lowest hourly price for each type, with the on-demand price of an
+        instance.
+        """
+        found: dict[str, tuple[Term, float]] = {}
+        for t in self.market.offered:
+            for k in kinds:
+                if not t.held and k in t.units and np.isfinite(price := self._known[k].on_demand):
+                    before = found.get(k)
+                    if t.usd_per_h * t.units[k] < min(
+                        price, before[0].usd_per_h * before[0].units[k] if before else np.inf
+                    ):
+                        found[k] = t, price
+        return found
+
+    def _saved(self, mixes: Menu, counts: Ints, lowest: dict[str, tuple[Term, float]]) -> float:
+        """What commitments for the base save: a unit is signed where its hours of use at the price
+        outweigh its fee.
+        """
+        saved, horizon_h = 0.0, float(self.weight_h.sum())
+        for j, offer in enumerate(mixes.offers):
+            if offer.spot or offer.kind not in lowest:
+                continue
+            term, price = lowest[offer.kind]
+            running = np.bincount(counts[:, j], self.weight_h)
+            hours = running[::-1].cumsum()[::-1][1:]  # hours in which the n-th unit runs
+            saved += (
+                float(np.maximum(0.0, price * hours - term.usd_per_h * term.units[offer.kind] * horizon_h).sum())
+                * offer.unit
+            )
+        return saved
+
+
+def _repriced(offer: Offer, usage: Mapping[str, float]) -> Offer:
+    price = usage.get(offer.kind, np.inf)
+    return offer if offer.spot or not np.isfinite(price) else replace(offer, usd_per_h=price + offer.disk_usd_per_h)

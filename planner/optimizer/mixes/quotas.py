@@ -1,0 +1,264 @@
+"""Quotas that several services share, dealt out in whole machines.
+
+Each service gets a fixed part of each shared quota where one exists: every way to carry its largest
+load has a number of machines of each quota, the ways of all services are combined, and parts are
+moved machine by machine while the plan gets cheaper. Where no fixed parts exist (peaks at different
+hours), each hour is dealt on its own. It is refused only where some hour has no combination at all,
+and the refusal names how many machines more would do.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from planner.arrays import Floats, Index, Ints
+from planner.errors import InfeasiblePlan
+from planner.load import Load
+from planner.optimizer.market.as_program import offers_of
+from planner.optimizer.market.market import Market
+from planner.optimizer.mixes.menu import Menu, menu
+
+MOST_MOVES = 200  # trial moves of parts between services
+
+
+@dataclass
+class Ways:
+    """What a service can run, by its use of each shared quota: ``use`` (mixes, quotas) instances,
+    ``cost`` (mixes,) [USD/h].
+    """
+
+    menu: Menu
+    use: Ints
+    cost: Floats
+    _known: dict[int, "Front"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Number the distinct uses."""
+        self.levels = np.unique(self.menu.reach)
+        _, number = np.unique(self.use, axis=0, return_inverse=True)
+        self.number = number.reshape(-1)
+
+    def at(self, load: float) -> "Front":
+        """The ways to carry a load of which no other uses and costs no more."""
+        level = int(np.searchsorted(self.levels, load * (1 - 1e-12)))
+        if level not in self._known:
+            rows = np.flatnonzero(self.menu.reach >= load * (1 - 1e-12))
+            order = rows[np.lexsort((self.cost[rows], self.number[rows]))]
+            first = order[np.unique(self.number[order], return_index=True)[1]]
+            found = Front(self.use[first], self.cost[first], first[:, None])
+            self._known[level] = found.efficient()
+        return self._known[level]
+
+    def within(self, part: Ints, planned: Floats, weight_h: Floats) -> float:
+        """Cost of the planned hours with at most this part of each quota [USD]; inf if an hour
+        cannot be carried.
+        """
+        rows = (self.use <= part).all(axis=1)
+        steps = Menu(self.menu.offers, self.menu.counts[rows], self.menu.reach[rows]).steps([]) if rows.any() else None
+        if steps is None or steps.short(planned).any():
+            return np.inf
+        return float(weight_h @ steps.cost[steps.at(planned)])
+
+
+@dataclass(frozen=True)
+class Front:
+    """Ways of one or several services: ``use`` (ways, quotas), ``cost`` (ways,), ``rows`` (ways,
+    services) of their menus.
+    """
+
+    use: Ints
+    cost: Floats
+    rows: Index
+
+    def efficient(self) -> "Front":
+        """Without ways that another beats in every use and in cost."""
+        order = np.lexsort((*self.use.T, self.cost))
+        kept: list[int] = []
+        for k in order:
+            if not any((self.use[j] <= self.use[k]).all() for j in kept):
+                kept.append(int(k))
+        return Front(self.use[kept], self.cost[kept], self.rows[kept])
+
+    def beside(self, other: "Front", most: Floats) -> "Front":
+        """Both together, within the quotas."""
+        use = self.use[:, None, :] + other.use[None, :, :]
+        i, j = np.nonzero((use <= most).all(axis=2))
+        joined = np.concatenate([self.rows[i], other.rows[j]], axis=1)
+        return Front(use[i, j], self.cost[i] + other.cost[j], joined).efficient()
+
+
+def ways_of(market: Market, service: str, mixes: Menu, names: Sequence[str], cost: Floats | None = None) -> Ways:
+    """The ways of a service by its use of the named quotas; ``cost`` of each mix (default: on
+    demand).
+    """
+    kinds = {name: kinds for name, kinds, _ in market.rules[service].quota}
+    each = np.array(
+        [[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers], dtype=np.int64
+    )
+    return Ways(mixes, mixes.counts @ each, mixes.price([]) if cost is None else cost)
+
+
+def shared_quotas(market: Market) -> dict[str, tuple[str, ...]]:
+    """Quotas that more than one service could use: {name: services}."""
+    users = {
+        name: tuple(s for s, r in market.rules.items() if any(q[0] == name for q in r.quota)) for name in market.quotas
+    }
+    return {name: services for name, services in users.items() if len(services) > 1}
+
+
+def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Market:
+    """The market with each service's part of a shared quota; ``by_hour`` where there are no fixed
+    parts.
+
+    Raises :class:`InfeasiblePlan` when some hour's loads cannot be carried together by any whole
+    machines.
+    """
+    shared = shared_quotas(market)
+    if not shared:
+        return market
+    names, services = tuple(shared), tuple(s for s in market.rules if any(s in users for users in shared.values()))
+    most = np.array([float(market.quotas[name]) for name in names])
+    ways = {}
+    for s in services:
+        mixes = menu(offers_of(market.candidates[s], market.rules[s]), market.rules[s], float(planned[s].max()))
+        if not len(mixes.reach) or mixes.reach.max() < planned[s].max() * (1 - 1e-12):
+            # it cannot be carried even alone: the refusal of that service names what to relax
+            return market
+        ways[s] = ways_of(market, s, mixes, names)
+    fixed = together([ways[s].at(float(planned[s].max())) for s in services], most)
+    if len(fixed.cost):
+        return _with_parts(market, services, names, _parts(services, ways, fixed, most, planned, load))
+    for hour in _hardest(services, ways, planned):
+        if not len(together([ways[s].at(float(planned[s][hour])) for s in services], most).cost):
+            raise _refusal(services, names, ways, planned, most, load)
+    return replace(market, by_hour=names)
+
+
+def together(fronts: Sequence[Front], most: Floats) -> Front:
+    """All services at once within the quotas."""
+    found = fronts[0].beside(
+        Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)), most
+    )
+    for front in fronts[1:]:
+        found = found.beside(front, most)
+    return found
+
+
+def _hardest(services: Sequence[str], ways: Mapping[str, Ways], planned: Mapping[str, Floats]) -> Iterator[int]:
+    """Hours of distinct steps, the busiest first."""
+    level = np.stack([np.searchsorted(ways[s].levels, planned[s] * (1 - 1e-12)) for s in services], axis=1)
+    _, first = np.unique(level, axis=0, return_index=True)
+    busy = sum(planned[s] / max(1e-12, float(planned[s].max())) for s in services)
+    yield from (int(h) for h in sorted(first, key=lambda h: -float(np.asarray(busy)[h])))
+
+
+def _parts(
+    services: Sequence[str],
+    ways: Mapping[str, Ways],
+    fixed: Front,
+    most: Floats,
+    planned: Mapping[str, Floats],
+    load: Load,
+) -> Ints:
+    """Parts (services, quotas): from the cheapest at the peaks, then moved between services while
+    the planned hours get cheaper.
+    """
+    at = int(np.argmin(fixed.cost))
+    parts = np.stack([ways[s].use[row] for s, row in zip(services, fixed.rows[at], strict=True)])
+    parts[0] += (most - parts.sum(axis=0)).astype(
+        np.int64
+    )  # what nobody needs lies somewhere, and is moved where it pays
+    value = [ways[s].within(parts[i], planned[s], load.weight_h) for i, s in enumerate(services)]
+    tries, size = 0, max(1, int(most.max()) // 2)
+    while size and tries < MOST_MOVES:
+        moved = False
+        for q in range(len(most)):
+            for i in range(len(services)):
+                for j in range(len(services)):
+                    if i == j or parts[i, q] < size or tries >= MOST_MOVES:
+                        continue
+                    tries += 1
+                    trial = parts.copy()
+                    trial[i, q], trial[j, q] = trial[i, q] - size, trial[j, q] + size
+                    new = [ways[services[k]].within(trial[k], planned[services[k]], load.weight_h) for k in (i, j)]
+                    if sum(new) < (value[i] + value[j]) * (1 - 1e-9):
+                        parts, value[i], value[j], moved = trial, new[0], new[1], True
+        size = size if moved else size // 2
+    return parts
+
+
+def deal_hours(
+    market: Market,
+    menus: Mapping[str, Menu],
+    costs: Mapping[str, Floats],
+    planned: Mapping[str, Floats],
+    rows: Mapping[str, Index],
+) -> dict[str, Index]:
+    """Mixes hour by hour within the quotas: the cheapest of each service alone where these fit
+    together, else the cheapest that do.
+
+    ``rows`` {service: cheapest mix of each hour alone}; ``costs`` {service: (mixes,) USD/h} under
+    the commitments of these hours. Raises :class:`InfeasiblePlan`.
+    """
+    names = market.by_hour
+    shared = shared_quotas(market)
+    services = tuple(s for s in rows if any(s in shared[name] for name in names))
+    most = np.array([float(market.quotas[name]) for name in names])
+    ways = {s: ways_of(market, s, menus[s], names, costs[s]) for s in services}
+    found, known = {s: r.copy() for s, r in rows.items()}, dict[tuple[int, ...], Front]()
+    used = np.sum([ways[s].use[rows[s]] for s in services], axis=0)
+    for hour in np.flatnonzero((used > most).any(axis=1)):
+        level = tuple(int(np.searchsorted(ways[s].levels, planned[s][hour] * (1 - 1e-12))) for s in services)
+        if level not in known:
+            known[level] = together([ways[s].at(float(planned[s][hour])) for s in services], most)
+        if not len(known[level].cost):
+            raise InfeasiblePlan(
+                "the services together need more machines than the quotas allow",
+                where="limits.quota",
+                relaxations=[f"raise limits.quota.{name}" for name in names],
+            )
+        best = known[level].rows[int(np.argmin(known[level].cost))]
+        for s, row in zip(services, best, strict=True):
+            found[s][hour] = row
+    return found
+
+
+def _with_parts(market: Market, services: Sequence[str], names: Sequence[str], parts: Ints) -> Market:
+    rules = dict(market.rules)
+    for s, row in zip(services, parts.tolist(), strict=True):
+        part = dict(zip(names, row, strict=True))
+        rules[s] = replace(rules[s], quota=tuple((n, kinds, part.get(n, count)) for n, kinds, count in rules[s].quota))
+    return replace(market, rules=rules)
+
+
+def _refusal(
+    services: Sequence[str],
+    names: Sequence[str],
+    ways: Mapping[str, Ways],
+    planned: Mapping[str, Floats],
+    most: Floats,
+    load: Load,
+) -> InfeasiblePlan:
+    """Which quota alone, raised by how many machines, lets every hour be carried; else all of them
+    together.
+    """
+    hours = list(_hardest(services, ways, planned))
+    remedies = []
+    for q, name in enumerate(names):
+        lifted = np.where(np.arange(len(most)) == q, np.inf, most)
+        needed = [_least(together([ways[s].at(float(planned[s][h])) for s in services], lifted), q) for h in hours]
+        if np.isfinite(needed).all():
+            remedies.append(f"raise limits.quota.{name} from {most[q]:.0f} to {max(needed):.0f}")
+    hour = next(h for h in hours if not len(together([ways[s].at(float(planned[s][h])) for s in services], most).cost))
+    busiest = max(services, key=lambda s: float(planned[s][hour] / max(1e-12, float(planned[s].max()))))
+    when = f"{load.ts[hour]:%Y-%m-%d %H:%M} UTC"
+    return InfeasiblePlan(
+        f"{' and '.join(services)} together need more machines than the quotas allow at {when}",
+        where="limits.quota",
+        relaxations=[*(remedies or ["raise the quotas together"]), f"lower the load of {busiest}"],
+    )
+
+
+def _least(front: Front, q: int) -> float:
+    return float(front.use[:, q].min()) if len(front.cost) else np.inf

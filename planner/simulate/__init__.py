@@ -1,5 +1,0 @@
-"""Would it have held? Replays a plan on load paths it was not optimized on."""
-
-from planner.simulate.replay import Replay, simulate
-
-__all__ = ["Replay", "simulate"]

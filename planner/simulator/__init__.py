@@ -1,0 +1,5 @@
+"""Would it have held? Replays a plan on load paths it was not optimized on."""
+
+from planner.simulator.replay import Replay, simulate
+
+__all__ = ["Replay", "simulate"]
