@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.builders import ROOT
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,14 +4,14 @@ import csv
 import io
 import json
 
-import hand
 import numpy as np
 import pandas as pd
 import pytest
-from test_plan import TWO, plan
 
 from planner import export
 from planner.errors import PlannerError
+from tests.builders import hand
+from tests.builders.hand import TWO, plan
 
 
 @pytest.fixture(name="made")

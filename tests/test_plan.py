@@ -1,46 +1,12 @@
 """What a plan says about itself: every figure from the same rows."""
 
-import hand
 import numpy as np
 import pandas as pd
 import pytest
 
-from planner import columns
 from planner.errors import PlannerError
-from planner.optimizer.bill.charges import bill
-from planner.plan import Certificate, Plan
-
-
-def plan(s, schedule, *, services=("web",), paths=(), needs=(), catalog=None, rates=10.0):
-    load = hand.load(s, {n: np.full(s.horizon_h, rates) for n in services})
-    cost, prices = bill(
-        s,
-        load,
-        hand.capacity(services, needs=needs),
-        catalog or hand.catalog(),
-        schedule,
-        columns.empty("plan.coverage"),
-        columns.empty("plan.commitments"),
-    )
-    total = float(cost["effective_cost_usd"].sum())
-    return Plan(
-        s.name,
-        total,
-        schedule,
-        columns.empty("plan.coverage"),
-        columns.empty("plan.commitments"),
-        cost,
-        prices,
-        columns.empty("plan.bindings"),
-        columns.empty("plan.excuses"),
-        Certificate("optimal", total, total, "hand"),
-        tuple(paths),
-        (),
-        s.time_zone,
-    )
-
-
-TWO = {"services.api": {"traffic": "a.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}}
+from tests.builders import hand
+from tests.builders.hand import TWO, plan
 
 
 def test_summary_months_and_owners_come_from_the_same_rows():

@@ -6,20 +6,20 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-import test_cli
 
 from planner import export
 from planner.data import data_path
 from planner.errors import CatalogError, InfeasiblePlan, PlannerError
 from planner.scenario import Scenario
 from planner.study import _own, frontier, run, span, sweep
+from tests.builders import small
 
 
 @pytest.fixture(scope="module", name="small")
 def small_scenario(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
-    test_cli.traffic().to_csv(folder / "web.csv", index=False)
-    return Scenario.from_yaml(test_cli.SCENARIO, folder=folder)
+    small.traffic().to_csv(folder / "web.csv", index=False)
+    return Scenario.from_yaml(small.SCENARIO, folder=folder)
 
 
 @pytest.fixture(scope="module", name="study")

@@ -1,22 +1,17 @@
 """How long the bill and the replay take at year size; prints, asserts only what must come out."""
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-import hand
-from test_simulate import KEY, MODEL
-
 from planner import columns
 from planner.optimizer.bill.charges import bill
 from planner.plan import Certificate, Plan
 from planner.simulator import simulate
+from tests.builders import hand
+from tests.builders.hand import KEY, MODEL
 
 HOURS, PATHS = 8760, 200
 pytestmark = pytest.mark.slow

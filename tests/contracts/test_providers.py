@@ -14,7 +14,6 @@ import textwrap
 import time
 from pathlib import Path
 
-import clouds
 import pandas as pd
 import pytest
 
@@ -23,9 +22,9 @@ from planner.catalog import PROVIDERS, Catalog, aws, azure, gcp, refresh
 from planner.catalog.store import FILES, current
 from planner.data import data_path
 from planner.errors import CatalogError
+from tests.builders import ROOT, clouds
 
 ASKED = [name for name, p in PROVIDERS.items() if p.module]
-ROOT = Path(__file__).parents[2]
 FAMILIES = {
     "aws": {"m6a", "g6", "c8g", "t3"},
     "gcp": {"n2", "a2"},

@@ -13,7 +13,6 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 
 from planner.capacity.headroom import MODEL_QUANTILE_Z
 from planner.latency.llm.architecture import architecture, memory
@@ -21,6 +20,7 @@ from planner.latency.llm.bench import Report, report
 from planner.latency.llm.calibration import BenchmarkPoint, calibrate
 from planner.latency.llm.constants import band, constants, margin_sigmas
 from planner.latency.llm.steps import Constants
+from tests.builders import ROOT
 
 METRICS = ("tpot", "throughput", "ttft")
 # the first server whose sampler does not sort the vocabulary

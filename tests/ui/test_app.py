@@ -1,0 +1,370 @@
+"""The page without a browser: every control, links, downloads, uploads, and all the ways to be
+wrong.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from planner.errors import TrafficError
+from planner.scenario import Scenario
+from planner.study import run
+from planner.ui import session, sources, uploads, views
+from tests.builders import ROOT
+
+APP = str(ROOT / "app.py")
+SCENARIO = """
+name: small
+start: 2027-01-04
+horizon_h: 168
+time_zone: Europe/Berlin
+providers: [aws]
+regions: [us-east-1]
+services:
+  web:
+    owner: {team: shop}
+    traffic: {file: web.csv}
+    latency: {model: queue, service_time_s: 0.05}
+    objective: {latency_p99_s: 0.4, load_quantile: 0.9}
+limits: {instance_types: [c7i.large, c7i.xlarge, m7i.large]}
+seed: 3
+"""
+START = datetime(2026, 11, 2, tzinfo=UTC)
+
+
+def history(days=28, rate=lambda h: 40 + 30 * (8 <= h % 24 < 20), stamp=lambda t: t.isoformat()):
+    return (
+        "\n".join(
+            ["ts,arrival_rate_rps", *(f"{stamp(START + timedelta(hours=h))},{rate(h)}" for h in range(24 * days))]
+        )
+        + "\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One folder for all tests that spoil nothing, so that they share their studies as sessions of
+    one server do.
+    """
+    return tmp_path_factory.mktemp("sound")
+
+
+@pytest.fixture
+def small(tmp_path, shared, monkeypatch):
+    """The page with one small scenario instead of the samples; its files may be spoiled before the
+    run.
+    """
+
+    def write(scenario=SCENARIO, traffic=None):
+        folder = shared if scenario == SCENARIO and traffic is None else tmp_path
+        content = history() if traffic is None else traffic
+        (folder / "small.yaml").write_text(scenario)
+        (folder / "web.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+        monkeypatch.setattr(session, "bundled", lambda: {"small": folder / "small.yaml"})
+        return AppTest.from_file(APP, default_timeout=60)
+
+    return write
+
+
+def shown(at):
+    """Everything written on the page."""
+    return "\n".join(str(e.value) for kind in (at.title, at.markdown, at.caption, at.error, at.info) for e in kind)
+
+
+def cost(at):
+    return at.metric[0].value
+
+
+def test_the_page_answers_and_every_figure_is_the_plans(small):
+    at = small().run()
+    assert not at.exception
+    assert not at.error
+    labels = [m.label for m in at.metric]
+    assert labels == ["Cost a month", "Saved against list", "Time within target", "Age of prices", "Without owner"]
+    plan = session.study(_scenario()).plan
+    assert cost(at) == f"\\${plan.summary()['monthly_mean_usd']:,.0f}"
+    assert f"\\${plan.cost['effective_cost_usd'].sum():,.0f} in all" in shown(at)
+
+
+@pytest.mark.parametrize(
+    "view", ["Load and capacity", "Does it hold", "Cost", "Trade-offs", "Why", "Commitments", "Owners", "Downloads"]
+)
+def test_every_view_opens(small, view):
+    at = small()
+    at.query_params["view"] = view
+    at.run()
+    assert not at.exception
+    assert not at.error
+
+
+def test_every_control_moves_and_the_plan_follows(small):
+    at = small().run()
+    before = session.study(_scenario()).plan.total_usd
+    at.slider(key="services.web.growth_share_per_year").set_value(1.0).run()
+    grown = session.study(_scenario(**{"services.web.growth_share_per_year": 1.0})).plan
+    assert f"{grown.total_usd:,.0f} in all" in shown(at)
+    assert grown.total_usd >= before
+    for key, value in {
+        "services.web.objective.latency_p99_s": 0.5,
+        "services.web.objective.load_quantile": 0.5,
+        "limits.max_term_months": 0,
+    }.items():
+        at.select_slider(key=key).set_value(value).run()
+        assert not at.exception
+    at.slider(key="limits.max_spot_share").set_value(0.5).run()
+    at.slider(key="limits.zones").set_value(3).run()
+    at.slider(key="limits.zones_lost").set_value(1).run()
+    assert not at.exception
+    assert not at.error
+    assert "Changed from the scenario file" in shown(at)
+
+
+def test_a_budget_holds_or_says_what_it_would_take(small):
+    at = small().run()
+    at.number_input(key="limits.budget_usd_per_month").set_value(1234567.0).run()
+    assert not at.exception
+    assert "budget_usd_per_month = 1,234,567" in shown(at).replace("\\", "")
+    at.number_input(key="limits.budget_usd_per_month").set_value(1.0).run()
+    assert not at.exception
+    assert "No plan can meet" in at.error[0].value
+    assert "What to do" in at.error[0].value
+
+
+def test_the_forecast_is_held_against_the_past(small):
+    at = small()
+    at.query_params.update({"view": "Load and capacity", "backtest": "true"})
+    at.run()
+    assert not at.exception
+    assert not at.error
+    assert any("windows" in d.value.columns for d in at.dataframe)
+
+
+def test_trade_offs_are_plans_of_their_own(small):
+    at = small()
+    at.query_params.update({"view": "Trade-offs", "frontier": "true", "choice": "Longest commitment, months"})
+    at.run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert table["value"].tolist() == [0, 12, 36]
+    assert table.loc[table["value"] == 12, "note"].item() == "as chosen"
+    assert table.loc[table["value"] == 12, "monthly_usd"].item() == cost(at).replace("\\", "")
+    bounds = at.dataframe[1].value
+    assert bounds["value"].tolist() == [0, 12, 36]
+    dollars = [float(text.lstrip("$").replace(",", "")) for text in (*bounds["bound_usd"], *table["monthly_usd"])]
+    assert all(low <= whole for low, whole in zip(dollars[:3], dollars[3:], strict=True))
+
+
+def test_two_plans_stand_side_by_side(small):
+    at = small().run().switch_page("planner/ui/compare.py").run()
+    assert "same scenario" in at.info[0].value
+    at.slider(key="b.services.web.growth_share_per_year").set_value(1.0).run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    first, second = (
+        session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0})
+    )
+    assert table.loc["Cost in all"].tolist() == [views.money(first), views.money(second)]
+
+
+def test_prices_are_found_with_their_source(small):
+    at = small().run().switch_page("planner/ui/prices.py").run()
+    at.text_input(key="search").set_value("m7i.large").run()
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert len(table)
+    assert table["source"].str.len().min() > 0
+    at.text_input(key="search").set_value("no such machine").run()
+    assert "No machine" in at.info[0].value
+
+
+def test_a_link_restores_the_view(small):
+    at = small()
+    at.query_params["limits.max_spot_share"] = "0.5"
+    at.query_params["services.web.objective.latency_p99_s"] = "0.6"
+    at.run()
+    assert at.slider(key="limits.max_spot_share").value == 0.5
+    wanted = _scenario(**{"limits.max_spot_share": 0.5, "services.web.objective.latency_p99_s": 0.6})
+    assert f"{session.study(wanted).plan.total_usd:,.0f} in all" in shown(at)
+
+
+def test_a_nonsense_link_is_the_scenario_as_written(small):
+    at = small()
+    at.query_params["limits.max_spot_share"] = "abc"
+    at.query_params["services.web.objective.latency_p99_s"] = "-1"
+    at.run()
+    assert not at.exception
+    assert at.slider(key="limits.max_spot_share").value == 0.0
+
+
+def _upload(small, content, name="../../etc/passwd.csv"):
+    at = small()
+    at.query_params["scenario"] = sources.UPLOAD
+    at.run()
+    at.file_uploader[0].upload(name, content, "text/csv").run()
+    return at
+
+
+def _plan_it(at):
+    next(b for b in at.button if b.label == "Plan it").click().run()
+
+
+def test_answers_can_be_changed(small):
+    at = _upload(small, history().encode())
+    _plan_it(at)
+    assert at.title[0].value == "own traffic"
+    next(b for b in at.button if b.label == "Change my answers").click().run()
+    assert at.title[0].value == "Plan from your own traffic"
+    assert not at.metric
+
+
+def test_an_upload_is_planned_under_a_name_of_our_own(small, tmp_path):
+    at = _upload(small, history().replace("ts,arrival_rate_rps", "Hour of day,hits").encode())
+    assert not at.error
+    at.selectbox(key="own_value").set_value("requests per second")
+    _plan_it(at)
+    assert not at.exception
+    assert not at.error, shown(at)
+    assert at.title[0].value == "own traffic"
+    assert cost(at).startswith("\\$")
+
+
+BAD_FILES = {
+    "binary": (bytes(range(256)) * 8, "binary"),
+    "empty": (b"  \n", "empty"),
+    "not UTF-8": ("ts,r\n2026-01-01,\u00e9".encode("latin-1"), "UTF-8"),
+    "no rows": (b"ts,arrival_rate_rps\n", ""),
+    "negative": (history(rate=lambda h: -1 if h == 30 else 5).encode(), "negative"),
+    "words": (history(rate=lambda h: "many" if h == 30 else 5).encode(), ""),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_upload_is_one_clean_error(small, kind):
+    content, words = BAD_FILES[kind]
+    at = _upload(small, content)
+    if not at.error:
+        _plan_it(at)
+    assert not at.exception
+    assert len(at.error) == 1
+    assert words in at.error[0].value
+    assert "What to do" in at.error[0].value
+    assert "/tmp" not in at.error[0].value
+    assert not at.metric
+
+
+BAD_SCENARIOS = {
+    "repeated key": (SCENARIO.replace("seed: 3", "seed: 3\nseed: 4"), "stands twice"),
+    "broken YAML": ("name: [small", "scenario needs a correction"),
+    "unknown key": (SCENARIO.replace("seed: 3", "sead: 3"), "did you mean seed"),
+    "unknown region": (SCENARIO.replace("us-east-1", "us-east-9"), "us-east-9"),
+    "impossible target": (SCENARIO.replace("latency_p99_s: 0.4", "latency_p99_s: 0.01"), "No plan can meet"),
+    "missing price": (SCENARIO.replace("c7i.large, c7i.xlarge, m7i.large", "x9z.large"), "x9z.large"),
+    "unknown model": (SCENARIO.replace("model: queue", "model: quue"), "quue"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_SCENARIOS)
+def test_a_bad_scenario_is_one_clean_error(small, kind):
+    text, words = BAD_SCENARIOS[kind]
+    at = small(text).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert words in at.error[0].value.replace("\\", "")
+    assert not at.metric
+
+
+BAD_HISTORIES = {
+    "negative rate": history(rate=lambda h: -1 if h == 30 else 5),
+    "ambiguous time zone": history(stamp=lambda t: f"{t:%Y-%m-%d %H:%M}"),
+    "0 rows": "ts,arrival_rate_rps\n",
+    "mostly gaps": "".join(
+        line for k, line in enumerate(history().splitlines(keepends=True)) if k in {0, 1, 2, 300, 301, 600}
+    ),
+    "binary": bytes(range(256)) * 8,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_HISTORIES)
+def test_a_bad_history_is_one_clean_error_with_a_remedy(small, kind):
+    at = small(traffic=BAD_HISTORIES[kind]).run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "The traffic history cannot be used" in at.error[0].value
+    assert "What to do" in at.error[0].value
+    assert "/tmp" not in at.error[0].value
+
+
+def test_a_small_gap_is_planned_over_and_told(small):
+    rows = history().splitlines(keepends=True)
+    at = small(traffic="".join(rows[:100] + rows[110:]))
+    at.query_params["view"] = "Load and capacity"
+    at.run()
+    assert not at.exception
+    assert not at.error
+    assert any("98.5 % of it observed" in e.label for e in at.expander)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"x" * (uploads.MAX_MIB * 2**20 + 1), "larger"),
+        (b"a,b\n" * (uploads.MAX_ROWS + 2), "rows"),
+        (b"," * uploads.MAX_COLUMNS, "columns"),
+        (b"a" * (uploads.MAX_LINE + 1), "header"),
+        (b"ts,rps\n\x00", "binary"),
+    ],
+)
+def test_an_upload_is_bounded(content, words):
+    with pytest.raises(TrafficError, match=words) as caught:
+        uploads.check(content)
+    assert caught.value.remedy
+
+
+def test_the_shelf_keeps_equal_uploads_once_and_not_too_many():
+    folders = {uploads.keep(f"ts,r\n2026-01-01,{k}\n".encode()) for k in range(uploads.KEPT + 5)}
+    again = uploads.keep(f"ts,r\n2026-01-01,{uploads.KEPT + 4}\n".encode())
+    assert again in folders
+    assert sum(f.exists() for f in folders) <= uploads.KEPT
+    assert {f.name for f in again.iterdir()} == {"traffic.csv"}
+
+
+@pytest.mark.parametrize(
+    "text", ["$5 and $6", "a*b*c", "[x](y)", ":red[x] :material/x:", "`code`", "<b>", "a_b_c", "1 | 2", "# head"]
+)
+def test_text_stays_text(text):
+    assert re.sub(r"\\(.)", r"\1", session.plain(text)) == text
+    assert not re.search(r"(?<!\\)[$*_`<\[:#|]", session.plain(text))
+
+
+def test_no_server_folder_is_shown():
+    assert session.unplaced("/tmp/planner-uploads-x/abc/traffic.csv, row 3: bad") == "traffic.csv, row 3: bad"
+    assert session.unplaced("services.web: 3 requests/s and 5 GiB/s") == "services.web: 3 requests/s and 5 GiB/s"
+
+
+def _scenario(**overrides):
+    return Scenario.read(session.bundled()["small"]).replace(**overrides)
+
+
+def test_plans_nearly_as_good_are_worked_out_when_asked_for(small):
+    at = small().run()
+    assert not any("variant" in d.value.columns for d in at.dataframe)
+    at.toggle(key="near").set_value(True).run()
+    assert not at.exception
+    table = next(d.value for d in at.dataframe if "variant" in d.value.columns)
+    assert table["variant"].str.startswith("without ").any()
+
+
+def test_nothing_is_worked_out_twice(small, monkeypatch):
+    asked = []
+    monkeypatch.setattr(session, "run", lambda *a, **k: asked.append(k["known"]) or run(*a, **k))
+    at = small().run()
+    at.slider(key="limits.max_spot_share").set_value(0.35).run()
+    at.run()
+    at.slider(key="limits.max_spot_share").set_value(0.45).run()
+    at.slider(key="limits.max_spot_share").set_value(0.35).run()
+    assert len(asked) <= 3  # the scenario itself may be known from another visitor
+    assert asked[-1].scenario.limits.max_spot_share == 0.35
+    assert session.study(_scenario(**{"limits.max_spot_share": 0.45})).load is asked[-1].load
