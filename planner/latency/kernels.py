@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from planner.arrays import Floats, Ints
+from planner.latency.histogram import BINS, LOWEST, SHIFT
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,11 +30,6 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 RANDOM, ROUND_ROBIN, JSQ, JSQ2 = 0, 1, 2, 3
-
-# a histogram bin is an octave's 1/256th: the top bits of the IEEE 754 double
-SHIFT = 44
-LOWEST = (1023 - 24) << 8
-BINS = 48 << 8
 
 
 @compiled

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from planner.arrays import Floats, Ints
 from planner.errors import PlannerError, ScenarioError
 from planner.latency.curve import Curve, largest
+from planner.latency.histogram import BINS, CHUNK, histogram_quantile
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.scenario import Objective
 
@@ -39,8 +40,6 @@ class Batches:
 
     def quantile_s(self, q: float) -> float:
         """Quantile of latency [s]."""
-        from planner.latency.queue.simulation import histogram_quantile
-
         return histogram_quantile(self.histogram, q)
 
 
@@ -77,8 +76,7 @@ def simulate_batches(
     """Run the server on Poisson requests after a tenth of warm-up. Raises :class:`PlannerError`
     where it is unstable.
     """
-    from planner.latency.kernels import BINS, batch_server, tally
-    from planner.latency.queue.simulation import CHUNK
+    from planner.latency.kernels import batch_server, tally
 
     if not 0 < rate_rps < largest_rate_rps(setup_s, each_s, float(largest_batch)):
         raise PlannerError(

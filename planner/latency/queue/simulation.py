@@ -18,12 +18,12 @@ import numpy as np
 
 from planner.arrays import Floats, Ints
 from planner.errors import PlannerError
+from planner.latency.histogram import BINS, CHUNK, histogram_quantile
 from planner.latency.queue.service_law import ServiceLaw
 
 Balancer = Literal["random", "round_robin", "jsq", "jsq2", "central"]
 Discipline = Literal["fcfs", "ps"]
 
-CHUNK = 1 << 15
 _BLOCK = 1 << 18  # requests whose times are spread evenly over their law
 _REQUESTS, _MOST_REQUESTS = 120_000, 1_600_000
 _POLICY = {"random": 0, "round_robin": 1, "jsq": 2, "jsq2": 3}
@@ -83,18 +83,6 @@ class Simulated:
         """Half of the 95 % interval of :meth:`response_quantile`, from the spread over batches."""
         values = np.array([histogram_quantile(b, q) for b in self.response])
         return _half_width(values)
-
-
-def histogram_quantile(histogram: Ints, q: float) -> float:
-    """Quantile of logarithmic bins, evenly within a bin."""
-    total = np.cumsum(histogram)
-    goal = q * total[-1]
-    k = int(np.searchsorted(total, goal))
-    before = total[k - 1] if k else 0
-    from planner.latency.kernels import LOWEST, SHIFT
-
-    edges = (np.array([k, k + 1], dtype=np.int64) + LOWEST << SHIFT).view(np.float64)
-    return float(edges[0] + (edges[1] - edges[0]) * (goal - before) / max(histogram[k], 1))
 
 
 def simulate(
@@ -280,7 +268,7 @@ def _at_share(law: ServiceLaw, share: Floats) -> Floats:
 
 
 def _batch(run: _Run, size: int) -> dict[str, Any]:
-    from planner.latency.kernels import BINS, tally
+    from planner.latency.kernels import tally
 
     response, wait = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     total = waited = 0.0
