@@ -1,18 +1,23 @@
-"""The Kubernetes horizontal pod autoscaler as pure functions: metric → desired replicas → windows →
-rate limits.
+"""The Kubernetes horizontal pod autoscaler, of pods and changes by name: metric → desired replicas →
+windows → rate limits.
 
-Integer arithmetic as Kubernetes does it.  Source: kubernetes/kubernetes
-``pkg/controller/podautoscaler`` (rules of v1.20, with the later joint treatment of both windows and
-of events of the other direction), 2020 to 2025.
+The arithmetic is that of :mod:`planner.simulator.rules`, which also drives the replay.  Source:
+kubernetes/kubernetes ``pkg/controller/podautoscaler`` (rules of v1.20, with the later joint
+treatment of both windows and of events of the other direction), 2020 to 2025.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from planner.arrays import Floats, Ints
 from planner.errors import PlannerError
+from planner.simulator import rules
 
 TOLERANCE = 0.1
+REASONS = ("DesiredWithinRange", "ScaleUpLimit", "ScaleDownLimit", "TooManyReplicas", "TooFewReplicas")
+SELECT = {"Max": rules.MOST_CHANGE, "Min": rules.LEAST_CHANGE, "Disabled": rules.NO_CHANGE}
 
 
 @dataclass(frozen=True)
@@ -58,76 +63,80 @@ def desired_from_utilization(
     Utilization = ⌊100·Σusage/Σrequest⌋.  Raises :class:`PlannerError` if no pod has a usable
     metric.
     """
-
-    def ratio(usage: Mapping[int, int]) -> tuple[float, int]:
-        known = [k for k in usage if k < len(pods) and pods[k].state != "absent"]
-        request = sum(pods[k].request or 0 for k in known)
-        if not request:
-            raise PlannerError("no pod has both a metric and a request", where="autoscaler")
-        percent = sum(usage[k] for k in known) * 100 // request
-        return percent / target_percent, percent
-
-    return _from_pods(current, pods, ratio, lambda k: pods[k].request or 0, tolerance, cpu=True)
+    group = _Group.of(pods, cpu=True)
+    if not group.request:
+        raise PlannerError("no pod has both a metric and a request", where="autoscaler")
+    return group.wanted(True, current, target_percent, tolerance)
 
 
 def desired_from_pods(current: int, target: int, pods: Sequence[Pod], tolerance: float = TOLERANCE) -> tuple[int, int]:
     """Replicas wanted by a per-pod metric with an average ``target``, and the floor of the mean
-    seen.
+    seen.  Raises :class:`PlannerError` if no pod has a usable metric.
     """
-
-    def ratio(usage: Mapping[int, int]) -> tuple[float, int]:
-        mean = sum(usage.values()) // len(usage)
-        return mean / target, mean
-
-    return _from_pods(current, pods, ratio, lambda _: target, tolerance, cpu=False)
+    return _Group.of(pods, cpu=False).wanted(False, current, target, tolerance)
 
 
-def _from_pods(
-    current: int,
-    pods: Sequence[Pod],
-    ratio_of: Callable[[Mapping[int, int]], tuple[float, int]],
-    assumed: Callable[[int], int],
-    tolerance: float,
-    *,
-    cpu: bool,
-) -> tuple[int, int]:
-    """Replicas by a rule on all pods: unready count 0 scaling out, missing 0 scaling out,
-    ``assumed`` scaling in; no reversal.
-    """
-    ready, unready, missing = _sorted_out(pods, cpu)
-    usage = dict(ready)
-    if not usage:
-        raise PlannerError("no pod has a usable metric", where="autoscaler")
-    ratio, seen = ratio_of(usage)
-    count_unready = bool(unready) and ratio > 1.0
-    if not count_unready and not missing:
-        pods_ready = sum(1 for k in usage if pods[k].state != "absent")
-        return (current if abs(1.0 - ratio) <= tolerance else math.ceil(ratio * pods_ready)), seen
-    usage |= {k: assumed(k) if ratio < 1.0 else 0 for k in missing if ratio != 1.0}
-    usage |= dict.fromkeys(unready if count_unready else (), 0)
-    again, _ = ratio_of(usage)
-    if abs(1.0 - again) <= tolerance or (ratio < 1.0 < again) or (again < 1.0 < ratio):
-        return current, seen
-    wanted = math.ceil(again * len(usage))
-    return (current if (again < 1.0 and wanted > current) or (again > 1.0 and wanted < current) else wanted), seen
+@dataclass(frozen=True)
+class _Group:
+    """Pods as the arithmetic counts them; ``absent`` is a metric whose pod does not exist."""
+
+    ready: int
+    metrics: int
+    usage: int
+    request: int
+    unready: int
+    unready_request: int
+    missing: int
+    missing_request: int
+
+    @classmethod
+    def of(cls, pods: Sequence[Pod], *, cpu: bool) -> "_Group":
+        """Sort pods into those that count, the unready and the missing; the failed and deleting
+        count for nothing.
+        """
+        kinds = [_kind(pod, cpu) for pod in pods]
+        counts, unready, missing = ([p for p, k in zip(pods, kinds, strict=True) if k == w] for w in (0, 1, 2))
+        if not counts:
+            raise PlannerError("no pod has a usable metric", where="autoscaler")
+        real = [p for p in counts if p.state != "absent"]
+        summed = real if cpu else counts  # a metric without a pod has no request to be compared with
+        return cls(
+            len(real),
+            len(counts),
+            sum(p.usage or 0 for p in summed),
+            sum(p.request or 0 for p in real),
+            len(unready),
+            sum(p.request or 0 for p in unready),
+            len(missing),
+            sum(p.request or 0 for p in missing),
+        )
+
+    def wanted(self, per_cent: bool, current: int, target: int, tolerance: float) -> tuple[int, int]:
+        """Replicas wanted and the metric seen."""
+        found, seen = rules.wanted(
+            per_cent,
+            float(current),
+            float(target),
+            tolerance,
+            float(self.ready),
+            float(self.metrics),
+            float(self.usage),
+            float(self.request),
+            float(self.unready),
+            float(self.unready_request),
+            float(self.missing),
+            float(self.missing_request),
+        )
+        return int(found), int(seen)
 
 
-def _sorted_out(pods: Sequence[Pod], cpu: bool) -> tuple[dict[int, int], list[int], list[int]]:
-    """Usage of the pods that count, the unready, the missing.  ``absent`` is a metric whose pod
-    does not exist.
-    """
-    ready: dict[int, int] = {}
-    unready, missing = [], []
-    for k, pod in enumerate(pods):
-        if pod.state in ("failed", "deleting"):
-            continue
-        if pod.state == "pending" or (cpu and pod.usage is not None and pod.state in ("unready", "initialising")):
-            unready.append(k)
-        elif pod.usage is None:
-            missing.append(k)
-        else:
-            ready[k] = pod.usage
-    return ready, unready, missing
+def _kind(pod: Pod, cpu: bool) -> int:
+    """0 counts, 1 unready, 2 missing, 3 for nothing."""
+    if pod.state in ("failed", "deleting"):
+        return 3
+    if pod.state == "pending" or (cpu and pod.usage is not None and pod.state in ("unready", "initialising")):
+        return 1
+    return 2 if pod.usage is None else 0
 
 
 def desired_from_value(
@@ -136,19 +145,15 @@ def desired_from_value(
     """Replicas wanted by one metric of the whole object with a target value, and the value; from
     zero replicas, ⌈value/target⌉.
     """
-    ratio = value / target
-    if current == 0:
-        return math.ceil(ratio), value
-    return (current if abs(1.0 - ratio) <= tolerance else math.ceil(ratio * ready)), value
+    return int(rules.wanted_of_value(float(current), float(target), float(value), float(ready), tolerance)), value
 
 
 def desired_from_average(current: int, target: int, value: int, tolerance: float = TOLERANCE) -> tuple[int, int]:
     """Replicas wanted by one metric shared by all pods with a target average, and the mean seen
     (rounded up).
     """
-    ratio = value / (target * current)
-    wanted = current if abs(1.0 - ratio) <= tolerance else math.ceil(value / target)
-    return wanted, math.ceil(value / current)
+    wanted = int(rules.wanted_of_average(float(current), float(target), float(value), tolerance))
+    return wanted, -(-value // current) if current else value
 
 
 def stabilized(
@@ -162,9 +167,9 @@ def stabilized(
     """The lowest recommendation of the up window bounds an increase, the highest of the down window
     bounds a decrease.
     """
-    up = min([desired, *(r.replicas for r in recommendations if r.age_s < up_window_s)])
-    down = max([desired, *(r.replicas for r in recommendations if r.age_s < down_window_s)])
-    return min(max(current, up), down)
+    low = min([desired, *(r.replicas for r in recommendations if r.age_s < up_window_s)])
+    high = max([desired, *(r.replicas for r in recommendations if r.age_s < down_window_s)])
+    return int(rules.stabilized(float(current), float(low), float(high)))
 
 
 def limited(
@@ -186,33 +191,30 @@ def limited(
     ⌈start·(1 + p/100)⌉ upwards, start − pods or ⌊start·(1 − p/100)⌋ downwards.  ``select`` is Max
     (most change), Min (least) or Disabled.
     """
-    if desired > current:
-        bound = max(current, _bound(current, up, select, added, removed, 1))
-        top, reason = (bound, "ScaleUpLimit") if maximum > bound else (maximum, "TooManyReplicas")
-        return (top, reason) if desired > top else (desired, "DesiredWithinRange")
-    if desired < current:
-        bound = min(current, _bound(current, down, select, added, removed, -1))
-        low, reason = (bound, "ScaleDownLimit") if minimum < bound else (minimum, "TooFewReplicas")
-        return (low, reason) if desired < low else (desired, "DesiredWithinRange")
-    return desired, "DesiredWithinRange"
+    bounds = [
+        rules.bound(float(current), *as_arrays(policies), _shifts(policies, added, removed), SELECT[select], sign)
+        for policies, sign in ((up, 1), (down, -1))
+    ]
+    found, reason = rules.limited(float(current), float(desired), float(minimum), float(maximum), *bounds)
+    return int(found), REASONS[reason]
 
 
-def _bound(
-    current: int, policies: Sequence[Policy], select: str, added: Sequence[Change], removed: Sequence[Change], sign: int
-) -> int:
-    if select == "Disabled" or not policies:
-        return current
-    proposed = []
-    for policy in policies:
-        start = (
-            current
-            + sum(c.replicas for c in removed if c.age_s < policy.period_s)
-            - sum(c.replicas for c in added if c.age_s < policy.period_s)
-        )
-        if policy.kind == "Pods":
-            proposed.append(start + sign * policy.value)
-        else:
-            moved = start * (1 + sign * policy.value / 100)
-            proposed.append(math.ceil(moved) if sign > 0 else math.trunc(moved))
-    # the most change is the highest bound upwards and the lowest downwards
-    return max(proposed) if (select == "Min") == (sign < 0) else min(proposed)
+def as_arrays(policies: Sequence[Policy]) -> tuple[Ints, Floats]:
+    """Kinds and values of rate policies."""
+    kinds = {"Pods": rules.PODS, "Percent": rules.PERCENT}
+    return (
+        np.array([kinds[p.kind] for p in policies], dtype=np.int64),
+        np.array([p.value for p in policies], dtype=np.float64),
+    )
+
+
+def _shifts(policies: Sequence[Policy], added: Sequence[Change], removed: Sequence[Change]) -> Floats:
+    """Removed − added within each policy's period."""
+    return np.array(
+        [
+            sum(c.replicas for c in removed if c.age_s < p.period_s)
+            - sum(c.replicas for c in added if c.age_s < p.period_s)
+            for p in policies
+        ],
+        dtype=np.float64,
+    )
