@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any
@@ -145,8 +145,9 @@ def solve(
 
     ``variables`` of the problem, if at hand, spare PuLP a search through all rows for them.
 
-    PuLP's own solver object is configured and called; the whole matrix is handed over at once, and
-    the answer read from the live handle, which stays at ``lp.solverModel``. Above ``LARGE`` columns
+    PuLP's own solver object is called on a silent handle; the whole matrix is handed over at once,
+    and the answer read from the handle, which stays at ``lp.solverModel``. ``options`` are HiGHS'
+    own. Above ``LARGE`` columns
     HiGHS' presolve is left out: on rows "used ≤ bought" over many hours its time grows as their
     square.
     """
@@ -156,13 +157,12 @@ def solve(
     if not len(matrix.cost):
         return nothing_to_choose(matrix)
     whole = bool(matrix.whole.any())
-    extra: dict[str, Any] = (
-        {"gapRel": gap_share, "gapAbs": 0.0} if whole else {"presolve": "off"} if len(matrix.cost) > LARGE else {}
-    )
-    solver = pulp.HiGHS(**{"msg": False, "threads": 1, "timeLimit": time_limit_s, **extra, **options})
-    solver.createAndConfigureSolver(lp)
+    gaps: dict[str, Any] = {"mip_rel_gap": gap_share, "mip_abs_gap": 0.0}
+    extra = gaps if whole else {"presolve": "off"} if len(matrix.cost) > LARGE else {}
+    limit = {} if time_limit_s is None else {"time_limit": float(time_limit_s)}
+    lp.solverModel = live_handle(**limit, **extra, **options)
     lp.solverModel.passModel(hand_over(matrix))
-    solver.callSolver(lp)
+    pulp.HiGHS(msg=False).callSolver(lp)
     return replace(read(lp.solverModel, matrix), names=tuple(map(attrgetter("name"), variables)))
 
 
@@ -286,11 +286,24 @@ def hand_over(matrix: Matrix) -> Any:
     return model
 
 
-def live_handle(**options: Any) -> Any:
-    """A silent single-threaded HiGHS."""
+@cache
+def _silent() -> type[Any]:
+    """HiGHS that has nothing to say from the first: 1.16 prints a banner on standard output when
+    the first handle of a process is given its callbacks, before an option can be set from outside.
+    """
     import highspy
 
-    live = highspy.Highs()
+    class Silent(highspy.Highs):  # type: ignore[misc]
+        def enableCallbacks(self) -> None:  # noqa: N802 (HiGHS' name)
+            self.setOptionValue("output_flag", False)
+            super().enableCallbacks()
+
+    return Silent
+
+
+def live_handle(**options: Any) -> Any:
+    """A silent single-threaded HiGHS with ``options`` by HiGHS' own names."""
+    live = _silent()()
     for name, value in {"output_flag": False, "threads": 1, **options}.items():
         live.setOptionValue(name, value)
     return live
