@@ -4,8 +4,23 @@ All derive from :class:`PlannerError`, so a caller needs one ``except``. ``exit_
 command line returns: 2 wrong input, 3 no plan satisfies the scenario, 1 the solver itself failed.
 """
 
-from collections.abc import Iterable
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+# what damaged content raises inside a reader; csv, json, pandas and pyarrow derive from these
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    UnicodeError,
+    ValueError,
+    csv.Error,
+)
 
 
 class PlannerError(Exception):
@@ -82,3 +97,21 @@ class SolverError(PlannerError):
     """The solver stopped without a proven answer, or its answer failed the certificate check."""
 
     exit_code = 1
+
+
+@contextmanager
+def one_door(told: Callable[[str], PlannerError]) -> Iterator[None]:
+    """The one door of a reader: damaged content inside becomes the typed error ``told`` makes of its
+    cause; typed errors pass.
+
+    >>> with one_door(lambda cause: TrafficError(f"is damaged ({cause})", where="a.json")):
+    ...     {}["rate"]
+    Traceback (most recent call last):
+    planner.errors.TrafficError: a.json: is damaged (KeyError 'rate').
+    """
+    try:
+        yield
+    except PlannerError:
+        raise
+    except MALFORMED as error:
+        raise told(f"{type(error).__name__} {str(error)[:200]}") from None

@@ -1,224 +1,129 @@
-"""Results of generic HTTP load-test tools, read as points: rate served, latency percentiles [s],
-concurrency where the tool holds it.
-
-Times in the files are milliseconds (Locust, k6), nanoseconds (vegeta JSON) or carry their unit
-(wrk, hey, vegeta text).
+"""Results of HTTP load-test tools, read as points: rate served, latency percentiles [s], and the
+requests inside where clients waited for their answers (:mod:`planner.latency.measured.steps`).
 """
 
-import csv
-import io
-import json
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from planner.errors import ScenarioError
+from planner.errors import ScenarioError, one_door
+from planner.latency.measured import logs, reports, texts
+from planner.latency.measured.steps import Driven, Step, points
 
-PERCENTS = (50, 90, 95, 99)
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "secs": 1.0, "m": 60.0, "h": 3600.0}
-# above this share of failed requests a step shows an overload, not a capacity
-FAILURES_ALLOWED = 0.01
-LARGEST_FILE = 32 << 20  # bytes
+LARGEST_FILE = 64 << 20  # bytes
+LOAD_TEST_FORMATS: dict[str, Callable[[str], list[Step]]] = {
+    "autocannon": reports.autocannon,
+    "bombardier": texts.bombardier,
+    "bombardier_json": reports.bombardier,
+    "csv": logs.plain,
+    "gatling": reports.gatling,
+    "gatling_log": logs.gatling_log,
+    "hey": texts.hey,
+    "jmeter": logs.jmeter,
+    "k6": reports.k6,
+    "k6_csv": logs.k6_rows,
+    "locust": logs.locust,
+    "oha": texts.hey,
+    "oha_json": reports.oha,
+    "vegeta": texts.vegeta,
+    "vegeta_json": reports.vegeta,
+    "wrk": texts.wrk,
+}
+# two spellings of one tool's result: the second where the content is JSON
+_AS_JSON = {"bombardier", "oha", "vegeta"}
 
 
-def read_load_test(path: str | Path, kind: str | None = None) -> list[dict[str, float]]:
+def read_load_test(
+    path: str | Path, kind: str | None = None, *, clients: float | None = None, driven: Driven | None = None
+) -> list[dict[str, float]]:
     """Points of one result file: ``arrival_rate_rps``, ``latency_p50_s`` … ``latency_p99_s``,
     ``concurrency`` if closed loop.
 
-    ``kind`` is one of ``LOAD_TEST_FORMATS``; by default it is found out.  Steps with more than 1 %
-    failed requests are left out. Raises :class:`ScenarioError` naming the file and what it lacks.
+    As :func:`read_load_tests`. Raises :class:`ScenarioError` naming the file and what it lacks.
     """
-    path = Path(path)
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ScenarioError(
-                f"is larger than a summary ({LARGEST_FILE >> 20} MiB). Give the tool's summary, not its log", where=path
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"cannot be read as text: {error}", where=path) from None
-    kind = kind or _recognize(text)
+    return read_load_tests([path], kind, clients=clients, driven=driven)
+
+
+def read_load_tests(
+    paths: Sequence[str | Path],
+    kind: str | None = None,
+    *,
+    clients: float | None = None,
+    driven: Driven | None = None,
+) -> list[dict[str, float]]:
+    """Points of one machine from several files, one step or more each, by rising load.
+
+    ``kind`` is one of ``LOAD_TEST_FORMATS``; by default it is found out. How a step was driven is
+    found by Little's law (:class:`planner.latency.measured.steps.Step`); ``clients`` and ``driven``
+    say it where a file does not. Steps with more than 1 % failed requests or a server that fell
+    behind are left out. Raises :class:`ScenarioError` naming the file and what it lacks.
+    """
+    steps = [s for path in paths for s in _steps(Path(path), kind)]
+    where = ", ".join(str(p) for p in paths)
+    with one_door(lambda cause: ScenarioError(f"holds figures that no test can have: {cause}", where=where)):
+        steps = steps if clients is None else [replace(s, clients=clients) for s in steps]
+        return points(steps, where, driven)
+
+
+def _steps(path: Path, kind: str | None) -> list[Step]:
+    text = _text(path)
+    kind = _named(kind, text) or _recognized(text)
     if kind not in LOAD_TEST_FORMATS:
         raise ScenarioError(
             f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})", where=path
         )
+    with one_door(lambda cause: ScenarioError(f"is not a complete {kind} result: {cause}", where=path)):
+        found = LOAD_TEST_FORMATS[kind](text)
+        if not found:
+            raise ValueError("it holds no step")
+    return found
+
+
+def _text(path: Path) -> str:
     try:
-        points = LOAD_TEST_FORMATS[kind](text)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        ArithmeticError,
-        RecursionError,
-        csv.Error,
-    ) as error:
-        raise ScenarioError(f"is not a complete {kind} result: {type(error).__name__} {error}", where=path) from None
-    good = [p for p in points if p.pop("failure_share", 0.0) <= FAILURES_ALLOWED and p["arrival_rate_rps"] > 0]
-    if not good:
-        raise ScenarioError(f"holds no step with at most {FAILURES_ALLOWED:.0%} failed requests", where=path)
-    return good
-
-
-def _recognize(text: str) -> str | None:
-    if text.lstrip().startswith("{"):
-        head = text[:200_000]
-        return "k6" if '"metrics"' in head else "vegeta" if '"latencies"' in head else None
-    first = text.partition("\n")[0]
-    if "arrival_rate_rps" in first:
-        return "csv"
-    if "Requests/s" in first and "50%" in first:
-        return "locust"
-    if re.search(r"^Requests\s+\[total, rate", text, re.M):
-        return "vegeta"
-    if "threads and" in text and "Requests/sec:" in text:
-        return "wrk"
-    return "hey" if "Latency distribution" in text and "Requests/sec" in text else None
-
-
-def _point(
-    rate: float, seconds: Mapping[int, float | None], concurrency: float | None = None, failure_share: float = 0.0
-) -> dict[str, float]:
-    point = {"arrival_rate_rps": float(rate), "failure_share": float(failure_share)}
-    point |= {f"latency_p{p}_s": float(v) for p in PERCENTS if (v := seconds.get(p)) is not None}
-    if len(point) == 2:
-        raise ValueError("no latency percentile among p50, p90, p95, p99")
-    if not all(math.isfinite(v) for v in point.values()):
-        raise ValueError("a figure is not finite")
-    return point if concurrency is None else {**point, "concurrency": float(concurrency)}
-
-
-def _plain(text: str) -> list[dict[str, float]]:
-    """The planner's own columns, any other column refused."""
-    known = {"arrival_rate_rps", "concurrency", "failure_share", *(f"latency_p{p}_s" for p in PERCENTS)}
-    rows = list(csv.DictReader(io.StringIO(text)))
-    strange = set(rows[0]) - known if rows else set()
-    if strange:
-        raise ValueError(f"unknown columns {', '.join(sorted(map(str, strange)))}")
-    return [{k: float(v) for k, v in row.items() if v not in ("", None)} for row in rows]
-
-
-def _locust(text: str) -> list[dict[str, float]]:
-    """``*_stats.csv`` (its Aggregated row) or ``*_stats_history.csv`` (the last row of each number
-    of users).
-    """
-    rows = [r for r in csv.DictReader(io.StringIO(text)) if r["Name"] == "Aggregated"]
-    if "User Count" in (rows[0] if rows else {}):
-        rows = [
-            r
-            for r in rows
-            if float(r["Requests/s"] or 0) > 0 and float(r["User Count"]) > 0 and r["95%"] not in ("", "N/A")
-        ]
-        rows = list({r["User Count"]: r for r in rows}.values())
-    points = []
-    for r in rows:
-        rate = float(r["Requests/s"])
-        seconds = {p: float(r[f"{p}%"]) / 1e3 for p in PERCENTS if r.get(f"{p}%") not in (None, "", "N/A")}
-        users = float(r["User Count"]) if "User Count" in r else None
-        points.append(_point(rate, seconds, users, float(r["Failures/s"]) / rate if rate else 1.0))
-    return points
-
-
-def _k6(text: str) -> list[dict[str, float]]:
-    """The summary JSON of ``--summary-export`` or of ``handleSummary``; p99 only if the run asked
-    for it.
-    """
-    metrics = json.loads(text)["metrics"]
-
-    def values(name: str) -> dict[str, Any]:
-        found = metrics[name]
-        return dict(found.get("values", found))
-
-    duration, requests = values("http_req_duration"), values("http_reqs")
-    failed = values("http_req_failed") if "http_req_failed" in metrics else {}
-    seconds = {50: duration.get("med"), **{p: duration.get(f"p({p})") for p in PERCENTS[1:]}}
-    vus = values("vus_max") if "vus_max" in metrics else {}
-    return [
-        _point(
-            requests["rate"],
-            {p: None if v is None else v / 1e3 for p, v in seconds.items()},
-            vus.get("max", vus.get("value")),
-            failed.get("rate", failed.get("value", 0.0)),
-        )
-    ]
-
-
-def _wrk(text: str) -> list[dict[str, float]]:
-    """Text of wrk and wrk2 with ``--latency``."""
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", text))
-    connections = float(_found(r"threads and (\d+) connections", text))
-    seconds = {round(float(p)): _seconds(v) for p, v in re.findall(r"^\s+([\d.]+)%\s+([\d.]+\s?\w+)\s*$", text, re.M)}
-    total = float(_found(r"(\d+) requests in", text))
-    bad = sum(float(n) for n in re.findall(r"Non-2xx or 3xx responses:\s+(\d+)", text))
-    bad += sum(float(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))
-    return [_point(rate, seconds, connections, bad / max(total, 1.0))]
-
-
-def _hey(text: str) -> list[dict[str, float]]:
-    """Text report of hey; its concurrency is not in it."""
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", text))
-    seconds = {int(p): float(v) for p, v in re.findall(r"(\d+)%+ in ([\d.]+) secs", text)}
-    codes = {c: float(n) for c, n in re.findall(r"\[(\d{3})\]\s+(\d+) responses", text)}
-    errors = sum(float(n) for n in re.findall(r"^\s+\[(\d+)\]\s+\D", text.partition("Error distribution")[2], re.M))
-    bad = errors + sum(n for c, n in codes.items() if c >= "400")
-    return [_point(rate, seconds, None, bad / max(sum(codes.values()) + errors, 1.0))]
-
-
-def _vegeta(text: str) -> list[dict[str, float]]:
-    """JSON or text report of vegeta: an open loop at a stated rate."""
-    if text.lstrip().startswith("{"):
-        report = json.loads(text)
-        seconds = {p: report["latencies"].get(f"{p}th") for p in PERCENTS}
-        return [
-            _point(
-                report["rate"],
-                {p: None if v is None else v / 1e9 for p, v in seconds.items()},
-                None,
-                1 - report["success"],
+        if path.stat().st_size > LARGEST_FILE:
+            raise ScenarioError(
+                f"is larger than a summary ({LARGEST_FILE >> 20} MiB). Give the tool's summary, or a part of its log",
+                where=path,
             )
-        ]
-    rate = float(_found(r"Requests\s+\[total, rate[^\]]*\]\s+\d+, ([\d.]+)", text))
-    names = [n.strip() for n in _found(r"Latencies\s+\[([^\]]*)\]", text).split(",")]
-    values = [_seconds(v) for v in _found(r"Latencies\s+\[[^\]]*\]\s+([^\n]+)", text).split(",")]
-    timed = dict(zip(names, values, strict=True))
-    return [
-        _point(
-            rate,
-            {p: timed.get(str(p)) for p in PERCENTS},
-            None,
-            1 - float(_found(r"Success\s+\[ratio\]\s+([\d.]+)%", text)) / 100,
-        )
-    ]
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ScenarioError(f"cannot be read as text: {error}", where=path) from None
 
 
-def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise ValueError(f"nothing like {pattern!r}")
-    return match[1]
+def _named(kind: str | None, text: str) -> str | None:
+    """The reader of a stated format: vegeta is read as text or as JSON, whichever it is."""
+    return f"{kind}_json" if kind in _AS_JSON and text.lstrip().startswith("{") else kind
 
 
-def _seconds(text: str) -> float:
-    """``1m2.5s``, ``635.91us``, ``12.9 ms`` in seconds."""
-    parts = re.findall(r"([\d.]+)\s?([a-zµμ]+)", text.strip())
-    if not parts:
-        raise ValueError(f"{text!r} is not a time")
-    return sum(float(v) * _UNITS[u] for v, u in parts)
+def _recognized(text: str) -> str | None:
+    if text.lstrip().startswith("{"):
+        return next((kind for kind, mark in _JSON_MARKS.items() if re.search(mark, text[:400_000])), None)
+    first = text.lstrip("\n").partition("\n")[0]
+    return next((k for k, mark in _HEADERS.items() if all(m in first for m in mark)), None) or next(
+        (kind for kind, mark in _TEXT_MARKS.items() if re.search(mark, text, re.M | re.S)), None
+    )
 
 
-LOAD_TEST_FORMATS: dict[str, Callable[[str], list[dict[str, float]]]] = {
-    "csv": _plain,
-    "hey": _hey,
-    "k6": _k6,
-    "locust": _locust,
-    "vegeta": _vegeta,
-    "wrk": _wrk,
+_JSON_MARKS = {
+    "oha_json": r'"latencyPercentiles"',
+    "bombardier_json": r'"numberOfConnections"',
+    "k6": r'"metrics"',
+    "gatling": r'"percentiles1"',
+    "vegeta_json": r'"latencies"',
+    "autocannon": r'"connections"\s*:.*"latency"|"p97_5"',
 }
-
-
-def read_load_tests(paths: Sequence[str | Path], kind: str | None = None) -> list[dict[str, float]]:
-    """Points of several files, one step or more each, by rising rate."""
-    return sorted((p for path in paths for p in read_load_test(path, kind)), key=lambda p: p["arrival_rate_rps"])
+_HEADERS = {
+    "csv": ("arrival_rate_rps",),
+    "locust": ("Requests/s", "50%"),
+    "k6_csv": ("metric_name", "metric_value"),
+    "jmeter": ("timeStamp", "elapsed"),
+}
+_TEXT_MARKS = {
+    "vegeta": r"^Requests\s+\[total, rate",
+    "gatling_log": r"^REQUEST\t",
+    "bombardier": r"Bombarding|Reqs/sec\s",
+    "wrk": r"threads and.*Requests/sec:",
+    "hey": r"Requests/sec.*(Latency distribution|Response time distribution)",
+}

@@ -40,7 +40,7 @@ class Point(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     arrival_rate_rps: Positive
-    concurrency: Annotated[float, Field(ge=1, le=4000)] | None = None
+    concurrency: Annotated[float, Field(gt=0, le=4000)] | None = None
     latency_p50_s: Positive | None = None
     latency_p90_s: Positive | None = None
     latency_p95_s: Positive | None = None
@@ -237,12 +237,16 @@ def _row(point: Point) -> tuple[float, ...]:
 
 def _read(given: Mapping[str, Any], folder: Path) -> list[dict[str, float]]:
     """Points of ``{files: [...], format: ...}``; a wrong key or file is a fault of the scenario."""
-    files, strange = given.get("files"), set(given) - {"files", "format"}
-    if strange or not files:
-        raise ValueError("give a list of points, or files: [...] and, if needed, format")
+    files, strange = given.get("files"), set(given) - {"files", "format", "clients", "driven"}
+    files = [files] if isinstance(files, str) else files
+    if strange or not files or not isinstance(files, list) or not all(isinstance(f, str) for f in files):
+        raise ValueError("give a list of points, or files: [...] and, if needed, format, clients, driven")
+    clients, driven = given.get("clients"), given.get("driven")
+    if clients is not None and not (isinstance(clients, int | float) and 1 <= clients <= 4000):
+        raise ValueError(f"clients must be a number from 1 to 4000 (got {clients!r})")
+    if driven not in (None, "open", "closed"):
+        raise ValueError(f"driven must be open or closed (got {driven!r})")
     try:
-        return read_load_tests(
-            [folder / f for f in ([files] if isinstance(files, str) else files)], given.get("format")
-        )
+        return read_load_tests([folder / f for f in files], given.get("format"), clients=clients, driven=driven)
     except ScenarioError as error:
         raise ValueError(str(error)) from None
