@@ -29,7 +29,17 @@ from planner.capacity.pooling import Pooling, gains_by_pooling
 from planner.capacity.result import Capacity
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
-from planner.latency import LATENCY_MODELS, Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
+from planner.latency import (
+    LATENCY_MODELS,
+    Arrivals,
+    Deployment,
+    Excuse,
+    Goodput,
+    LatencyModel,
+    Machine,
+    ServiceModel,
+    beside,
+)
 from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
 
@@ -204,7 +214,8 @@ class _Sheet:
 
 def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
     service, mine = scenario.services[name], load.services[name]
-    scale = _Scale(name, service, service_model(scenario, name), Arrivals(mine.arrival_scv, mine.tokens), mine)
+    model = beside(service_model(scenario, name), [o.shape for o in offers])
+    scale = _Scale(name, service, model, Arrivals(mine.arrival_scv, mine.tokens), mine)
     failure = scenario.limits.zones_lost / scenario.limits.zones
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}
     for machine, shape, barred, hazard in offers:

@@ -1,11 +1,13 @@
 """How one replica behaves: latency at a load, and the load an objective allows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from planner.latency.batch.accelerated import AcceleratedService
 from planner.latency.batch.batching import Batching
 from planner.latency.llm.service import LlmService
 from planner.latency.measured.measured import Measured
+from planner.latency.measured.sizes import MeasuredFamilies
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
 from planner.latency.queue.queueing import Queue
 
@@ -19,4 +21,20 @@ LATENCY_MODELS: dict[str, Any] = {
     "queue": Queue,
 }
 
-__all__ = ["LATENCY_MODELS", "Arrivals", "Deployment", "Excuse", "Goodput", "LatencyModel", "Machine", "ServiceModel"]
+
+def beside(model: ServiceModel, machines: Sequence[Machine]) -> ServiceModel:
+    """The model with what it can learn from the machines on sale: a measured type's neighbors."""
+    return MeasuredFamilies.of(model, machines) if isinstance(model, Measured) else model
+
+
+__all__ = [
+    "LATENCY_MODELS",
+    "Arrivals",
+    "Deployment",
+    "Excuse",
+    "Goodput",
+    "LatencyModel",
+    "Machine",
+    "ServiceModel",
+    "beside",
+]

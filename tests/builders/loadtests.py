@@ -158,8 +158,8 @@ def wrk2(run: Run) -> str:
         f"Running {run.lasted:.0f}s test @ http://10.0.0.5/\n  2 threads and 100 connections\n"
         "  Thread calibration: mean lat.: 1087 usec, rate sampling interval: 22 msec\n"
         "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n"
-        f"    Latency     {mean:.2f}ms    1.92ms  12.50ms   68.46%\n    Req/Sec     1.04k     1.08k    2.50k    72.79%\n"
-        "  Latency Distribution (HdrHistogram - Recorded Latency)\n"
+        f"    Latency     {mean:.2f}ms    1.92ms  12.50ms   68.46%\n"
+        "    Req/Sec     1.04k     1.08k    2.50k    72.79%\n  Latency Distribution (HdrHistogram - Recorded Latency)\n"
         + "".join(f" {p}.000%    {q[p]:.2f}ms\n" for p in (50, 75, 90, 99))
         + f"----------\n  {len(run.ended)} requests in {run.lasted:.2f}s, 19.81MB read\n"
         + (f"  Non-2xx or 3xx responses: {failed}\n" if failed else "")
@@ -216,8 +216,9 @@ def jmeter(run: Run) -> str:
     rows = [head + "sentBytes,grpThreads,allThreads,URL,Latency,IdleTime,Connect"]
     for sent, took, good in zip(run.sent, run.took(), run.good, strict=True):
         rows.append(
-            f"{1700000000000 + int(sent * 1e3)},{round(took * 1e3)},home,{200 if good else 503},OK,Thread Group 1-1,text,"
-            f"{'true' if good else 'false'},,10,10,{run.clients},{run.clients},http://x,{round(took * 1e3)},0,1"
+            f"{1700000000000 + int(sent * 1e3)},{round(took * 1e3)},home,{200 if good else 503},OK,"
+            f"Thread Group 1-1,text,{'true' if good else 'false'},,10,10,{run.clients},"
+            f"{run.clients},http://x,{round(took * 1e3)},0,1"
         )
     return "\n".join(rows) + "\n"
 

@@ -2,14 +2,17 @@
 queue's.
 """
 
+import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from planner.errors import PlannerError
-from planner.latency import Arrivals, Machine
+from planner.latency import Arrivals, Excuse, Machine, beside
 from planner.latency.measured.loadtests import read_load_tests
 from planner.latency.measured.measured import Measured
+from planner.latency.measured.usl import ScalabilityLaw
 from planner.latency.queue.queueing import Queue
 from planner.scenario import Objective
 from tests.builders import loadtests as tool
@@ -104,3 +107,181 @@ DRIVEN = {
 )
 def test_the_fleet_of_the_file_is_that_of_the_known_queue(tmp_path, mode, name):
     assert abs(fleet_of(tmp_path, *DRIVEN[mode][name]) - KNOWN) <= 1
+
+
+def read(tmp_path, text, name="result.txt", **told):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return read_load_tests([tmp_path / name], **told)
+
+
+HEY = """
+Summary:
+  Total:	47.1772 secs
+  Slowest:	1.0801 secs
+  Fastest:	0.1212 secs
+  Average:	0.4721 secs
+  Requests/sec:	105.3900
+
+Latency distribution:
+  50% in 0.4650 secs
+  90% in 0.5703 secs
+  95% in 0.6204 secs
+  99% in 0.7905 secs
+
+Status code distribution:
+  [200]	4972 responses
+"""
+OHA = json.dumps(
+    {
+        "summary": {"successRate": 1.0, "total": 47.2, "average": 0.4721, "requestsPerSec": 105.39},
+        "latencyPercentiles": {"p50": 0.465, "p90": 0.5703, "p95": 0.6204, "p99": 0.7905},
+        "statusCodeDistribution": {"200": 4972},
+        "errorDistribution": {"aborted due to deadline": 50},
+    }
+)
+BOMBARDIER = json.dumps(
+    {
+        "spec": {"numberOfConnections": 50, "testType": "timed", "testDurationSeconds": 47},
+        "result": {
+            "timeTakenSeconds": 47.1772,
+            "req2xx": 4972,
+            "others": 0,
+            "latency": {
+                "mean": 472100,
+                "percentiles": {"50": 465000, "75": 500000, "90": 570300, "95": 620400, "99": 790500},
+            },
+            "rps": {"mean": 104.2},
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("text", [HEY, OHA, BOMBARDIER], ids=["hey", "oha", "bombardier"])
+def test_the_saturation_of_a_loop_is_no_rate_that_it_bears(tmp_path, text):
+    """50 workers without a pause, 105.39/s × 0.4721 s = 49.8 inside: the server was full."""
+    (point,) = read(tmp_path, text)
+    assert point["concurrency"] == 50
+    (found,) = Measured(machines={"m7i.xlarge": [point]}).deployments(M7I, Arrivals())
+    assert found.model.goodput_rps(Objective(latency_p99_s=0.8)).arrival_rate_rps < 100
+
+
+WRK2 = """Running 30s test @ http://10.0.0.5:80/index.html
+  2 threads and 100 connections
+  Thread calibration: mean lat.: 10087 usec, rate sampling interval: 22 msec
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     6.60ms    1.92ms  12.50ms   68.46%
+    Req/Sec     1.04k     1.08k    2.50k    72.79%
+  Latency Distribution (HdrHistogram - Recorded Latency)
+ 50.000%    6.67ms
+ 90.000%    9.14ms
+ 99.000%   {p99}ms
+----------------------------------------------------------
+  {n} requests in 30.00s, 19.81MB read
+Requests/sec:   {rate}
+"""
+VEGETA = """Requests      [total, rate, throughput]         60000, {rate}, {rate}
+Duration      [total, attack, wait]             30.006s, 30s, 6.6ms
+Latencies     [min, mean, 50, 90, 95, 99, max]  1ms, 6.6ms, 6.67ms, 9.14ms, 10ms, {p99}ms, 30ms
+Success       [ratio]                           100.00%
+"""
+K6 = (
+    '{{"metrics": {{"http_req_duration": {{"avg": 6.6, "med": 6.67, "p(90)": 9.14, "p(95)": 10, "p(99)": {p99}}},'
+    ' "http_reqs": {{"count": {n}, "rate": {rate}}}, "http_req_failed": {{"value": 0}},'
+    ' "vus": {{"value": 300, "min": 100, "max": 300}}}}}}'
+)
+
+
+@pytest.mark.parametrize("text", [WRK2, VEGETA, K6], ids=["wrk2", "vegeta", "k6"])
+def test_a_rate_sweep_is_open_points(tmp_path, text):
+    for rate, p99 in ((2000.15, 11.18), (4000.2, 18.4)):
+        (tmp_path / f"{rate}").write_text(text.format(rate=rate, p99=p99, n=int(rate * 30)), encoding="utf-8")
+    points = read_load_tests([tmp_path / "2000.15", tmp_path / "4000.2"])
+    assert [(p["arrival_rate_rps"], p["latency_p99_s"]) for p in points] == [
+        (2000.15, pytest.approx(0.01118)),
+        (4000.2, pytest.approx(0.0184)),
+    ]
+    assert not any("concurrency" in p for p in points)
+
+
+STATS = (
+    "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Requests/s,Failures/s,"
+    "50%,90%,95%,99%\n,Aggregated,3000,0,120,131.0,100.0,0.0,120,200,300,500\n"
+)
+GATLING = json.dumps(
+    {
+        "type": "GROUP",
+        "stats": {
+            "numberOfRequests": {"total": 6000, "ok": 6000, "ko": 0},
+            "meanResponseTime": {"total": 131},
+            "meanNumberOfRequestsPerSecond": {"total": 100.0},
+            **{f"percentiles{k}": {"total": v} for k, v in ((1, 120), (2, 150), (3, 300), (4, 500))},
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("text", [STATS, GATLING], ids=["locust", "gatling"])
+def test_driving_that_cannot_be_told_is_refused_and_the_remedy_works(tmp_path, text):
+    with pytest.raises(PlannerError, match=r"does not say how the test was driven.*clients: N"):
+        read(tmp_path, text)
+    assert [p["concurrency"] for p in read(tmp_path, text, clients=14)] == [14]
+    assert "concurrency" not in read(tmp_path, text, driven="open")[0]
+    assert "concurrency" not in read(tmp_path, text, clients=100)[0]
+
+
+def test_a_full_server_and_a_failing_one_are_refused(tmp_path):
+    with pytest.raises(PlannerError, match="are its saturation, no rate that it bears"):
+        read(tmp_path, tool.wrk2(SATURATED))
+    for write in (tool.hey, tool.k6, tool.locust, tool.jmeter, tool.gatling_loop, tool.autocannon):
+        with pytest.raises(PlannerError, match="no step with at most 1% failed"):
+            read(tmp_path, write(FAILING_LOOP))
+
+
+@pytest.mark.parametrize("field", ["concurrency", "arrival_rate_rps"])
+@pytest.mark.parametrize("value", ["-5", "0", "1e308", "nan", "inf", "many", ""])
+def test_every_field_of_a_table_is_checked(tmp_path, field, value):
+    row = {"arrival_rate_rps": "100", "concurrency": "4", "latency_p99_s": "0.05"} | {field: value}
+    text = ",".join(row) + "\n" + ",".join(row.values()) + "\n"
+    if (field, value) in (("concurrency", "nan"), ("concurrency", "")):
+        assert "concurrency" not in read(tmp_path, text)[0]
+        return
+    with pytest.raises(PlannerError, match=r"result\.txt"):
+        read(tmp_path, text)
+
+
+def test_clients_that_cannot_hold_the_requests_are_refused(tmp_path):
+    with pytest.raises(PlannerError, match="cannot hold"):
+        read(tmp_path, "arrival_rate_rps,concurrency,latency_p50_s\n1000,4,0.5\n")
+
+
+def sized(vcpus, name):
+    return replace(M7I, vcpus=vcpus, instance_type=name, memory_gib=4 * vcpus)
+
+
+def test_neighboring_sizes_are_served_as_modeled_and_far_ones_are_not():
+    steps = [{"arrival_rate_rps": r, "latency_p99_s": t} for r, t in ((40, 0.05), (120, 0.09), (180, 0.4))]
+    measured = Measured(machines={"m7i.xlarge": steps})
+    family = [M7I, sized(8, "m7i.2xlarge"), sized(2, "m7i.large"), sized(64, "m7i.16xlarge")]
+    model = beside(measured, family)
+    own, double, half = (model.deployments(m, Arrivals())[0].model for m in family[:3])
+    assert (own.basis, double.basis, half.basis) == ("measured", "modeled", "modeled")
+    gain = double.largest_rate_rps / own.largest_rate_rps
+    assert gain == pytest.approx(2 * (1 + 0.03 * 3) / (1 + 0.03 * 7))
+    assert own.error_share < double.error_share < half.error_share
+    assert "assumed; measure a second size" in double.method
+    assert model.deployments(family[3], Arrivals()).reason == "too far from a measured size of its family"
+    assert isinstance(model.deployments(replace(M7I, family="c7i", instance_type="c7i.xlarge"), Arrivals()), Excuse)
+    assert isinstance(
+        beside(Measured(machines={"m7i.xlarge": steps}, neighbors=False), family).deployments(family[1], Arrivals()),
+        Excuse,
+    )
+
+
+def test_three_measured_sizes_give_their_own_law():
+    law = ScalabilityLaw(0.05, 0.001, 60.0)
+    rates = {n: float(law.throughput(n)) for n in (2, 4, 16)}
+    machines = {f"m7i.{n}": [{"arrival_rate_rps": r, "latency_p99_s": 0.1}] for n, r in rates.items()}
+    family = [sized(n, f"m7i.{n}") for n in (2, 4, 16, 8)]
+    (found,) = beside(Measured(machines=machines), family).deployments(family[3], Arrivals())
+    assert found.model.largest_rate_rps == pytest.approx(float(law.throughput(8)), rel=1e-3)
+    assert "scalability law of 3 sizes" in found.model.method

@@ -67,16 +67,19 @@ class MeasuredLatency:
 
     Replicas share the load evenly.  A percentile that was not measured is interpolated between its
     measured neighbours on the normal scale of log latency, and never extrapolated upward: it is
-    ``inf``.
+    ``inf``. ``scaled`` says how the points were brought from another size, ``scaling_error`` how far
+    that may be off.
     """
 
     points: tuple[tuple[float, ...], ...]
     closed: bool = False
+    scaled: str = ""
+    scaling_error: float = 0.0
 
     @property
     def basis(self) -> str:
-        """Always ``measured``."""
-        return "measured"
+        """``measured``; ``modeled`` where the points are those of another size."""
+        return "modeled" if self.scaled else "measured"
 
     @property
     def method(self) -> str:
@@ -84,16 +87,16 @@ class MeasuredLatency:
         source = (
             "open-arrival points from a closed load test (birth–death chain)" if self.closed else "load-test points"
         )
-        return f"{len(self.points)} {source}, monotone cubic in log rate and log latency, nothing beyond the last"
+        told = f", {self.scaled}" if self.scaled else ""
+        return f"{len(self.points)} {source}{told}, monotone cubic in log rate and log latency, nothing beyond the last"
 
     @property
     def error_share(self) -> float:
         """0.056 from three points (2.3 % median error on series kept apart), twice that for two,
-        0.25 for one; 0.15 from a closed loop.
+        0.25 for one; 0.15 from a closed loop; that of another size on top, in quadrature.
         """
-        if self.closed:
-            return 0.15
-        return 0.056 if len(self.points) >= 3 else 0.112 if len(self.points) == 2 else 0.25
+        few = 0.056 if len(self.points) >= 3 else 0.112 if len(self.points) == 2 else 0.25
+        return math.hypot(0.15 if self.closed else few, self.scaling_error)
 
     @property
     def largest_rate_rps(self) -> float:
@@ -181,14 +184,19 @@ class Measured(BaseModel):
 
     ``machines``: load-test points by instance type, or by accelerator name (one accelerator a
     replica, so a machine with four holds four replicas); an instance type wins over its
-    accelerator.  Instead of points give ``{files: [a.json, b.json], format: k6}``: results of csv,
-    hey, k6, locust, vegeta or wrk beside the scenario. Points with ``concurrency`` are a closed
-    loop and are turned into what open arrivals would see.
+    accelerator.  Instead of points give ``{files: [a.json, b.json]}``: results of load-test tools
+    (``LOAD_TEST_FORMATS``) beside the scenario, with ``format``, ``clients`` or ``driven`` where a
+    file does not say. Points with ``concurrency`` are a closed
+    loop and are turned into what open arrivals would see. ``neighbors``: other sizes of a measured
+    type's family are served too, as modeled; ``contention_share`` of the work that does not spread
+    over more vCPUs, where a single size was measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machines: dict[str, tuple[Point, ...]] = Field(min_length=1)
+    neighbors: bool = True
+    contention_share: Share = 0.03
 
     @field_validator("machines", mode="before")
     @classmethod
@@ -217,11 +225,12 @@ class Measured(BaseModel):
         if key not in self.machines:
             return Excuse("not measured", f"measured are {', '.join(self.machines)}")
         share = 1.0 if key == machine.instance_type else 1.0 / machine.accelerators
-        return (Deployment(share, "", _model(self.machines[key])),)
+        return (Deployment(share, "", latency_model(self.machines[key])),)
 
 
 @lru_cache(maxsize=1024)
-def _model(points: tuple[Point, ...]) -> MeasuredLatency:
+def latency_model(points: tuple[Point, ...]) -> MeasuredLatency:
+    """One replica as its points say, those of a closed loop turned into open arrivals."""
     if points[0].concurrency is not None:
         steps = sorted(points, key=lambda p: p.concurrency or 0.0)
         opened = open_points(
