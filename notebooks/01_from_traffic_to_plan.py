@@ -25,7 +25,7 @@
 # %%
 import planner
 from planner.data import data_path
-from planner.ui import charts, views
+from planner.show import charts, views
 
 scenario = planner.Scenario.read(data_path("scenarios", "web.yaml"))
 print(scenario.to_yaml())

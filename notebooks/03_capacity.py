@@ -21,7 +21,7 @@
 # %%
 import planner
 from planner.data import data_path
-from planner.ui import charts, views
+from planner.show import charts, views
 
 scenario = planner.Scenario.read(data_path("scenarios", "demo.yaml"))
 catalog = planner.Catalog.read(*scenario.providers, regions=scenario.regions)

@@ -21,12 +21,12 @@ from planner.cli.answer import (
     frontier_text,
     replay_text,
     sweep_text,
-    table,
 )
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
+from planner.show.words import table
 
 F = TypeVar("F", bound=Callable[..., object])
 DEMO = ("web", "chat", "embed", "demo")

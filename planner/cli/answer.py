@@ -11,60 +11,12 @@ import pandas as pd
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
+from planner.show.words import number, percent, seconds, table, usd
 
 if TYPE_CHECKING:
     from planner.study import Study
 
 MOST = 6
-
-
-def usd(amount: float, digits: int | None = None) -> str:
-    """Dollars as people read them: whole above 100, cents below, more digits for unit costs;
-    unknown is said.
-    """
-    if amount != amount:
-        return "unknown"
-    if digits is None:
-        digits = 0 if abs(amount) >= 100 else 2 if abs(amount) >= 0.1 or amount == 0 else 5
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.{digits}f}"
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A share as per cent, rounded down near 100 so that what is missing is not hidden."""
-    if share != share:
-        return "unknown"
-    shown = np.floor(share * 10 ** (digits + 2)) / 10**digits if share > 0.99 else share * 100
-    return f"{shown:.{digits}f} %"
-
-
-def seconds(value: float) -> str:
-    """A latency in the unit that fits; infinite is said as overload."""
-    if not np.isfinite(value):
-        return "overloaded"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
-
-
-def number(value: float) -> str:
-    """A count with at most three significant digits after thousands."""
-    for size, letter in ((1e9, " bn"), (1e6, " m"), (1e4, " k")):
-        if abs(value) >= size:
-            return f"{value / (1e3 if letter == ' k' else size):,.1f}{letter}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> str:
-    """Columns aligned: text left, figures (and their heads) right."""
-    cells = [list(map(str, head)), *[list(map(str, r)) for r in rows]]
-    wide = [max(len(r[k]) for r in cells) for k in range(len(head))]
-    right = [
-        bool(rows) and all(r[k][:1] in "-$0123456789" or r[k] in ("", "unknown", "overloaded") for r in map(list, rows))
-        for k in range(len(head))
-    ]
-    lines = [
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, wide, right, strict=True)).rstrip()
-        for row in cells
-    ]
-    return "\n".join(indent + line for line in lines)
 
 
 def answer_text(study: "Study") -> str:

@@ -13,8 +13,8 @@ import yaml
 
 from planner.catalog import PROVIDERS, Catalog, diff, explain, search
 from planner.catalog import refresh as refresh_snapshot
-from planner.cli.answer import table
 from planner.errors import CatalogError
+from planner.show.words import table
 
 _folder = click.option(
     "--folder",

@@ -4,7 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from planner import export
-from planner.ui import charts, controls, session, views
+from planner.show import charts, views
+from planner.ui import controls, session
 from planner.ui.session import plain
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import streamlit as st
 
 from planner.scenario import Scenario, Service
-from planner.ui import session, sources, views
+from planner.show import words
+from planner.ui import session, sources
 
 QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
 TERMS = (0, 12, 36)
@@ -105,7 +106,7 @@ def _overridden(written: Scenario, prefix: str) -> tuple[Scenario, dict[str, Any
 def _service(prefix: str, at: str, service: Service) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for bound, metric, quantile, limit in service.objective.bounds():
-        label = f"{views.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %")
+        label = f"{words.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %")
         values[f"{at}.objective.{bound}"] = _ladder(
             prefix, f"{at}.objective.{bound}", label, [v for v in LADDER if limit / 5 <= v <= limit * 8], limit
         )

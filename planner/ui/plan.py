@@ -13,8 +13,9 @@ from planner import export
 from planner.errors import PlannerError
 from planner.load import Traffic
 from planner.scenario import Scenario
+from planner.show import charts, views, words
 from planner.study import Study
-from planner.ui import charts, controls, session, sources, views
+from planner.ui import controls, session, sources
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
 
@@ -56,7 +57,7 @@ def _head(study: Study, overrides: dict[str, Any]) -> None:
     _figures(study)
     first = study.replay.breaks.sort_values("load_multiplier")
     if len(first):
-        st.markdown(f"**What breaks first:** {plain(views.words(first['sentence'].iloc[0]))}.")
+        st.markdown(f"**What breaks first:** {plain(words.spelled(first['sentence'].iloc[0]))}.")
     if overrides:
         st.caption(
             plain(
@@ -74,20 +75,20 @@ def _head(study: Study, overrides: dict[str, Any]) -> None:
 def _figures(study: Study) -> None:
     figures, months = study.plan.summary(), study.plan.months
     cells = st.columns(5)
-    low, high = (views.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
+    low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
     spread = f"{low} to {high} if machines follow the load, in 8 of 10 futures" if study.plan.paths_usd else ""
     _card(
         cells[0],
         "Cost a month",
-        views.money(figures["monthly_mean_usd"]),
-        f"{views.money(figures['total_usd'])} in all",
+        words.money(figures["monthly_mean_usd"]),
+        f"{words.money(figures['total_usd'])} in all",
         spread,
     )
     _card(
         cells[1],
         "Saved against list",
-        views.share(figures["effective_savings_rate"]),
-        f"List price on demand: {views.money(figures['list_usd'] / months)} a month",
+        words.share(figures["effective_savings_rate"]),
+        f"List price on demand: {words.money(figures['list_usd'] / months)} a month",
     )
     _replay_card(cells[2], study)
     ages = views.price_ages(study.plan, datetime.now(UTC).date())
@@ -97,13 +98,13 @@ def _figures(study: Study) -> None:
         "Age of prices",
         "unknown" if pd.isna(typical) else f"{typical:.0f} days",
         "or less for half of the bill",
-        f"{views.share(undated / figures['total_usd'])} of it without a date" if undated else "",
+        f"{words.share(undated / figures['total_usd'])} of it without a date" if undated else "",
     )
     unowned = figures["unowned_usd"]
     _card(
         cells[4],
         "Without owner",
-        views.money(unowned / months),
+        words.money(unowned / months),
         "a month that no team answers for" if unowned else "every charge has an owner",
     )
 
@@ -126,7 +127,7 @@ def _replay_card(cell: Any, study: Study) -> None:
     _card(
         cell,
         "Time within target",
-        views.share(replay.within_share(), 2),
+        words.share(replay.within_share(), 2),
         which,
         f"replayed on {replay.paths} other futures",
     )
@@ -153,7 +154,7 @@ def _body(study: Study) -> None:
 
 def _configuration(study: Study) -> None:
     st.subheader("What to run")
-    table = views.configuration(study).assign(paid=lambda t: t["purchase_option"].map(views.OPTIONS))
+    table = views.configuration(study).assign(paid=lambda t: t["purchase_option"].map(words.OPTIONS))
     _table(table, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
     _near(study)
     st.subheader("Machines by the cost of a request")
@@ -182,7 +183,7 @@ def _near(study: Study) -> None:
         return
     months = study.plan.months
     monthly = {
-        to: (near[of] / months).map(views.money)
+        to: (near[of] / months).map(words.money)
         for to, of in (("monthly_usd", "total_usd"), ("more_usd", "difference_usd"))
     }
     shown = near.assign(**monthly)
@@ -213,7 +214,7 @@ def _load(study: Study) -> None:
 
     traffic = study.traffic[name]
     with st.expander(
-        f"The history this rests on, {views.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"
+        f"The history this rests on, {words.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"
     ):
         st.altair_chart(charts.history(traffic.hourly()), alt=f"Traffic history of {name}")
         _table(traffic.quality, ["kind", "rows", "detail"])
@@ -265,7 +266,7 @@ def _held(study: Study) -> None:
 
 
 def _worded(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(**{c: frame[c].map(views.words) for c in ("objective", "sentence") if c in frame})
+    return frame.assign(**{c: frame[c].map(words.spelled) for c in ("objective", "sentence") if c in frame})
 
 
 def _cost(study: Study) -> None:
@@ -276,7 +277,7 @@ def _cost(study: Study) -> None:
     }
     measure = st.segmented_control("Count", list(measures), default=next(iter(measures)), required=True)
     span = views.month_range(study.plan) if measures[str(measure)] == "effective_cost_usd" else None
-    chart = charts.cost_months(study.plan.monthly(), views.CHARGES, measures[str(measure)], span=span)
+    chart = charts.cost_months(study.plan.monthly(), words.CHARGES, measures[str(measure)], span=span)
     st.altair_chart(chart, alt="Cost by month and charge, with its range over simulated futures")
     if study.plan.paths_usd:
         if span is not None:
@@ -313,11 +314,11 @@ def _trade_offs(study: Study) -> None:
     drawn = points.dropna(subset="monthly_usd")
     if len(drawn) or len(bounds):
         place.altair_chart(charts.frontier(drawn, str(name), bounds), alt=f"Monthly cost over {name}")
-    shown = points.drop(columns="chosen").assign(monthly_usd=points["monthly_usd"].map(views.money))
+    shown = points.drop(columns="chosen").assign(monthly_usd=points["monthly_usd"].map(words.money))
     _table(shown, ["value", "monthly_usd", "within_share", "note"])
     if len(bounds):
         with st.expander("Every bound"):
-            _table(bounds.assign(bound_usd=bounds["lower_bound_usd"].map(views.money)), ["value", "bound_usd"])
+            _table(bounds.assign(bound_usd=bounds["lower_bound_usd"].map(words.money)), ["value", "bound_usd"])
 
 
 def _choices(scenario: Scenario) -> dict[str, str]:
@@ -326,7 +327,7 @@ def _choices(scenario: Scenario) -> dict[str, str]:
         found["Zones that may fail"] = "limits.zones_lost"
     for name, service in scenario.services.items():
         found |= {
-            f"{name}: {views.words(b[0])}, seconds": f"services.{name}.objective.{b[0]}"
+            f"{name}: {words.spelled(b[0])}, seconds": f"services.{name}.objective.{b[0]}"
             for b in service.objective.bounds()
         }
         found |= {f"{name}: share of load futures to serve": f"services.{name}.objective.load_quantile"}
@@ -363,11 +364,11 @@ def _why(study: Study) -> None:
         "sentence"
     ].drop_duplicates()
     for sentence in sentences.head(10):
-        st.markdown(f"- {plain(views.words(sentence))}.")
+        st.markdown(f"- {plain(words.spelled(sentence))}.")
     if sentences.empty:
         st.caption("No limit of the scenario costs anything: loosening one would not make the plan cheaper.")
     proof = study.plan.certificate
-    bound, gap = views.money(proof.lower_bound_usd), views.share(proof.gap_share, 1)
+    bound, gap = words.money(proof.lower_bound_usd), words.share(proof.gap_share, 1)
     st.caption(
         plain(f"Proven: no plan costs less than {bound}; this one is within {gap} of the cheapest there can be.")
     )
@@ -474,7 +475,7 @@ def _few(value: object) -> str:
 
 
 def _share(value: object) -> str:
-    return views.share(
+    return words.share(
         value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0
     )
 

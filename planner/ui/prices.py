@@ -5,7 +5,8 @@ import streamlit as st
 
 from planner import export
 from planner.catalog import Catalog
-from planner.ui import session, views
+from planner.show import views
+from planner.ui import session
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
 

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from planner.cli import main
-from planner.cli.answer import number, percent, seconds, table, usd
 from planner.cli.variants import combinations
+from planner.show.words import number, percent, seconds, table, usd
 from tests.builders.small import SCENARIO, traffic
 
 

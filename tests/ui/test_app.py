@@ -10,8 +10,9 @@ from streamlit.testing.v1 import AppTest
 
 from planner.errors import TrafficError
 from planner.scenario import Scenario
+from planner.show import words
 from planner.study import run
-from planner.ui import session, sources, uploads, views
+from planner.ui import session, sources, uploads
 from tests.builders import ROOT
 
 APP = str(ROOT / "app.py")
@@ -165,7 +166,7 @@ def test_two_plans_stand_side_by_side(small):
     first, second = (
         session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0})
     )
-    assert table.loc["Cost in all"].tolist() == [views.money(first), views.money(second)]
+    assert table.loc["Cost in all"].tolist() == [words.money(first), words.money(second)]
 
 
 def test_prices_are_found_with_their_source(small):

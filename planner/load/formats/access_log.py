@@ -45,7 +45,7 @@ def sniff(path: Path, head: bytes) -> bool:
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     """Requests a minute. Raises :class:`TrafficError` for a file that is no log, a bomb, or a line
-    beyond 1 MiB.
+    beyond 1 MiB, or where DuckDB (extra ``logs``) is missing.
     """
     del source  # the stamps of both layouts carry their zone
     with path.open("rb") as file:
@@ -103,8 +103,14 @@ def _kind(text: str) -> str | None:
 
 def _counted(path: Path, minute: str) -> tuple[list[str], list[int], int]:
     """Distinct minute texts, their lines, and lines that are no text or hold a control character."""
-    import duckdb
-
+    try:
+        import duckdb
+    except ImportError:
+        raise TrafficError(
+            "access logs are counted with DuckDB, which is not installed",
+            where=path,
+            remedy="pip install 'infra-planner[logs]'",
+        ) from None
     _check_gzip(path)
     connection = duckdb.connect()
     try:

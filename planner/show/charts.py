@@ -1,4 +1,4 @@
-"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.ui.views` and returns
+"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.show.views` and returns
 an Altair chart.
 
 Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every

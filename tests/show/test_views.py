@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from planner.load import backtest, read_traffic
-from planner.ui import charts, views
+from planner.show import charts, views, words
 from tests.builders import study as made
 from tests.builders.hand import frame
 
@@ -99,7 +99,7 @@ def test_undated_money_stays_undated():
 
 
 def test_objectives_are_told_in_words():
-    assert views.words("then tpot_p95_s fails") == "then each further token for 95 % of requests fails"
+    assert words.spelled("then tpot_p95_s fails") == "then each further token for 95 % of requests fails"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_objectives_are_told_in_words():
     [(None, "–"), (float("nan"), "–"), (0.0, "$0"), (3.456, "$3.46"), (1234567.8, "$1,234,568"), (-20, "−$20")],
 )
 def test_money_is_short_and_never_invented(usd, text):
-    assert views.money(usd) == text
+    assert words.money(usd) == text
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_money_is_short_and_never_invented(usd, text):
     ],
 )
 def test_a_share_below_one_is_never_shown_as_a_hundred(value, digits, text):
-    assert views.share(value, digits) == text
+    assert words.share(value, digits) == text
 
 
 def test_a_latency_curve_stops_where_the_queue_runs_away():
@@ -179,7 +179,7 @@ def test_charts_are_titled_with_units_and_hold_the_rows(study, hours):
     drawn = {
         "requests per second": charts.load_year(views.daily(hours)),
         "requests per second ": charts.load_week(views.peak_week(hours)),
-        "USD per calendar month": charts.cost_months(study.plan.monthly(), views.CHARGES),
+        "USD per calendar month": charts.cost_months(study.plan.monthly(), words.CHARGES),
         "USD": charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)})),
         "machines": charts.instances(views.running(study)),
         "share of an always busy replica": charts.headroom(views.ledger(study)),
@@ -194,11 +194,11 @@ def test_the_range_of_the_months_comes_from_the_paths(study):
     span = views.month_range(study.plan)
     assert span["month"].tolist() == ["2027-01", "2027-02"]
     assert span["p10"].sum() == pytest.approx(study.plan.summary()["p10_usd"])
-    assert len(charts.cost_months(study.plan.monthly(), views.CHARGES, span=span).to_dict()["layer"]) == 4
+    assert len(charts.cost_months(study.plan.monthly(), words.CHARGES, span=span).to_dict()["layer"]) == 4
 
 
 def test_the_month_chart_adds_up_to_the_plan(study):
-    spec = charts.cost_months(study.plan.monthly(), views.CHARGES).to_dict()
+    spec = charts.cost_months(study.plan.monthly(), words.CHARGES).to_dict()
     rows = next(iter(spec["datasets"].values()))
     assert sum(r["effective_cost_usd"] for r in rows) == pytest.approx(study.plan.objective_usd)
     assert {r["what"] for r in rows} == {"Compute", "NAT gateway"}

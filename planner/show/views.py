@@ -7,7 +7,6 @@ downloaded. Calendar days and months are those of the scenario's time zone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
@@ -23,50 +22,12 @@ from planner.latency import LatencyModel
 from planner.load import Load, Traffic, forecast_quantiles
 from planner.plan import Plan
 from planner.scenario import Objective, Scenario
+from planner.show.words import BASES, CAUSES, CHARGES, money, share, spelled
 
 if TYPE_CHECKING:
     from planner.study import Study
 
 MACHINE = ["service", "provider", "region", "instance_type", "deployment"]
-CHARGES = {
-    "compute": "Compute",
-    "commitment_fee": "Commitments",
-    "commitment_unused": "Commitments, unused",
-    "block_storage": "Block storage",
-    "model_artifacts": "Model versions",
-    "object_storage": "Object storage",
-    "object_transitions": "Moves to colder storage",
-    "object_retrieval": "Reads from colder storage",
-    "object_requests": "Requests to object storage",
-    "egress": "Data to the internet",
-    "cross_zone": "Data between zones",
-    "nat": "NAT gateway",
-    "load_balancer": "Load balancer",
-    "public_ipv4": "Public IPv4",
-    "logs": "Logs",
-    "metrics": "Metrics",
-}
-CAUSES = {
-    "queueing": "Waiting time",
-    "retries": "Retries",
-    "burst": "Bursts within the hour",
-    "scale_up_lag": "Start-up of new machines",
-    "model_error": "Uncertainty of the model",
-    "target_utilization": "Target utilization",
-    "failure": "Loss of a zone",
-    "interruption": "Spot interruption",
-}
-METRICS = {"latency": "Whole answer", "ttft": "First token", "tpot": "Each further token"}
-BASES = {
-    "observed": "Price read from the provider",
-    "measured": "Measured",
-    "composed": "Composed from observed parts",
-    "zone_median": "Median over zones",
-    "modeled": "Modeled",
-    "assumed": "Assumed",
-    "third_party_curated": "From a curated list",
-}
-OPTIONS = {"on_demand": "On demand", "spot": "Spot", "committed": "Committed", "": "–"}
 
 
 def price_ages(plan: Plan, today: date) -> pd.DataFrame:
@@ -91,15 +52,6 @@ def typical_age_days(ages: pd.DataFrame) -> float:
     dated = ages.dropna()
     half = dated["effective_cost_usd"].cumsum() >= dated["effective_cost_usd"].sum() / 2
     return float(dated.loc[half, "age_days"].iloc[0]) if half.any() else float("nan")
-
-
-def words(text: str) -> str:
-    """A sentence with objectives in words: ``ttft_p95_s`` becomes "first token for 95 % of
-    requests".
-    """
-    return re.sub(
-        r"\b(latency|ttft|tpot)_p(\d\d)_s\b", lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests", text
-    )
 
 
 def usable(plan: Plan, capacity: Capacity) -> pd.DataFrame:
@@ -271,7 +223,7 @@ def latency_curve(model: LatencyModel, objective: Objective, upto_rps: float) ->
             {
                 "rate_rps": rates,
                 "latency_s": model.latency_s(rates, 1, quantile, metric),
-                "objective": words(name),
+                "objective": spelled(name),
                 "limit_s": limit,
             }
         )
@@ -433,21 +385,3 @@ def load_summary(load: Load, service: str) -> pd.DataFrame:
     return pd.DataFrame(
         {name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()}, index=["P10", "P50", "P90"]
     )
-
-
-def money(usd: float | None) -> str:
-    """Whole dollars with thousands separators; cents only below 10; a dash for what is not known."""
-    if usd is None or np.isnan(usd):
-        return "–"
-    sign, size = ("−" if usd < 0 else ""), abs(usd)
-    return f"{sign}${size:,.2f}" if 0 < size < 10 else f"{sign}${size:,.0f}"
-
-
-def share(value: float | None, digits: int = 0) -> str:
-    """A share as per cent; never rounds up to 100 % what is below it."""
-    if value is None or np.isnan(value):
-        return "–"
-    text = f"{value:.{digits}%}"
-    if value < 1.0 and float(text[:-1]) >= 100.0:
-        text = f"> {1.0 - 10.0 ** -(digits + 2):.{digits}%}"
-    return text.replace("%", " %")

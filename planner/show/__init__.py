@@ -1,0 +1,1 @@
+"""What terminal, pages and notebooks share: words, small frames and charts of a study."""
