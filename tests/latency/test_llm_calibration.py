@@ -15,8 +15,9 @@ from planner.latency import Arrivals, Machine
 from planner.latency.hardware import accelerator
 from planner.latency.llm.architecture import architecture
 from planner.latency.llm.bench import MODES, Runs, report
-from planner.latency.llm.calibration import BenchmarkPoint, calibrate, error_after, read_llm_benchmark
+from planner.latency.llm.calibration import calibrate, error_after
 from planner.latency.llm.constants import Condition, band, common, constants, effects
+from planner.latency.llm.records import BenchmarkPoint, read_llm_benchmark
 from planner.latency.llm.service import LlmService
 from planner.latency.llm.steps import Layout, Plant, decode_step, prefill_s
 from planner.scenario import Objective
@@ -219,3 +220,105 @@ def test_effects_are_shrunk_and_bands_widen_away_from_the_fit():
     known = Condition(architecture("llama-3.1-70b"), accelerator("H100-SXM"), "fp8", "vllm", Layout(4))
     elsewhere = known._replace(chip=accelerator("L40S"))
     assert band(known).tpot < band(elsewhere).tpot
+
+
+def written(tmp_path, *entries):
+    file = tmp_path / "bench.jsonl"
+    file.write_text("\n".join(json.dumps(e) for e in entries), encoding="utf-8")
+    return file
+
+
+COUNTED = {"num_prompts": 1000, "completed": 1000, "failed": 0}
+FAILED = {
+    "vllm": SERVING | {"num_prompts": 1000, "completed": 120, "failed": 880},
+    "older": SERVING | {"num_prompts": 1000, "completed": 120},
+    "aiperf": PROFILE
+    | {"input_config": {"loadgen": {"concurrency": 16}}}
+    | {"request_count": {"avg": 120}, "error_request_count": {"avg": 880}},
+    "guidellm": {
+        "benchmarks": [
+            {**GUIDE, "metrics": {**GUIDE["metrics"], "request_totals": {"successful": 120, "errored": 880}}}
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("one", FAILED.values(), ids=FAILED)
+def test_a_benchmark_whose_requests_failed_is_refused(tmp_path, one):
+    with pytest.raises(PlannerError, match=r"more than 1% failed requests.*Run it again") as caught:
+        read_llm_benchmark(written(tmp_path, one))
+    assert "bench.jsonl" in str(caught.value)
+
+
+def test_a_failed_point_among_good_ones_is_left_out(tmp_path):
+    points = read_llm_benchmark(written(tmp_path, SERVING | {"max_concurrency": 4}, FAILED["vllm"]))
+    assert [p.clients for p in points] == [4]
+
+
+NESTED = {
+    "results": {"config": {"client_args": {"max_concurrency": 16}}, "results": SERVING | {"max_concurrency": None}},
+    "list": {"run": {"model": "x"}, "data": [{"metrics": SERVING}]},
+    "records": {"records": [{"summary": PROFILE, "input_config": {"phases": [{"loadgen": {"concurrency": 16}}]}}]},
+}
+
+
+@pytest.mark.parametrize("one", NESTED.values(), ids=NESTED)
+def test_points_nested_by_another_tool_are_found(tmp_path, one):
+    (point,) = read_llm_benchmark(written(tmp_path, one))
+    assert (point.clients, point.throughput_rps, point.tpot_s) == (16, 4.0, 0.012)
+
+
+def guide(strategy, rate=4.0):
+    metrics = {**GUIDE["metrics"], "requests_per_second": {"successful": {"mean": rate}}}
+    return {"benchmarks": [{"config": {"strategy": strategy}, "metrics": metrics}]}
+
+
+DRIVEN = {
+    "trace": (SERVING | {"request_rate": "trace", "max_concurrency": None}, "open_rate", 4.0),
+    "rate": (SERVING | {"request_rate": 4.1, "max_concurrency": None, "completed": 1000} | COUNTED, "open_rate", 4.1),
+    "cap never reached": (SERVING | {"request_rate": 4.1, "max_concurrency": 200}, "open_rate", 4.1),
+    "cap reached": (SERVING | {"request_rate": 9.0, "max_concurrency": 10}, "closed_loop", 10),
+    "all at once": (SERVING | {"request_rate": "inf", "max_concurrency": None}, "offline_max", math.nan),
+    "poisson": (guide({"type_": "poisson", "rate": 4.1}), "open_rate", 4.1),
+    "throughput": (guide({"type_": "throughput"}), "offline_max", math.nan),
+    "synchronous": (guide({"type_": "synchronous"}), "closed_loop", 1),
+    "aiperf rate": (
+        PROFILE | {"input_config": {"loadgen": {"request_rate": 4.1, "concurrency": None}}},
+        "open_rate",
+        4.1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("one", "mode", "load"), DRIVEN.values(), ids=DRIVEN)
+def test_how_a_server_was_driven_is_found_by_littles_law(tmp_path, one, mode, load):
+    (point,) = read_llm_benchmark(written(tmp_path, one))
+    assert point.mode == mode
+    assert {"open_rate": point.arrival_rate_rps, "closed_loop": point.clients}.get(mode, math.nan) == pytest.approx(
+        load, nan_ok=True
+    )
+
+
+def test_driving_that_is_not_told_and_a_server_that_fell_behind_are_refused(tmp_path):
+    with pytest.raises(PlannerError, match=r"does not say how the server was driven.*max_concurrency"):
+        read_llm_benchmark(written(tmp_path, SERVING | {"request_rate": None, "max_concurrency": None}))
+    behind = SERVING | COUNTED | {"request_rate": 20.0, "max_concurrency": None}
+    with pytest.raises(PlannerError, match="fell behind the stated rate"):
+        read_llm_benchmark(written(tmp_path, behind))
+
+
+@pytest.mark.parametrize("value", [-5, 0.2, 1e308, "many", [4], {"a": 1}, True, 10**400])
+@pytest.mark.parametrize(
+    "field",
+    ["max_concurrency", "request_rate", "completed", "request_throughput", "mean_ttft_ms", "total_input_tokens"],
+)
+def test_every_field_of_a_benchmark_is_checked(tmp_path, field, value):
+    one = SERVING | {field: value} | ({"max_concurrency": None} if field == "request_rate" else {})
+    if (field, value) in (
+        (f, 0.2) for f in ("request_rate", "request_throughput", "mean_ttft_ms", "total_input_tokens")
+    ):
+        return  # small, but possible
+    if (field, value) == ("completed", 0.2):
+        return
+    with pytest.raises(PlannerError, match=r"bench\.jsonl"):
+        read_llm_benchmark(written(tmp_path, one))

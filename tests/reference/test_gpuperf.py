@@ -17,8 +17,9 @@ import pytest
 from planner.capacity.headroom import MODEL_QUANTILE_Z
 from planner.latency.llm.architecture import architecture, memory
 from planner.latency.llm.bench import Report, report
-from planner.latency.llm.calibration import BenchmarkPoint, calibrate
+from planner.latency.llm.calibration import calibrate
 from planner.latency.llm.constants import band, constants, margin_sigmas
+from planner.latency.llm.records import BenchmarkPoint
 from planner.latency.llm.steps import Constants
 from tests.builders import ROOT
 

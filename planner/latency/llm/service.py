@@ -22,9 +22,10 @@ from planner.data import data_path
 from planner.errors import PlannerError
 from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
 from planner.latency.llm.architecture import Architecture, Memory, architecture, default_sequences, memory
-from planner.latency.llm.calibration import calibrate, error_after, read_llm_benchmark
+from planner.latency.llm.calibration import calibrate, error_after
 from planner.latency.llm.constants import Condition, band, constants, margin_sigmas
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
+from planner.latency.llm.records import read_llm_benchmark
 from planner.latency.llm.steps import Constants, Layout, Plant
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
 from planner.scenario import Objective
