@@ -49,9 +49,17 @@ class _Planner(click.Group):
             sys.exit(2)
         except click.Abort:
             _fail("stopped", 130)
-        except BrokenPipeError:  # the reader (head, less) has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a reader (head, less) that has seen enough ends it without an error."""
+        try:
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return found
 
 
 def _fail(text: str, code: int) -> None:

@@ -1,0 +1,135 @@
+"""Nothing but the answer on standard output, whatever versions of the dependencies are installed:
+each command as a process, read whole, by a JSON parser, and by a reader that has seen enough.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from planner.cli import main
+from tests.builders import small
+
+SMALL = ["small.yaml", "--paths", "10"]
+VARIED = ["--vary", "limits.zones=1,2"]
+ANSWERS = {
+    "plan": ["plan", *SMALL],
+    "plan --json": ["plan", *SMALL, "--json"],
+    "forecast": ["forecast", *SMALL],
+    "simulate": ["simulate", *SMALL],
+    "compare": ["compare", *SMALL, "--set", "limits.zones=2"],
+    "sweep": ["sweep", *SMALL, *VARIED],
+    "frontier": ["frontier", *SMALL, "--vary", "services.web.objective.latency_p99_s=0.2,0.3", "--whole", "0"],
+    "columns": ["columns"],
+    "catalog show": ["catalog", "show"],
+    "catalog search": ["catalog", "search", "m6a"],
+    "catalog explain": ["catalog", "explain", "m6a.xlarge", "--region", "us-east-1"],
+    "catalog age": ["catalog", "age"],
+}
+# what asks a cloud, or needs a second snapshot: here it can only say what is missing
+REFUSALS = {
+    "catalog refresh": ["catalog", "refresh", "nobody"],
+    "catalog diff": ["catalog", "diff", "nobody", "."],
+    "catalog existing": ["catalog", "existing", "--file", "none.csv"],
+    "catalog quota": ["catalog", "quota", "--region", "nowhere", "m6a.xlarge"],
+    "catalog spot-score": ["catalog", "spot-score", "--region", "nowhere", "m6a.xlarge"],
+}
+# their own proofs: a server in tests/browser and .ci/run, the four plans in .ci/run
+ELSEWHERE = {"app", "demo"}
+QUICK = {"columns", "catalog show", "catalog search", "plan --json"}
+SLOW_OR_QUICK = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ANSWERS]
+
+
+@pytest.fixture(scope="module", name="folder")
+def folder_of_a_scenario(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipes")
+    (folder / "small.yaml").write_text(small.SCENARIO, encoding="utf-8")
+    small.traffic().to_csv(folder / "web.csv", index=False)
+    return folder
+
+
+def environment():
+    """No account and no way to a cloud."""
+    bare = {k: v for k, v in os.environ.items() if not k.upper().startswith(("AWS_", "GOOGLE_", "PYTHONPATH"))}
+    nowhere = "http://127.0.0.1:9"
+    return bare | {"AWS_EC2_METADATA_DISABLED": "true", "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
+
+
+def planner(folder, arguments, **more):
+    command = [sys.executable, "-m", "planner", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False, **more
+    )
+
+
+def untimed(stages):
+    """Stages without the seconds they took."""
+    return re.sub(r"\(\d+\.\d s\)", "", stages)
+
+
+def commands(group=main, before=""):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} ")
+        else:
+            yield before + name
+
+
+def test_every_command_is_tried():
+    assert {name.partition(" --")[0] for name in [*ANSWERS, *REFUSALS]} | ELSEWHERE == set(commands())
+
+
+@pytest.mark.parametrize("name", SLOW_OR_QUICK)
+def test_a_process_writes_the_answer_and_nothing_else(name, folder, monkeypatch):
+    """What a process writes, libraries in C included, is what the command itself has to say."""
+    done = planner(folder, ANSWERS[name])
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(folder)
+    said = CliRunner().invoke(main, ANSWERS[name])
+    assert done.stdout == said.stdout
+    assert untimed(done.stderr) == untimed(said.stderr)
+
+
+@pytest.mark.parametrize("name", [n for n in ANSWERS if n.endswith("--json")])
+def test_a_json_parser_reads_it(name, folder):
+    done = planner(folder, ANSWERS[name])
+    shown = subprocess.run(
+        [sys.executable, "-m", "json.tool"], input=done.stdout, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["summary"]["total_usd"] > 0
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no shell here")
+@pytest.mark.parametrize("name", SLOW_OR_QUICK)
+def test_a_reader_that_has_seen_enough_is_no_error(name, folder):
+    line = f'set -o pipefail; "{sys.executable}" -m planner "$@" | head -1'
+    done = subprocess.run(
+        ["bash", "-c", line, "planner", *ANSWERS[name]],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+    assert "pipe" not in done.stderr.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_leaves_standard_output_empty(name, folder):
+    done = planner(folder, REFUSALS[name])
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert not done.stdout
+    assert "planner: " in done.stderr or "Error: " in done.stderr
+    assert "Traceback" not in done.stderr
