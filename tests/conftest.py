@@ -13,6 +13,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=str(ROOT.parent / "shared" / "reference"),
         help="folder with tables of known answers (optimiser, queueing, gpuperf, ...)",
     )
+    parser.addoption("--renew", action="store_true", help="write documents that are made from the code anew")
 
 
 @pytest.fixture(scope="session")

@@ -288,7 +288,9 @@ def columns_command(frame: str | None) -> None:
 
 
 @main.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Where the browser finds it."
+)
 @click.option("--address", default="localhost", show_default=True, help="Where to listen; 0.0.0.0 for other machines.")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")
 def app(port: int, address: str, headless: bool) -> None:

@@ -102,8 +102,8 @@ def find(
 
 @catalog.command(name="explain")
 @click.argument("instance_type")
-@click.option("--region", required=True)
-@click.option("--provider", default=None)
+@click.option("--region", required=True, help="Region of the provider, such as us-east-1.")
+@click.option("--provider", default=None, help="Only this provider, where several sell the type.")
 @_folder
 @_inferred
 @_csv
@@ -209,7 +209,7 @@ def existing(regions: tuple[str, ...], file: str | None) -> None:
 
 
 @catalog.command()
-@click.option("--region", required=True)
+@click.option("--region", required=True, help="Region of the provider, such as us-east-1.")
 @click.argument("instance_types", nargs=-1, required=True)
 def quota(region: str, instance_types: tuple[str, ...]) -> None:
     """How many of each TYPE the AWS account may run on demand, as the ``quota:`` part of a
