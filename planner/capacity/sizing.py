@@ -216,7 +216,7 @@ def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_O
     service, mine = scenario.services[name], load.services[name]
     model = beside(service_model(scenario, name), [o.shape for o in offers])
     scale = _Scale(name, service, model, Arrivals(mine.arrival_scv, mine.tokens), mine)
-    failure = scenario.limits.zones_lost / scenario.limits.zones
+    failure = scenario.limits.loss.lost_share
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}
     for machine, shape, barred, hazard in offers:
         key = (name, machine.provider, machine.region, machine.instance_type)

@@ -14,6 +14,8 @@ from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
+from planner.zones import Zones
+
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -329,6 +331,11 @@ class Limits(Part):
         if self.zones_lost >= self.zones:
             raise ValueError("zones_lost must be below zones")
         return self
+
+    @property
+    def loss(self) -> Zones:
+        """Zones and how many of them the plan must stand to lose."""
+        return Zones(self.zones, self.zones_lost)
 
 
 class Existing(Part):

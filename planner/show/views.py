@@ -7,14 +7,14 @@ downloaded. Calendar days and months are those of the scenario's time zone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from planner.arrays import Floats
+from planner.arrays import Floats, Ints
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.catalog.checks import first_day
@@ -77,12 +77,9 @@ def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
 
 def hourly(study: Study, service: str) -> pd.DataFrame:
     """:func:`load_hours` with ``capacity``, what the running machines may carry, and ``left``, the
-    same with the zones lost [requests/s].
-
-    Machines are spread evenly over the zones, so losing k of n zones leaves (n − k) / n.
+    same when the zones that hurt most are lost, as the plan counts it [requests/s].
     """
     able = usable(study.plan, study.capacity)
-    limits = study.scenario.limits
     carried = (
         able[able["service"] == service]
         .groupby("ts")["usable_rps"]
@@ -91,7 +88,34 @@ def hourly(study: Study, service: str) -> pd.DataFrame:
         .to_numpy()
     )
     hours = load_hours(study.load, study.scenario, service).assign(capacity=carried)
-    return hours.assign(left=carried * (1.0 - limits.zones_lost / limits.zones)) if limits.zones_lost else hours
+    return hours.assign(left=_left_rps(study, service)) if study.scenario.limits.loss.lost else hours
+
+
+def _left_rps(study: Study, service: str) -> Floats:
+    """What the machines of each hour still carry after the worst loss of zones, shape (hours,).
+
+    Whole machines (or as many as hold one replica) are dealt to the zones in turn in the order of
+    ``capacity``, spot last.
+    """
+    schedule, sized = study.plan.schedule, study.capacity.frame
+    able = sized[sized["excuse"] == ""].set_index(MACHINE)[["instances_per_replica", "spot_yield"]].to_dict("index")
+    turn = {key: place for place, key in enumerate(able)}
+    kinds = sorted(
+        schedule[schedule["service"] == service].groupby([*MACHINE, "purchase_option"], observed=True),
+        key=lambda kind: (kind[0][-1] == "spot", turn[kind[0][:-1]]),
+    )
+    units, bears = [], []
+    for (*key, option), rows in kinds:
+        each, spot_yield = able[tuple(key)].values()
+        count = rows.groupby("ts")["instances"].sum().reindex(study.load.ts, fill_value=0.0)
+        units.append(np.rint(count / max(1, np.ceil(each - 1e-9))).astype(np.int64))
+        replicas = rows["replicas"].sum() / max(1, units[-1].sum())
+        bears.append(_bears(study.capacity, tuple(key), replicas, spot_yield if option == "spot" else 1.0))
+    return study.scenario.limits.loss.worst(np.stack(units, axis=1), bears) if units else np.zeros(study.load.hours)
+
+
+def _bears(capacity: Capacity, key: Any, replicas: float, worth: float) -> Callable[[Ints], Floats]:
+    return lambda units: capacity.bears_rps(key, units * replicas) * worth
 
 
 def daily(hours: pd.DataFrame) -> pd.DataFrame:
