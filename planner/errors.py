@@ -108,6 +108,8 @@ def one_door(told: Callable[[str], PlannerError]) -> Iterator[None]:
     ...     {}["rate"]
     Traceback (most recent call last):
     planner.errors.TrafficError: a.json: is damaged (KeyError 'rate').
+
+    Raises what ``told`` makes, in place of any error that is not typed.
     """
     try:
         yield

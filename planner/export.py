@@ -109,6 +109,8 @@ def to_json(plan: Plan, replay: Replay | None = None) -> str:
 def to_excel(plan: Plan, path: str | Path, replay: Replay | None = None) -> Path:
     """One workbook, one sheet a table, numbers as numbers; hourly tables stay in CSV. Needs the
     extra ``xlsx``.
+
+    Raises :class:`PlannerError` without the extra, or where the file cannot be written.
     """
     try:
         import xlsxwriter  # noqa: F401

@@ -72,7 +72,8 @@ class RawAnswers:
         """Append one answer."""
         if name not in self._files:
             path = self._folder / f"{name}.jsonl.gz"
-            self._files[name] = gzip.open(path, "wt", compresslevel=1, encoding="utf-8")  # noqa: SIM115 - closed in __exit__
+            # closed in __exit__
+            self._files[name] = gzip.open(path, "wt", compresslevel=1, encoding="utf-8")  # noqa: SIM115
         self._files[name].write(json.dumps(record, default=_plain) + "\n")
 
 

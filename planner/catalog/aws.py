@@ -66,7 +66,11 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: object = None, *, bulk
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Turn every refusal, broken connection and missing credential into a :class:`CatalogError`."""
+    """Turn every refusal, broken connection and missing credential into a :class:`CatalogError`.
+
+    Raises :class:`CatalogError` with what to do: install boto3, sign in, mend the policy, or try
+    again.
+    """
     try:
         import boto3  # noqa: F401
         from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError

@@ -69,7 +69,10 @@ def sells_plain_linux(attributes: Mapping[str, str]) -> bool:
 
 
 def on_demand_usd(entry: Mapping[str, Any]) -> float | None:
-    """Hourly on-demand price [USD/h] of a Price List entry, None if it has no on-demand term."""
+    """Hourly on-demand price [USD/h] of a Price List entry, None if it has no on-demand term.
+
+    Raises :class:`CatalogError` where a machine has two on-demand prices.
+    """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     terms = within(entry, ("terms",), sku).get("OnDemand", {})
     prices = {
@@ -100,6 +103,8 @@ def reserved(entry: Mapping[str, Any]) -> Iterator[tuple[str, int, str, float, f
 
     A term has up to two dimensions, hours and the upfront "Quantity": effective = hourly + upfront
     / (8760 h · years).
+
+    Raises :class:`CatalogError` for a class, term or payment that is not known.
     """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     for term in within(entry, ("terms",), sku).get("Reserved", {}).values():
@@ -224,6 +229,8 @@ def plan_rate(result: Mapping[str, Any]) -> tuple[str, str, int, str, float] | N
 
     Windows, dedicated, unused-reservation, Fargate and Lambda rows come in the same answer and
     share usage types.
+
+    Raises :class:`CatalogError` for a plan, term or payment that is not known.
     """
     facts = {str(p.get("name")): str(p.get("value")) for p in result.get("properties", [])}
     name = facts.get("instanceType", "")

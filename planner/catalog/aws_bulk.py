@@ -47,7 +47,11 @@ class Offers(NamedTuple):
 
 @contextmanager
 def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
-    """Lines of the current EC2 offer file of a region, as they arrive."""
+    """Lines of the current EC2 offer file of a region, as they arrive.
+
+    Raises :class:`CatalogError` where a region has no such file, it is not served over https, or it
+    was cut short.
+    """
     found = pricing.list_price_lists(
         ServiceCode="AmazonEC2", EffectiveDate=datetime.now(UTC), RegionCode=region, CurrencyCode="USD"
     )["PriceLists"]
@@ -70,6 +74,8 @@ def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
 def read_offers(lines: Iterable[str], keep: Callable[[Mapping[str, str]], None] = lambda _: None) -> Offers:
     """Prices of plain Linux machines. The file opens with lines about itself and ends with a whole
     row, or it was cut.
+
+    Raises :class:`CatalogError` for another file, or a row that is cut short.
     """
     rows = csv.reader(lines)
     header = next((r for r in rows if r and r[0] == "SKU"), None)

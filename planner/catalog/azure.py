@@ -68,6 +68,8 @@ def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
 
     Windows differs by the end of productName only; a reservation states the whole term's price
     though its unit says an hour.
+
+    Raises :class:`CatalogError` for a reservation term that is not known.
     """
     name, product = str(item.get("armSkuName", "")), str(item.get("productName", ""))
     words = f"{item.get('skuName', '')}|{item.get('meterName', '')}"
@@ -209,6 +211,9 @@ def _rows(
 def items(ask: str, endpoint: str = ENDPOINT) -> Iterator[dict[str, Any]]:
     """Items of all pages of an OData filter. A plain ?armRegionName= would not filter and return
     the whole world.
+
+    Raises :class:`CatalogError` where pages repeat, lie on another host, do not end, or hold no
+    items.
     """
     query = urllib.parse.urlencode({"api-version": VERSION, "currencyCode": "'USD'", "$filter": ask})
     address, seen = f"{endpoint}?{query}", set[str]()
@@ -247,7 +252,8 @@ def _get(address: str) -> dict[str, Any]:
             time.sleep(wait)
             wait = min(60.0, wait * 2)
         try:
-            request = urllib.request.Request(address, headers={"Accept": "application/json"})  # noqa: S310 - scheme of ENDPOINT
+            # the scheme is that of ENDPOINT
+            request = urllib.request.Request(address, headers={"Accept": "application/json"})  # noqa: S310
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 body = json.loads(answer.read(), parse_float=Decimal)
             if isinstance(body, dict):

@@ -102,6 +102,8 @@ def _gpu_alias(name: str) -> str:
 def tiers(sku: Mapping[str, Any]) -> list[tuple[float, float]]:
     """Tiers of the latest price as (start of use, USD a unit), lowest first. Money is ``units``
     plus ``nanos`` × 10^-9.
+
+    Raises :class:`CatalogError` for a SKU without a price.
     """
     name = str(sku.get("skuId", "SKU"))
     infos = sku.get("pricingInfo") or []

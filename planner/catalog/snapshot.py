@@ -225,7 +225,10 @@ class Catalog:
 
     @property
     def as_of(self) -> str:
-        """ISO date of a typical price: the median date of the on-demand rates."""
+        """ISO date of a typical price: the median date of the on-demand rates.
+
+        Raises :class:`CatalogError` where no on-demand price carries a date.
+        """
         days = (
             self.rates.loc[self.rates["purchase_option"] == "on_demand", "as_of"].map(first_day).dropna().sort_values()
         )
@@ -323,7 +326,10 @@ def read_sources(folder: Path) -> pd.Series:
 
 
 def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file: str = "") -> pd.DataFrame:
-    """One file of a snapshot as the frame ``catalog.<name>``."""
+    """One file of a snapshot as the frame ``catalog.<name>``.
+
+    Raises :class:`CatalogError` for a row whose source is not in sources.csv.
+    """
     known = columns.dictionary()
     dtypes = {
         c: _DTYPES[known[c].dtype] for c in columns.columns_of(f"catalog.{name}") if c not in ("provider", "source")

@@ -42,6 +42,8 @@ def backtest(traffic: Traffic, *, origins: int = 6, time_zone: str | None = None
 def score(history: pd.Series[Any], forecaster: Forecaster, origins: int = 6) -> pd.DataFrame:
     """Table of :func:`backtest` for any forecaster of the signature of
     :func:`planner.load.forecast_quantiles`.
+
+    Raises :class:`TrafficError` where no past window has enough observed hours.
     """
     y = np.asarray(history, dtype=np.float64)
     first, horizons = _plan(len(y))

@@ -17,7 +17,10 @@ class Quality:
     lines: list[tuple[str, int, str]] = field(default_factory=list)
 
     def add(self, kind: str, rows: int, detail: str) -> None:
-        """Add a line: ``kind`` of action, number of ``rows`` (or buckets) it touched, a sentence."""
+        """Add a line: ``kind`` of action, number of ``rows`` (or buckets) it touched, a sentence.
+
+        Raises :class:`ValueError` for a kind that is not one of ``KINDS``.
+        """
         if kind not in KINDS:
             raise ValueError(f"{kind} is not one of {KINDS}")
         self.lines.append((kind, int(rows), detail))

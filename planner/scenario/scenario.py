@@ -93,6 +93,8 @@ class Scenario(Part):
     def override(self, assignments: Sequence[str]) -> Scenario:
         """Apply ``path=value`` texts (values in YAML), as ``--set`` on the command line and a link
         in the app do.
+
+        Raises :class:`ScenarioError` for a text that is no ``path=value``, or names no field.
         """
         pairs: dict[str, Any] = {}
         for text in assignments:

@@ -38,7 +38,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
-    """The parsed value and the line of each dotted path."""
+    """The parsed value and the line of each dotted path.
+
+    Raises :class:`ScenarioError` with the line of what is no YAML, an alias, or a key that stands
+    twice.
+    """
     loader = None
     try:
         loader = _Loader(text)

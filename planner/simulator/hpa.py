@@ -93,6 +93,8 @@ class _Group:
     def of(cls, pods: Sequence[Pod], *, cpu: bool) -> "_Group":
         """Sort pods into those that count, the unready and the missing; the failed and deleting
         count for nothing.
+
+        Raises :class:`PlannerError` where no pod has a usable metric.
         """
         kinds = [_kind(pod, cpu) for pod in pods]
         counts, unready, missing = ([p for p, k in zip(pods, kinds, strict=True) if k == w] for w in (0, 1, 2))

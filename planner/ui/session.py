@@ -76,7 +76,8 @@ def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: AR
     return _Slot()
 
 
-def _new_latest(name: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (a cache of its own: Streamlit keeps one a function)
+def _new_latest(name: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
+    """A slot in a cache of its own: Streamlit keeps one for each function."""
     return _Slot()
 
 

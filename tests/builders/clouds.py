@@ -159,7 +159,8 @@ class _AwsTalk(Talk):
                 x_amzn_ErrorType="ThrottlingException",
             )
         return self.answer(
-            "<Response><Errors><Error><Code>RequestLimitExceeded</Code><Message>slow</Message></Error></Errors></Response>",
+            "<Response><Errors><Error><Code>RequestLimitExceeded</Code>"
+            "<Message>slow</Message></Error></Errors></Response>",
             503,
             "text/xml",
         )

@@ -145,7 +145,8 @@ def test_quotas_count_cores_of_a_class(cloud, catalog):
 def test_holdings_from_a_file(tmp_path):
     path = tmp_path / "held.csv"
     path.write_text(
-        "commitment,quantity,end,region\naws/us-east-1/m6a.xlarge/standard_ri/1y/none,5,2027-03-01,us-east-1\nflex,1.5,2027-04-01,\n"
+        "commitment,quantity,end,region\n"
+        "aws/us-east-1/m6a.xlarge/standard_ri/1y/none,5,2027-03-01,us-east-1\nflex,1.5,2027-04-01,\n"
     )
     found = read_holdings(path)
     assert [(e.commitment, e.quantity, e.end, e.region) for e in found] == [
@@ -175,7 +176,8 @@ def test_a_bad_holdings_file_names_the_row(tmp_path, text, words):
 def test_negotiated_prices_replace_list_prices(tmp_path, catalog):
     path = tmp_path / "deal.csv"
     path.write_text(
-        "provider,region,instance_type,purchase_option,rate_usd_per_h\naws,us-east-1,m6a.xlarge,on_demand,0.15\naws,us-east-1,c8g.large,,0.07\n"
+        "provider,region,instance_type,purchase_option,rate_usd_per_h\n"
+        "aws,us-east-1,m6a.xlarge,on_demand,0.15\naws,us-east-1,c8g.large,,0.07\n"
     )
     deal = with_price_list(catalog, path)
     assert deal.price("m6a.xlarge", "us-east-1") == 0.15

@@ -194,7 +194,10 @@ class BatchedReplica:
         return self.max_batch / (self.base_s + self.each_s * self.max_batch)
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
-        """Quantile of latency [s], same shape as the rates; inf where unstable."""
+        """Quantile of latency [s], same shape as the rates; inf where unstable.
+
+        Raises :class:`ScenarioError` for another metric than ``latency``.
+        """
         if metric != "latency":
             raise ScenarioError(
                 f"objective: the accelerated model answers latency, not {metric}. Give latency_p…_s bounds"

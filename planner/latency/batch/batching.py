@@ -120,6 +120,11 @@ def _curve(setup_share: float, largest_batch: int, quantile: float) -> Curve:
     return Curve.through(_ODDS, np.maximum.accumulate(values))
 
 
+def _largest_within(curve: Curve, bound: float) -> float:
+    """Largest utilization at which the curve is within a bound."""
+    return largest(lambda rho: curve.at(rho) <= bound)
+
+
 @dataclass(frozen=True)
 class BatchLatency:
     """One replica that serves batches in ``setup_s`` + ``each_s``·b, b ≤ ``largest_batch``; Poisson
@@ -160,6 +165,8 @@ class BatchLatency:
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
         """Quantile of wait + batch [s]; ``inf`` at or beyond the rate of full batches. Only metric
         ``latency``.
+
+        Raises :class:`ScenarioError` for another metric.
         """
         if metric != "latency":
             raise ScenarioError(
@@ -174,7 +181,7 @@ class BatchLatency:
         for name, metric, quantile, limit_s in objective.bounds():
             floor = float(self.latency_s(0.0, 1, quantile, metric))
             curve, bound = self._curve(quantile), limit_s / self._alone_s
-            use = 0.0 if floor > limit_s else largest(lambda rho, curve=curve, bound=bound: curve.at(rho) <= bound)  # type: ignore[misc]
+            use = 0.0 if floor > limit_s else _largest_within(curve, bound)
             rate = use * self.largest_rate_rps * replicas
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, use)

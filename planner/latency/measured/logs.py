@@ -21,7 +21,10 @@ _STEADY = 0.1
 
 
 def plain(text: str) -> list[Step]:
-    """The planner's own columns, any other column refused; open unless ``concurrency`` is given."""
+    """The planner's own columns, any other column refused; open unless ``concurrency`` is given.
+
+    Raises :class:`ValueError` that names the columns nobody knows.
+    """
     known = {"arrival_rate_rps", "concurrency", "failure_share", *(f"latency_p{p}_s" for p in PERCENTS)}
     rows = list(csv.DictReader(io.StringIO(text)))
     strange = {c for row in rows[:1] for c in row} - known
@@ -143,6 +146,8 @@ def jmeter(text: str) -> list[Step]:
 def gatling_log(text: str) -> list[Step]:
     """``simulation.log`` of Gatling in text [ms]: users that come and go are open arrivals, a constant
     number of them is a loop.
+
+    Raises :class:`ValueError` where no line is a request.
     """
     found = re.findall(r"^REQUEST\t.*?\t(\d{12,14})\t(\d{12,14})\t(OK|KO)\b", text, re.M)
     if not found:

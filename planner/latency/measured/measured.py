@@ -106,6 +106,8 @@ class MeasuredLatency:
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
         """Quantile of latency [s]: that of the first point below it, ``inf`` beyond the last. Only
         metric ``latency``.
+
+        Raises :class:`ScenarioError` for another metric.
         """
         if metric != "latency":
             raise ScenarioError(

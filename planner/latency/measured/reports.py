@@ -10,7 +10,10 @@ from planner.latency.measured.texts import vegeta_step
 
 
 def load(text: str) -> dict[str, Any]:
-    """The JSON object of a report; constants such as NaN are refused."""
+    """The JSON object of a report; constants such as NaN are refused.
+
+    Raises :class:`TypeError` for JSON that is no object.
+    """
     found = json.loads(text, parse_constant=_refuse)
     if not isinstance(found, dict):
         raise TypeError("it is no JSON object")

@@ -72,7 +72,10 @@ def vegeta_step(rate: float, latencies_s: Mapping[str, float], success: float, t
 
 
 def bombardier(text: str) -> list[Step]:
-    """Text report of bombardier with ``-l``."""
+    """Text report of bombardier with ``-l``.
+
+    Raises :class:`ValueError` where the report states neither rate nor latency.
+    """
     codes = {c: float(n) for c, n in re.findall(r"(\dxx|others) - (\d+)", text)}
     rate, mean = re.search(r"Reqs/sec\s+([\d.]+)", text), re.search(r"Latency\s+([\d.]+[a-zµμ]+)", text)
     clients = re.search(r"using (\d+) connection", text)

@@ -202,7 +202,11 @@ def fetch(
 
 
 def finest_period_s(start: datetime, now: datetime | None = None) -> int:
-    """Shortest period that CloudWatch still keeps for points as old as ``start`` [s]."""
+    """Shortest period that CloudWatch still keeps for points as old as ``start`` [s].
+
+    Raises :class:`TrafficError` for a start more than 455 days ago, of which CloudWatch keeps
+    nothing.
+    """
     age = (now or datetime.now(UTC)) - start
     for kept, period in KEPT:
         if age <= kept:

@@ -159,7 +159,10 @@ def _epoch(text: pd.Series[Any], place: Place) -> Ints:
 
 
 def checked(found: pd.DatetimeIndex, place: Place) -> Ints:
-    """Microseconds since 1970; refuses instants outside 1970 to 2200."""
+    """Microseconds since 1970; refuses instants outside 1970 to 2200.
+
+    Raises :class:`TrafficError` that shows the first of them.
+    """
     micro: Ints = found.as_unit("us").asi8.astype(np.int64)
     if micro.size and (micro.min() < 0 or micro.max() > _LATEST):
         raise TrafficError(

@@ -108,6 +108,9 @@ def choose(
 ) -> tuple[dict[str, str], Meaning | None]:
     """File columns by planner name, and what the value counts (``None``: no value column, each row
     is a request).
+
+    Raises :class:`TrafficError` for a name that stands twice, a mapping of unknown names, or no
+    time stamps.
     """
     plain = {plain_name(n): n for n in names}
     for known, given in source.columns.items():

@@ -115,6 +115,8 @@ class _Rates:
     def contracts(self, provider: str, region: str, instance_type: str, scope: str) -> float:
         """Reservations of type ``scope`` that an hour of a machine takes: 1, or the ratio of their
         sizes in one size group.
+
+        Raises :class:`SolverError` for a machine that the reservation cannot pay for.
         """
         if instance_type == scope:
             return 1.0
@@ -140,6 +142,8 @@ class _Rates:
     def committed(self, name: str, pool: Mapping[str, str], family: str, on_demand_usd: float) -> Price:
         """Effective price of an instance-hour under a commitment: its own rate, or the discounted
         on-demand price.
+
+        Raises :class:`CatalogError` for a commitment without terms, rate or discount.
         """
         c = self._commitments
         here = c["region"].isin([pool["region"], "", "global"])

@@ -58,6 +58,8 @@ class Grid:
     ) -> "Grid":
         """Spread the frames over the load's grid; every pool knows its machine's family, vCPUs and
         usable rate.
+
+        Raises :class:`SolverError` for machines outside the plan's own schedule or horizon.
         """
         pools = schedule[POOL].drop_duplicates().sort_values(POOL).reset_index(drop=True)
         index, shape = pd.MultiIndex.from_frame(pools), (len(pools), load.hours)
