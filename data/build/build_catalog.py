@@ -2,7 +2,8 @@
 data/build/build_catalog.py FOLDER``.
 
 The folder holds instances.csv, instances_inferred.csv, commitments.csv, storage.csv, network.csv
-and gpu_cloud_prices.csv. Units are converted here and nowhere else: Gbit/s (10^9 bit) to GiB/s,
+and gpu_cloud_prices.csv, and what was read later (``*_more.csv``, the corrections of Azure's prices
+and the discounts by family). Units are converted here and nowhere else: Gbit/s (10^9 bit) to GiB/s,
 decimal GB of local disk to GiB. "GB" of block and object storage and of data transfer is 2^30 bytes
 at all three clouds, so those prices keep their figure.
 """
@@ -18,16 +19,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
+from family_discounts import Discounts, aws_plans, aws_reservations, azure_plans, azure_reservations
+from merge_prices import KEY, read
+from merge_prices import instances as merged_instances
 
 from planner.catalog import azure, gcp
 from planner.catalog.aws_answers import BASELINE_SHARE
+from planner.catalog.checks import WEAK
 from planner.catalog.store import write_files
 
 OUT = Path(__file__).resolve().parents[1] / "catalog"
 REGIONS = {
-    "aws": ("us-east-1", "us-west-2", "eu-west-1"),
+    "aws": ("us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-1", "ap-northeast-1"),
     "gcp": ("us-central1", "us-east4", "europe-west1", "europe-west4"),
-    "azure": ("eastus", "eastus2", "westeurope"),
+    "azure": ("eastus", "eastus2", "westeurope", "northeurope", "swedencentral", "francecentral", "belgiumcentral"),
 }
 GIB_PER_GB = 1e9 / 2**30
 SPOT_ADVISOR = "AWS Spot Advisor via alexei-led/spotinfo (June 2025)"
@@ -51,6 +56,10 @@ BASIS = {
     "observed_rounded": "rounded",
     "median_over_az_sample": "zone_median",
     "observed_single": "observed",
+    "average_over_zones": "zone_mean",
+    "observed_2019_still_anchored": "observed",
+    "observed_tenancy_checked": "observed",
+    "observed_windows_less_licence": "composed",
 }
 
 # the providers' names to data/hardware/accelerators.csv; where one name covers two memory sizes the
@@ -126,13 +135,6 @@ CLOUD_GPUS = {
     "A6000": "RTX-A6000",
 }
 ACCELERATOR_FACTS = pd.read_csv(OUT.parent / "hardware" / "accelerators.csv")
-
-
-def _read(folder: Path, name: str) -> pd.DataFrame:
-    table = pd.read_csv(folder / name, keep_default_na=False, dtype="str")
-    if "source" in table:  # where the fact was read, without how it was found
-        table["source"] = table["source"].str.replace(r" ?\(find_string id \d+\)|\bstored ", "", regex=True)
-    return table
 
 
 def _number(column: pd.Series) -> pd.Series:
@@ -301,9 +303,7 @@ def commitments(raw: pd.DataFrame) -> pd.DataFrame:
     group = families.where(raw["scope_kind"] == "family_group", raw["scope"])
     region = raw["region"].where(~anywhere, "global")
     kind = raw["scope_kind"].replace({"cap": "account"})
-    slug = [
-        s.split(" ")[0] if k == "family_group" else s.replace(" ", "_") for s, k in zip(raw["scope"], kind, strict=True)
-    ]
+    slug = [_slug(s, k) for s, k in zip(raw["scope"], kind, strict=True)]
     table = pd.DataFrame(
         {
             "commitment": [
@@ -328,6 +328,39 @@ def commitments(raw: pd.DataFrame) -> pd.DataFrame:
             "as_of": raw["as_of"].replace("", "unknown"),
         }
     )
+    return table.sort_values(["provider", "region", "commitment"])
+
+
+def _slug(scope: str, kind: str) -> str:
+    """The scope in a commitment's name: ``general`` of Google's groups, ``c5+12`` of thirteen
+    families.
+    """
+    if kind != "family_group":
+        return scope.replace(" ", "_")
+    first, *others = scope.split(" ")
+    return first if first in FLEXIBLE or not others else f"{first}+{len(others)}"
+
+
+def all_commitments(folder: Path, raw: pd.DataFrame) -> pd.DataFrame:
+    """Observed commitments, the newest reading of each, and modeled ones where none was seen."""
+    seen = pd.concat(
+        [read(folder, f"{n}.csv") for n in ("commitments", "commitments_aws_more", "commitments_gcp_more")],
+        ignore_index=True,
+    )
+    azure_seen = read(folder, "azure_commitments_more.csv")
+    series, families = read(folder, "azure_series_discounts.csv"), read(folder, "aws_family_discounts.csv")
+    reserved = pd.concat([seen, azure_seen], ignore_index=True)
+    parts = [
+        seen,
+        azure_plans(azure_seen, raw),
+        aws_reservations(raw, seen, Discounts(families)),
+        aws_plans(raw, Discounts(families)),
+        azure_reservations(raw, reserved, series),
+    ]
+    table = commitments(pd.concat(parts, ignore_index=True).fillna(""))
+    table["weak"] = table["basis"].isin(WEAK) + (table["basis"] == "modeled") * 0.5
+    table = table.sort_values(["weak", "as_of"], ascending=[True, False], kind="stable")
+    table = table.drop_duplicates("commitment").drop(columns="weak")
     return table.sort_values(["provider", "region", "commitment"])
 
 
@@ -490,17 +523,21 @@ def gpu_clouds(raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 def main(folder: Path) -> None:
     """Write every provider's files."""
-    raw, inferred = _read(folder, "instances.csv"), _read(folder, "instances_inferred.csv")
+    raw, inferred = merged_instances(folder), read(folder, "instances_inferred.csv")
+    priced = pd.MultiIndex.from_frame(raw.loc[raw["on_demand_usd_hour"] != "", KEY])
+    inferred = inferred[~pd.MultiIndex.from_frame(inferred[KEY]).isin(priced)]
     guesses = rates(inferred.assign(spot_usd_hour="", spot_savings_pct=""))
     frames = {
         "instances": instances(raw),
         "rates": rates(raw),
         "rates_inferred": guesses.assign(basis="inferred"),
-        "commitments": commitments(_read(folder, "commitments.csv")),
-        "storage": storage(_read(folder, "storage.csv")),
-        "network": network(_read(folder, "network.csv")),
+        "commitments": all_commitments(folder, raw),
+        "storage": storage(read(folder, "storage.csv")),
+        "network": network(
+            pd.concat([read(folder, "network.csv"), read(folder, "network_more.csv")], ignore_index=True)
+        ),
     }
-    extra = _read(
+    extra = read(
         Path(__file__).parent, "assumed_prices.csv"
     )  # auxiliary prices no source covers; read with basis "assumed"
     frames["storage_assumed"] = (
@@ -512,7 +549,7 @@ def main(folder: Path) -> None:
     for provider, regions in REGIONS.items():
         here = {n: t[(t["provider"] == provider) & t["region"].isin([*regions, "global"])] for n, t in frames.items()}
         write_files(OUT / provider, here)
-    clouds = gpu_clouds(_read(folder, "gpu_cloud_prices.csv"))
+    clouds = gpu_clouds(read(folder, "gpu_cloud_prices.csv"))
     write_files(OUT / "gpu_cloud", {n: clouds.get(n, t[t["provider"] == "gpu_cloud"]) for n, t in frames.items()})
 
 
