@@ -214,7 +214,12 @@ class _Sheet:
 
 def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
     service, mine = scenario.services[name], load.services[name]
-    model = beside(service_model(scenario, name), [o.shape for o in offers])
+    try:
+        model = beside(service_model(scenario, name), [o.shape for o in offers])
+    except ScenarioError as error:
+        where = f"services.{name}.latency"
+        told = [p if p.startswith("services.") else f"{where}: {p}" for p in error.problems]
+        raise ScenarioError(told, where=scenario.name) from None
     scale = _Scale(name, service, model, Arrivals(mine.arrival_scv, mine.tokens), mine)
     failure = scenario.limits.loss.lost_share
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}

@@ -9,6 +9,7 @@ from planner.latency.llm.service import LlmService
 from planner.latency.measured.measured import Measured
 from planner.latency.measured.sizes import MeasuredFamilies
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
+from planner.latency.observed.service import Observed
 from planner.latency.queue.queueing import Queue
 
 # name in the scenario file -> the class of its parameters (a frozen pydantic model that is a
@@ -18,13 +19,18 @@ LATENCY_MODELS: dict[str, Any] = {
     "batching": Batching,
     "llm": LlmService,
     "measured": Measured,
+    "observed": Observed,
     "queue": Queue,
 }
 
 
 def beside(model: ServiceModel, machines: Sequence[Machine]) -> ServiceModel:
-    """The model with what it can learn from the machines on sale: a measured type's neighbors."""
-    return MeasuredFamilies.of(model, machines) if isinstance(model, Measured) else model
+    """The model with what it learns from the machines on sale: a measured type's neighbors, the vCPUs
+    of the machine observed. Raises :class:`ScenarioError` where that one is not known.
+    """
+    if isinstance(model, Measured):
+        return MeasuredFamilies.of(model, machines)
+    return model.beside(machines) if isinstance(model, Observed) else model
 
 
 __all__ = [

@@ -126,10 +126,13 @@ def _service(
     rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)
     rate[rate < 1e-9] = 0.0  # less than one request in thirty years is none
     share = _range_share(base, noisy, factor, multiplier, added)
+    seen = service.latency.holds_bursts
+    if seen and traffic.burst_factor > 1:
+        notes.append(f"{name}: no bursts are added within the hour, the percentiles observed in production hold them")
     return ServiceLoad(
         rate,
-        traffic.burst_factor,
-        traffic.burst_basis,
+        1.0 if seen else traffic.burst_factor,
+        "measured" if seen else traffic.burst_basis,
         traffic.arrival_scv,
         traffic.arrival_basis,
         traffic.tokens,

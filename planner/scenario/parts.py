@@ -142,6 +142,11 @@ class LatencySpec(BaseModel):
         """The model's own parameters as written."""
         return dict(self.model_extra or {})
 
+    @property
+    def holds_bursts(self) -> bool:
+        """Whether its latencies come from production, where requests bunch within the hour as they do."""
+        return self.model == "observed"
+
 
 class Objective(Part):
     """What must hold. At least one latency bound; ``load_quantile`` of each hour's load uncertainty

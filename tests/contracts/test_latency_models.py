@@ -44,6 +44,16 @@ CASES = {
     "queue-constant": ("queue", {"service_time_s": 0.05, "service_scv": 0}, CPU, ANY_LATENCY),
     "queue-lumpy": ("queue", {"service_time_s": 0.02, "service_scv": 4, "balancer": "central"}, CPU, ANY_LATENCY),
     "measured": ("measured", {"machines": {"m7i.4xlarge": POINTS}}, CPU, ANY_LATENCY),
+    "observed": (
+        "observed",
+        {
+            "machine": "m7i.4xlarge",
+            "machines": 2,
+            "points": [{"arrival_rate_rps": 200, "cpu_utilization": 0.4, "latency_p50_s": 0.09, "latency_p99_s": 0.3}],
+        },
+        CPU,
+        ANY_LATENCY,
+    ),
     "measured-accelerator": ("measured", {"machines": {"H100-SXM-80GB": POINTS}}, GPU, ANY_LATENCY),
     "queue-turns": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "round_robin"}, CPU, ANY_LATENCY),
     "queue-watched": ("queue", {"service_time_s": 0.02, "service_scv": 2, "balancer": "jsq"}, CPU, ANY_LATENCY),
