@@ -314,7 +314,7 @@ def test_storage_without_a_price_is_an_error_not_a_zero():
 @pytest.mark.parametrize(
     ("latency", "message"),
     [
-        ({"model": "qeue"}, r"services\.web\.latency\.model: no such model; known are .*measured, queue"),
+        ({"model": "qeue"}, r"services\.web\.latency\.model: no such model; known are .*measured, observed, queue"),
         ({"model": "queue"}, r"services\.web\.latency\.service_time_s"),
         ({"model": "queue", "service_time_s": -1}, r"services\.web\.latency\.service_time_s.*got -1"),
         ({"model": "queue", "service_time_s": 1, "cores": 3}, r"services\.web\.latency\.cores: is not a known key"),
