@@ -5,12 +5,12 @@ waits for without CPU (databases, disks, other services), independent of it.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from planner.arrays import Floats
+from planner.arrays import Flags, Floats
 from planner.errors import ScenarioError
 from planner.latency.curve import Curve, largest
 from planner.latency.model import Goodput
@@ -137,11 +137,14 @@ class ObservedLatency:
         for name, metric, quantile, limit_s in objective.bounds():
             if float(self.latency_s(0.0, 1, quantile, metric)) > limit_s:
                 return Goodput(0.0, name, self.idle_share)
-            rho = largest(lambda x, q=quantile, limit=limit_s: self.cpu_s * self._at(q, x) <= limit)  # type: ignore[misc]
+            rho = largest(partial(self._within, quantile, limit_s))
             rate = max(rho - self.idle_share, 0.0) * self.servers / self.cpu_s * replicas
             if rate < best.arrival_rate_rps:
                 best = Goodput(rate, name, rho)
         return best
+
+    def _within(self, quantile: float, limit_s: float, rho: Floats) -> Flags:
+        return np.asarray(self.cpu_s * self._at(quantile, rho) <= limit_s)
 
     def _at(self, quantile: float, rho: Floats) -> Floats:
         """Quantile in units of the CPU time, at utilizations."""
