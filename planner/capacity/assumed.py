@@ -5,6 +5,7 @@ Each answer is (value, basis): "measured" if the scenario says it, else "assumed
 switches the need off.
 """
 
+from planner.catalog import provider_of
 from planner.latency.hardware import GIB
 from planner.latency.llm.architecture import architecture
 from planner.scenario import Scenario, Service, Storage
@@ -20,10 +21,6 @@ SYSTEM_GIB = 20.0
 SERVER_IMAGE_GIB = 20.0
 # versions of a model kept in object storage: the one that serves and the one to go back to
 VERSIONS = 2.0
-# balancers that take an address of their own in each zone (Elastic Load Balancing user guide, 2025)
-_ADDRESS_IN_EACH_ZONE = ("aws",)
-# gateways of a whole region (Cloud NAT documentation, 2025); the others stand in one zone each
-_REGIONAL_GATEWAY = ("gcp",)
 
 Value = tuple[float, str]
 
@@ -83,7 +80,7 @@ def gateways(scenario: Scenario, provider: str) -> float:
     them.
     """
     users = sum(nat_gib(s)[0] > 0 for s in scenario.services.values())
-    count = 1 if provider in _REGIONAL_GATEWAY else scenario.limits.zones
+    count = 1 if provider_of(provider).regional_gateway else scenario.limits.zones
     return count / users if users else 0.0
 
 
@@ -91,7 +88,7 @@ def balancer_addresses(service: Service, provider: str, zones: int) -> Value:
     """Public addresses of the service itself; those of gateways beside it where the scenario states
     no number.
     """
-    each_zone = service.network.load_balancer and provider in _ADDRESS_IN_EACH_ZONE
+    each_zone = service.network.load_balancer and provider_of(provider).address_in_each_zone
     return _stated(service.network.public_ipv4, zones if each_zone else 1)
 
 

@@ -8,16 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from planner.capacity.assumed import disk_gib, nat_gib
-from planner.catalog import PROVIDERS
+from planner.catalog import provider_of
 from planner.data import data_path
 from planner.latency import Deployment, Excuse, Goodput, Machine
 from planner.scenario import Service
-
-_GIB_A_GBIT = 1e9 / 8 / 2**30
-# to addresses on the internet, all flows together: Compute Engine without Tier_1 networking 7
-# Gbit/s (network bandwidth, 2025);
-# EC2 half of the bandwidth from 32 vCPUs on, 5 Gbit/s below (instance network bandwidth, 2025)
-_GCP_INTERNET, _EC2_INTERNET, _EC2_LARGE_VCPUS = 7 * _GIB_A_GBIT, 5 * _GIB_A_GBIT, 32
 
 
 @dataclass(frozen=True)
@@ -78,15 +72,14 @@ def within_network(goodput: Goodput, service: Service, machine: Machine, deploym
     """No more than the machine's sustained network carries, all of it or its part to the internet;
     unknown bounds nothing.
 
-    What a balancer sends to the internet leaves the machine inside the region; NAT of Compute
-    Engine is the machine's own egress.
+    What a balancer sends to the internet leaves the machine inside the region.
     """
-    n, nat = service.network, nat_gib(service)[0]
+    n, nat, seller = service.network, nat_gib(service)[0], provider_of(machine.provider)
     wire = network_gib_per_s(machine)
-    outside = (0.0 if n.load_balancer else n.egress_gib_per_request) + (nat if machine.provider == "gcp" else 0.0)
+    outside = (0.0 if n.load_balancer else n.egress_gib_per_request) + (nat if seller.machines_translate else 0.0)
     asked = (
         (n.egress_gib_per_request + n.internal_gib_per_request + nat, wire),
-        (outside, _internet_gib_per_s(machine, wire)),
+        (outside, seller.internet_gib_per_s(machine.vcpus, wire)),
     )
     ceilings = [speed * deployment.instances_per_replica / gib for gib, speed in asked if gib and not math.isnan(speed)]
     ceiling = min(ceilings, default=math.inf)
@@ -103,14 +96,6 @@ def network_gib_per_s(machine: Machine) -> float:
         return machine.network_gib_per_s
     known = machine_limits().get((machine.provider, machine.instance_type))
     return math.nan if known is None else known.network_gib_per_s
-
-
-def _internet_gib_per_s(machine: Machine, wire: float) -> float:
-    if machine.provider == "gcp":
-        return _GCP_INTERNET if math.isnan(wire) else min(wire, _GCP_INTERNET)
-    if machine.provider == "aws":
-        return wire / 2 if machine.vcpus >= _EC2_LARGE_VCPUS else min(wire, _EC2_INTERNET)
-    return wire
 
 
 def volumes_of(service: Service, provider: str, storage_class: str) -> tuple[float, float]:
@@ -146,7 +131,7 @@ def too_slow_a_disk(service: Service, machine: Machine) -> Excuse | None:
     excuse nobody.
     """
     asked = (service.storage.block_iops or 0.0, service.storage.block_mib_per_s or 0.0)
-    storage_class = PROVIDERS[machine.provider].block_storage if machine.provider in PROVIDERS else ""
+    storage_class = provider_of(machine.provider).block_storage
     one = volume_limits().get((machine.provider, storage_class))
     if any(asked) and one is not None:
         count, _ = volumes_of(service, machine.provider, storage_class)

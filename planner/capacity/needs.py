@@ -7,7 +7,7 @@ own with that basis.
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -25,13 +25,10 @@ from planner.capacity.assumed import (
 )
 from planner.capacity.ceilings import volumes_of
 from planner.capacity.objects import object_rows
-from planner.catalog import Catalog
+from planner.catalog import Catalog, provider_of
 from planner.errors import CatalogError
 from planner.scenario import Scenario, Service
 
-# the class a plain disk or bucket gets where the scenario names none, best first
-_BLOCK = ("block/gp3", "block/pd-balanced", "block/standard-ssd")
-_OBJECT = ("object/standard", "object/hot-lrs")
 # clients keep a connection for some requests
 _REQUESTS_A_CONNECTION = 10
 
@@ -76,7 +73,7 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     s = service.storage
     block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
     if block:
-        kind = _class(catalog, provider, _BLOCK)
+        kind = _class(catalog, provider, "block")
         count, grown = volumes_of(service, provider, kind)
         more = grown - sum(gib for gib, _ in block)
         for gib, basis in (
@@ -91,9 +88,21 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     (model, basis), (kept, counted) = artifact_gib(service), versions(s)
     if model and kept:
         sure = basis if counted == "measured" else counted
-        yield _row("model_artifacts", _class(catalog, provider, _OBJECT), "month", model * kept, "GiB", sure)
+        yield _row(
+            "model_artifacts",
+            _class(catalog, provider, "object"),
+            "month",
+            model * kept,
+            "GiB",
+            sure,
+        )
     if s.object_gib or s.object_growth_gib_per_month or s.object_puts_per_request or s.object_gets_per_request:
-        yield from object_rows(s, provider, _class(catalog, provider, _OBJECT), 1 / (1 - service.retry_share))
+        yield from object_rows(
+            s,
+            provider,
+            _class(catalog, provider, "object"),
+            1 / (1 - service.retry_share),
+        )
 
 
 def _watching(service: Service) -> Iterator[dict[str, Any]]:
@@ -162,15 +171,15 @@ def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
     return str(found.iloc[0]) if len(found) else ""
 
 
-def _class(catalog: Catalog, provider: str, wanted: tuple[str, ...]) -> str:
-    """The usual class of a provider, or its only other one of that role. Raises
+def _class(catalog: Catalog, provider: str, role: Literal["block", "object"]) -> str:
+    """The usual class of a provider, or the first other one of that role in the snapshot. Raises
     :class:`CatalogError`.
     """
     known = catalog.storage.loc[catalog.storage["provider"] == provider, "storage_class"].unique()
-    for name in wanted:
-        if name in known:
-            return name
-    role = wanted[0].partition("/")[0]
+    seller = provider_of(provider)
+    usual = seller.block_storage if role == "block" else seller.object_storage
+    if usual in known:
+        return usual
     rest = sorted(c for c in known if c.startswith(f"{role}/") and c.count("/") == 1)
     if not rest:
         raise CatalogError(

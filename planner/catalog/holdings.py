@@ -225,6 +225,16 @@ def instance_quota(quotas: Iterable[Mapping[str, Any]], shapes: pd.DataFrame) ->
     return out
 
 
+def shapes_sold(region: str, instance_types: Sequence[str]) -> pd.DataFrame:
+    """Machines of AWS in a region (rows of ``catalog.instances``). Raises :class:`CatalogError` for
+    a name it does not have.
+    """
+    shapes = Catalog.read("aws", regions=[region]).select(instance_types=instance_types).instances
+    for name in sorted(set(instance_types) - set(shapes["instance_type"])):
+        raise CatalogError("the catalog has no such machine there", where=region, got=name)
+    return shapes
+
+
 def account_quota(region: str, shapes: pd.DataFrame) -> dict[str, int]:
     """:func:`instance_quota` asked of AWS Service Quotas for ``region``. Raises
     :class:`CatalogError`.

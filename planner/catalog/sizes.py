@@ -16,9 +16,12 @@ left out: the bill is then below the plan, never above.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+# (group, units an hour) of a machine, a row of ``catalog.instances``; None where it is held to its
+# own type
+Rule = Callable[[Mapping[Any, Any]], tuple[str, float] | None]
 # normalization factors below one "large" (EC2 User Guide); from there on a size "n xlarge" counts 8
 # n
 _FACTORS = {"nano": 0.25, "micro": 0.5, "small": 1.0, "medium": 2.0, "large": 4.0, "xlarge": 8.0}
@@ -26,19 +29,8 @@ _TYPE_BOUND = re.compile(r"(g\d|gr\d|p\d|inf\d|trn\d|dl\d|vt\d|f\d|hpc|u-|u7|mac
 _AZURE = re.compile(r"Standard_(?P<series>[DEFL])(?P<number>\d+)(?P<traits>[a-hj-z]*)(?P<version>(_v\d+)?)$")
 
 
-def flexible_size(machine: Mapping[Any, Any]) -> tuple[str, float]:
-    """The group of machines that share one reservation in a region, and the units of it that a
-    machine takes an hour.
-
-    ``machine``: a row of ``catalog.instances``. A machine whose reservations hold for its own type
-    only is a group of its own, of one unit.
-    """
-    name = str(machine["instance_type"])
-    rule = {"aws": _aws, "azure": _azure, "gcp": _gcp}.get(str(machine["provider"]))
-    return (rule(machine) if rule else None) or (name, 1.0)
-
-
-def _aws(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+def normalized(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+    """AWS: the family, by normalization factor."""
     family, _, size = str(machine["instance_type"]).partition(".")
     many = re.fullmatch(r"(\d+)xlarge", size)
     factor = 8.0 * int(many[1]) if many else _FACTORS.get(size)
@@ -46,14 +38,16 @@ def _aws(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
     return None if factor is None or accelerated or _TYPE_BOUND.match(family) else (f"{family} family", factor)
 
 
-def _azure(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+def by_vcpu_of_series(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+    """Azure: the size group whose ratio is the count of vCPUs."""
     found = _AZURE.match(str(machine["instance_type"]))
     if not found or float(machine["accelerators"] or 0) > 0 or int(found["number"]) != float(machine["vcpus"]):
         return None
     return f"{found['series']}{found['traits']}{found['version']} series", float(machine["vcpus"])
 
 
-def _gcp(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+def by_vcpu_of_shape(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
+    """Google: vCPUs of a shape of the series, with what belongs to each."""
     vcpus, memory = float(machine["vcpus"]), float(machine["memory_gib"])
     if not (vcpus > 0 and memory > 0):
         return None

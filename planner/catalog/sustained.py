@@ -4,46 +4,45 @@ runs; never on committed or spot use.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from planner.arrays import Floats
+from planner.catalog.providers import provider_of
 from planner.catalog.snapshot import Catalog
 
-# price of each quarter of the month over the on-demand price, from the first to the last (Compute
-# Engine documentation)
-_THIRTY, _TWENTY = (1.0, 0.8, 0.6, 0.4), (1.0, 0.8678, 0.733, 0.6)
-QUARTERS = {
-    "n1": _THIRTY,
-    "f1": _THIRTY,
-    "g1": _THIRTY,
-    "m1": _THIRTY,
-    "m2": _THIRTY,
-    "n2": _TWENTY,
-    "n2d": _TWENTY,
-    "c2": _TWENTY,
-}
-DEEPEST = {family: sum(prices) / 4 for family, prices in QUARTERS.items()}
 _SAME = 1e-4  # list prices are rounded
 
 
-def sustained_use_share(family: str, usage_share: float) -> float:
-    """What is paid over the on-demand price for a machine that runs ``usage_share`` (0 to 1) of the
-    month: 1 for most families.
+def quarters(provider: str, family: str) -> tuple[float, ...]:
+    """Price of each quarter of the month over the on-demand price; empty where no discount is
+    given.
+    """
+    return provider_of(provider).sustained_use.get(family, ())
 
-    With quarter prices p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave in u:
+
+def deepest(provider: str, family: str) -> float:
+    """Share of the on-demand price paid for a machine that runs the whole month."""
+    prices = quarters(provider, family)
+    return sum(prices) / 4 if prices else 1.0
+
+
+def sustained_use_share(prices: Sequence[float], usage_share: float) -> float:
+    """What is paid over the on-demand price for a machine that runs ``usage_share`` (0 to 1) of the
+    month; 1 without quarter prices.
+
+    With :func:`quarters` p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave in u:
     it is priced after the fact from the hours run, machine by machine of a family; n1 in full use
     pays 0.70, n2 0.80.
     """
-    prices = QUARTERS.get(family)
-    if prices is None or usage_share <= 0:
+    if not prices or usage_share <= 0:
         return 1.0
     usage = min(usage_share, 1.0)
     return sum(p * max(0.0, min(usage, (k + 1) / 4) - k / 4) for k, p in enumerate(prices)) / usage
 
 
-def sustained_cost(family: str, usage: Floats, hours: Floats, month_h: float) -> float:
+def sustained_cost(prices: Sequence[float], usage: Floats, hours: Floats, month_h: float) -> float:
     """On-demand units paid for a resource that is used ``usage`` [units] during ``hours`` [h] of a
     month of ``month_h`` hours.
 
@@ -53,11 +52,11 @@ def sustained_cost(family: str, usage: Floats, hours: Floats, month_h: float) ->
     """
     order = np.argsort(-usage, kind="stable")
     edges = np.concatenate([[0.0], np.minimum(np.cumsum(hours[order]) / month_h, 1.0)])
-    paid = np.interp(edges, np.linspace(0.0, 1.0, 5), np.concatenate([[0.0], np.cumsum(QUARTERS[family]) / 4.0]))
+    paid = np.interp(edges, np.linspace(0.0, 1.0, 5), np.concatenate([[0.0], np.cumsum(prices) / 4.0]))
     return float(usage[order] @ np.diff(paid)) * month_h
 
 
-def resource_prices(catalog: Catalog, region: str, family: str) -> Mapping[str, tuple[float, float]]:
+def resource_prices(catalog: Catalog, provider: str, region: str, family: str) -> Mapping[str, tuple[float, float]]:
     """What the vCPUs and the memory of each machine of a Google series cost on demand in a region
     [USD/h].
 
@@ -65,7 +64,7 @@ def resource_prices(catalog: Catalog, region: str, family: str) -> Mapping[str, 
     over the series. Where the prices of the catalog are no such sum, a machine is one resource:
     (price, 0).
     """
-    here = ("provider", "gcp"), ("region", region)
+    here = ("provider", provider), ("region", region)
     rates, machines = catalog.rates[catalog.rates["purchase_option"] == "on_demand"], catalog.instances
     for column, value in here:
         rates, machines = rates[rates[column] == value], machines[machines[column] == value]

@@ -162,8 +162,8 @@ def refresh(provider: str, regions: tuple[str, ...], folder: str | None, accept:
     """Ask PROVIDER's own price API, show what moved, and replace the snapshot of the regions; the
     old one stays if anything fails.
     """
-    if bulk and provider != "aws":
-        raise CatalogError("only AWS has an offer file", got=provider, remedy="Leave --bulk out")
+    if bulk and provider in PROVIDERS and not PROVIDERS[provider].offer_file:
+        raise CatalogError("this provider has no offer file", got=provider, remedy="Leave --bulk out")
 
     def confirm(moves: pd.DataFrame, notes: tuple[str, ...]) -> bool:
         for note in notes:
@@ -215,11 +215,9 @@ def quota(region: str, instance_types: tuple[str, ...]) -> None:
     """How many of each TYPE the AWS account may run on demand, as the ``quota:`` part of a
     scenario's limits.
     """
-    from planner.catalog.holdings import account_quota
+    from planner.catalog.holdings import account_quota, shapes_sold
 
-    shapes = Catalog.read("aws", regions=[region]).select(instance_types=instance_types).instances
-    for name in sorted(set(instance_types) - set(shapes["instance_type"])):
-        raise CatalogError("the catalog has no such machine there", where=region, got=name)
+    shapes = shapes_sold(region, instance_types)
     click.echo(yaml.safe_dump({"limits": {"quota": account_quota(region, shapes)}}, sort_keys=False), nl=False)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from planner.catalog import PROVIDERS, Catalog, Tier, gcp, tier_cost
 from planner.catalog.aws import PERMISSIONS
 from planner.catalog.checks import BASIS, WEAK, first_day
-from planner.catalog.sustained import sustained_use_share
+from planner.catalog.sustained import quarters, sustained_use_share
 from planner.data import data_path
 from planner.errors import CatalogError
 from planner.scenario import Scenario
@@ -398,11 +398,11 @@ def test_tier_cost_adds_up(steps, part, other):
 
 
 def test_sustained_use_falls_by_quarters_of_the_month():
-    assert sustained_use_share("n1", 1.0) == pytest.approx(0.70)
-    assert sustained_use_share("n1", 0.5) == pytest.approx(0.90)
-    assert sustained_use_share("n2", 1.0) == pytest.approx(0.80, abs=1e-3)
-    assert sustained_use_share("n2", 0.25) == sustained_use_share("c3", 1.0) == 1.0
-    assert sustained_use_share("c2", 0.0) == 1.0
+    assert sustained_use_share(quarters("gcp", "n1"), 1.0) == pytest.approx(0.70)
+    assert sustained_use_share(quarters("gcp", "n1"), 0.5) == pytest.approx(0.90)
+    assert sustained_use_share(quarters("gcp", "n2"), 1.0) == pytest.approx(0.80, abs=1e-3)
+    assert sustained_use_share(quarters("gcp", "n2"), 0.25) == sustained_use_share(quarters("gcp", "c3"), 1.0) == 1.0
+    assert sustained_use_share(quarters("gcp", "c2"), 0.0) == 1.0
 
 
 def test_the_readme_states_the_policy_and_every_basis():

@@ -337,7 +337,7 @@ def test_commands_answer(arguments, words):
         (("explain", "m6a.xlage", "--region", "us-east-1"), "Did you mean m6a.xlarge"),
         (("show", "awz"), "Did you mean aws"),
         (("refresh", "gpu_cloud", "--region", "global"), "no price API"),
-        (("refresh", "azure", "--region", "eastus", "--bulk"), "only AWS"),
+        (("refresh", "azure", "--region", "eastus", "--bulk"), "no offer file"),
         (("show", "aws", "--folder", "/nonexistent"), "no snapshot"),
         (("search", "L4", "--region", "us-est-1"), "Did you mean us-east-1"),
     ],

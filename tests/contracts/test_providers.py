@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -462,3 +463,16 @@ def test_a_killed_process_leaves_the_old_snapshot(provider, home, cloud):
     cloud.server.hang.set()
     ask(provider, home, cloud, accept=True)  # and the next one cleans up
     assert not list((home / provider).glob("*.part"))
+
+
+def test_no_room_beside_the_catalog_knows_a_provider_by_name():
+    """A provider is an entry of ``PROVIDERS``: what is special about one is a field of it."""
+    names = "|".join(PROVIDERS)
+    rooms = [p for p in (ROOT / "planner").rglob("*.py") if "catalog" not in p.parts]
+    known = [
+        f"{p.name}: {line.strip()}"
+        for p in rooms
+        for line in p.read_text(encoding="utf-8").splitlines()
+        if re.search(rf"""["']({names})["']""", line) and not line.lstrip().startswith((">>>", "#"))
+    ]
+    assert not known

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from planner.capacity import size
-from planner.catalog.sizes import flexible_size
+from planner.catalog.providers import flexible_size
 from planner.errors import SolverError
 from planner.optimizer.bill.charges import bill
 from planner.optimizer.commitments.settle import Instrument, settle

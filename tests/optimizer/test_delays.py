@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.capacity import size
+from planner.catalog import PROVIDERS
 from planner.errors import InfeasiblePlan
 from planner.optimizer import optimize
-from planner.optimizer.market.availability import ZONE_AVAILABILITY, availability, reached
+from planner.optimizer.market.availability import availability, reached
 from planner.optimizer.market.delays import planned_load, planned_paths, told
 from tests.builders import hand
 
@@ -117,7 +118,7 @@ def test_availability_is_the_weight_of_the_states_that_serve(share, zones, lost)
 def test_two_zones_keep_the_promise_for_two():
     """Amazon EC2, Compute Engine and Azure each promise 99.99 % for instances in two or more zones."""
     for provider in ("aws", "gcp", "azure"):
-        assert availability(ZONE_AVAILABILITY[provider], 2, 1) >= 0.9999
+        assert availability(PROVIDERS[provider].zone_availability, 2, 1) >= 0.9999
 
 
 def test_an_availability_is_reached_or_refused_with_the_fewest_zones():

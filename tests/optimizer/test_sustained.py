@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner import columns
-from planner.catalog import Catalog
-from planner.catalog.sustained import QUARTERS, resource_prices, sustained_cost, sustained_use_share
+from planner.catalog import PROVIDERS, Catalog
+from planner.catalog.sustained import quarters, resource_prices, sustained_cost, sustained_use_share
 from planner.optimizer.bill.charges import bill
 from tests.builders import hand
 from tests.builders.markets import GCP, machine, on_sale, planned, reserved
@@ -23,33 +23,41 @@ N2 = [
     machine("c3-standard-4", 4, place=GCP),
 ]
 USD = {"n2-standard-4": 4 * CORE + 16 * GIB, "n2-highmem-4": 4 * CORE + 32 * GIB, "c3-standard-4": 0.17}
+FAMILIES = sorted(PROVIDERS["gcp"].sustained_use)
 JANUARY = {"start": "2027-01-01", "horizon_h": 744}
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.sampled_from(sorted(QUARTERS)), st.integers(0, 40))
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.sampled_from(FAMILIES), st.integers(0, 40))
 def test_the_cost_of_a_curve_is_the_cost_of_its_layers(curve, family, idle):
     """Each machine of a stack runs the hours in which at least so many run; their shares of the
     month are priced one by one.
     """
     use, month_h = np.array(curve, dtype=float), float(len(curve) + idle)
-    layers = sum(sustained_use_share(family, n / month_h) * n for n in ((use > k).sum() for k in range(9)))
-    assert sustained_cost(family, use, np.ones(len(use)), month_h) == pytest.approx(layers, rel=1e-9, abs=1e-12)
+    layers = sum(
+        sustained_use_share(quarters("gcp", family), n / month_h) * n for n in ((use > k).sum() for k in range(9))
+    )
+    assert sustained_cost(quarters("gcp", family), use, np.ones(len(use)), month_h) == pytest.approx(
+        layers, rel=1e-9, abs=1e-12
+    )
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=4, max_size=40), st.integers(0, 30))
 def test_a_base_all_month_never_raises_the_share_paid(curve, base):
     use, ones, hours = np.array(curve, dtype=float) + 1e-3, np.ones(len(curve)), float(len(curve))
-    before, after = (sustained_cost("n1", u, ones, hours) / u.sum() for u in (use, use + base))
+    before, after = (sustained_cost(quarters("gcp", "n1"), u, ones, hours) / u.sum() for u in (use, use + base))
     assert FULL["n1"] - 1e-9 <= after <= before + 1e-9
 
 
 def test_the_unit_prices_of_a_series_come_from_its_machines():
-    found = resource_prices(on_sale(N2, USD), "us-central1", "n2")
+    found = resource_prices(on_sale(N2, USD), "gcp", "us-central1", "n2")
     assert found["n2-highmem-4"] == pytest.approx((4 * CORE, 32 * GIB), rel=1e-6)
     odd = resource_prices(
-        on_sale([*N2, machine("n2-standard-8", 8, place=GCP)], {**USD, "n2-standard-8": 0.9}), "us-central1", "n2"
+        on_sale([*N2, machine("n2-standard-8", 8, place=GCP)], {**USD, "n2-standard-8": 0.9}),
+        "gcp",
+        "us-central1",
+        "n2",
     )
     # no sum of vCPUs and memory: a machine is one resource
     assert odd["n2-highmem-4"] == (USD["n2-highmem-4"], 0.0)
@@ -58,7 +66,7 @@ def test_the_unit_prices_of_a_series_come_from_its_machines():
 def test_the_shipped_prices_are_such_sums():
     catalog = Catalog.read("gcp")
     for family in ("n1", "n2", "n2d", "m1", "m2"):
-        assert all(memory > 0 for _, memory in resource_prices(catalog, "us-central1", family).values()), family
+        assert all(memory > 0 for _, memory in resource_prices(catalog, "gcp", "us-central1", family).values()), family
 
 
 def test_a_flat_month_pays_eight_tenths_and_the_plan_knows():
@@ -161,7 +169,7 @@ def test_services_by_turns_share_one_month_resource_by_resource():
     """
     day = np.tile(np.repeat([1, 0], 12), 31)
     rows = billed(day, more=[(1 - day, "api", "n2-highmem-4")])
-    half = sustained_use_share("n2", 0.5)
+    half = sustained_use_share(quarters("gcp", "n2"), 0.5)
     whole = 744 * (4 * CORE + 16 * GIB) * FULL["n2"] + 372 * 16 * GIB * half
     assert rows["effective_cost_usd"].sum() == pytest.approx(whole, rel=1e-9)
     assert (rows["effective_cost_usd"] < rows["list_cost_usd"]).all()

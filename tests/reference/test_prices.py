@@ -13,7 +13,7 @@ import pytest
 
 from planner.catalog import Catalog, aws_answers, azure, gcp
 from planner.catalog.checks import WEAK
-from planner.catalog.sustained import sustained_use_share
+from planner.catalog.sustained import quarters, sustained_use_share
 from planner.data import data_path
 
 SIX_DIGITS = 5e-7
@@ -354,4 +354,6 @@ def test_sustained_use_of_a_full_month(table):
     assert len(rows)
     for name, usd, full in zip(rows["scope"], rows["usd"], rows["list"], strict=True):
         # the source rounds its monthly figures
-        assert usd / full == pytest.approx(sustained_use_share(name.split("-")[0], 1.0), abs=1.5e-3), name
+        assert usd / full == pytest.approx(sustained_use_share(quarters("gcp", name.split("-")[0]), 1.0), abs=1.5e-3), (
+            name
+        )

@@ -18,7 +18,7 @@ import pandas as pd
 from planner.arrays import Flags, Floats
 from planner.capacity import Capacity
 from planner.catalog import Catalog
-from planner.catalog.sizes import flexible_size
+from planner.catalog.providers import flexible_size
 from planner.errors import CatalogError, SolverError
 from planner.load import Load
 from planner.optimizer.bill.ledger import Ledger, Price
@@ -210,7 +210,7 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
 
     The amortized cost of an hour, A = hourly + upfront/term, is split over the machines it covers
     by the share of the commitment each takes: instances × size ratio/quantity for Usage
-    (:func:`planner.catalog.sizes.flexible_size`), instances × committed rate/quantity for Spend
+    (:func:`planner.catalog.providers.flexible_size`), instances × committed rate/quantity for Spend
     [USD/h].
     """
     name, provider, region = str(row["commitment"]), str(row["provider"]), str(row["region"])

@@ -16,7 +16,7 @@ import numpy as np
 from planner.arrays import Floats, Index
 from planner.calendar import Months
 from planner.catalog import Catalog
-from planner.catalog.sustained import QUARTERS, resource_prices, sustained_cost, sustained_use_share
+from planner.catalog.sustained import quarters, resource_prices, sustained_cost, sustained_use_share
 from planner.optimizer.bill.schedule import Grid
 
 
@@ -34,15 +34,17 @@ class Use:
     instances: Floats
 
 
-def expected_share(family: str, loads: list[Floats], weight_h: Floats, months: Months) -> float:
+def expected_share(prices: Sequence[float], loads: list[Floats], weight_h: Floats, months: Months) -> float:
     """Share of the on-demand price paid for a fleet proportional to the load; the largest over
     ``loads``.
+
+    ``prices`` of :func:`quarters`; 1 without.
     """
-    if family not in QUARTERS:
+    if not prices:
         return 1.0
     found = []
     for load in loads:
-        paid = sum(sustained_cost(family, load[at], weight_h[at], hours) for at, hours in _months(months))
+        paid = sum(sustained_cost(prices, load[at], weight_h[at], hours) for at, hours in _months(months))
         found.append(paid / max(1e-12, float(load @ weight_h)))
     return max(found, default=1.0)
 
@@ -55,16 +57,18 @@ def paid_shares(grid: Grid, catalog: Catalog) -> Floats:
     credits them by use.
     """
     shares = np.ones((len(grid.pools), len(grid.months.start)))
-    google = grid.pools[(grid.pools["provider"] == "gcp") & grid.pools["family"].isin(list(QUARTERS))]
-    for (region, family), part in google.groupby(["region", "family"], observed=True):
-        prices = resource_prices(catalog, str(region), str(family))
+    for (provider, region, family), part in grid.pools.groupby(["provider", "region", "family"], observed=True):
+        off = quarters(str(provider), str(family))
+        if not off:
+            continue
+        prices = resource_prices(catalog, str(provider), str(region), str(family))
         rows = part.index.to_numpy()
         usd = np.array([prices[str(t)] for t in part["instance_type"]])
         count = np.stack([grid.uncovered(int(p)) for p in rows])
         curves = usd.T @ count  # vCPUs and memory, [USD/h] by hour
         for m, (at, hours) in enumerate(_months(grid.months)):
             used = curves[:, at] @ grid.weight_h[at]
-            paid = np.array([sustained_cost(str(family), curve[at], grid.weight_h[at], hours) for curve in curves])
+            paid = np.array([sustained_cost(off, curve[at], grid.weight_h[at], hours) for curve in curves])
             of_resource = np.divide(paid, used, out=np.ones(2), where=used > 0)
             shares[rows, m] = usd @ of_resource / usd.sum(axis=1)
     return shares
@@ -75,23 +79,21 @@ def saving_usd(use: Sequence[Use], catalog: Catalog, weight_h: Floats, months: M
     beside :func:`paid_shares` of the bill.
     """
     saved = 0.0
-    for region, family in sorted({(u.region, u.family) for u in use if u.provider == "gcp" and u.family in QUARTERS}):
-        mine, prices = (
-            [u for u in use if (u.region, u.family) == (region, family)],
-            resource_prices(catalog, region, family),
-        )
+    for key in sorted({(u.provider, u.region, u.family) for u in use if quarters(u.provider, u.family)}):
+        mine, prices = [u for u in use if (u.provider, u.region, u.family) == key], resource_prices(catalog, *key)
+        discount = quarters(key[0], key[2])
         for resource in (0, 1):
             listed = [u.instances * prices[u.instance_type][resource] for u in mine]
             paid = np.sum([u.price_factor * curve for u, curve in zip(mine, listed, strict=True)], axis=0)
             curve = np.sum(listed, axis=0)
             for at, hours in _months(months):
                 whole = float(curve[at] @ weight_h[at])
-                off = _layered(family, curve[at], weight_h[at], hours) / whole if whole > 0 else 0.0
+                off = _layered(discount, curve[at], weight_h[at], hours) / whole if whole > 0 else 0.0
                 saved += off * float(paid[at] @ weight_h[at])
     return saved
 
 
-def _layered(family: str, curve: Floats, weight_h: Floats, month_h: float) -> float:
+def _layered(prices: Sequence[float], curve: Floats, weight_h: Floats, month_h: float) -> float:
     """Discount on a load curve: each layer between two levels is one resource used in the hours
     above it.
     """
@@ -100,7 +102,7 @@ def _layered(family: str, curve: Floats, weight_h: Floats, month_h: float) -> fl
     levels, left = curve[order], float(weight_h.sum())
     for level, hours in zip(levels, weight_h[order], strict=True):
         if level > below:
-            total += (level - below) * left * (1.0 - sustained_use_share(family, left / month_h))
+            total += (level - below) * left * (1.0 - sustained_use_share(prices, left / month_h))
             below = float(level)
         left -= float(hours)
     return total

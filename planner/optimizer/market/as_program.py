@@ -57,7 +57,7 @@ def as_billed(market: Market, menus: Mapping[str, Menu], cost: pd.DataFrame) -> 
     """Market and menus at the prices on demand that a bill charged on average, where a
     sustained-use discount applies.
     """
-    rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand") & (cost["provider"] == "gcp")]
+    rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand")]
     sums = rows.groupby(["service", "region", "resource"], observed=True)[["quantity", "effective_cost_usd"]].sum()
     mean = (sums["effective_cost_usd"] / sums["quantity"]).to_dict()
     candidates, repriced = {}, dict(menus)

@@ -8,12 +8,10 @@ two zones, one of them spare, give 0.999975, above the 0.9999 promised for two.
 
 from math import comb
 
+from planner.catalog import provider_of
 from planner.errors import InfeasiblePlan
 from planner.scenario import Scenario
 
-# service level agreements for one instance: Amazon EC2, Compute Engine, Azure VM on Standard SSD
-# (2024); GPU clouds: none on record
-ZONE_AVAILABILITY = {"aws": 0.995, "gcp": 0.999, "azure": 0.995, "gpu_cloud": 0.99}
 _MOST_ZONES = 6
 
 
@@ -28,7 +26,7 @@ def reached(scenario: Scenario) -> list[str]:
     Raises :class:`InfeasiblePlan` naming the fewest zones, and spare ones, that reach it.
     """
     limits, found = scenario.limits, []
-    share = min(ZONE_AVAILABILITY.get(p, min(ZONE_AVAILABILITY.values())) for p in scenario.providers)
+    share = min(provider_of(p).zone_availability for p in scenario.providers)
     have = availability(share, limits.zones, limits.zones_lost)
     setting = f"{limits.zones} zone{'s' if limits.zones > 1 else ''}, {limits.zones_lost} of them spare,"
     for name, service in scenario.services.items():

@@ -13,7 +13,7 @@ import pandas as pd
 
 from planner.calendar import later
 from planner.catalog import Catalog
-from planner.catalog.sizes import flexible_size
+from planner.catalog.providers import flexible_size
 from planner.errors import CatalogError
 from planner.optimizer.bill.schedule import HELD, price_factor
 from planner.scenario import Scenario

@@ -19,7 +19,7 @@ from planner.arrays import Floats
 from planner.calendar import Months
 from planner.capacity import Capacity, Pooling
 from planner.catalog import Catalog
-from planner.catalog.sustained import DEEPEST, QUARTERS
+from planner.catalog.sustained import deepest, quarters
 from planner.errors import InfeasiblePlan
 from planner.load import Load
 from planner.optimizer.bill.metered import unit_prices
@@ -118,12 +118,10 @@ class Market:
 
     def at_lowest_prices(self) -> "Market":
         """On-demand prices after the deepest sustained-use discount a bill can take, for bounds."""
-        deepest = np.where(
-            self.table["provider"] == "gcp", self.table["family"].map(DEEPEST).astype("float64").fillna(1.0), 1.0
-        )
-        if (deepest == 1).all():
+        of_month = np.array([deepest(str(p), str(f)) for p, f in self.table[["provider", "family"]].to_numpy()])
+        if (of_month == 1).all():
             return self
-        table = self.table.assign(on_demand=self.table["on_demand"] / self.table["sustained"] * deepest)
+        table = self.table.assign(on_demand=self.table["on_demand"] / self.table["sustained"] * of_month)
         again = replace(self, table=table)
         return again.narrowed({s: again.named(s, [c.kind for c in found]) for s, found in self.candidates.items()})
 
@@ -201,12 +199,10 @@ def _table(
     factor = {k: price_factor(scenario, k[1], k[2], k[0]) for k in set(key.itertuples(index=False, name=None))}
     frame["factor"] = [factor[k] for k in key.itertuples(index=False, name=None)]
     frame["list_on_demand"] = frame["on_demand"]
-    families = set(frame.loc[frame["provider"] == "gcp", "family"].dropna())
     months = Months.over(load.ts, scenario.time_zone)
-    share = {f: expected_share(f, list(planned.values()), load.weight_h, months) for f in families & set(QUARTERS)}
-    frame["sustained"] = np.where(
-        frame["provider"] == "gcp", frame["family"].map(share).astype("float64").fillna(1.0), 1.0
-    )
+    series = list(zip(key["provider"], key["family"], strict=True))
+    share = {s: expected_share(quarters(*s), list(planned.values()), load.weight_h, months) for s in set(series)}
+    frame["sustained"] = [share[s] for s in series]
     frame["on_demand"], frame["spot"] = (
         frame["on_demand"] * frame["factor"] * frame["sustained"],
         frame["spot"] * frame["factor"],
