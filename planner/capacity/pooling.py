@@ -52,17 +52,6 @@ class Pooling:
         each = [self.usable_rps(n) / n / alone if alone > 0 else 1.0 for n in sizes]
         return np.array(sizes, dtype=np.int64), np.minimum.accumulate(each[::-1])[::-1]
 
-    @property
-    def limit_gain(self) -> float:
-        """No pool gains more: every replica always busy, or its network full."""
-        alone = self.usable_rps(1)
-        busy = Goodput(getattr(self.model, "largest_rate_rps", alone), "", 1.0)
-        return (
-            max(1.0, _usable_rps(busy, self.ceiling_rps, self.kept_share, self.target_utilization) / alone)
-            if alone > 0
-            else 1.0
-        )
-
 
 def gains_by_pooling(model: LatencyModel) -> bool:
     """Whether replicas of this model bear more together than each alone."""

@@ -6,7 +6,7 @@ from planner.catalog.lookup import explain, search
 from planner.catalog.providers import PROVIDERS, Provider, provider_of
 from planner.catalog.refreshing import Refreshed, diff, refresh
 from planner.catalog.snapshot import GLOBAL, Catalog
-from planner.catalog.tiers import Tier, tier_cost
+from planner.catalog.tiers import Tier
 
 __all__ = [
     "GLOBAL",
@@ -20,5 +20,4 @@ __all__ = [
     "provider_of",
     "refresh",
     "search",
-    "tier_cost",
 ]

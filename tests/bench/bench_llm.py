@@ -14,12 +14,7 @@ from planner.latency.hardware import accelerators
 from planner.latency.llm.architecture import architectures
 from planner.latency.llm.bench import Runs, report
 from planner.latency.llm.constants import Condition, constants
-from planner.latency.llm.search import fewest_accelerators
-from planner.latency.llm.service import LlmService
 from planner.latency.llm.steps import Constants, Layout, Plant
-from planner.latency.model import Arrivals
-from planner.scenario import Objective
-from planner.tokens import TokenMix
 
 
 def best_of(call, times: int = 5) -> float:
@@ -50,14 +45,6 @@ def main() -> None:
     )
     once = best_of(lambda: report(plant, values, runs))
     print(f"{n} deployments in one estimate: {once * 1e3:.2f} ms, {once / n * 1e6:.1f} µs each")
-    mix = TokenMix.of(np.geomspace(50, 4000, 60), np.geomspace(20, 900, 60))
-    service, objective = (
-        LlmService(weights="llama-3.1-70b", precision=("bf16", "fp8")),
-        Objective(ttft_p95_s=1.0, tpot_p95_s=0.05),
-    )
-    found = fewest_accelerators(service, 20.0, objective, Arrivals(1.0, mix))
-    spent = best_of(lambda: fewest_accelerators(service, 20.0, objective, Arrivals(1.0, mix)), 3)
-    print(f"fewest accelerators over {len(accelerators())} types, {len(found)} fleets: {spent:.2f} s; best {found[0]}")
 
 
 if __name__ == "__main__":

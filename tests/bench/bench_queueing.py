@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from planner.latency.queue import erlang
 from planner.latency.queue.service_law import ServiceLaw
 from planner.latency.queue.simulation import POISSON, Pool, simulate
-from planner.latency.queue.solve import fewest_workers
+from tests.oracles import closed
 
 SERVERS, LOAD = 8, 0.8
 
@@ -48,7 +47,7 @@ def ciw_rate(requests: int) -> float:
         simulation = ciw.Simulation(network)
         simulation.simulate_until_max_time(requests / (LOAD * SERVERS))
         waits = [r.waiting_time for r in simulation.get_all_records()]
-        assert abs(sum(waits) / len(waits) - float(erlang.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
+        assert abs(sum(waits) / len(waits) - float(closed.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
 
     return requests / timed(run)
 
@@ -77,7 +76,7 @@ def simpy_rate(requests: int) -> float:
 
         env.process(source())
         env.run()
-        assert abs(sum(waits) / len(waits) - float(erlang.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
+        assert abs(sum(waits) / len(waits) - float(closed.mmc_mean_wait_s(LOAD * SERVERS, 1.0, SERVERS))) < 0.2
 
     return requests / timed(run)
 
@@ -131,22 +130,6 @@ def main() -> None:
         ("8 replicas, JSQ, processor sharing", Pool(POISSON, 1, 8, "jsq", "ps")),
     ):
         print(f"{words}: {ours(3_000_000, pool):.3g} requests/s a core")
-    for words, law, load in (
-        ("M/M/c", POISSON, 100.0),
-        ("M/M/c", POISSON, 10_000.0),
-        ("M/G/c gamma", ServiceLaw.of(0.5), 100.0),
-        ("M/G/c lognormal", lognormal, 100.0),
-        ("M/D/c", ServiceLaw.of(0.0), 100.0),
-    ):
-        target = 1.1 * law.quantile(0.99)
-        fewest_workers(law, load, 0.99, target)
-        seconds = (
-            timed(
-                lambda law=law, load=load, target=target: [fewest_workers(law, load, 0.99, target) for _ in range(10)]
-            )
-            / 10
-        )
-        print(f"fewest servers for a p99 target, {words} at {load:g} erlang: {1e3 * seconds:.2f} ms")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,8 @@ def test_a_pool_bears_what_its_model_bears():
     assert sizes[-1] >= 40
     assert gain[0] == pytest.approx(1)
     assert (np.diff(gain) >= 0).all()
-    assert 1.04 < gain[-1] < pool.limit_gain
+    # no pool gains more than replicas that are always busy
+    assert 1.04 < gain[-1] < model.largest_rate_rps / (pool.usable_rps(1) / (1 - r["headroom_share"]))
 
 
 def test_replicas_that_get_requests_at_random_do_not_pool():
@@ -160,7 +161,6 @@ def test_a_pool_keeps_to_its_network_and_its_target_utilization():
     assert row(narrow)["binding_objective"] == "latency_p99_s"
     pool, kept = narrow.pools[BIG], 1 - row(narrow)["headroom_share"]
     assert pool.usable_rps(30) == pytest.approx(30 * 145 * kept)
-    assert pool.limit_gain * pool.usable_rps(1) == pytest.approx(145 * kept)
     held = sized(services__web__autoscaling__target_utilization=0.3, **WATCHED)
     model = held.models[BIG]
     assert held.pools[BIG].usable_rps(10) / 10 == pytest.approx(row(held)["usable_rps"])

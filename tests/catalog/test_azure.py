@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from planner.capacity.needs import needs_frame
-from planner.catalog import Catalog, refresh, tier_cost
+from planner.catalog import Catalog, refresh
 from planner.data import data_path
 from planner.errors import CatalogError
 from tests.builders import clouds
 from tests.builders.hand import scenario
+from tests.oracles.tiers import tier_cost
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.catalog import PROVIDERS, Catalog, Tier, gcp, tier_cost
+from planner.catalog import PROVIDERS, Catalog, Tier, gcp
 from planner.catalog.aws import PERMISSIONS
 from planner.catalog.checks import BASIS, WEAK, first_day
 from planner.catalog.sustained import quarters, sustained_use_share
 from planner.data import data_path
 from planner.errors import CatalogError
 from planner.scenario import Scenario
+from tests.oracles.tiers import tier_cost
 
 CLOUDS = {
     "aws": {"us-east-1", "us-east-2", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-1", "ap-northeast-1"},

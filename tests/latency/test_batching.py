@@ -8,11 +8,12 @@ import pytest
 from planner.errors import PlannerError
 from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.batch import batching
-from planner.latency.batch.batching import Batching, BatchLatency, mean_latency_bound_s, simulate_batches
+from planner.latency.batch.batching import Batching, BatchLatency, simulate_batches
 from planner.latency.measured.usl import ScalabilityLaw
 from planner.latency.queue import erlang, retries
 from planner.latency.queue.queueing import Queue
 from planner.scenario import Objective
+from tests.oracles import closed
 
 L4 = Machine(
     "aws",
@@ -35,14 +36,14 @@ def test_simulated_mean_is_below_and_near_its_bound(setup, each, load):
     """Inoue (2021): the bound is never undercut and tight within 5 %."""
     rate = load / each
     run = simulate_batches(rate, setup, each, requests=400_000, seed=2)
-    bound = mean_latency_bound_s(rate, setup, each)
+    bound = closed.mean_latency_bound_s(rate, setup, each)
     assert run.mean_latency_s <= bound + 2 * run.half_width_s
     assert run.mean_latency_s >= bound * 0.94
 
 
 def test_batches_of_one_are_a_plain_queue():
     run = simulate_batches(0.7, 0.0, 1.0, 1, requests=600_000, seed=4)
-    assert run.mean_latency_s == pytest.approx(1 + erlang.mg1_mean_wait_s(0.7, 1.0, 0.0), rel=0.02)
+    assert run.mean_latency_s == pytest.approx(1 + closed.mg1_mean_wait_s(0.7, 1.0, 0.0), rel=0.02)
 
 
 def test_stability_of_capped_batches():
@@ -50,7 +51,7 @@ def test_stability_of_capped_batches():
     assert batching.largest_rate_rps(1.0, 0.1, 10) == pytest.approx(5.0)
     with pytest.raises(PlannerError, match="below 5"):
         simulate_batches(5.0, 1.0, 0.1, 10)
-    assert math.isinf(mean_latency_bound_s(10.0, 1.0, 0.1))
+    assert math.isinf(closed.mean_latency_bound_s(10.0, 1.0, 0.1))
     model = BatchLatency(1.0, 0.1, 10)
     assert np.isfinite(model.latency_s([0.1, 4.9, 5.1], 1, 0.95)).tolist() == [True, True, False]
     assert float(model.latency_s(0.0, 1, 0.5)) == pytest.approx(1.1)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from planner.errors import PlannerError
 from planner.latency import kernels
-from planner.latency.queue import erlang, mgc
-from planner.latency.queue.phph import PhPhC
+from planner.latency.queue import erlang
 from planner.latency.queue.service_law import ServiceLaw
 from planner.latency.queue.simulation import POISSON, Pool, simulate
-from planner.latency.queue.solve import fewest_workers, method_of, solve
+from tests.oracles import closed
+from tests.oracles.phph import PhPhC
+from tests.oracles.queues import fewest_workers, method_of, solve
 
 times = st.lists(st.floats(1e-3, 10), min_size=1, max_size=60)
 servers = st.integers(1, 24)
@@ -116,7 +117,7 @@ def test_34_blocking_is_below_waiting_and_both_fall_convexly(load):
 @given(st.floats(0.1, 3000), st.floats(0.1, 3000), st.floats(0.3, 5))
 def test_35_fewest_servers_grow_with_load_and_pool(a, b, slack):
     target = -math.log(0.01) + slack
-    one, two, both = (erlang.fewest_servers(x, 1.0, 0.99, target) for x in (a, b, a + b))
+    one, two, both = (closed.fewest_servers(x, 1.0, 0.99, target) for x in (a, b, a + b))
     assert (one <= two) == (a <= b) or one == two
     assert both <= one + two
 
@@ -124,7 +125,7 @@ def test_35_fewest_servers_grow_with_load_and_pool(a, b, slack):
 @given(st.floats(0.1, 500), quantiles, st.floats(0.01, 5), st.sampled_from(["response", "wait"]))
 def test_36_fewest_servers_is_minimal(load, q, slack, of):
     target = slack - (math.log1p(-q) if of == "response" else 0)
-    c = erlang.fewest_servers(load, 1.0, q, target, of)
+    c = closed.fewest_servers(load, 1.0, q, target, of)
     quantile = erlang.mmc_response_quantile_s if of == "response" else erlang.mmc_wait_quantile_s
     assert float(quantile(load, 1.0, c, q)) <= target * (1 + 1e-9)
     assert c == 1 or float(quantile(load, 1.0, c - 1, q)) > target * (1 - 1e-9)
@@ -136,7 +137,7 @@ def test_36_for_any_service_law(load, scv, slack):
     law = ServiceLaw.of(scv)
     target = law.quantile(0.99) * slack
     c = fewest_workers(law, load, 0.99, target)
-    meets = [n > load and mgc.quick_response_quantile(law, n, load / n, 0.99) <= target for n in (c - 1, c)]
+    meets = [n > load and closed.quick_response_quantile(law, n, load / n, 0.99) <= target for n in (c - 1, c)]
     assert meets == [False, True]
 
 
@@ -144,7 +145,7 @@ def test_36_for_any_service_law(load, scv, slack):
 def test_37_infeasible_exactly_when_the_service_alone_misses(load, q, ratio):
     alone = -math.log1p(-q)
     if abs(ratio - 1) > 1e-6:
-        assert (erlang.fewest_servers(load, 1.0, q, alone * ratio) is None) == (ratio < 1)
+        assert (closed.fewest_servers(load, 1.0, q, alone * ratio) is None) == (ratio < 1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -166,45 +167,45 @@ def test_38_littles_law(rho, c, laws):
 
 @given(st.floats(0.01, 30), st.integers(1, 12), st.integers(0, 30))
 def test_38_littles_law_with_losses(rate, c, room):
-    found = erlang.mmck(rate, 1.0, c, c + room)
+    found = closed.mmck(rate, 1.0, c, c + room)
     assert found["mean_in_system"] == pytest.approx(found["throughput_rps"] * found["mean_response_s"], rel=1e-9)
 
 
 @given(st.floats(0.05, 0.9), st.integers(1, 12))
 def test_39_special_cases_reduce(rho, c):
     load = rho * c
-    wait = float(erlang.mmc_mean_wait_s(load, 1.0, c))
+    wait = float(closed.mmc_mean_wait_s(load, 1.0, c))
     # M/M/1
-    assert float(erlang.mmc_mean_wait_s(rho, 1.0, 1)) == pytest.approx(rho / (1 - rho), rel=1e-9)
+    assert float(closed.mmc_mean_wait_s(rho, 1.0, 1)) == pytest.approx(rho / (1 - rho), rel=1e-9)
     # K → ∞
-    assert erlang.mmck(load, 1.0, c, c + 600)["mean_wait_s"] == pytest.approx(wait, rel=1e-6)
+    assert closed.mmck(load, 1.0, c, c + 600)["mean_wait_s"] == pytest.approx(wait, rel=1e-6)
     # θ → 0
-    assert erlang.erlang_a(load, 1.0, c, 1e-9)["mean_wait_s"] == pytest.approx(wait, rel=1e-4, abs=1e-9)
+    assert closed.erlang_a(load, 1.0, c, 1e-9)["mean_wait_s"] == pytest.approx(wait, rel=1e-4, abs=1e-9)
     # K = c
-    assert erlang.mmck(load, 1.0, c, c)["p_block"] == pytest.approx(float(erlang.erlang_b(load, c)), rel=1e-9)
+    assert closed.mmck(load, 1.0, c, c)["p_block"] == pytest.approx(float(erlang.erlang_b(load, c)), rel=1e-9)
     assert PhPhC(POISSON, POISSON, c, rho).mean_wait == pytest.approx(wait, rel=1e-9)
-    assert erlang.mg1_mean_wait_s(rho, 1.0, 1.0) == pytest.approx(rho / (1 - rho))  # scv = 1
-    assert mgc.mean_wait(ServiceLaw("gamma", 1.0), c, rho) == pytest.approx(wait, rel=1e-9)
+    assert closed.mg1_mean_wait_s(rho, 1.0, 1.0) == pytest.approx(rho / (1 - rho))  # scv = 1
+    assert closed.mean_wait(ServiceLaw("gamma", 1.0), c, rho) == pytest.approx(wait, rel=1e-9)
 
 
 @given(st.floats(1.0, 50), servers, quantiles)
 def test_40_at_or_beyond_full_use_there_is_no_number(excess, c, q):
     assert math.isinf(float(erlang.mmc_response_quantile_s(excess * c, 1.0, c, q)))
-    assert math.isinf(erlang.mdc_mean_wait_s(excess * c, 1.0, c))
-    assert math.isinf(mgc.wait_quantile(ServiceLaw.of(2.0), c, excess, q))
+    assert math.isinf(closed.mdc_mean_wait_s(excess * c, 1.0, c))
+    assert math.isinf(closed.wait_quantile(ServiceLaw.of(2.0), c, excess, q))
     for attempt in (lambda: simulate(Pool(POISSON, c), excess), lambda: solve(Pool(POISSON, c), excess)):
         with pytest.raises(PlannerError, match="stable"):
             attempt()
 
 
 def test_41_lumpy_services_hurt_a_queue_but_not_shared_processors():
-    assert [erlang.mg1_mean_wait_s(0.8, 1.0, s) for s in (0, 1, 4, 20)] == pytest.approx([2, 4, 10, 42])
+    assert [closed.mg1_mean_wait_s(0.8, 1.0, s) for s in (0, 1, 4, 20)] == pytest.approx([2, 4, 10, 42])
     shared = [
         simulate(Pool(ServiceLaw.of(s), 1, 1, "random", "ps"), 0.6, requests=400_000, seed=3) for s in (0.0, 1.0, 4.0)
     ]
     for run in shared:
         assert run.mean_response == pytest.approx(
-            erlang.mg1_ps_mean_response_s(0.6, 1.0), abs=3 * run.half_width["mean_response"]
+            closed.mg1_ps_mean_response_s(0.6, 1.0), abs=3 * run.half_width["mean_response"]
         )
 
 
@@ -220,7 +221,7 @@ def test_42_a_shared_queue_beats_the_shortest_queue_beats_chance(law, rho):
 
 
 def test_43_intervals_cover_the_exact_value_at_their_rate():
-    exact = float(erlang.mmc_mean_wait_s(1.4, 1.0, 2)) + 1
+    exact = float(closed.mmc_mean_wait_s(1.4, 1.0, 2)) + 1
     exact_p95 = float(erlang.mmc_response_quantile_s(1.4, 1.0, 2, 0.95))
     runs = [simulate(Pool(POISSON, 2), 0.7, requests=60_000, seed=s) for s in range(60)]
     for hits in (

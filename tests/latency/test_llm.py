@@ -18,7 +18,6 @@ from planner.data import data_path
 from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.hardware import accelerators
 from planner.latency.llm.architecture import architecture, architectures, memory
-from planner.latency.llm.search import fewest_accelerators
 from planner.latency.llm.service import LlmService
 from planner.scenario import Objective
 from planner.tokens import TokenMix
@@ -390,16 +389,3 @@ def test_slices_serve_in_proportion():
         half["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps
         < whole["bf16 tp1"].model.goodput_rps(GOAL).arrival_rate_rps
     )
-
-
-def test_the_fewest_accelerators_for_a_load():
-    service = LlmService(weights="llama-3.1-8b")
-    fleets = fewest_accelerators(service, 20.0, GOAL, CHAT)
-    assert [f.accelerators for f in fleets] == sorted(f.accelerators for f in fleets)
-    assert len({f.accelerator for f in fleets}) > 10
-    for f in fleets[:10]:
-        assert f.goodput_rps >= 20.0
-        assert f.goodput_rps * (f.replicas - 1) / f.replicas < 20.0
-    only = fewest_accelerators(service, 20.0, GOAL, CHAT, among=("L4", "M60"))
-    assert {f.accelerator for f in only} <= {"L4"}
-    assert not {f.accelerator for f in fleets} & {"Inferentia2", "Trainium2", "Gaudi3", "TPU-v6e"}

@@ -12,8 +12,9 @@ from planner.latency.queue.pools import response_quantile
 from planner.latency.queue.queueing import Queue, QueueLatency
 from planner.latency.queue.service_law import ServiceLaw
 from planner.latency.queue.simulation import Pool, simulate
-from planner.latency.queue.solve import fewest_workers
 from planner.scenario import Objective
+from tests.oracles import closed
+from tests.oracles.queues import fewest_workers
 
 BIG = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)
 
@@ -30,7 +31,7 @@ def deployed(machine=BIG, **parameters) -> QueueLatency:
 # clinic example)
 def test_mmc_textbook_case():
     assert float(erlang.erlang_c(2.0, 3)) == pytest.approx(4 / 9, rel=1e-12)
-    assert float(erlang.mmc_mean_wait_s(6.0, 3.0, 3)) == pytest.approx(4 / 27, rel=1e-12)
+    assert float(closed.mmc_mean_wait_s(6.0, 3.0, 3)) == pytest.approx(4 / 27, rel=1e-12)
 
 
 def test_mm1_percentiles_are_exponential():
@@ -49,7 +50,7 @@ def test_mmc_quantile_inverts_its_tail(load, servers):
 
 def test_unstable_is_infinite_not_a_number():
     for value in (
-        erlang.mmc_mean_wait_s(8.0, 1.0, 8),
+        closed.mmc_mean_wait_s(8.0, 1.0, 8),
         erlang.mmc_wait_quantile_s(9.0, 1.0, 8, 0.5),
         erlang.mmc_response_quantile_s(8.0, 1.0, 8, 0.5),
         deployed().latency_s(1e9, 1, 0.5),
@@ -58,11 +59,11 @@ def test_unstable_is_infinite_not_a_number():
 
 
 def test_fewest_servers_is_minimal():
-    c = erlang.fewest_servers(100.0, 10.0, 0.99, 0.6)
+    c = closed.fewest_servers(100.0, 10.0, 0.99, 0.6)
     meets = [float(erlang.mmc_response_quantile_s(100.0, 10.0, n, 0.99)) <= 0.6 for n in (c - 1, c)]
     assert meets == [False, True]
     # the service alone takes 0.4605 s
-    assert erlang.fewest_servers(100.0, 10.0, 0.99, 0.46) is None
+    assert closed.fewest_servers(100.0, 10.0, 0.99, 0.46) is None
 
 
 @pytest.mark.parametrize(
@@ -71,13 +72,13 @@ def test_fewest_servers_is_minimal():
 )
 def test_fewest_servers_refuses_what_is_not_a_question(rate, quantile, target):
     with pytest.raises(PlannerError, match="fewest"):
-        erlang.fewest_servers(rate, 1.0, quantile, target)
+        closed.fewest_servers(rate, 1.0, quantile, target)
     with pytest.raises(PlannerError, match="fewest"):
         fewest_workers(ServiceLaw.of(2.0), rate, quantile, target)
 
 
 def test_a_wait_below_zero_cannot_be_had():
-    assert erlang.fewest_servers(10.0, 1.0, 0.9, -0.1, "wait") is None
+    assert closed.fewest_servers(10.0, 1.0, 0.9, -0.1, "wait") is None
 
 
 @pytest.mark.parametrize("kind", ["deterministic", "gamma", "exponential", "hyperexponential", "lognormal"])
@@ -102,7 +103,7 @@ def test_reduction_has_the_exact_mean_with_one_server(scv):
     """Pollaczek–Khinchine."""
     for rho in (0.2, 0.7, 0.95):
         t, mass = mgc.wait_lattice(ServiceLaw.of(scv, None if scv else "deterministic"), 1, rho)
-        assert float(t @ mass) == pytest.approx(erlang.mg1_mean_wait_s(rho, 1.0, scv), rel=5e-3)
+        assert float(t @ mass) == pytest.approx(closed.mg1_mean_wait_s(rho, 1.0, scv), rel=5e-3)
 
 
 @pytest.mark.parametrize("servers", [1, 8, 64])

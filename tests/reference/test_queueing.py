@@ -14,10 +14,11 @@ import pytest
 from planner.latency.batch import batching
 from planner.latency.measured.usl import ScalabilityLaw
 from planner.latency.queue import erlang
-from planner.latency.queue.balancing import power_of_choices_mean_response
 from planner.latency.queue.service_law import ServiceLaw
 from planner.latency.queue.simulation import POISSON, Pool
-from planner.latency.queue.solve import Solution, solve
+from tests.oracles import closed
+from tests.oracles.closed import power_of_choices_mean_response
+from tests.oracles.queues import Solution, solve
 
 REQUESTS = {"fcfs": 20_000_000, "ps": 6_000_000}
 # Rows by (id, value) that miss the exact value by more than their own tolerance.  The tolerance is
@@ -113,7 +114,7 @@ def fitted(row, positive):
 
 def fewest(row):
     p = params(row)
-    found = erlang.fewest_servers(
+    found = closed.fewest_servers(
         float(row["lam"]), float(row["mu"]), float(p["quantile"]), float(p["target"]), p["of"]
     )
     return "infeasible" if found is None else found
@@ -126,12 +127,12 @@ def batched(row):
 
 
 def erlang_a(row):
-    found = erlang.erlang_a(float(row["lam"]), float(row["mu"]), int(row["c"]), float(params(row)["abandon_rate"]))
+    found = closed.erlang_a(float(row["lam"]), float(row["mu"]), int(row["c"]), float(params(row)["abandon_rate"]))
     return found[{"mean_wait_all": "mean_wait_s"}.get(row["metric"], row["metric"])]
 
 
 def limited(row):
-    found = erlang.mmck(float(row["lam"]), float(row["mu"]), int(row["c"]), int(params(row)["K"]))
+    found = closed.mmck(float(row["lam"]), float(row["mu"]), int(row["c"]), int(params(row)["K"]))
     names = {
         "mean_wait_accepted": "mean_wait_s",
         "mean_response_accepted": "mean_response_s",
@@ -142,7 +143,7 @@ def limited(row):
 
 def mg1(row):
     lam, mu = float(row["lam"]), float(row["mu"])
-    wait = erlang.mg1_mean_wait_s(lam, 1 / mu, float(params(row)["service_cv2"]))
+    wait = closed.mg1_mean_wait_s(lam, 1 / mu, float(params(row)["service_cv2"]))
     return {"mean_response": wait + 1 / mu, "mean_wait": wait}[row["metric"]]
 
 
@@ -158,8 +159,8 @@ ADAPTERS = {
     "Erlang B": lambda r: float(erlang.erlang_b(float(r["lam"]) / float(r["mu"]), int(r["c"]))),
     "Erlang A (M/M/c+M)": erlang_a,
     "M/G/1": mg1,
-    "M/G/1-PS": lambda r: erlang.mg1_ps_mean_response_s(float(r["lam"]), 1 / float(r["mu"])),
-    "M/D/c": lambda r: erlang.mdc_mean_wait_s(float(r["lam"]), 1 / float(r["mu"]), int(r["c"])),
+    "M/G/1-PS": lambda r: closed.mg1_ps_mean_response_s(float(r["lam"]), 1 / float(r["mu"])),
+    "M/D/c": lambda r: closed.mdc_mean_wait_s(float(r["lam"]), 1 / float(r["mu"]), int(r["c"])),
     "PH/PH/c": lambda r: queue(r, Pool(laws(r)[1], int(r["c"]), gaps=laws(r)[0])),
     "G/G/c FCFS, one queue": lambda r: queue(r, Pool(laws(r)[1], int(r["c"]), gaps=laws(r)[0])),
     "min servers M/M/c": fewest,

@@ -48,21 +48,6 @@ def largest_rate_rps(setup_s: float, each_s: float, largest_batch: float = math.
     return 1 / each_s if math.isinf(largest_batch) else largest_batch / (setup_s + each_s * largest_batch)
 
 
-def mean_latency_bound_s(rate_rps: float, setup_s: float, each_s: float) -> float:
-    """Upper bound of the mean latency for unlimited batches, tight within 5 %: min(φ0, φ1) (Inoue
-    2021) [s].
-
-    φ0 = (α+τ)/(2(1−λα))·(1+2λτ+(1−λτ)/(1+λα)), φ1 = 1.5τ/(1−λα)+(α/2)(λα+2)/(1−λ²α²); ``inf`` at λα
-    ≥ 1.
-    """
-    lam, tau, a = rate_rps, setup_s, each_s
-    if lam * a >= 1:
-        return math.inf
-    first = (a + tau) / (2 * (1 - lam * a)) * (1 + 2 * lam * tau + (1 - lam * tau) / (1 + lam * a))
-    second = 1.5 * tau / (1 - lam * a) + a / 2 * (lam * a + 2) / (1 - (lam * a) ** 2)
-    return min(first, second)
-
-
 def simulate_batches(
     rate_rps: float,
     setup_s: float,

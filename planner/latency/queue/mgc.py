@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.arrays import Floats
-from planner.latency.queue.erlang import erlang_c, mdc_mean_wait_s, mmc_mean_wait_s
+from planner.latency.queue.erlang import erlang_c
 from planner.latency.queue.service_law import ServiceLaw
 
 
@@ -131,33 +131,6 @@ def _rounded(tail_at_halves: Floats) -> Floats:
     return masses
 
 
-def mean_wait(law: ServiceLaw, servers: int, utilization: float) -> float:
-    """Mean wait of M/G/c in units of the mean service: Kimura (1986) for scv ≤ 4, Whitt's scaling
-    of M/M/c above.
-
-    Kimura: (1 + scv)/(2 scv/W(M/M/c) + (1 − scv)/W(M/D/c)); Pollaczek–Khinchine where c = 1.
-    """
-    rate = utilization * servers
-    exponential = float(mmc_mean_wait_s(rate, 1.0, servers))
-    if servers == 1 or law.scv > 4:
-        return exponential * (1 + law.scv) / 2
-    return (1 + law.scv) / (2 * law.scv / exponential + (1 - law.scv) / mdc_mean_wait_s(rate, 1.0, servers))
-
-
-def wait_quantile(
-    law: ServiceLaw, servers: int, utilization: float, quantile: float, arrival_scv: float = 1.0
-) -> float:
-    """Quantile of the wait over all requests, in units of the mean service; ``inf`` where ρ ≥ 1."""
-    if utilization >= 1:
-        return math.inf
-    t, mass = wait_lattice(law, servers, utilization, arrival_scv)
-    total = np.cumsum(mass)
-    if total[0] >= quantile:
-        return 0.0
-    # the mass of a lattice point is spread evenly over its cell
-    return float(np.interp(quantile, total[1:], t[1:] + 0.5 * (t[2] - t[1])))
-
-
 def response_quantiles(
     law: Law,
     servers: int,
@@ -215,11 +188,3 @@ def response_table(law: ServiceLaw, servers: int, quantiles: tuple[float, ...], 
         for odds in ODDS[1:]
     ]
     return np.maximum.accumulate(np.asarray(rows), axis=0).T
-
-
-def quick_response_quantile(
-    law: ServiceLaw, servers: int, utilization: float, quantile: float, arrival_scv: float = 1.0
-) -> float:
-    """As :func:`response_quantiles` on the grid of the tables: a tenth of the time, within 0.2 %."""
-    quick: Law = law if law.scv == 0 else _tabulated(law)
-    return response_quantiles(quick, servers, utilization, (quantile,), arrival_scv, _TABLE_POINTS)[0]

@@ -73,12 +73,6 @@ class Simulated:
         """Quantile of the response."""
         return histogram_quantile(self.response.sum(axis=0), q)
 
-    def wait_quantile(self, q: float) -> float:
-        """Quantile of the wait over all requests; 0 where fewer than 1 − q wait."""
-        total = self.wait.sum(axis=0)
-        waiting = total.sum() / max(self.requests, 1)
-        return 0.0 if waiting <= 1 - q else histogram_quantile(total, 1 - (1 - q) / waiting)
-
     def response_half_width(self, q: float) -> float:
         """Half of the 95 % interval of :meth:`response_quantile`, from the spread over batches."""
         values = np.array([histogram_quantile(b, q) for b in self.response])

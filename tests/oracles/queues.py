@@ -1,5 +1,4 @@
-"""One door to the queueing answers: takes the best method that fits a pool and says which, with its
-error band.
+"""The best answer known for a pool, whatever it takes: what the queueing models are held against.
 
 Closed form where there is one, matrix-analytic where the phases are few, the Tijms reduction where
 it is exact (one worker) or good enough (Poisson arrivals, scv ≤ 4), simulation otherwise.  Times
@@ -7,17 +6,16 @@ are in mean services.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from planner.errors import PlannerError
-from planner.latency.queue import erlang, mgc, phph
+from planner.latency.queue import erlang, mgc
+from planner.latency.queue.pools import REDUCTION_ERROR, alone
 from planner.latency.queue.service_law import ServiceLaw
-from planner.latency.queue.simulation import POISSON, Balancer, Pool, simulate
-
-# half of the 90 % band of p99 where the reduction approximates: measured against exact PH/PH/c
-REDUCTION_ERROR = ((1.0, 0.05), (4.0, 0.10))
+from planner.latency.queue.simulation import POISSON, Pool, simulate
+from tests.oracles import closed, phph
 
 
 @dataclass(frozen=True)
@@ -54,26 +52,6 @@ def method_of(pool: Pool, *, exact: bool = False) -> str:
     return "simulation"
 
 
-def alone(pool: Pool) -> Pool:
-    """An equivalent smaller pool: replicas that do not watch each other are one replica with its
-    share of the gaps.
-
-    A random split keeps 1/n of the departure from Poisson; taking turns of Poisson requests makes
-    Erlang-n gaps.
-    """
-    n = pool.replicas
-    if n == 1 and pool.balancer != "central" and pool.discipline == "fcfs":
-        return replace(pool, balancer="central")
-    queue: Balancer = "central" if pool.discipline == "fcfs" else "random"
-    if pool.balancer == "random" and n > 1:
-        scv = 1 + (pool.gaps.scv - 1) / n
-        gaps = POISSON if pool.gaps == POISSON else ServiceLaw("gamma" if scv < 1 else "hyperexponential", scv)
-        return replace(pool, replicas=1, balancer=queue, gaps=gaps)
-    if pool.balancer == "round_robin" and pool.gaps == POISSON and n > 1:
-        return replace(pool, replicas=1, balancer=queue, gaps=ServiceLaw("gamma", 1 / n))
-    return pool
-
-
 def solve(pool: Pool, utilization: float, *, exact: bool = False, requests: int = 1_000_000, seed: int = 0) -> Solution:
     """Steady state at ρ. Raises :class:`PlannerError` at ρ ≥ 1, which is unstable and has no
     numbers.
@@ -105,14 +83,14 @@ def solve(pool: Pool, utilization: float, *, exact: bool = False, requests: int 
         run.p_wait,
         run.mean_wait,
         run.mean_response,
-        run.wait_quantile,
+        lambda q: closed.simulated_wait_quantile(run, q),
         run.response_quantile,
     )
 
 
 def _markov(servers: int, utilization: float) -> Solution:
     rate = utilization * servers
-    wait = float(erlang.mmc_mean_wait_s(rate, 1.0, servers))
+    wait = float(closed.mmc_mean_wait_s(rate, 1.0, servers))
     return Solution(
         f"M/M/{servers} (Erlang 1917)",
         0.0,
@@ -125,7 +103,7 @@ def _markov(servers: int, utilization: float) -> Solution:
 
 
 def _reduced(law: ServiceLaw, servers: int, utilization: float) -> Solution:
-    wait = mgc.mean_wait(law, servers, utilization)
+    wait = closed.mean_wait(law, servers, utilization)
     error = 0.001 if servers == 1 else next(e for scv, e in REDUCTION_ERROR if law.scv <= scv)
     p_wait = float(erlang.erlang_c(utilization * servers, servers))
     return Solution(
@@ -134,7 +112,7 @@ def _reduced(law: ServiceLaw, servers: int, utilization: float) -> Solution:
         p_wait,
         wait,
         wait + 1,
-        lambda q: mgc.wait_quantile(law, servers, utilization, q),
+        lambda q: closed.wait_quantile(law, servers, utilization, q),
         lambda q: mgc.response_quantiles(law, servers, utilization, (q,))[0],
     )
 
@@ -158,7 +136,7 @@ def fewest_workers(
     if law.quantile(quantile) >= target:
         return None
     if law.kind == "exponential" and gaps == POISSON:
-        return erlang.fewest_servers(offered_load, 1.0, quantile, target)
+        return closed.fewest_servers(offered_load, 1.0, quantile, target)
     low = int(np.floor(offered_load))  # never enough: ρ ≥ 1
     step = 1
     while not _meets(law, offered_load, low + step, quantile, target, gaps):
@@ -174,4 +152,4 @@ def _meets(
     law: ServiceLaw, offered_load: float, servers: int, quantile: float, target: float, gaps: ServiceLaw
 ) -> bool:
     rho = offered_load / servers
-    return rho < 1 and mgc.quick_response_quantile(law, servers, rho, quantile, gaps.scv) <= target
+    return rho < 1 and closed.quick_response_quantile(law, servers, rho, quantile, gaps.scv) <= target

@@ -1,0 +1,1 @@
+"""Answers by another way, against which the product is held."""
