@@ -58,6 +58,7 @@ def tables(plan: Plan, replay: Replay | None = None) -> dict[str, pd.DataFrame]:
         found["alternatives"] = plan.alternatives
     if replay is not None:
         found |= {"replay_objectives": replay.objectives, "replay_hours": replay.hours, "replay_breaks": replay.breaks}
+        found["replay_causes"] = replay.causes
     return found
 
 

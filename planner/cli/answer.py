@@ -5,6 +5,7 @@ sentences.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 import pandas as pd
 
@@ -278,18 +279,23 @@ def _latency(study: "Study") -> str:
             seconds(r["typical_latency_s"]),
             seconds(r["high_latency_s"]),
             percent(r["within_share"], 2),
+            f"{r['percentile_share'] * 100:g} %",
+            percent(r["worst_hour_share"], 2),
             percent(r["within_low_share"], 2),
         ]
         for r in study.replay.objectives.to_dict("records")
     ]
-    head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "on a bad path"]
-    breaks = [f"  {r['sentence']}" for r in study.replay.breaks.sort_values("load_multiplier").to_dict("records")]
-    return (
-        f"Latency on {study.replay.paths} unseen load paths\n"
-        + table(head, rows, "  ")
-        + "\n\nWhat breaks first\n"
-        + "\n".join(breaks)
-    )
+    head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "asked", "worst hour"]
+    breaks = [f"  {r['sentence']}" for r in study.replay.breaks.to_dict("records")]
+    broken = [click.style(f"  {sentence}", fg="red") for sentence in study.replay.broken()]
+    late = [f"  {r['service']}: {r['sentence']}" for r in study.replay.causes.to_dict("records")]
+    parts = [
+        f"Latency on {study.replay.paths} unseen load paths\n" + table([*head, "on a bad path"], rows, "  "),
+        "\n".join(broken),
+        "Why requests were late\n" + "\n".join(late) if late else "",
+        "What breaks first\n" + "\n".join(breaks),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def _owners(study: "Study") -> str:

@@ -189,8 +189,13 @@ class Objective(Part):
 class Autoscaling(Part):
     """Bounds and delays of the replicas; ``target_utilization`` overrides the planner's own
     headroom if given.
+
+    ``policy``: machines follow each future's load, the clock (scheduled), or nothing (static);
+    ``autoscaler``: the rule by which they follow it.
     """
 
+    policy: Literal["follow", "scheduled", "static"] = "follow"
+    autoscaler: Literal["hpa", "target_tracking", "keda"] = "hpa"
     min_replicas: int = Field(default=1, ge=0)
     max_replicas: int | None = Field(default=None, ge=1)
     target_utilization: OpenShare | None = None

@@ -1,44 +1,63 @@
-"""The replay: a plan's schedule under load paths it was not made for.
+"""The replay: a plan's fleet played minute by minute, under load paths it was not made for.
 
-Within an hour the load is taken in two levels: a twelfth of the time at burst_factor times the
-mean, the rest at what is left.  Replicas ordered for an hour serve after the start-up delay; until
-then the hour before runs on.  Each pool takes traffic in proportion to what it may bear.  Latency
-is the model's point estimate, pointwise stationary below saturation; above it a fluid backlog is
-carried from hour to hour, and an hour with a backlog is outside every objective.
+What runs follows the scenario's policy (:mod:`planner.simulator.operations`); latency is the
+model's point estimate, pointwise stationary below saturation; above it a fluid backlog is carried
+from step to step, and a step with a backlog is outside every objective.  Each pool takes traffic in
+proportion to what it may bear.
 """
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from planner import columns
-from planner.arrays import Flags, Floats, Index, Singles
+from planner.arrays import Floats, Ints
 from planner.capacity import Capacity
-from planner.capacity.headroom import start_up_s
 from planner.errors import PlannerError
-from planner.latency import LatencyModel
-from planner.load import Load, ServiceLoad
+from planner.load import Load
 from planner.plan import Plan
-from planner.scenario import Objective, Scenario
+from planner.scenario import Scenario
+from planner.simulator import breaks as first
+from planner.simulator.fleet import Task, task_of
+from planner.simulator.operations import Operations
+from planner.simulator.played import Block, Played, blocks_of, nothing, play_block, together
+from planner.simulator.records import CAUSES
 
-BURST_TIME = 1 / 12  # five busiest minutes of an hour
 LOW, HIGH = 0.1, 0.95
-_POOL = ["service", "provider", "region", "instance_type", "deployment"]
-_GRID = np.r_[np.linspace(0.02, 0.9, 45), 1 - np.geomspace(0.09, 1e-3, 18)]
+CAUSE_WORDS = {
+    "overload": "more load than the whole fleet bears",
+    "start_up": "replicas still starting",
+    "autoscaler": "the autoscaler had not asked for more yet",
+    "zone_lost": "a zone was lost",
+    "spot_lost": "spot machines were taken back",
+    "retries": "retries kept an overload up",
+}
+_HOW = {
+    "hpa": "followed by the Kubernetes autoscaler",
+    "target_tracking": "followed by target tracking",
+    "keda": "followed by KEDA",
+    "ideal": "followed without delay",
+    "scheduled": "scheduled by the clock",
+    "static": "one fleet for all hours",
+}
 
 
 @dataclass(frozen=True)
 class Replay:
     """What happened on ``paths`` load paths.
 
-    ``objectives``: share of requests in time within each objective, by service
-    (``replay.objectives``). ``hours``: the same by hour, with latencies and backlog
-    (``replay.hours``).  ``breaks``: how much more load each service bears and what fails first
-    (``replay.breaks``).  ``path_within_share``: within every objective, by service, one value a
-    path.
+    ``objectives``: share of requests in time within each objective, by service, beside its worst
+    hour and what was played (``replay.objectives``). ``hours``: the same by hour, with latencies
+    and backlog (``replay.hours``).  ``causes``: why requests were late (``replay.causes``).
+    ``breaks``: the margin to each thing that could fail, smallest first (``replay.breaks``).
+    ``path_within_share``: within every objective, by service, one value a path. ``running``:
+    machines paid, mean of the hour, by service and pool, (hours, paths).
     """
 
     paths: int
@@ -47,10 +66,12 @@ class Replay:
     breaks: pd.DataFrame
     path_within_share: Mapping[str, Floats] = field(repr=False)
     notes: tuple[str, ...] = ()
+    causes: pd.DataFrame = field(default_factory=lambda: columns.empty("replay.causes"))
+    running: Mapping[tuple[str, ...], Floats] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""
-        for name in ("objectives", "hours", "breaks"):
+        for name in ("objectives", "hours", "breaks", "causes"):
             object.__setattr__(self, name, columns.check(f"replay.{name}", getattr(self, name)))
 
     def within_share(self, service: str | None = None) -> float:
@@ -58,351 +79,158 @@ class Replay:
         shares = {s: float(v.mean()) for s, v in self.path_within_share.items()}
         return shares[service] if service is not None else min(shares.values())
 
-
-@dataclass(frozen=True)
-class _Pool:
-    """One pool over the hours: ``replicas`` (hours,), what they bear together, how it behaves;
-    ``tries``: attempts a request costs.
-    """
-
-    name: str
-    replicas: Floats
-    bears_rps: Floats
-    delay_s: float
-    tries: float
-    model: LatencyModel
+    def broken(self) -> list[str]:
+        """A sentence for each objective that did not hold: fewer requests in time than its own
+        percentile, with the cause.
+        """
+        failed = self.objectives[self.objectives["within_share"] < self.objectives["percentile_share"]]
+        return [f"{r['service']}: {_failed(r, self.causes)}" for r in failed.to_dict("records")]
 
 
-@dataclass(frozen=True)
-class _Task:
-    """All that one service's replay needs; travels to a worker as it stands."""
-
-    service: str
-    load: ServiceLoad
-    weight_h: Floats
-    objective: Objective
-    planned_rps: Floats
-    pools: tuple[_Pool, ...]
-
-
-@dataclass(frozen=True)
-class _Result:
-    """Arrays by objective (rows) of one service."""
-
-    within_path: Floats
-    within_hour: Floats
-    all_within_path: Floats
-    typical_s: Floats
-    high_s: Floats
-    backlog: Floats
-    margin: Floats
+def _failed(row: Mapping[Any, Any], causes: pd.DataFrame) -> str:
+    mine = causes[causes["service"] == row["service"]].sort_values("late_share", ascending=False)
+    why = f", mostly because {CAUSE_WORDS[mine['cause'].iloc[0]]}" if len(mine) else ""
+    return (
+        f"{row['objective']} does not hold in the replay: {np.floor(row['within_share'] * 1e4) / 100:.2f} % of requests"
+        f" in time where {row['percentile_share'] * 100:g} % are asked{why}"
+    )
 
 
 def simulate(
-    plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, *, executor: Executor | None = None
+    plan: Plan,
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    *,
+    operations: Operations | None = None,
+    executor: Executor | None = None,
 ) -> Replay:
     """Replay ``plan`` on the paths of ``load``; give paths of another seed than the plan was made
     on.
 
+    ``operations``: how it is run and what strikes it, by default as the scenario says.
     ``executor``: any :class:`concurrent.futures.Executor`; the answer does not depend on it.
     Raises :class:`PlannerError` if the load covers other hours or services than the plan.
     """
-    tasks = [_task(name, plan, scenario, load, capacity) for name in scenario.services]
-    run: Callable[..., object] = map if executor is None else executor.map
-    results = list(run(_replay, tasks))  # type: ignore[call-overload]
-    objectives, hours, breaks = [], [], []
-    for task, result in zip(tasks, results, strict=True):
-        objectives.append(_objectives_frame(task, result))
-        hours.append(_hours_frame(task, result, load.ts))
-        breaks.append(_breaks_frame(task, result, load.ts, scenario.time_zone))
+    ops = Operations(seed=scenario.seed) if operations is None else operations
+    missing = [n for n in scenario.services if n not in load.services]
+    if missing:
+        raise PlannerError(
+            "the load has no such service", where="simulate", got=missing[0], remedy="Forecast the same scenario again"
+        )
+    tasks = [task_of(name, plan, scenario, load, capacity, ops) for name in scenario.services]
+    results = play_all(tasks, executor)
+    rows = [r for t in tasks for r in first.rows_of(t, plan, load.ts, scenario)]
+    rows += first.account_rows(plan, load.ts, scenario)
+    breaks = _typed("replay.breaks", rows).sort_values("load_multiplier", kind="stable", ignore_index=True)
+    both = [(t, p, _latencies(t, p)) for t, p in zip(tasks, results, strict=True)]
     return Replay(
         load.paths,
-        pd.concat(objectives, ignore_index=True),
-        pd.concat(hours, ignore_index=True),
-        pd.concat(breaks, ignore_index=True),
-        {t.service: r.all_within_path for t, r in zip(tasks, results, strict=True)},
+        _typed("replay.objectives", [r for t, p, late in both for r in _objectives(t, p, late, load.ts)]),
+        pd.concat([_hours(t, p, late, load.ts) for t, p, late in both], ignore_index=True),
+        breaks,
+        {t.service: _share(p.every_path, p.arrived_path) for t, p, _ in both},
+        tuple(f"{t.service}: {_told(t)}" for t in tasks),
+        _typed("replay.causes", [r for t, p, _ in both for r in _causes(t, p, load.ts)]),
+        {(t.service, *pool): p.running[q].astype(np.float64) for t, p, _ in both for q, pool in enumerate(t.pools)},
     )
 
 
-def _task(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Capacity) -> _Task:
-    if name not in load.services:
-        raise PlannerError(
-            "the load has no such service", where="simulate", got=name, remedy="Forecast the same scenario again"
-        )
-    service, schedule = scenario.services[name], plan.schedule[plan.schedule["service"] == name]
-    outside = ~schedule["ts"].isin(load.ts)
-    if outside.any():
-        raise PlannerError(
-            "the plan runs in hours that the load does not cover",
-            where=name,
-            got=str(schedule.loc[outside, "ts"].iloc[0]),
-            remedy="Forecast the horizon of the plan",
-        )
-    pools = []
-    for words, part in schedule.groupby(_POOL, observed=True):
-        key = (str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4]))
-        replicas = np.zeros(len(load.ts))
-        np.add.at(replicas, load.ts.get_indexer(pd.DatetimeIndex(part["ts"])), part["replicas"].to_numpy(np.float64))
-        if key not in capacity.models:
-            raise PlannerError(
-                "the capacity has no latency model of a pool that runs", where=name, got="/".join(key[1:])
-            )
-        delay_s, _ = start_up_s(service, accelerated=bool(key[4]))
-        tries = 1.0 / (1.0 - service.retry_share)
-        pools.append(
-            _Pool("/".join(key[2:4]), replicas, capacity.bears_rps(key, replicas), delay_s, tries, capacity.models[key])
-        )
-    planned = schedule.groupby("ts")["arrival_rate_rps"].sum().reindex(load.ts, fill_value=0.0).to_numpy(np.float64)
-    return _Task(name, load.services[name], load.weight_h, service.objective, planned, tuple(pools))
-
-
-def _replay(task: _Task) -> _Result:
-    bounds = list(task.objective.bounds())
-    rate = task.load.arrival_rate_rps
-    hours = len(task.weight_h)
-    if not task.pools:
-        return _nothing_runs(task, len(bounds))
-    now, bears = np.stack([p.replicas for p in task.pools]), np.stack([p.bears_rps for p in task.pools])
-    before, bore = (np.concatenate([a[:, :1], a[:, :-1]], axis=1) for a in (now, bears))
-    delay = np.array([min(p.delay_s / 3600.0, 1.0) for p in task.pools])
-    lag = np.where((now > before).any(axis=0), (delay[:, None] * (now > before)).max(axis=0), 0.0)
-    tables = [_Table(p, bounds) for p in task.pools]
-    full, part = _Bears.of(tables, now, bears), _Bears.of(tables, before, bore)
-    levels = _levels(task.load.burst_factor)
-    within, every = _within(rate, levels, full, part, lag)
-    backlog = _backlog(rate, full.saturation * (1 - lag) + part.saturation * lag, task.weight_h)
-    held_up = _waited(backlog)
-    within *= ~held_up
-    every *= ~held_up
-    mid, high = (np.quantile(rate, q, axis=0).astype(np.float64) for q in (0.5, HIGH))
-    volume = np.maximum(rate.astype(np.float64) * task.weight_h, 0.0)
-    per_path = volume.sum(axis=1)
-    planned = task.planned_rps * max(factor for _, factor in levels)
-    margin = np.divide(full.limit, planned, out=np.full((len(bounds), hours), np.inf), where=planned > 0)
-    safe = np.where(per_path > 0, per_path, 1.0)
-    margin[:, (now.sum(axis=0) == 0) & (mid > 0)] = 0.0  # load comes where nothing runs
-    return _Result(
-        np.stack([(w * volume).sum(axis=1) / safe + (per_path == 0) for w in within]),
-        _by_hour(within, volume),
-        (every * volume).sum(axis=1) / safe + (per_path == 0),
-        full.latency(tables, mid),
-        full.latency(tables, high),
-        backlog.mean(axis=0),
-        margin,
-    )
-
-
-def _within(
-    rate: Singles, levels: list[tuple[float, float]], full: "_Bears", part: "_Bears", lag: Floats
-) -> tuple[Singles, Singles]:
-    """Share of each path-hour's requests within each objective, and within all of them; a share
-    ``lag`` of the hour runs on ``part``.
+def play_all(tasks: Sequence[Task], executor: Executor | None = None) -> list[Played]:
+    """Play tasks block by block: on an executor, or on the cores of this machine if this is its
+    main process.
     """
-    within = np.zeros((len(full.limit), *rate.shape), dtype=np.float32)
-    every = np.zeros(rate.shape, dtype=np.float32)
-    late, on_time = np.flatnonzero(lag > 0), (1 - lag).astype(np.float32)
-    for share, factor in levels:
-        busy = rate * np.float32(factor)
-        ok = busy <= full.limit[:, None, :]
-        within += np.float32(share) * on_time * ok
-        every += np.float32(share) * on_time * ok.all(axis=0)
-        if len(late):
-            ok = busy[:, late] <= part.limit[:, None, late]
-            within[..., late] += np.float32(share) * lag[late].astype(np.float32) * ok
-            every[:, late] += np.float32(share) * lag[late].astype(np.float32) * ok.all(axis=0)
-    for found in (within, every):
-        found[found > 1 - 1e-5] = 1.0  # single-precision shares that should add up to one
-    return within, every
+    cut = [[] if t.ladder is None else blocks_of(t) for t in tasks]
+    flat = [b for blocks in cut for b in blocks]
+    found = iter(_mapped(flat, executor))
+    return [
+        together([next(found) for _ in blocks]) if blocks else nothing(t) for t, blocks in zip(tasks, cut, strict=True)
+    ]
 
 
-def _levels(burst: float) -> list[tuple[float, float]]:
-    """(share of requests, rate over the hourly mean) of the busiest minutes and of the rest."""
-    burst = min(max(burst, 1.0), 1.0 / BURST_TIME)
-    rest = (1.0 - burst * BURST_TIME) / (1.0 - BURST_TIME)
-    return [(burst * BURST_TIME, burst), (1 - burst * BURST_TIME, rest)]
+def _mapped(blocks: list[Block], executor: Executor | None) -> list[Played]:
+    if executor is not None:
+        return list(executor.map(play_block, blocks))
+    if len(blocks) < 2 or multiprocessing.parent_process() is not None:
+        return [play_block(b) for b in blocks]
+    from planner.simulator import kernel  # noqa: F401  compiled before threads ask for it
+
+    with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as threads:
+        return list(threads.map(play_block, blocks))
 
 
-def _by_hour(within: Singles, volume: Floats) -> Floats:
-    whole = volume.sum(axis=0)
-    out: Floats = np.stack([(w * volume).sum(axis=0) for w in within]) / np.where(whole > 0, whole, 1.0) + (whole == 0)
-    return out
+def _told(task: Task) -> str:
+    return "replayed " + task.ops.played(task.zones, task.has_spot, _HOW[task.policy])
 
 
-def _backlog(rate: Singles, saturation: Floats, weight_h: Floats) -> Singles:
-    """Requests waiting at the end of each hour, (paths, hours): B' = max(0, B + (λ −
-    μ)·3600·weight).
+def _share(part: Floats, whole: Floats) -> Floats:
+    """part/whole, 1 where nothing came."""
+    return np.asarray(np.divide(part, whole, out=np.ones_like(part), where=whole > 0))
+
+
+def _worst(within: Floats, arrived: Floats, ts: pd.DatetimeIndex) -> dict[str, Any]:
+    share = _share(within, arrived)
+    at = int(share.argmin())
+    return {"worst_hour_share": float(share[at]), "worst_hour": ts[at]}
+
+
+def _objectives(
+    task: Task, played: Played, late: tuple[Floats, Floats], ts: pd.DatetimeIndex
+) -> Iterator[dict[str, Any]]:
+    typical, high = late
+    for b, (name, _, quantile, limit) in enumerate(task.bounds):
+        path = _share(played.within_path[b], played.arrived_path)
+        yield {
+            "service": task.service,
+            "objective": name,
+            "limit_s": limit,
+            "percentile_share": quantile,
+            "within_share": float(path.mean()),
+            "within_low_share": float(np.quantile(path, LOW)),
+            **_worst(played.within_hour[b], played.arrived_hour, ts),
+            "typical_latency_s": float(np.median(typical[b])),
+            "high_latency_s": float(np.quantile(high[b], HIGH, method="lower")),
+            "played": _told(task),
+        }
+
+
+def _latencies(task: Task, played: Played) -> tuple[Floats, Floats]:
+    """Latency at each bound's percentile (bounds, hours) at half past, on the path of median load
+    and on the one that 95 % of paths have less load than.
     """
-    out = np.zeros(rate.shape, dtype=np.float32)
-    gain = (rate.astype(np.float64) - saturation) * 3600.0 * weight_h
-    first = np.flatnonzero((gain > 0).any(axis=0))
-    if not len(first):
-        return out
-    held = np.zeros(rate.shape[0])
-    for hour in range(int(first[0]), rate.shape[1]):
-        held = np.maximum(0.0, held + gain[:, hour])
-        out[:, hour] = held
-    return out
+    rate = task.rate * np.float32(task.ops.load_factor)
+    return _latency(task, played, rate, 0.5), _latency(task, played, rate, HIGH)
 
 
-def _waited(backlog: Singles) -> Flags:
-    """Hours that begin or end with requests waiting."""
-    out: Flags = backlog > 0
-    out[:, 1:] |= backlog[:, :-1] > 0
-    return out
+def _latency(task: Task, played: Played, rate: Any, q: float) -> Floats:
+    paths, hours = rate.shape
+    rank = min(int(np.ceil(q * (paths - 1))), paths - 1)
+    which = np.argpartition(rate, rank, axis=0)[rank]
+    at = np.arange(hours)
+    if not task.kinds:
+        return np.where(rate[which, at] > 0, np.inf, 0.0)[None, :].repeat(len(task.bounds), axis=0)
+    ready: Ints = played.ready[:, at, which].T.astype(np.int64)
+    return first.bears(task, ready).latency(list(task.tables), rate[which, at].astype(np.float64))
 
 
-class _Table:
-    """Latency of one pool on a grid of utilization for a few pool sizes; sizes between take the
-    next smaller one (no less latency).
-    """
-
-    def __init__(self, pool: _Pool, bounds: list[tuple[str, str, float, float]]) -> None:
-        most = max(int(pool.replicas.max(initial=0.0)), 1)
-        metric = bounds[0][1]
-        alone = _saturation(pool.model, 1, metric)
-        if _splits(pool.model, bounds, alone, most):
-            most = 1
-        sizes = np.r_[np.arange(1, min(most, 8) + 1), np.geomspace(8, max(most, 8), 24).astype(int)]
-        self.sizes = np.unique(sizes[sizes <= most])
-        self.saturation = (
-            np.array([alone, *(_saturation(pool.model, int(n), metric) for n in self.sizes[1:])]) / pool.tries
-        )
-        self.rates = self.saturation[:, None] * _GRID
-        total = self.rates * self.sizes[:, None] * pool.tries
-        self.latency = np.stack(
-            [
-                [pool.model.latency_s(r, int(n), q, m) for r, n in zip(total, self.sizes, strict=True)]
-                for _, m, q, _ in bounds
-            ]
-        )
-        self.limit = np.array(
-            [
-                [_threshold(r, lat, limit) for r, lat in zip(self.rates, rows, strict=True)]
-                for rows, (*_, limit) in zip(self.latency, bounds, strict=True)
-            ]
-        )
-
-    def row(self, replicas: Floats) -> Index:
-        """Row of the table for each pool size."""
-        return np.clip(np.searchsorted(self.sizes, replicas, side="right") - 1, 0, None)
+def _causes(task: Task, played: Played, ts: pd.DatetimeIndex) -> Iterator[dict[str, Any]]:
+    whole = played.arrived_hour.sum()
+    for k, cause in enumerate(CAUSES):
+        late = played.late[k]
+        if late.sum() > 0:
+            at = int(late.argmax())
+            yield {
+                "service": task.service,
+                "cause": cause,
+                "late_share": float(late.sum() / whole),
+                "worst_hour": ts[at],
+                "sentence": f"{100 * late.sum() / whole:.3g} % of requests were late because {CAUSE_WORDS[cause]}, most"
+                f" of them at {ts[at]:%Y-%m-%d %H:%M} UTC",
+            }
 
 
-def _splits(model: LatencyModel, bounds: list[tuple[str, str, float, float]], alone: float, most: int) -> bool:
-    """Whether a pool of ``most`` is no better than as many pools of one: then one row of the table
-    serves every size.
-    """
-    probe = alone * np.array([0.3, 0.7, 0.95])
-    return all(
-        np.allclose(model.latency_s(probe, 1, q, metric), model.latency_s(probe * most, most, q, metric), rtol=1e-6)
-        for _, metric, q, _ in bounds
-    )
-
-
-def _saturation(model: LatencyModel, replicas: int, metric: str) -> float:
-    """Largest rate of one replica [requests/s] in a pool of ``replicas`` at which a metric is
-    finite (relative 1e-4).
-    """
-
-    def stable(rate: Floats) -> Flags:
-        found: Flags = np.isfinite(model.latency_s(rate * replicas, replicas, 0.5, metric))
-        return found
-
-    ladder = np.geomspace(1e-4, 1e7, 45)
-    good = stable(ladder)
-    low, high = (ladder[good][-1] if good.any() else 0.0), (ladder[~good][0] if not good.all() else ladder[-1])
-    while high - low > 1e-4 * high and high > ladder[0] * 1e-3:
-        grid = np.linspace(low, high, 18)[1:-1]
-        good = stable(grid)
-        low, high = (grid[good][-1] if good.any() else low), (grid[~good][0] if not good.all() else high)
-    return float(low)
-
-
-def _threshold(rates: Floats, latency: Floats, limit: float) -> float:
-    """Largest rate with latency ≤ limit, linear between grid points."""
-    late = np.flatnonzero(~(latency <= limit))
-    if not len(late):
-        return float(rates[-1])
-    at = int(late[0])
-    if at == 0:
-        return 0.0
-    low, high = latency[at - 1], latency[at]
-    part = (limit - low) / (high - low) if np.isfinite(high) and high > low else 0.0
-    return float(rates[at - 1] + part * (rates[at] - rates[at - 1]))
-
-
-@dataclass(frozen=True)
-class _Bears:
-    """What the pools of a service bear together, hour by hour: up to which total rate each
-    objective holds.
-    """
-
-    replicas: Floats
-    share: Floats
-    limit: Floats
-    saturation: Floats
-
-    @classmethod
-    def of(cls, tables: list[_Table], replicas: Floats, weight: Floats) -> "_Bears":
-        """Traffic is split in proportion to what the pools may bear (``weight``); the first one
-        beyond its limit decides.
-        """
-        whole = weight.sum(axis=0)
-        share = np.divide(weight, whole, out=np.zeros_like(weight), where=whole > 0)
-        limit = np.full((len(tables[0].latency), replicas.shape[1]), np.inf)
-        saturation = np.zeros(replicas.shape[1])
-        for table, n, part in zip(tables, replicas, share, strict=True):
-            row, runs = table.row(n), n > 0
-            own = table.limit[:, row] * n
-            limit = np.where(runs, np.minimum(limit, own / np.where(part > 0, part, 1.0)), limit)
-            saturation += table.saturation[row] * n
-        return cls(replicas, share, np.where(whole > 0, limit, 0.0), saturation)
-
-    def latency(self, tables: list[_Table], rate: Floats) -> Floats:
-        """Latency of each objective's metric in the slowest pool, (objectives, hours)."""
-        out = np.zeros((len(tables[0].latency), len(rate)))
-        for table, n, part in zip(tables, self.replicas, self.share, strict=True):
-            row = table.row(n)
-            each = np.divide(rate * part, n, out=np.zeros_like(rate), where=n > 0)
-            for k in np.unique(row[n > 0]):
-                mine = np.flatnonzero((row == k) & (n > 0))
-                for b in range(len(out)):
-                    found = np.interp(each[mine], table.rates[k], table.latency[b, k], right=np.inf)
-                    out[b, mine] = np.maximum(out[b, mine], found)
-        return np.where(self.share.sum(axis=0) > 0, out, np.where(rate > 0, np.inf, 0.0))
-
-
-def _nothing_runs(task: _Task, bounds: int) -> _Result:
-    hours = len(task.weight_h)
-    idle = task.load.arrival_rate_rps.sum(axis=0) == 0
-    empty = (task.load.arrival_rate_rps.sum(axis=1) == 0).astype(np.float64)
-    return _Result(
-        np.tile(empty, (bounds, 1)),
-        np.tile(idle.astype(np.float64), (bounds, 1)),
-        empty,
-        np.where(np.tile(idle, (bounds, 1)), 0.0, np.inf),
-        np.where(np.tile(idle, (bounds, 1)), 0.0, np.inf),
-        np.zeros(hours),
-        np.where(np.tile(idle, (bounds, 1)), np.inf, 0.0),
-    )
-
-
-def _objectives_frame(task: _Task, result: _Result) -> pd.DataFrame:
-    bounds = list(task.objective.bounds())
-    return _typed(
-        "replay.objectives",
-        {
-            "service": [task.service] * len(bounds),
-            "objective": [b[0] for b in bounds],
-            "limit_s": [b[3] for b in bounds],
-            "within_share": result.within_path.mean(axis=1),
-            "within_low_share": np.quantile(result.within_path, LOW, axis=1),
-            "typical_latency_s": np.median(result.typical_s, axis=1),
-            "high_latency_s": np.quantile(result.high_s, HIGH, axis=1, method="lower"),
-        },
-    )
-
-
-def _hours_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex) -> pd.DataFrame:
+def _hours(task: Task, played: Played, late: tuple[Floats, Floats], ts: pd.DatetimeIndex) -> pd.DataFrame:
+    typical, high = late
     parts = [
         _typed(
             "replay.hours",
@@ -410,47 +238,21 @@ def _hours_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex) -> pd.DataF
                 "service": np.repeat(task.service, len(ts)),
                 "objective": np.repeat(bound[0], len(ts)),
                 "ts": ts,
-                "within_share": result.within_hour[k],
-                "typical_latency_s": result.typical_s[k],
-                "high_latency_s": result.high_s[k],
-                "backlog_requests": result.backlog,
+                "within_share": _share(played.within_hour[k], played.arrived_hour),
+                "typical_latency_s": typical[k],
+                "high_latency_s": high[k],
+                "backlog_requests": played.backlog,
             },
         )
-        for k, bound in enumerate(task.objective.bounds())
+        for k, bound in enumerate(task.bounds)
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def _breaks_frame(task: _Task, result: _Result, ts: pd.DatetimeIndex, time_zone: str) -> pd.DataFrame:
-    """The hour and objective with the least room over the load that was planned for."""
-    names = [b[0] for b in task.objective.bounds()]
-    k, hour = divmod(int(np.argmin(result.margin)), result.margin.shape[1])
-    least = float(result.margin[k, hour])
-    pool = max(task.pools, key=lambda p: p.bears_rps[hour]).name if task.pools else "nothing"
-    when = f"{ts[hour].tz_convert(time_zone):%Y-%m-%d %H:%M} {time_zone}"
-    text = (
-        f"{task.service} bears {least:.2f} times the planned load, bursts included; then {names[k]} fails first, at"
-        f" {when} on {pool}"
-        if np.isfinite(least)
-        else f"{task.service} has no load that could break it"
-    )
-    return _typed(
-        "replay.breaks",
-        {
-            "service": [task.service],
-            "objective": [names[k]],
-            "load_multiplier": [least],
-            "breaks_at": ts[[hour]],
-            "cause": ["saturation" if least < np.inf else "none"],
-            "sentence": [text],
-        },
-    )
-
-
-def _typed(name: str, data: Mapping[str, object]) -> pd.DataFrame:
-    kinds = {"str": "str", "float": "float64"}
-    frame = pd.DataFrame(dict(data))
-    return columns.check(
-        name,
-        frame.astype({c: kinds[columns.dictionary()[c].dtype] for c in data if columns.dictionary()[c].dtype in kinds}),
-    )
+def _typed(name: str, data: Mapping[str, object] | list[dict[str, Any]]) -> pd.DataFrame:
+    kinds: Mapping[str, Callable[[], str]] = {"str": lambda: "str", "float": lambda: "float64"}
+    if not len(data):
+        return columns.empty(name)
+    frame = pd.DataFrame(data)
+    wanted = {c: columns.dictionary()[c].dtype for c in frame.columns}
+    return columns.check(name, frame.astype({c: kinds[k]() for c, k in wanted.items() if k in kinds}))

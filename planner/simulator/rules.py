@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from planner.arrays import Floats, Ints
-from planner.latency.kernels import compiled
+from planner.simulator.compiling import within
 
 PODS, PERCENT = 0, 1
 MOST_CHANGE, LEAST_CHANGE, NO_CHANGE = 0, 1, 2
@@ -23,13 +23,13 @@ WITHIN, UP_LIMIT, DOWN_LIMIT, TOO_MANY, TOO_FEW = 0, 1, 2, 3, 4
 ALARM_UP, ALARM_DOWN, LOW_SHARE = 3, 15, 0.9
 
 
-@compiled
+@within
 def _metric(per_cent: bool, usage: float, request: float, metrics: float) -> float:
     """⌊100·usage/request⌋ [%] of a resource, or the floor of the mean of a metric of pods."""
     return math.floor(usage * 100.0 / request) if per_cent else math.floor(usage / metrics)
 
 
-@compiled
+@within
 def wanted(
     per_cent: bool,
     current: float,
@@ -73,7 +73,7 @@ def wanted(
     return found, seen
 
 
-@compiled
+@within
 def wanted_of_value(current: float, target: float, value: float, ready: float, tolerance: float) -> float:
     """Replicas wanted by one metric of the whole object with a target value; from none,
     ⌈value/target⌉.
@@ -84,7 +84,7 @@ def wanted_of_value(current: float, target: float, value: float, ready: float, t
     return current if abs(1.0 - ratio) <= tolerance else math.ceil(ratio * ready)
 
 
-@compiled
+@within
 def wanted_of_average(current: float, target: float, value: float, tolerance: float) -> float:
     """Replicas wanted by one metric shared by all pods with a target average; from none,
     ⌈value/target⌉.
@@ -94,7 +94,7 @@ def wanted_of_average(current: float, target: float, value: float, tolerance: fl
     return math.ceil(value / target)
 
 
-@compiled
+@within
 def stabilized(current: float, lowest: float, highest: float) -> float:
     """The ``lowest`` recommendation of the up window bounds an increase, the ``highest`` of the
     down window a decrease.
@@ -102,7 +102,7 @@ def stabilized(current: float, lowest: float, highest: float) -> float:
     return min(max(current, lowest), highest)
 
 
-@compiled
+@within
 def bound(current: float, kinds: Ints, values: Floats, shifts: Floats, select: int, sign: int) -> float:
     """How far the rate policies allow a change of direction ``sign``.
 
@@ -126,7 +126,7 @@ def bound(current: float, kinds: Ints, values: Floats, shifts: Floats, select: i
     return best
 
 
-@compiled
+@within
 def limited(
     current: float, desired: float, minimum: float, maximum: float, up: float, down: float
 ) -> tuple[float, int]:
@@ -142,7 +142,7 @@ def limited(
     return desired, WITHIN
 
 
-@compiled
+@within
 def tracked(
     current: float, target: float, metric: float, above: int, below: int, minimum: float, maximum: float
 ) -> tuple[float, int, int]:

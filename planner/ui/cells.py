@@ -41,7 +41,12 @@ CELLS = {
     ),
     "within_share": st.column_config.NumberColumn("In time", help="Share of requests within the objective"),
     "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
-    "load_multiplier": st.column_config.NumberColumn("Times the planned load", format="%.2f"),
+    "percentile_share": st.column_config.TextColumn("Asked", help="The objective's own percentile"),
+    "worst_hour_share": st.column_config.TextColumn("In time, worst hour", help="Over all futures"),
+    "load_multiplier": st.column_config.NumberColumn(
+        "Margin", format="%.2f", help="What is borne over what is planned; below 1 it fails as planned"
+    ),
+    "mending_usd_per_month": st.column_config.NumberColumn("Mending, USD a month", format="%,.0f"),
     "sentence": st.column_config.TextColumn("What happens", width="large"),
     "kind": st.column_config.TextColumn("What was done"),
     "rows": st.column_config.NumberColumn("Rows", format="%,d"),

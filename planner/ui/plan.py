@@ -250,19 +250,21 @@ def _held(study: Study) -> None:
     replay = study.replay
     st.caption(
         plain(
-            f"The plan was replayed hour by hour on {replay.paths} futures it was not made for, with bursts, start-up"
-            " delays and backlogs."
+            f"The plan was played minute by minute on {replay.paths} futures it was not made for. "
+            + " ".join(f"{note}." for note in replay.notes)
         )
     )
-    figures = ["limit_s", "typical_latency_s", "high_latency_s", "within_share", "within_low_share"]
+    for sentence in replay.broken():
+        st.error(plain(words.spelled(sentence)))
+    figures = ["limit_s", "typical_latency_s", "high_latency_s", "within_share", "percentile_share", "worst_hour_share"]
     _table(_worded(replay.objectives), ["service", "objective", *figures])
     name = _which(study.scenario)
     st.altair_chart(
         charts.held(_worded(views.held(study, name))),
         alt=f"Share of requests of {name} in time, worst hour of each day",
     )
-    st.subheader("What gives way as load grows")
-    _table(_worded(replay.breaks), ["service", "objective", "load_multiplier", "sentence"])
+    st.subheader("What breaks first")
+    _table(_worded(replay.breaks), ["service", "load_multiplier", "mending_usd_per_month", "sentence"])
 
 
 def _worded(frame: pd.DataFrame) -> pd.DataFrame:

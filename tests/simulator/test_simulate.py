@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from planner.errors import PlannerError
 from planner.simulator import hpa, simulate
-from planner.simulator.replay import _backlog
 from tests.builders import hand
 from tests.builders.hand import KEY, MODEL, plan
 
@@ -18,8 +17,8 @@ from tests.builders.hand import KEY, MODEL, plan
 GOODPUT = MODEL.goodput_rps(hand.scenario().services["web"].objective).arrival_rate_rps
 
 
-def replay(rates, replicas, *, burst=1.0, delay=0.0, executor=None, **changes):
-    changes = {"services.web.autoscaling": {"scale_up_delay_s": delay}, **changes}
+def replay(rates, replicas, *, burst=1.0, delay=0.0, executor=None, policy="scheduled", **changes):
+    changes = {"services.web.autoscaling": {"scale_up_delay_s": delay, "policy": policy}, **changes}
     s = hand.scenario(**changes)
     load = hand.load(s, {"web": rates}, burst_factor=burst)
     return simulate(
@@ -53,14 +52,14 @@ def test_the_load_multiplier_names_the_hour_with_least_room():
 
 
 def test_bursts_take_their_share_of_requests():
-    # a burst of 1.5 fails, the rest of the hour holds: 1.5/12 of the requests are late
-    r = replay(np.full((2, 48), GOODPUT * 0.9), 1, burst=1.5)
-    assert r.within_share() == pytest.approx(1 - 1.5 / 12)
+    # the five busiest minutes fail, the rest of the hour holds: 1.01/12 of the requests are late
+    r = replay(np.full((2, 48), GOODPUT * 0.995), 1, burst=1.01)
+    assert r.within_share() == pytest.approx(1 - 1.01 / 12)
 
 
 def test_starting_replicas_are_late():
     rates, replicas = np.full((2, 48), 300.0), np.full(48, 1)
-    rates[:, 24:], replicas[24:] = 600.0, 2
+    rates[:, 24:], replicas[24:] = (GOODPUT + 400) / 2, 2  # late on one, but nothing waits
     r = replay(rates, replicas, delay=900.0)
     at = r.hours.set_index("ts")["within_share"]
     assert at.loc["2027-02-01T00:00Z"] == pytest.approx(0.75)
@@ -74,19 +73,8 @@ def test_backlog_is_carried_and_hours_with_it_are_outside():
     hours = r.hours.set_index("ts")
     assert hours["backlog_requests"].iloc[10] == pytest.approx((500 - 400) * 3600, rel=1e-3)
     assert hours["backlog_requests"].iloc[11] == 0.0
-    assert hours["within_share"].iloc[[9, 10, 11, 12]].tolist() == [1.0, 0.0, 0.0, 1.0]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.floats(0, 1000), min_size=3, max_size=40), st.floats(1, 800))
-def test_law_51_arrivals_are_served_or_wait(rates, saturation):
-    arrivals = np.array([rates], dtype=np.float32)
-    held = _backlog(arrivals, np.full(len(rates), saturation), np.ones(len(rates)))[0].astype(float)
-    served = arrivals[0] * 3600.0 - np.diff(np.r_[0.0, held])
-    single = float(1e-6 * arrivals.sum() * 3600.0 + 1e-3)  # the backlog is kept in single precision
-    assert (served >= -single).all()
-    assert (served <= saturation * 3600 + single).all()
-    assert served.sum() + held[-1] == pytest.approx(arrivals[0].sum(dtype=float) * 3600.0, abs=single)
+    # 360,000 wait and 200 more are served than arrive a second: half an hour
+    assert hours["within_share"].iloc[[9, 10, 11, 12]].tolist() == pytest.approx([1.0, 0.0, 0.5, 1.0], abs=1 / 60)
 
 
 def test_retries_load_the_replicas():
@@ -129,6 +117,7 @@ POLICIES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.integers(0, 500),
@@ -144,6 +133,7 @@ def test_law_45_never_beyond_the_bounds(at, desired, low, room, up, down, select
     assert low <= got <= high
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(20, 90), st.integers(1, 30), st.integers(2, 7))
 def test_laws_46_and_47_tolerance_and_scale(usage, target, pods, k):
     group = [hpa.Pod("ready", usage, 100)] * pods
@@ -154,6 +144,7 @@ def test_laws_46_and_47_tolerance_and_scale(usage, target, pods, k):
     assert hpa.desired_from_utilization(pods, target, bigger) == (got, seen)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 100),
     st.integers(1, 100),
@@ -164,6 +155,7 @@ def test_law_49_a_longer_down_window_never_falls_earlier(current, desired, past)
     assert waits == sorted(waits)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000), st.integers(10, 90))
 def test_law_48_constant_load_reaches_a_fixed_point(work, target):
     n, seen = 1, []

@@ -1,0 +1,133 @@
+"""The records of arrays that the compiled steps work on."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.arrays import Floats, Ints, Singles
+
+Small = NDArray[np.int32]
+
+STATIC, HPA, TRACKING, KEDA, IDEAL = 0, 1, 2, 3, 4
+CAUSES = ("overload", "start_up", "autoscaler", "zone_lost", "spot_lost", "retries")
+EVENT_MEMORY = 128  # changes of the autoscaler that its rate policies may look back on
+
+
+class Fleet(NamedTuple):
+    """What does not change: rungs, what mixes bear, how they start.
+
+    ``scheduled`` (hours, kinds) replicas wanted by the clock; ``counts`` (rungs, kinds);
+    ``bears`` (rungs,); ``rung_of`` (units,); ``size`` (kinds,) units of one replica;
+    ``saturation``, ``weight`` (kinds, n) and ``limit`` (bounds, kinds, n) of n replicas
+    [requests/s]; ``start`` (kinds, 256) steps; ``spot`` (kinds,); ``hazard`` (kinds,) a step.
+    """
+
+    scheduled: Small
+    counts: Small
+    bears: Floats
+    rung_of: Ints
+    size: Floats
+    saturation: Floats
+    weight: Floats
+    limit: Floats
+    start: Ints
+    spot: NDArray[np.bool_]
+    hazard: Floats
+    zones: int
+
+
+class Rule(NamedTuple):
+    """The autoscaler: ``kind`` and its numbers; windows in steps, policies as arrays."""
+
+    kind: int
+    target: float
+    target_rps: float
+    tolerance: float
+    least: float
+    most: float
+    up_window: int
+    down_window: int
+    up_kinds: Ints
+    up_values: Floats
+    up_periods: Floats
+    down_kinds: Ints
+    down_values: Floats
+    down_periods: Floats
+    select: int
+    retries: int
+    timeout_s: float
+    step_s: float
+    load_factor: float
+    burst: float
+
+
+class Strikes(NamedTuple):
+    """Events of the block's paths, ordered by path and step; ``first`` (paths + 1,) of each path."""
+
+    first: Ints
+    step: Ints
+    kind: Ints
+    pool: Ints
+    zone: Ints
+    end: Ints
+
+
+class State(NamedTuple):
+    """What a block of paths is at; (kinds, paths) or (paths,) unless said otherwise.
+
+    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until which
+    none can be had; ``wishes`` (window, paths) the autoscaler's recommendations; ``lost``, ``cause`` why
+    machines are missing now and why requests were late last; ``when``,
+    ``amount`` (:data:`EVENT_MEMORY`, paths) its changes; ``exposed`` hazard so far, ``until`` the
+    hazard at which the next machine is taken; ``shifts`` is scratch; ``units`` (2, paths) ready and starting.
+    """
+
+    ready: Small
+    starting: Small
+    target: Small
+    ring: Small
+    closed: Ints
+    limit: Floats
+    saturation: Floats
+    desired: Floats
+    backlog: Floats
+    failing: Floats
+    tried: Floats
+    short: NDArray[np.bool_]
+    lost: Ints
+    cause: Ints
+    wishes: Floats
+    when: Floats
+    amount: Floats
+    head: Ints
+    above: Ints
+    below: Ints
+    units: Floats
+    shifts: Floats
+    random: NDArray[np.uint64]
+    exposed: Floats
+    until: Floats
+    coming: Ints
+    now: Floats
+    slope: Floats
+
+
+class Out(NamedTuple):
+    """What is counted; sums over the block's paths unless there is a path axis."""
+
+    within_hour: Floats  # (bounds, hours) requests
+    every_hour: Floats  # (hours,)
+    arrived_hour: Floats  # (hours,)
+    late: Floats  # (causes, hours) requests outside some bound
+    backlog: Floats  # (hours,) requests at its end
+    within_path: Floats  # (bounds, paths)
+    every_path: Floats  # (paths,)
+    arrived_path: Floats  # (paths,)
+    tried_path: Floats
+    served_path: Floats
+    dropped_path: Floats
+    waiting_path: Floats
+    running: Singles  # (kinds, hours, paths) machines billed, mean of the hour
+    starting: Floats  # (kinds, hours) replicas paid and not yet ready, mean of the hour
+    ready: Small  # (kinds, hours, paths) replicas at half past
