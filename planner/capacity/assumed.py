@@ -6,8 +6,7 @@ switches the need off.
 """
 
 from planner.catalog import provider_of
-from planner.latency.hardware import GIB
-from planner.latency.llm.architecture import architecture
+from planner.latency import LATENCY_MODELS, PlainService
 from planner.scenario import Scenario, Service, Storage
 
 # one access-log line a request: 75 GB for 105 million requests (cloudcostkit.com, access log
@@ -35,12 +34,8 @@ def artifact_gib(service: Service) -> Value:
     its precisions, or 0.
     """
     stated, latency = service.storage.artifact_gib, service.latency
-    if stated is not None or latency.model != "llm":
-        return float(stated or 0.0), "measured"
-    model = architecture(str(latency.parameters.get("weights")))
-    wanted = latency.parameters.get("precision") or model.native_precision
-    precisions = [wanted] if isinstance(wanted, str) else list(wanted)
-    return max(sum(model.weight_bytes(p)) for p in precisions) / GIB, "modeled"
+    known = LATENCY_MODELS.get(latency.model, PlainService).artifact_gib(latency.parameters) if stated is None else 0.0
+    return (known, "modeled") if known else (float(stated or 0.0), "measured")
 
 
 def versions(storage: Storage) -> Value:

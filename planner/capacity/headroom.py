@@ -11,11 +11,10 @@ import numpy as np
 
 from planner.arrays import Floats
 from planner.capacity.assumed import artifact_gib
+from planner.latency.model import MODEL_QUANTILE_Z
 from planner.load import ServiceLoad
 from planner.scenario import Service
 
-# one-sided 90 % quantile of a normal model error, for models that did not measure their own margin
-MODEL_QUANTILE_Z = 1.2815515655446004
 BAND_Z = 1.6448536269514722
 # node, driver, image and weights of an accelerator service; node and image of a CPU service [s]
 START_UP_S = {True: 420.0, False: 120.0}

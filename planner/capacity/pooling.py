@@ -53,11 +53,6 @@ class Pooling:
         return np.array(sizes, dtype=np.int64), np.minimum.accumulate(each[::-1])[::-1]
 
 
-def gains_by_pooling(model: LatencyModel) -> bool:
-    """Whether replicas of this model bear more together than each alone."""
-    return bool(getattr(model, "gains_by_pooling", False))
-
-
 def _usable_rps(goodput: Goodput, ceiling_rps: float, kept_share: float, target_utilization: float | None) -> float:
     rate = min(goodput.arrival_rate_rps, ceiling_rps)
     if target_utilization is None or not rate:

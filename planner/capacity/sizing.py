@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from planner import columns
 from planner.capacity.ceilings import too_slow_a_disk, within_network
 from planner.capacity.headroom import (
-    MODEL_QUANTILE_Z,
     Factor,
     metastable_rps,
     model_error_factor,
@@ -25,7 +24,7 @@ from planner.capacity.headroom import (
     target_factor,
 )
 from planner.capacity.needs import needs_frame
-from planner.capacity.pooling import Pooling, gains_by_pooling
+from planner.capacity.pooling import Pooling
 from planner.capacity.result import Capacity
 from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
@@ -38,7 +37,6 @@ from planner.latency import (
     LatencyModel,
     Machine,
     ServiceModel,
-    beside,
 )
 from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
@@ -215,7 +213,7 @@ class _Sheet:
 def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
     service, mine = scenario.services[name], load.services[name]
     try:
-        model = beside(service_model(scenario, name), [o.shape for o in offers])
+        model = service_model(scenario, name).beside([o.shape for o in offers])
     except ScenarioError as error:
         where = f"services.{name}.latency"
         told = [p if p.startswith("services.") else f"{where}: {p}" for p in error.problems]
@@ -262,12 +260,14 @@ class _Scale:
         pool, excuse = None, None
         if not goodput.arrival_rate_rps > 0:
             excuse = _out_of_reach(service, model)
-        elif gains_by_pooling(model):
+        elif model.gains_by_pooling:
             target = service.autoscaling.target_utilization
             ceiling = within_network(Goodput(math.inf, "", 1.0), service, machine, deployment).arrival_rate_rps
             share = math.prod(f.factor for f in kept if f.cause != "target_utilization")
             pool = Pooling(model, service.objective, ceiling, share, target)
-        saturated = getattr(model, "largest_rate_rps", goodput.arrival_rate_rps / max(goodput.utilization, 1e-9))
+        saturated = model.largest_rate_rps
+        if math.isnan(saturated):
+            saturated = goodput.arrival_rate_rps / max(goodput.utilization, 1e-9)
         return _Sized(deployment, goodput, error_share, kept, pool, metastable_rps(service, saturated), excuse)
 
     def _goodput(self, model: LatencyModel) -> tuple[Goodput, float]:
@@ -288,7 +288,7 @@ def _factors(
     """
     target = service.autoscaling.target_utilization
     if target is None:
-        kept = model_error_factor(error_share, getattr(model, "margin_sigmas", MODEL_QUANTILE_Z))
+        kept = model_error_factor(error_share, model.margin_sigmas)
         return (*common, Factor("model_error", kept, model.basis))
     reached = target_factor(target, goodput.utilization)
     return (*(f for f in common if f.cause == "retries"), Factor("target_utilization", reached, "measured"))

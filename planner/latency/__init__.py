@@ -1,14 +1,22 @@
 """How one replica behaves: latency at a load, and the load an objective allows."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from planner.latency.batch.accelerated import AcceleratedService
 from planner.latency.batch.batching import Batching
 from planner.latency.llm.service import LlmService
 from planner.latency.measured.measured import Measured
-from planner.latency.measured.sizes import MeasuredFamilies
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, LatencyModel, Machine, ServiceModel
+from planner.latency.model import (
+    Arrivals,
+    Deployment,
+    Excuse,
+    Goodput,
+    LatencyModel,
+    Machine,
+    PlainReplica,
+    PlainService,
+    ServiceModel,
+)
 from planner.latency.observed.service import Observed
 from planner.latency.queue.queueing import Queue
 
@@ -24,15 +32,6 @@ LATENCY_MODELS: dict[str, Any] = {
 }
 
 
-def beside(model: ServiceModel, machines: Sequence[Machine]) -> ServiceModel:
-    """The model with what it learns from the machines on sale: a measured type's neighbors, the vCPUs
-    of the machine observed. Raises :class:`ScenarioError` where that one is not known.
-    """
-    if isinstance(model, Measured):
-        return MeasuredFamilies.of(model, machines)
-    return model.beside(machines) if isinstance(model, Observed) else model
-
-
 __all__ = [
     "LATENCY_MODELS",
     "Arrivals",
@@ -41,6 +40,7 @@ __all__ = [
     "Goodput",
     "LatencyModel",
     "Machine",
+    "PlainReplica",
+    "PlainService",
     "ServiceModel",
-    "beside",
 ]

@@ -6,15 +6,19 @@ class of its parameters, registered in ``LATENCY_MODELS``).  Put on a machine it
 serve.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from numpy.typing import ArrayLike
 
 from planner.arrays import Floats
 from planner.scenario import Objective
 from planner.tokens import TokenMix
+
+# one-sided 90 % quantile of a normal model error, for models that did not measure their own margin
+MODEL_QUANTILE_Z = 1.2815515655446004
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,7 @@ class Goodput:
 class LatencyModel(Protocol):
     """One deployment of one service on one machine: latency from load, and load from objectives.
 
-    A model that measured which margin its goodput needs says so in ``margin_sigmas``; others are
-    planned at the normal 90 % quantile.
+    A class of its own inherits :class:`PlainReplica` for what it has nothing special to say about.
     """
 
     @property
@@ -78,6 +81,20 @@ class LatencyModel(Protocol):
     def error_share(self) -> float:
         """Half-width of the 90 % error band of goodput over its point estimate."""
 
+    @property
+    def gains_by_pooling(self) -> bool:
+        """Whether n replicas behind one balancer bear more than n times what one does."""
+
+    @property
+    def largest_rate_rps(self) -> float:
+        """Rate at which one replica is always busy [requests/s]; NaN where only goodput over its
+        utilization tells.
+        """
+
+    @property
+    def margin_sigmas(self) -> float:
+        """How many σ of its error below the point estimate goodput is planned."""
+
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
         """Quantile of a metric (``latency``, ``ttft``, ``tpot``) [s] when ``replicas`` share
         ``arrival_rate_rps``.
@@ -90,6 +107,27 @@ class LatencyModel(Protocol):
         """Largest rate the pool of ``replicas`` bears with every bound of ``objective`` met (0 if
         none).
         """
+
+
+class PlainReplica:
+    """What a latency model answers that says nothing else: replicas do not help each other, the
+    saturated rate is not known apart, and the margin is the normal 90 % quantile.
+    """
+
+    @property
+    def gains_by_pooling(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def largest_rate_rps(self) -> float:
+        """Not known: NaN."""
+        return math.nan
+
+    @property
+    def margin_sigmas(self) -> float:
+        """:data:`MODEL_QUANTILE_Z`."""
+        return MODEL_QUANTILE_Z
 
 
 @dataclass(frozen=True)
@@ -112,7 +150,34 @@ class Excuse:
 
 
 class ServiceModel(Protocol):
-    """The parameters of a latency model as the user wrote them (a frozen pydantic model)."""
+    """The parameters of a latency model as the user wrote them (a frozen pydantic model).
+
+    A class of its own inherits :class:`PlainService` for what it has nothing special to say about.
+    """
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
         """All ways to run one replica on ``machine``, or the excuse."""
+
+    def beside(self, machines: Sequence[Machine]) -> "ServiceModel":
+        """The model with what it learns from the machines on sale."""
+
+    @classmethod
+    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:
+        """Size of one version of what each replica loads before it serves [GiB], from unchecked
+        ``parameters``; 0 is nothing.
+        """
+
+
+class PlainService:
+    """What a service model answers that says nothing else: it learns from no other machine and
+    loads nothing.
+    """
+
+    def beside(self, machines: Sequence[Machine]) -> ServiceModel:  # noqa: ARG002
+        """The model itself."""
+        return cast("ServiceModel", self)
+
+    @classmethod
+    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:  # noqa: ARG003
+        """Nothing."""
+        return 0.0

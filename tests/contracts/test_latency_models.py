@@ -2,15 +2,17 @@
 
 import math
 import pickle
+import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from planner.errors import ScenarioError
-from planner.latency import LATENCY_MODELS, Arrivals, Excuse, Machine
+from planner.latency import LATENCY_MODELS, Arrivals, Excuse, LatencyModel, Machine, ServiceModel
 from planner.scenario import Objective
 from planner.tokens import TokenMix
+from tests.builders import ROOT
 
 CPU = Machine("aws", "us-east-1", "m7i.4xlarge", "m7i", "x86_64", 16.0, 64.0, threads_per_core=2.0)
 SMALL = Machine("aws", "us-east-1", "m7a.medium", "m7a", "x86_64", 1.0, 4.0, threads_per_core=1.0)
@@ -77,6 +79,10 @@ CASES = {
     "batching": ("batching", {"machines": {"H100-SXM-80GB": {"setup_s": 0.02, "each_s": 0.004}}}, GPU, ANY_LATENCY),
     "llm": ("llm", {"weights": "llama-3.1-8b"}, GPU, ANY_TOKEN),
 }
+
+
+def members(protocol):
+    return [name for name in vars(protocol) if not name.startswith("_")]
 
 
 def built(name):
@@ -165,12 +171,40 @@ def test_goodput_grows_with_replicas_and_falls_with_tighter_bounds(case):
     one = each[0]
     # tables of two pools differ by their grids
     assert all(b >= a * (1 - 1e-3) for a, b in pairwise(each))
-    if not getattr(model, "gains_by_pooling", False):
+    if not model.gains_by_pooling:
         assert each == pytest.approx([one] * len(sizes))
     elif one < 0.95 * model.largest_rate_rps:
         assert each[-1] > 1.02 * one
     tighter = Objective(**{name: limit * 0.8 for name, _, _, limit in bounds})
     assert model.goodput_rps(tighter).arrival_rate_rps <= one
+
+
+def test_answers_every_member_of_the_seam(case):
+    """No caller asks whether a model has a member: it has them all, and what it says holds."""
+    model, objective, _ = case
+    assert all(hasattr(model, name) for name in members(LatencyModel))
+    assert isinstance(model.gains_by_pooling, bool)
+    assert 0 < model.margin_sigmas < 3
+    top = model.largest_rate_rps
+    assert math.isnan(top) or model.goodput_rps(objective).arrival_rate_rps <= top * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_service_model_answers_every_member_of_the_seam(name):
+    kind, parameters, machine, _ = CASES[name]
+    service = LATENCY_MODELS[kind](**parameters)
+    assert all(hasattr(service, member) for member in members(ServiceModel))
+    loads = LATENCY_MODELS[kind].artifact_gib(parameters)
+    assert loads > 1 if kind == "llm" else loads == 0
+    found = service.beside([machine])
+    assert all(hasattr(found, member) for member in members(ServiceModel))
+    assert not isinstance(found.deployments(machine, Arrivals(1.0, TokenMix.of(512.0, 128.0))), Excuse)
+
+
+def test_language_models_are_not_known_by_name_beside_latency_and_its_page():
+    rooms = [p for p in (ROOT / "planner").rglob("*.py") if not {"latency", "ui"} & set(p.parts)]
+    known = [p.name for p in rooms if re.search(r"""["']llm["']|latency\.llm""", p.read_text("utf-8"))]
+    assert not known
 
 
 def test_an_impossible_target_has_no_goodput(case):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from planner.errors import PlannerError
-from planner.latency import Arrivals, Excuse, Machine, beside
+from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.measured.loadtests import read_load_tests
 from planner.latency.measured.measured import Measured
 from planner.latency.measured.usl import ScalabilityLaw
@@ -262,7 +262,7 @@ def test_neighboring_sizes_are_served_as_modeled_and_far_ones_are_not():
     steps = [{"arrival_rate_rps": r, "latency_p99_s": t} for r, t in ((40, 0.05), (120, 0.09), (180, 0.4))]
     measured = Measured(machines={"m7i.xlarge": steps})
     family = [M7I, sized(8, "m7i.2xlarge"), sized(2, "m7i.large"), sized(64, "m7i.16xlarge")]
-    model = beside(measured, family)
+    model = measured.beside(family)
     own, double, half = (model.deployments(m, Arrivals())[0].model for m in family[:3])
     assert (own.basis, double.basis, half.basis) == ("measured", "modeled", "modeled")
     gain = double.largest_rate_rps / own.largest_rate_rps
@@ -272,7 +272,7 @@ def test_neighboring_sizes_are_served_as_modeled_and_far_ones_are_not():
     assert model.deployments(family[3], Arrivals()).reason == "too far from a measured size of its family"
     assert isinstance(model.deployments(replace(M7I, family="c7i", instance_type="c7i.xlarge"), Arrivals()), Excuse)
     assert isinstance(
-        beside(Measured(machines={"m7i.xlarge": steps}, neighbors=False), family).deployments(family[1], Arrivals()),
+        Measured(machines={"m7i.xlarge": steps}, neighbors=False).beside(family).deployments(family[1], Arrivals()),
         Excuse,
     )
 
@@ -282,6 +282,6 @@ def test_three_measured_sizes_give_their_own_law():
     rates = {n: float(law.throughput(n)) for n in (2, 4, 16)}
     machines = {f"m7i.{n}": [{"arrival_rate_rps": r, "latency_p99_s": 0.1}] for n, r in rates.items()}
     family = [sized(n, f"m7i.{n}") for n in (2, 4, 16, 8)]
-    (found,) = beside(Measured(machines=machines), family).deployments(family[3], Arrivals())
+    (found,) = Measured(machines=machines).beside(family).deployments(family[3], Arrivals())
     assert found.model.largest_rate_rps == pytest.approx(float(law.throughput(8)), rel=1e-3)
     assert "scalability law of 3 sizes" in found.model.method

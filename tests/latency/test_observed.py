@@ -11,7 +11,7 @@ from planner.capacity import service_model
 from planner.catalog import Catalog
 from planner.cli import main
 from planner.errors import PlannerError
-from planner.latency import Arrivals, Excuse, Machine, beside
+from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.observed.service import Observed
 from planner.latency.observed.telemetry import read_telemetry
 from planner.scenario import Objective, Scenario
@@ -46,7 +46,7 @@ def points(queue, shares=(0.25, 0.35, 0.45, 0.55, 0.6)):
 def model(rows, servers=8, machine="m6i.2xlarge", **more):
     own = Machine("aws", "us-east-1", machine, "m6i", "x86_64", float(servers), 32.0)
     given = Observed(machine=machine, machines=MACHINES, points=rows, **more)
-    (found,) = beside(given, [own]).deployments(own, Arrivals())
+    (found,) = given.beside([own]).deployments(own, Arrivals())
     return found.model
 
 
@@ -100,9 +100,8 @@ def test_telemetry_gives_the_queue_and_days_held_out_give_the_band(tmp_path):
     (tmp_path / "t.csv").write_text(telemetry(), encoding="utf-8")
     (tmp_path / "bad.csv").write_text(telemetry(days=4, wrong=1.4), encoding="utf-8")
     calm, doubtful = (
-        beside(
-            Observed.model_validate({"machine": "m6i.2xlarge", "telemetry": name}, context={"folder": tmp_path}), [OWN]
-        )
+        Observed.model_validate({"machine": "m6i.2xlarge", "telemetry": name}, context={"folder": tmp_path})
+        .beside([OWN])
         .deployments(OWN, Arrivals())[0]
         .model
         for name in ("t.csv", "bad.csv")
@@ -137,7 +136,7 @@ def test_telemetry_that_cannot_be_is_named_with_file_and_row(tmp_path, text, mes
 def test_other_machines_are_modeled_with_a_wider_band():
     rows = points(QUEUES["exponential"])
     given = Observed(machine="m6i.2xlarge", machines=MACHINES, points=rows, archs=("x86_64",))
-    fitted = beside(given, [OWN])
+    fitted = given.beside([OWN])
     other = Machine("aws", "us-east-1", "c7i.4xlarge", "c7i", "x86_64", 16.0, 32.0)
     bigger = Machine("aws", "us-east-1", "m6i.4xlarge", "m6i", "x86_64", 16.0, 64.0)
     arm = Machine("aws", "us-east-1", "m7g.2xlarge", "m7g", "arm64", 8.0, 32.0)
@@ -202,7 +201,7 @@ def test_one_sentence_of_production_is_planned_in_one_command(tmp_path):
 def test_faults_name_the_service_and_what_to_do(tmp_path, change, message):
     read = Scenario.read(scenario(tmp_path, BASE | change))
     with pytest.raises(PlannerError, match=message) as caught:
-        beside(service_model(read, "app"), catalog_machines())
+        service_model(read, "app").beside(catalog_machines())
     if "no such machine" not in message and "36 ms" not in message:
         assert "services.app.latency" in str(caught.value)
 

@@ -21,7 +21,7 @@ from planner.arrays import Floats
 from planner.data import data_path
 from planner.errors import ScenarioError
 from planner.latency.hardware import accelerators
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
 
 Workload = Literal["bert-large", "resnet50", "retinanet", "whisper-large", "stable-diffusion-xl", "3d-unet"]
@@ -71,7 +71,7 @@ def benchmarks() -> dict[str, Benchmark]:
     return found
 
 
-class AcceleratedService(BaseModel):
+class AcceleratedService(PlainService, BaseModel):
     """Parameters of ``latency: {model: accelerated}``.
 
     ``workload``: a workload of data/benchmarks/accelerated.csv. ``items_per_request``: texts,
@@ -168,7 +168,7 @@ def _interpolated(bench: Benchmark, name: str) -> Record | None:
 
 
 @dataclass(frozen=True)
-class BatchedReplica:
+class BatchedReplica(PlainReplica):
     """A server that takes all waiting requests as one batch, at most ``max_batch``: a batch of b
     takes ``base_s`` + ``each_s``·b.
 

@@ -16,7 +16,7 @@ from planner.arrays import Floats, Ints
 from planner.errors import PlannerError, ScenarioError
 from planner.latency.curve import Curve, largest
 from planner.latency.histogram import BINS, CHUNK, histogram_quantile
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -111,7 +111,7 @@ def _largest_within(curve: Curve, bound: float) -> float:
 
 
 @dataclass(frozen=True)
-class BatchLatency:
+class BatchLatency(PlainReplica):
     """One replica that serves batches in ``setup_s`` + ``each_s``·b, b ≤ ``largest_batch``; Poisson
     requests, split at random.
 
@@ -193,7 +193,7 @@ class BatchTime(BaseModel):
     memory_gib: NonNegative = 0.0
 
 
-class Batching(BaseModel):
+class Batching(PlainService, BaseModel):
     """Parameters of the ``batching`` model under ``latency:`` in a scenario.
 
     ``machines``: batch times by instance type or by accelerator (one a replica); an instance type

@@ -7,11 +7,11 @@ replica of a smaller degree leaves room for more replicas on the same machine
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,7 +27,7 @@ from planner.latency.llm.constants import Condition, band, constants, margin_sig
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm.records import read_llm_benchmark
 from planner.latency.llm.steps import Constants, Layout, Plant
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 
@@ -124,7 +124,7 @@ class OwnBenchmark(BaseModel):
             raise ValueError(f"{error.what}. {error.remedy}") from None
 
 
-class LlmService(BaseModel):
+class LlmService(PlainService, BaseModel):
     """Parameters of ``latency: {model: llm}``.
 
     ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from
@@ -181,6 +181,16 @@ class LlmService(BaseModel):
     def architecture(self) -> Architecture:
         """Facts of the model."""
         return architecture(self.weights)
+
+    @classmethod
+    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:
+        """The weights in the widest of the precisions [GiB]. Raises :class:`PlannerError` for an
+        unknown model.
+        """
+        model = architecture(str(parameters.get("weights")))
+        wanted = parameters.get("precision") or model.native_precision
+        precisions = [wanted] if isinstance(wanted, str) else list(wanted)
+        return max(sum(model.weight_bytes(p)) for p in precisions) / GIB
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
         """Every precision and tensor-parallel degree that fits ``machine``, or why none does."""
@@ -372,7 +382,7 @@ def _gap_gib(gap: str) -> float:
 
 
 @dataclass(frozen=True)
-class LlmReplica:
+class LlmReplica(PlainReplica):
     """Latency of one replica under Poisson arrivals; ``memory`` says what fits beside the weights.
 
     With several replicas requests are spread at random, so each sees its share of the rate.

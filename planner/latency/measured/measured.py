@@ -21,7 +21,16 @@ from planner.arrays import Floats
 from planner.errors import ScenarioError
 from planner.latency.measured.closed_loop import open_points
 from planner.latency.measured.loadtests import read_load_tests
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.model import (
+    Arrivals,
+    Deployment,
+    Excuse,
+    Goodput,
+    Machine,
+    PlainReplica,
+    PlainService,
+    ServiceModel,
+)
 from planner.scenario import Objective
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -61,7 +70,7 @@ class Point(BaseModel):
 
 
 @dataclass(frozen=True)
-class MeasuredLatency:
+class MeasuredLatency(PlainReplica):
     """One replica as measured: ``points`` of (rate [requests/s], p50, p90, p95, p99 [s], NaN where
     not measured).
 
@@ -181,7 +190,7 @@ def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> Callable[[
     return curve
 
 
-class Measured(BaseModel):
+class Measured(PlainService, BaseModel):
     """Parameters of the ``measured`` model under ``latency:`` in a scenario.
 
     ``machines``: load-test points by instance type, or by accelerator name (one accelerator a
@@ -220,6 +229,12 @@ class Measured(BaseModel):
             if closed and (len(closed) != len(points) or len(set(closed)) != len(closed)):
                 raise ValueError(f"{name}: give concurrency for every point or for none, and none twice")
         return self
+
+    def beside(self, machines: Sequence[Machine]) -> ServiceModel:
+        """With the shapes of the measured types, so that their neighbors are served."""
+        from planner.latency.measured.sizes import MeasuredFamilies
+
+        return MeasuredFamilies.of(self, machines)
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:  # noqa: ARG002
         """The measured replica on this machine, or the excuse that nobody measured it."""

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 from planner.latency.measured.measured import Measured, MeasuredLatency, latency_model
 from planner.latency.measured.usl import ScalabilityLaw
-from planner.latency.model import Arrivals, Deployment, Excuse, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Machine, PlainService
 
 # sizes count as neighbors up to this ratio; a doubling widens the band by this much, a halving twice
 FARTHEST, ERROR_A_DOUBLING = 4.0, 0.1
 
 
 @dataclass(frozen=True)
-class MeasuredFamilies:
+class MeasuredFamilies(PlainService):
     """A measured service beside the machines on sale: ``shapes`` of its measured types by name."""
 
     measured: Measured

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from planner.arrays import Flags, Floats
 from planner.errors import ScenarioError
 from planner.latency.curve import Curve, largest
-from planner.latency.model import Goodput
+from planner.latency.model import Goodput, PlainReplica
 from planner.latency.queue import mgc
 from planner.latency.queue.service_law import ServiceLaw
 from planner.scenario import Objective
@@ -79,7 +79,7 @@ def _curves(shape: Shape, servers: int) -> dict[float, Curve]:
 
 
 @dataclass(frozen=True)
-class ObservedLatency:
+class ObservedLatency(PlainReplica):
     """One machine of a service known from production: ``servers`` vCPUs, ``cpu_s`` a request [s], its
     ``shape``, ``idle_share`` of the CPU used without any request.
 

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, model_validator
 
 from planner.errors import ScenarioError
-from planner.latency.model import Arrivals, Deployment, Excuse, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Machine, PlainService
 from planner.latency.observed.fit import Fitted, Observations, fit
 from planner.latency.observed.response import ObservedLatency
 from planner.latency.observed.telemetry import Telemetry, read_telemetry
@@ -26,7 +26,7 @@ _SYSTEM_MEMORY_GIB = 0.5
 _OTHER_FAMILY, _OTHER_ARCH = 0.15, 0.25
 
 
-class Observed(BaseModel):
+class Observed(PlainService, BaseModel):
     """Parameters of the ``observed`` model under ``latency:`` in a scenario.
 
     ``machine`` type and ``machines`` that serve the service today; ``points`` of the whole fleet:
@@ -64,7 +64,7 @@ class Observed(BaseModel):
         return self
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
-        """One replica on the machine observed; others need :func:`planner.latency.beside`."""
+        """One replica on the machine observed; others need :meth:`beside`."""
         if machine.instance_type != self.machine:
             return Excuse("not the machine observed", f"observed is {self.machine}")
         return self.on(machine).deployments(machine, arrivals)
@@ -137,7 +137,7 @@ def _fitted(seen: tuple[bytes, ...], rows: int, vcpus: float) -> Fitted:
 
 
 @dataclass(frozen=True)
-class ObservedOn:
+class ObservedOn(PlainService):
     """An observed service with the machine ``own`` it runs on, its ``vcpus`` and what was ``found``."""
 
     observed: Observed

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from planner.arrays import Floats
 from planner.errors import PlannerError, ScenarioError
-from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine
+from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.latency.queue import pools
 from planner.latency.queue.retries import RetryState, retry_state
 from planner.latency.queue.service_law import Kind, ServiceLaw
@@ -32,7 +32,7 @@ _SYSTEM_MEMORY_GIB = 0.5
 
 
 @dataclass(frozen=True)
-class QueueLatency:
+class QueueLatency(PlainReplica):
     """A pool of replicas of ``servers`` workers each under a balancer, first come first served or
     processor sharing inside.
 
@@ -151,7 +151,7 @@ def _only_latency(metric: str) -> None:
         raise ScenarioError(f"objective: the queue model answers latency, not {metric}. Give latency_p…_s bounds")
 
 
-class Queue(BaseModel):
+class Queue(PlainService, BaseModel):
     """Parameters of the ``queue`` model under ``latency:`` in a scenario.
 
     ``service_time_s`` mean time one request keeps a worker busy on one core of speed 1 [s],
