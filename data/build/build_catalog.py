@@ -476,7 +476,7 @@ def _allowance_apart(table: pd.DataFrame) -> pd.DataFrame:
 
 def gpu_clouds(raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """GPU-hours of GPU clouds and marketplaces as machines of 1 and 8 GPUs; a node of 8 is priced
-    at 8 GPU-hours.
+    at 8 GPU-hours, where the seller has nodes.
 
     The region is "global": the lists name no place, or a median over places.  Host memory and cores
     are not in the lists.
@@ -486,6 +486,8 @@ def gpu_clouds(raw: pd.DataFrame) -> dict[str, pd.DataFrame]:
     raw["older"] = raw["price_kind"].str.contains("older")
     raw = raw.sort_values("older").drop_duplicates(["provider", "gpu", "option"])
     raw = raw.merge(pd.DataFrame({"count": [1.0, 8.0]}), how="cross")
+    # a market places single cards of many hosts: nobody sells eight of them as one machine
+    raw = raw[(raw["segment"] != "marketplace") | (raw["count"] == 1.0)].reset_index(drop=True)
     vendor = raw["provider"].str.lower().str.replace(r"[^a-z0-9]+", "-", regex=True)
     memory = dict(zip(ACCELERATOR_FACTS["accelerator"], ACCELERATOR_FACTS["memory_gib"], strict=True))
     slug = raw["gpu"].map(CLOUD_GPUS)

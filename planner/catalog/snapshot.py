@@ -21,6 +21,7 @@ import pandas as pd
 from planner import columns
 from planner.catalog.checks import WEAK, check_commitments, check_rates, check_tiers, first_day
 from planner.catalog.providers import PROVIDERS
+from planner.catalog.sanity import SET_ASIDE, set_aside
 from planner.catalog.store import catalog_folder, current
 from planner.catalog.tiers import Tier
 from planner.errors import CatalogError
@@ -47,7 +48,8 @@ class Catalog:
     (``catalog.*``).
 
     ``instances`` holds only machines with at least one price; those listed without one are in
-    ``unpriced`` [keys]. A commitment of region "global" covers all regions of its provider;
+    ``unpriced`` [keys]; prices that others of their kind contradict in ``set_aside``, each with its
+    reason (:mod:`planner.catalog.sanity`). A commitment of region "global" covers all regions of its provider;
     ``scope`` of a ``family_group`` is a list of families separated by spaces.  Prices are list
     prices in USD, Linux, shared tenancy, before tax.
     """
@@ -59,6 +61,9 @@ class Catalog:
     network: pd.DataFrame
     unpriced: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame({k: pd.Series(dtype="str") for k in _KEY}), repr=False
+    )
+    set_aside: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame({c: pd.Series(dtype="str") for c in SET_ASIDE}), repr=False
     )
 
     def __post_init__(self) -> None:
@@ -99,7 +104,7 @@ class Catalog:
     @classmethod
     def _join(cls, parts: Sequence[Catalog], regions: tuple[str, ...] | None) -> Catalog:
         frames = {n: pd.concat([getattr(p, n) for p in parts], ignore_index=True) for n in (*FRAMES, "unpriced")}
-        joined = cls(**frames)
+        joined = cls(**frames)._sane()
         if regions is None:
             return joined
         for region in regions:
@@ -113,6 +118,20 @@ class Catalog:
                     remedy=f"Add one of {', '.join(sorted(set(table['region'])))}, or leave the provider out",
                 )
         return joined.select(regions=regions)
+
+    def _sane(self) -> Catalog:
+        """Without the prices that others of their kind contradict."""
+        aside = set_aside(self.instances, self.rates)
+        if aside.empty:
+            return self
+        key = [*_KEY, "purchase_option"]
+        bad = pd.MultiIndex.from_frame(aside[key])
+        rates = self.rates[~pd.MultiIndex.from_frame(self.rates[key]).isin(bad)].reset_index(drop=True)
+        sold = pd.MultiIndex.from_frame(rates[_KEY])
+        priced = pd.MultiIndex.from_frame(self.instances[_KEY]).isin(sold)
+        unpriced = pd.concat([self.unpriced, self.instances.loc[~priced, _KEY]], ignore_index=True)
+        shapes = self.instances[priced].reset_index(drop=True)
+        return replace(self, rates=rates, instances=shapes, unpriced=unpriced, set_aside=aside)
 
     def select(
         self,
@@ -129,7 +148,7 @@ class Catalog:
         wanted_regions = None if regions is None else tuple(regions)
         for region in wanted_regions or ():
             require_region(region, set(self.instances["region"]))
-        tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced")}
+        tables: dict[str, pd.DataFrame] = {n: getattr(self, n) for n in (*FRAMES, "unpriced", "set_aside")}
         for column, wanted in (("provider", providers), ("region", wanted_regions)):
             if wanted is not None:
                 keep = {*wanted, GLOBAL} if column == "region" else set(wanted)
@@ -169,6 +188,7 @@ class Catalog:
         here = rates[rates["region"] == region]
         require_region(region, set(rates["region"]))
         typed = here[here["instance_type"] == instance_type]
+        self._refuse_set_aside(instance_type, region, purchase_option)
         if typed.empty:
             hidden = self.unpriced[
                 (self.unpriced["region"] == region) & (self.unpriced["instance_type"] == instance_type)
@@ -196,6 +216,17 @@ class Catalog:
                 remedy=f"Known are {', '.join(sorted(typed['purchase_option']))}; refresh the snapshot to look again",
             )
         return row.iloc[0]
+
+    def _refuse_set_aside(self, instance_type: str, region: str, purchase_option: str) -> None:
+        aside = self.set_aside
+        mine = aside[(aside["region"] == region) & (aside["instance_type"] == instance_type)]
+        for row in mine[mine["purchase_option"] == purchase_option].to_dict("records"):
+            raise CatalogError(
+                f"this price was set aside: {row['reason']}",
+                where=f"{region} {instance_type}",
+                got=f"{row['rate_usd_per_h']:g} USD/h {purchase_option}",
+                remedy=f"Refresh or import a price list: planner catalog refresh {row['provider']} --region {region}",
+            )
 
     def tiers(self, name: str, region: str, *, provider: str) -> tuple[Tier, ...]:
         """Price tiers of a storage class (``block/gp3``) or network kind (``egress``), lowest

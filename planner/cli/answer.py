@@ -211,11 +211,9 @@ def _machines(study: "Study") -> str:
     m = study.plan.machines()
     keys = ["service", "provider", "region", "purchase_option", "resource"]
     compute = study.plan.cost[study.plan.cost["charge"] == "compute"]
-    paid = (
-        compute.assign(purchase_option=compute["purchase_option"].replace("committed", "on_demand"))
-        .groupby(keys)["effective_cost_usd"]
-        .sum()
-    )
+    launched = compute["purchase_option"].replace("committed", "on_demand")
+    by = compute.assign(purchase_option=launched).groupby(keys)
+    paid, rests = by["effective_cost_usd"].sum(), by["basis"].agg(lambda b: "+".join(sorted(set(b))))
     busy = _utilization(study)
     rows = []
     for r in m.to_dict("records"):
@@ -230,10 +228,22 @@ def _machines(study: "Study") -> str:
                 f"{r['mean_instances']:.1f}",
                 f"{r['max_instances']:.0f}",
                 usd(float(paid.get(key, 0.0)) / study.plan.months),
+                str(rests.get(key, "")),
                 busy.get(str(r["service"]), ""),
             ]
         )
-    head = ["service", "where", "machine", "launched as", "least", "mean", "most", "a month", "mean load / bearable"]
+    head = [
+        "service",
+        "where",
+        "machine",
+        "launched as",
+        "least",
+        "mean",
+        "most",
+        "a month",
+        "price",
+        "mean load / bearable",
+    ]
     return "What runs\n" + table(head, rows, "  ")
 
 

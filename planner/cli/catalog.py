@@ -71,12 +71,19 @@ def show(
             "on_demand": prices.rates[prices.rates["purchase_option"] == "on_demand"].groupby(key).size(),
             "spot": prices.rates[prices.rates["purchase_option"] == "spot"].groupby(key).size(),
             "without_price": prices.unpriced.groupby(key).size(),
+            "set_aside": prices.set_aside.groupby(key).size(),
             "commitments": prices.commitments.groupby(key).size(),
             "storage": prices.storage.groupby(key).size(),
             "network": prices.network.groupby(key).size(),
         }
     )
     _print(counts.fillna(0).astype("int64").reset_index(), as_csv, "the catalog is empty")
+    for row in prices.set_aside.to_dict("records"):
+        click.echo(
+            f"set aside: {row['provider']} {row['region']} {row['instance_type']} {row['purchase_option']}"
+            f" {row['rate_usd_per_h']:g} USD/h: {row['reason']}",
+            err=True,
+        )
     click.echo(_age_line(prices), err=True)
 
 

@@ -98,9 +98,20 @@ def add_metered(
 
 
 def assumptions(cost: pd.DataFrame) -> tuple[str, ...]:
-    """A sentence about the charges that stand on what nobody stated, dearest first; none if there
-    are none.
+    """Sentences about charges that stand on what nobody stated, dearest first, and on commitments
+    whose price nobody read; none if there are none.
     """
+    return (*_unstated(cost), *_modeled(cost))
+
+
+def _modeled(cost: pd.DataFrame) -> tuple[str, ...]:
+    mine = cost[(cost["basis"] == "modeled") & (cost["commitment"] != "")]
+    usd = mine.groupby("commitment", observed=True)["effective_cost_usd"].sum()
+    names = ", ".join(str(c) for c in usd[usd > 0].index)
+    return (f"{names}: signed at a modeled price; confirm before you buy.",) if names else ()
+
+
+def _unstated(cost: pd.DataFrame) -> tuple[str, ...]:
     mine = cost[(cost["basis"] == "assumed") & ~cost["charge"].isin(["compute"])]
     usd = mine.groupby("charge", observed=True)["effective_cost_usd"].sum().sort_values(ascending=False)
     if not usd.sum() > 0:
