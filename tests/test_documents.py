@@ -55,3 +55,18 @@ def test_links_in_documents_lead_somewhere():
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("CONTRIBUTING.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_changelog_has_dates_and_a_table_of_numbers_that_move():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.split(r"^## ", text, flags=re.M)[1:]
+    assert releases[0].startswith("Unreleased (")
+    for release in releases:
+        assert re.match(r"(Unreleased|\d+\.\d+\.\d+) \(\d{4}-\d\d-\d\d\)\n", release)
+        lines, _, table = release.partition("### Numbers move\n")
+        moved = [b for b in lines.splitlines() if re.match(r"- \**Numbers", b)]
+        assert not moved, "a number that moves is a row of the table under 'Numbers move'"
+        head, _, *rows = table.strip().splitlines()
+        assert head == "| what | old | new |"
+        for row in rows:
+            assert len([c for c in row.strip("|").split(" | ") if c.strip()]) == 3, row
