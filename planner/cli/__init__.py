@@ -16,11 +16,13 @@ from planner.cli.answer import (
     alternatives_text,
     answer_text,
     backtest_text,
+    bill_text,
     compare_text,
     forecast_text,
     frontier_text,
     replay_text,
     sweep_text,
+    whatif_text,
 )
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
@@ -158,12 +160,44 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtes
 
 @main.command()
 @_scenario_options
-def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
-    """Would the plan have held? Its replay on unseen load paths, hour by hour."""
+@click.option(
+    "--strain/--no-strain",
+    default=True,
+    show_default=True,
+    help="Also under more load, lost zones, taken spot machines, slower starts, other prices and growth.",
+)
+def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int, strain: bool) -> None:
+    """Would the plan have held? Its replay minute by minute on unseen load paths, the bill as it
+    runs, and the same under strain.
+    """
+    from planner.simulator import bill_as_it_runs, stress
     from planner.study import run
 
     scenario = _read(scenario_file, overrides)
-    click.echo(replay_text(run(scenario, paths=paths, progress=_Progress(scenario.name))))
+    progress = _Progress(scenario.name)
+    study = run(scenario, paths=paths, progress=progress)
+    click.echo(replay_text(study))
+    if strain and study.unseen is not None:
+        progress("adding up the bill as it runs")
+        played = (study.plan, scenario, study.unseen, study.capacity)
+        click.echo("\n" + bill_text(bill_as_it_runs(*played)))
+        progress("straining the plan")
+        click.echo("\nUnder strain\n" + whatif_text(stress(*played)))
+
+
+@main.command()
+@_scenario_options
+def policy(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
+    """The same plan under other autoscaler settings: what each costs a month and what it does to
+    latency, before it is changed.
+    """
+    from planner.simulator import policies
+    from planner.study import run
+
+    scenario = _read(scenario_file, overrides)
+    study = run(scenario, paths=paths, progress=_Progress(scenario.name))
+    if study.unseen is not None:
+        click.echo(whatif_text(policies(study.plan, scenario, study.unseen, study.capacity)))
 
 
 @main.command()

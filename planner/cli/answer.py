@@ -76,6 +76,31 @@ def replay_text(study: "Study") -> str:
     return "\n\n".join([_head(study), _latency(study), "Hours furthest outside\n" + text])
 
 
+def bill_text(frame: pd.DataFrame) -> str:
+    """The bill that the plan expects, step by step to the bill as it runs."""
+    rows = [[r["item"], usd(r["usd"]), percent(r["share"])] for r in frame.to_dict("records")]
+    return "The bill as it runs\n" + table(["", "USD", "of it"], rows, "  ")
+
+
+def whatif_text(frame: pd.DataFrame) -> str:
+    """One line a case: dollars, requests in time, the worst hour, the error budget spent and why."""
+    rows = [
+        [
+            r["variant"],
+            usd(r["monthly_mean_usd"]),
+            f"{'+' if r['difference_usd'] >= 0 else ''}{usd(r['difference_usd'])}",
+            percent(r["within_share"], 2),
+            percent(r["worst_hour_share"], 2),
+            percent(r["error_budget_share"], 0),
+            seconds(r["high_latency_s"]),
+            click.style(r["sentence"], fg="red") if r["error_budget_share"] > 1 else r["sentence"],
+        ]
+        for r in frame.to_dict("records")
+    ]
+    head = ["", "a month", "more", "requests within", "worst hour", "error budget spent", "busy hours", "late because"]
+    return table(head, rows, "  ")
+
+
 def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load) -> str:
     """Volume and peak by service with ranges, their causes, and what was repaired in the history."""
     rows = []

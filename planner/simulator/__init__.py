@@ -1,6 +1,8 @@
 """Would it have held? Replays a plan on load paths it was not optimized on."""
 
+from planner.simulator.billed import bill_as_it_runs, bill_usd
 from planner.simulator.operations import Operations
 from planner.simulator.replay import Replay, simulate
+from planner.simulator.stress import policies, stress
 
-__all__ = ["Operations", "Replay", "simulate"]
+__all__ = ["Operations", "Replay", "bill_as_it_runs", "bill_usd", "policies", "simulate", "stress"]

@@ -122,16 +122,16 @@ def simulate(
     results = play_all(tasks, executor)
     rows = [r for t in tasks for r in first.rows_of(t, plan, load.ts, scenario)]
     rows += first.account_rows(plan, load.ts, scenario)
-    breaks = _typed("replay.breaks", rows).sort_values("load_multiplier", kind="stable", ignore_index=True)
+    breaks = typed("replay.breaks", rows).sort_values("load_multiplier", kind="stable", ignore_index=True)
     both = [(t, p, _latencies(t, p)) for t, p in zip(tasks, results, strict=True)]
     return Replay(
         load.paths,
-        _typed("replay.objectives", [r for t, p, late in both for r in _objectives(t, p, late, load.ts)]),
+        typed("replay.objectives", [r for t, p, late in both for r in _objectives(t, p, late, load.ts)]),
         pd.concat([_hours(t, p, late, load.ts) for t, p, late in both], ignore_index=True),
         breaks,
         {t.service: _share(p.every_path, p.arrived_path) for t, p, _ in both},
         tuple(f"{t.service}: {_told(t)}" for t in tasks),
-        _typed("replay.causes", [r for t, p, _ in both for r in _causes(t, p, load.ts)]),
+        typed("replay.causes", [r for t, p, _ in both for r in _causes(t, p, load.ts)]),
         {(t.service, *pool): p.running[q].astype(np.float64) for t, p, _ in both for q, pool in enumerate(t.pools)},
     )
 
@@ -232,7 +232,7 @@ def _causes(task: Task, played: Played, ts: pd.DatetimeIndex) -> Iterator[dict[s
 def _hours(task: Task, played: Played, late: tuple[Floats, Floats], ts: pd.DatetimeIndex) -> pd.DataFrame:
     typical, high = late
     parts = [
-        _typed(
+        typed(
             "replay.hours",
             {
                 "service": np.repeat(task.service, len(ts)),
@@ -249,7 +249,8 @@ def _hours(task: Task, played: Played, late: tuple[Floats, Floats], ts: pd.Datet
     return pd.concat(parts, ignore_index=True)
 
 
-def _typed(name: str, data: Mapping[str, object] | list[dict[str, Any]]) -> pd.DataFrame:
+def typed(name: str, data: Mapping[str, object] | list[dict[str, Any]]) -> pd.DataFrame:
+    """A declared frame of rows or columns."""
     kinds: Mapping[str, Callable[[], str]] = {"str": lambda: "str", "float": lambda: "float64"}
     if not len(data):
         return columns.empty(name)

@@ -1,0 +1,147 @@
+"""The bill as it runs: what the machines of a replay cost under the commitments of the plan, path by
+path, and where it differs from the bill the plan expects.
+
+Commitments are paid whatever runs; they pay for machines up to their amortized dollars of the hour,
+each taking as many as in the plan's own rows; the rest is paid at the plan's own prices.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from planner.arrays import Floats
+from planner.capacity import Capacity
+from planner.load import Load
+from planner.plan import Plan
+from planner.scenario import Scenario
+from planner.simulator.operations import Operations
+from planner.simulator.replay import Replay, simulate, typed
+
+Pool = tuple[str, ...]  # service, provider, region, instance type, deployment, purchase option
+# charges that grow with the hours of machines; all others stay as planned
+_BY_MACHINE = ("block_storage", "metrics")
+_PLACE = ["service", "provider", "region", "resource"]
+
+
+def bill_usd(plan: Plan, replay: Replay, load: Load) -> Floats:
+    """The bill of each path of a replay [USD], shape (paths,): fees, machines that no commitment
+    pays for, and the plan's other charges, of which disks and metrics follow the machines.
+    """
+    fees = _fees(plan, load.ts)
+    left = {pool: n.copy() for pool, n in replay.running.items()}
+    for name, usd_per_h in fees.items():
+        _cover(plan, name, usd_per_h, left)
+    prices = {pool: _price(plan, pool) for pool in left}
+    paid = sum((np.tensordot(load.weight_h, n * prices[p], axes=1) for p, n in left.items()), np.zeros(replay.paths))
+    fixed = float(sum((usd * load.weight_h).sum() for usd in fees.values()))
+    return np.asarray(paid + fixed + _others(plan, replay, load))
+
+
+def _fees(plan: Plan, ts: pd.DatetimeIndex) -> dict[str, Floats]:
+    """Amortized cost of the commitments of each name [USD/h], hour by hour."""
+    found: dict[str, Floats] = {}
+    for row in plan.commitments.to_dict("records"):
+        term_h = (row["end"] - row["start"]) / pd.Timedelta(hours=1)
+        usd = row["hourly_usd"] + row["upfront_usd"] / term_h
+        in_force = np.asarray((ts >= row["start"]) & (ts < row["end"]), dtype=np.float64)
+        name = str(row["commitment"])
+        found[name] = found.get(name, np.zeros(len(ts))) + usd * in_force
+    return found
+
+
+def _cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -> None:
+    """Take off what a commitment pays for: the machines on which it saves most first."""
+    rows = plan.cost[(plan.cost["commitment"] == name) & (plan.cost["charge"] == "compute")]
+    sums = rows.groupby(_PLACE, observed=True)[["effective_cost_usd", "quantity", "list_cost_usd"]].sum()
+    takes = {k: (e / q, u / q) for k, (e, q, u) in zip(sums.index, sums.to_numpy(), strict=True) if q > 0 and e > 0}
+    if not left:
+        return
+    dollars = usd_per_h[:, None] * np.ones_like(next(iter(left.values())))
+    for pool in sorted(left, key=lambda p: np.divide(*takes.get(p[:4], (1.0, 1.0)))):
+        if pool[:4] in takes and pool[5] == "on_demand":
+            used = np.minimum(left[pool], dollars / takes[pool[:4]][0])
+            left[pool] = left[pool] - used
+            dollars = dollars - used * takes[pool[:4]][0]
+
+
+def _price(plan: Plan, pool: Pool) -> float:
+    """What the plan pays for an hour of a machine beyond commitments; list where it pays for none."""
+    rows = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["resource"] == pool[3])]
+    rows = rows[(rows["service"] == pool[0]) & (rows["provider"] == pool[1]) & (rows["region"] == pool[2])]
+    own = rows[rows["purchase_option"] == pool[5]]
+    if own["quantity"].sum() > 0:
+        return float(own["effective_cost_usd"].sum() / own["quantity"].sum())
+    return float(rows["list_unit_price_usd"].max()) if len(rows) else float("nan")
+
+
+def _others(plan: Plan, replay: Replay, load: Load) -> Floats:
+    """Storage, network and the like [USD] by path."""
+    rows = plan.cost[~plan.cost["charge"].isin(["compute", "commitment_unused"])]
+    by_machine = (
+        rows.loc[rows["charge"].isin(_BY_MACHINE)].groupby("service", observed=True)["effective_cost_usd"].sum()
+    )
+    found = np.full(replay.paths, float(rows["effective_cost_usd"].sum() - by_machine.sum()))
+    compute = plan.cost[plan.cost["charge"] == "compute"].groupby("service", observed=True)["quantity"].sum()
+    for service, usd in by_machine.items():
+        hours = sum(
+            (np.tensordot(load.weight_h, n, axes=1) for p, n in replay.running.items() if p[0] == service),
+            np.zeros(replay.paths),
+        )
+        planned = float(compute.get(service, 0.0))
+        found += usd * hours / planned if planned > 0 else usd
+    return found
+
+
+_STEPS: tuple[tuple[str, Mapping[str, object]], ...] = (
+    ("scale-in delay", {"scale_down_delay_s": None}),
+    ("starting, paid before it serves", {"scale_up_delay_s": None, "start_up_factor": 1.0}),
+    ("machines lost and replaced", {"zone_losses_per_year": None, "interruptions": True}),
+)
+
+
+def bill_as_it_runs(
+    plan: Plan,
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    *,
+    operations: Operations | None = None,
+    paths: int = 40,
+) -> pd.DataFrame:
+    """The bill of the replay and each step from the bill that the plan expects to it
+    (``replay.bill``); the steps add up exactly.
+
+    Each step is a replay that plays one thing more: machines that follow without delay, the policy
+    and its rule, the scale-in delay, start-up, losses.  ``load``: the paths the plan was valued on
+    (``valued_on``), of which the first ``paths`` are taken.  Raises as :func:`simulate`.
+    """
+    ops = operations or Operations(seed=scenario.seed)
+    load = load.select(np.arange(min(paths, load.paths)))
+    rows, before = [], expected_usd(plan, load.paths)
+    rows.append(("expected by the plan", before))
+    for item, step in _ladder_of(ops):
+        usd = float(bill_usd(plan, simulate(plan, scenario, load, capacity, operations=step), load).mean())
+        rows.append((item, usd - before))
+        before = usd
+    rows.append(("as it runs", before))
+    whole = before or float("nan")
+    return typed("replay.bill", [{"item": i, "usd": u, "share": u / whole} for i, u in rows])
+
+
+def expected_usd(plan: Plan, paths: int) -> float:
+    """Mean of the plan's bills over its first paths if machines follow each; its cost rows where it
+    has none.
+    """
+    return float(np.mean(plan.paths_usd[:paths])) if plan.paths_usd else plan.total_usd
+
+
+def _ladder_of(ops: Operations) -> Iterator[tuple[str, Operations]]:
+    """What each step plays."""
+    calm = replace(ops, scale_down_delay_s=0.0, scale_up_delay_s=0.0, zone_losses_per_year=0.0, interruptions=False)
+    yield "other machines than the plan's, followed without delay", replace(calm, policy="follow", autoscaler="ideal")
+    yield "policy and its rule", calm
+    for item, fields in _STEPS:
+        calm = replace(calm, **{f: getattr(ops, f) for f in fields})
+        yield item, calm

@@ -1,0 +1,116 @@
+"""The bill as it runs, strain, and other policies: dollars and shares that can be checked on paper."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from planner.catalog import Catalog
+from planner.cli import main
+from planner.data import data_path
+from planner.scenario import Scenario
+from planner.simulator import Operations, bill_as_it_runs, bill_usd, policies, simulate, stress
+from planner.study import run
+from tests.builders import hand
+from tests.builders.hand import KEY, MODEL, plan
+
+CAPACITY = hand.capacity(usable=300.0, models={KEY: MODEL})
+
+
+def parts(rates, **changes):
+    """A service on machines at $1, planned for exactly what comes."""
+    rates = np.atleast_2d(np.asarray(rates, dtype=float))
+    auto = {"scale_up_delay_s": 600.0, "scale_down_delay_s": 1800.0}
+    s = hand.scenario(**{"horizon_h": rates.shape[1], "services.web.autoscaling": auto, **changes})
+    counts = np.maximum(np.ceil(rates.max(axis=0) / 300.0), 1)
+    return plan(s, hand.schedule(s, counts, rate=rates.max(axis=0))), s, hand.load(s, {"web": rates}), CAPACITY
+
+
+def test_without_delays_the_bill_is_the_plans():
+    rates = np.r_[np.full(12, 290.0), np.full(12, 1400.0)]
+    p, s, load, sized = parts(rates)
+    bill = bill_as_it_runs(p, s, load, sized).set_index("item")["usd"]
+    assert bill["expected by the plan"] == pytest.approx(12 * 1 + 12 * 5)
+    assert bill["other machines than the plan's, followed without delay"] == pytest.approx(0.0)
+    assert bill.drop("as it runs").sum() == pytest.approx(bill["as it runs"], rel=1e-12)
+    # four machines start once: ten minutes each are paid and serve nothing
+    own = simulate(p, s, load, sized, operations=Operations(policy="scheduled", interruptions=False))
+    assert bill_usd(p, own, load) == pytest.approx(72.0)
+
+
+def test_kept_machines_are_paid():
+    rates = np.r_[np.full(6, 1400.0), np.full(18, 290.0)]
+    p, s, load, sized = parts(rates)
+    bill = bill_as_it_runs(p, s, load, sized).set_index("item")["usd"]
+    assert bill["scale-in delay"] == pytest.approx(4 * 0.5, abs=0.2)  # four machines for half an hour
+
+
+def test_commitments_are_paid_whatever_runs():
+    rates = np.full(24, 290.0)
+    p, s, load, sized = parts(rates)
+    kept = simulate(p, s, load, sized, operations=Operations(policy="static"))
+    assert bill_usd(p, kept, load) == pytest.approx(24.0)
+    fees = hand.frame(
+        "plan.commitments",
+        [
+            {
+                "commitment": "ri",
+                "quantity": 2.0,
+                "start": load.ts[0],
+                "end": load.ts[0] + np.timedelta64(24, "h"),
+                "upfront_usd": 0.0,
+                "hourly_usd": 0.8,
+            }
+        ],
+    )
+    cost = p.cost.assign(
+        purchase_option="committed", commitment="ri", effective_cost_usd=0.4, billed_cost_usd=0.0
+    ).astype({"purchase_option": "str", "commitment": "str"})
+    committed = replace(p, commitments=fees, cost=cost)
+    assert bill_usd(committed, kept, load) == pytest.approx(24 * 0.8)  # two are paid, one runs
+
+
+def test_strain_costs_and_shows():
+    rates = np.tile(np.r_[np.full(12, 290.0), np.full(12, 1400.0)], (3, 1))
+    p, s, load, sized = parts(rates)
+    found = stress(p, s, load, sized).set_index("variant")
+    share = found["within_share"]
+    loads = [share["as planned"], *(share[f"load × {k}"] for k in ("1.25", "1.5", "2", "3"))]
+    assert loads == sorted(loads, reverse=True)
+    assert share["load × 3"] < 0.6
+    assert found.loc["prices + 20%", "monthly_mean_usd"] == pytest.approx(
+        1.2 * found.loc["as planned", "monthly_mean_usd"]
+    )
+    assert found.loc["one fleet for all hours", "difference_usd"] > 0
+    assert share["perfect foresight"] == 1.0
+    assert "zone lost in the busiest hour" not in found.index  # one zone: nothing to lose and stand
+
+
+def test_policies_have_dollars_and_latency():
+    p, s, load, sized = parts(np.tile(np.r_[np.full(12, 290.0), np.full(12, 1400.0)], (2, 1)))
+    found = policies(p, s, load, sized).set_index("variant")
+    assert found.loc["static", "monthly_mean_usd"] == pytest.approx(24 * 5 / p.months)
+    assert found.loc["perfect foresight", "monthly_mean_usd"] == pytest.approx(72 / p.months)
+    assert found.loc["target 50 %", "monthly_mean_usd"] > found.loc["target 80 %", "monthly_mean_usd"]
+    own = policies(p, s, load, sized, {"mine": Operations(target_utilization=0.6)})
+    assert own["variant"].tolist() == ["as it is", "mine"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["web", "chat", "embed", "demo"])
+def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
+    scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
+    study = run(scenario, Catalog.read(*scenario.providers, regions=scenario.regions), paths=40)
+    bill = bill_as_it_runs(study.plan, scenario, study.unseen, study.capacity).set_index("item")["usd"]
+    share = bill["other machines than the plan's, followed without delay"] / bill["expected by the plan"]
+    print(f"\n{name}: {share:+.2%}")
+    assert abs(share) <= 0.02
+
+
+def test_the_command_prints_dollars_for_each_setting(tmp_path):
+    overrides = ["--set", "horizon_h=336", "--paths", "10"]
+    done = CliRunner().invoke(main, ["policy", str(data_path("scenarios", "web.yaml")), *overrides])
+    assert done.exit_code == 0, done.output
+    for word in ("target tracking", "KEDA", "static", "error budget spent", "$"):
+        assert word in done.output
