@@ -52,7 +52,11 @@ class Backcast:
 
 
 def backcast(grid: WallGrid) -> Backcast:
-    """Fit and blend the experts on a wall-clock history of any length; the last 26 weeks are used."""
+    """Fit and blend the experts on a wall-clock history of any length; the last 26 weeks are used.
+
+    ``grid``: hourly rates [requests/s] on the users' wall clock, days off, and how many hours to
+    forecast. Origins lie inside the history, so nothing of what came after one is used at it.
+    """
     cut = max(0, len(grid.y) - TRAIN_CAP)
     y, free = _at_least_three_days(grid.y[cut:], grid.free[cut:])
     n, hours = len(y), grid.hours
@@ -76,13 +80,26 @@ def backcast(grid: WallGrid) -> Backcast:
 
 
 def blocks(hours: int) -> list[tuple[int, int]]:
-    """Stretches of the lead that share their weights and residuals."""
+    """Stretches of the lead that share their weights and residuals.
+
+    >>> blocks(48)
+    [(0, 6), (6, 24), (24, 48)]
+    """
     return [(a, min(b, hours)) for a, b in pairwise(BLOCKS) if a < hours]
 
 
 def weights(said: Floats, truth: Floats, weight: Floats) -> Floats:
     """Non-negative weights (experts,) of sum 1 for rows ``said`` (rows, experts); iteratively
     reweighted least squares.
+
+    ``weight`` (rows,) of age. The prior w⁰ leans on the best expert (power 12), the pull of 5 % of
+    the mean squared size keeps the solution near it where rows are few. Non-negative least squares
+    after Lawson & Hanson 1974; iterated weights r = weight/|miss| make squares count as absolute
+    errors.
+
+    >>> said = np.column_stack([np.arange(20.0), np.zeros(20)])
+    >>> weights(said, np.arange(20.0), np.ones(20)).round(3).tolist()
+    [1.0, 0.0]
     """
     from scipy.optimize import nnls
 

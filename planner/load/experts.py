@@ -22,6 +22,12 @@ LEVEL_SPANS = (672, 336, 168, 72, 24, 6, 2)
 def fill(y: Floats) -> Floats:
     """Missing hours from the same hour of earlier weeks, else days, else the mean so far; looks
     back only.
+
+    ``y`` (n,) [requests/s], NaN where nothing was observed. A true zero stays: absent is never
+    zero.
+
+    >>> fill(np.array([1.0, np.nan, 3.0])).tolist()
+    [1.0, 1.0, 3.0]
     """
     found = y.copy()
     for lag in (WEEK, DAY):

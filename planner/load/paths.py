@@ -82,12 +82,18 @@ class Load:
     def quantile(self, service: str, q: float) -> Floats:
         """Rate that a share ``q`` of the paths does not exceed, hour by hour [requests/s], shape
         (hours,).
+
+        It belongs to the hour alone: the q path of one hour is seldom that of the next, so such a
+        curve is neither a path nor a bound of one.
         """
         found: Floats = np.quantile(self.services[service].arrival_rate_rps, q, axis=0).astype(np.float64)
         return found
 
     def volume(self, service: str) -> Floats:
-        """Requests over the horizon, one value a path."""
+        """Requests over the horizon, one value a path.
+
+        Σ_t rate · 3600 · weight, rate [requests/s], weight [h].
+        """
         rate = self.services[service].arrival_rate_rps.astype(np.float64)
         found: Floats = rate @ (self.weight_h * 3600.0)
         return found

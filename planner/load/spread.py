@@ -3,6 +3,11 @@ its own past misses.
 
 Misses of a block of leads are pooled in units of (blend / level)ᵃ with a = 0 (additive) ... 1
 (proportional), a chosen for each quantile by its pinball loss, recent misses weighing more.
+
+Symbols: y the hour that came, f what the blend said, L the level (mean rate of the last four
+weeks), s = (f/L + 0.02)ᵃ the scale, m = (y − f)/s the miss; quantile q ahead: f + s·(q cut of m).
+It lies where the future holds what the past never showed: launches belong into ``events``, growth
+into ``growth_share_per_year``.
 """
 
 from __future__ import annotations
@@ -32,6 +37,9 @@ def hourly_quantiles(cast: Backcast, quantiles: Sequence[float]) -> Floats:
     The median miss is a trend in disguise where few windows saw it, so it moves the center only by
     n/(n + 10) for n windows of the block's length.  No quantile exceeds 1.5 times the highest hour
     of the last four weeks, unless the blend does.
+
+    ``cast``: what the blend would have said at past origins; ``quantiles`` [share], rising. Rates
+    [requests/s], never negative.
     """
     levels = [0.5, *quantiles]
     found = np.empty((cast.hours, len(quantiles)))
@@ -82,6 +90,9 @@ def window_peak(cast: Backcast, hours: int, quantile: float = 0.95) -> float | N
     distance of the window's maximum from the blend's, scaled as the hourly misses.  Few windows say
     little about a tail, so with n of them the level is raised by the factor 1 + 0.3/n and the cut
     by 2/n standard deviations.
+
+    ``hours`` of the window from now; the answer [requests/s]. The maximum of the hourly quantile
+    curve would understate it over weeks, because the highest hour is rarely the one expected.
     """
     if hours > cast.past.shape[1]:
         return None
@@ -115,7 +126,14 @@ def window_peak(cast: Backcast, hours: int, quantile: float = 0.95) -> float | N
 
 
 def weighted_quantile(values: Floats, weight: Floats, levels: Sequence[float]) -> Floats:
-    """Interpolated quantiles of weighted values."""
+    """Interpolated quantiles of weighted values.
+
+    ``values`` and ``weight`` (n,), weights above 0; ``levels`` [share]. Midpoints of the weights
+    are the plotting positions, so equal weights give the Hazen quantile.
+
+    >>> weighted_quantile(np.array([1.0, 2.0, 3.0]), np.ones(3), [0.5]).tolist()
+    [2.0]
+    """
     order = np.argsort(values)
     ranked = np.cumsum(weight[order])
     found: Floats = np.interp(levels, (ranked - 0.5 * weight[order]) / ranked[-1], values[order])
@@ -125,6 +143,11 @@ def weighted_quantile(values: Floats, weight: Floats, levels: Sequence[float]) -
 def pinball(values: Floats, cut: float, quantile: float) -> Floats:
     """Loss of the quantile forecast ``cut``: its expectation is least at the true quantile (Koenker
     and Bassett 1978).
+
+    ``values`` (n,); q·(y − c) above the cut, (1 − q)·(c − y) below.
+
+    >>> pinball(np.array([1.0, 3.0]), 2.0, 0.9).round(6).tolist()
+    [0.1, 0.9]
     """
     above = values - cut
     found: Floats = np.maximum(quantile * above, (quantile - 1) * above)

@@ -1,4 +1,4 @@
-"""Closed forms of Markovian queues: M/M/c, M/M/c/K, Erlang B and A, M/D/c, M/G/1 and M/G/1-PS.
+"""Closed forms of Markovian queues: Erlang B and C, waits and responses of M/M/c.
 
 Symbols everywhere: ``rate`` λ [requests/s], ``mu`` μ [1/s] rate of one server, ``servers`` c,
 ``offered_load`` a = λ/μ [erlang], utilization ρ = a/c.  At ρ ≥ 1 an unbounded queue has no
@@ -18,6 +18,12 @@ _LONG_RECURSION = 24
 def erlang_b(offered_load: ArrayLike, servers: int) -> Floats:
     """Blocking probability of M/G/c/c: B_k = aB/(k + aB) from B_0 = 1 (Erlang 1917), stable for any
     c.
+
+    ``offered_load`` a [erlang], any shape; ``servers`` c. Holds for every service law
+    (insensitive), for Poisson requests that are lost when all servers are busy.
+
+    >>> round(float(erlang_b(2.0, 3)), 6)
+    0.210526
     """
     a = np.asarray(offered_load, dtype=np.float64)
     if servers > _LONG_RECURSION and np.all(a <= servers):
@@ -37,7 +43,15 @@ def _poisson_ratio(a: Floats, servers: int) -> Floats:
 
 
 def erlang_c(offered_load: ArrayLike, servers: int) -> Floats:
-    """Probability of waiting in M/M/c, C = B/(1 − ρ(1 − B)); 1 where ρ ≥ 1."""
+    """Probability of waiting in M/M/c, C = B/(1 − ρ(1 − B)); 1 where ρ ≥ 1.
+
+    ``offered_load`` a [erlang], any shape; ``servers`` c; exact for exponential service behind one
+    queue. Where service times vary more, waits are longer though as many requests wait; where every
+    replica has a queue of its own, far more wait than this says.
+
+    >>> round(float(erlang_c(2.0, 3)), 6)
+    0.444444
+    """
     a = np.asarray(offered_load, dtype=np.float64)
     b = erlang_b(a, servers)
     rho = a / servers
@@ -47,7 +61,16 @@ def erlang_c(offered_load: ArrayLike, servers: int) -> Floats:
 
 
 def mmc_wait_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: float) -> Floats:
-    """Quantile of the wait in M/M/c over all requests, ln(C/(1−q))/(cμ−λ), 0 where C ≤ 1−q [s]."""
+    """Quantile of the wait in M/M/c over all requests, ln(C/(1−q))/(cμ−λ), 0 where C ≤ 1−q [s].
+
+    ``rate`` λ [requests/s], any shape; ``mu`` μ [1/s]; ``quantile`` q [share]. The wait is 0 with
+    probability 1 − C and exponential of rate cμ − λ otherwise; ``inf`` at ρ ≥ 1.
+
+    >>> float(mmc_wait_quantile_s(2.0, 1.0, 3, 0.5))
+    0.0
+    >>> round(float(mmc_wait_quantile_s(2.0, 1.0, 3, 0.99)), 4)
+    3.7942
+    """
     lam = np.asarray(rate, dtype=np.float64)
     slack = servers * mu - lam
     c = erlang_c(lam / mu, servers)
@@ -59,6 +82,12 @@ def mmc_wait_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: floa
 def mmc_response_tail(t_s: ArrayLike, rate: ArrayLike, mu: float, servers: int) -> Floats:
     """P(response > t) in M/M/c: e^{−μt}(1 + C(1 − e^{−μt(c−1−a)})/(c−1−a)), whose limit at a = c−1
     is 1 + Cμt.
+
+    ``t_s`` [s] and ``rate`` [requests/s] broadcast together; 1 where ρ ≥ 1. With one server it is
+    e^{−(μ−λ)t}.
+
+    >>> round(float(mmc_response_tail(2.0, 0.5, 1.0, 1)), 6)
+    0.367879
     """
     lam = np.asarray(rate, dtype=np.float64)
     return _response_tail(np.asarray(t_s, dtype=np.float64) * mu, lam / mu, erlang_c(lam / mu, servers), servers)
@@ -76,6 +105,12 @@ def _response_tail(x: Floats, a: Floats, c_wait: Floats, servers: int) -> Floats
 def mmc_response_quantile_s(rate: ArrayLike, mu: float, servers: int, quantile: float) -> Floats:
     """Quantile of the response time in M/M/c [s], to 1e-12 relative, by safeguarded Newton on the
     log tail.
+
+    ``rate`` λ [requests/s], any shape; ``quantile`` q [share]; ``inf`` where ρ ≥ 1. With one server
+    it is −ln(1 − q)/(μ − λ).
+
+    >>> round(float(mmc_response_quantile_s(0.5, 1.0, 1, 0.99)), 6)
+    9.21034
     """
     lam = np.asarray(rate, dtype=np.float64)
     a = np.atleast_1d(lam / mu)

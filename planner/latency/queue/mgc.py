@@ -96,6 +96,12 @@ def wait_lattice(
     """The law of the wait on a lattice: (times, masses), the first time 0; masses sum to 1.
 
     Solved as Ŷ(1−ρ)/(1−ρŜ_e) by a tilted FFT, whose aliasing stays below 1e-8.
+
+    ``law`` of mean 1; ``servers`` c; ``utilization`` ρ in (0, 1); ``arrival_scv`` of the gaps
+    between requests, 1 for Poisson; ``points`` of the lattice. Returns two arrays (points + 1,):
+    the first holds 0 and the lattice, the second P(no wait) = 1 − C and the masses. Where requests
+    come in bursts or evenly the whole law is stretched, which is right for the mean and only near
+    for the tail.
     """
     stretch = (arrival_scv + law.scv) / (1 + law.scv)
     mean = (1 + law.scv) / (2 * servers * (1 - utilization))
@@ -180,7 +186,11 @@ def _tabulated(law: ServiceLaw) -> TabulatedLaw:
 
 @lru_cache(maxsize=4096)
 def response_table(law: ServiceLaw, servers: int, quantiles: tuple[float, ...], arrival_scv: float = 1.0) -> Floats:
-    """Response quantiles at the nodes ``ODDS``: array (quantiles, nodes), each row not falling."""
+    """Response quantiles at the nodes ``ODDS``: array (quantiles, nodes), each row not falling.
+
+    ``quantiles`` [share]; ``ODDS`` are ρ/(1 − ρ) from 0 (the service alone) to 500. Kept, because
+    one law on one number of servers is asked for by many machines.
+    """
     rows = [[law.quantile(q) for q in quantiles]]
     quick = law if law.scv == 0 else _tabulated(law)
     rows += [

@@ -4,6 +4,10 @@ two.
 The rate tried is λ' = λ Σ_{i=0..r} pⁱ with p the chance that a try fails (here: takes longer than
 the client waits). p grows with λ', so above a certain load the light state and an overloaded state
 are both stable: metastable.
+
+Bounds: λ ≤ λ' ≤ λ(r + 1). The fixed point lies where a slow service has settled; a client that
+gives up while its try still runs leaves work behind, which this counts as a whole try. Source:
+retries as sustaining effect of metastable failures (Bronson, Aghayev, Charapko & Zhu 2021).
 """
 
 from collections.abc import Callable
@@ -29,13 +33,24 @@ class RetryState:
 
 
 def attempts(failure: float, retries: int) -> float:
-    """Mean tries of a request, Σ_{i=0..r} pⁱ."""
+    """Mean tries of a request, Σ_{i=0..r} pⁱ.
+
+    ``failure`` p [share] of a try; ``retries`` r after the first.
+
+    >>> attempts(0.5, 2)
+    1.75
+    """
     return float(sum(failure**i for i in range(retries + 1)))
 
 
 def tried_rate_rps(rate_rps: float, failure: Callable[[float], float], retries: int) -> float:
     """The smallest λ' with λ' = λ·attempts(failure(λ')): iterated from λ, which rises to it.
     Bounded by λ(r + 1).
+
+    ``rate_rps`` λ [requests/s]; ``failure(λ')`` [share], not falling in λ'.
+
+    >>> round(tried_rate_rps(100.0, lambda tried: 0.1, 1), 6)
+    110.0
     """
     tried = rate_rps
     for _ in range(10_000):
@@ -49,6 +64,10 @@ def tried_rate_rps(rate_rps: float, failure: Callable[[float], float], retries: 
 def retry_state(rate_rps: float, failure: Callable[[float], float], retries: int) -> RetryState:
     """Fixed points of the tried rate; ``failure`` gives the chance that a try fails at a tried
     rate, not falling.
+
+    >>> state = retry_state(100.0, lambda tried: 0.02, 3)
+    >>> round(state.amplification, 4), state.metastable
+    (1.0204, False)
     """
     low = tried_rate_rps(rate_rps, failure, retries)
     high = _from_above(rate_rps, failure, retries)

@@ -88,6 +88,16 @@ def simulate(
     ``even`` draws gaps and services one from each of many equal slices of their law, in random
     order: half the spread of medians and of p95 for the same number of requests, and intervals that
     are too wide rather than too narrow.
+
+    ``pool``: laws and balancer; ``utilization`` ρ in (0, 1) of all workers; ``batches`` for the
+    intervals. Same seed, same requests: two pools that differ in one thing are compared request by
+    request. The interval of a high quantile is too narrow where few
+    requests reach it, as q = 0.99 under an scv of 20. Kernels after Kiefer & Wolfowitz 1955 (one queue) and routed
+    queues.
+
+    >>> run = simulate(Pool(POISSON), 0.5, requests=200_000, seed=1)
+    >>> abs(run.mean_response - 2.0) < 3 * run.half_width["mean_response"]
+    True
     """
     if not 0 < utilization < 1:
         raise PlannerError("a pool is stable only at a utilization between 0 and 1", got=utilization)
@@ -210,7 +220,14 @@ class _Run:
 
 
 def draw(law: ServiceLaw, rng: np.random.Generator, size: int) -> Floats:
-    """``size`` values of a law of mean 1."""
+    """``size`` values of a law of mean 1.
+
+    Gamma of shape 1/scv, hyperexponential by two branches of equal load, lognormal with σ² = ln(1
+    + scv).
+
+    >>> draw(ServiceLaw.of(0.0), np.random.default_rng(0), 2).tolist()
+    [1.0, 1.0]
+    """
     if law.kind == "deterministic":
         return np.ones(size)
     if law.kind == "exponential":
@@ -323,6 +340,9 @@ def response_rows(pool: Pool, odds: tuple[float, ...], quantiles: tuple[float, .
     """Simulate a pool at ``odds`` (0 = the service alone).
 
     The band is the widest of the nodes up to ρ = 0.9, from batch means.
+
+    ``odds`` (n,) ρ/(1 − ρ), rising from 0; ``quantiles`` [share]. One run a node, all with one
+    seed, so that neighboring nodes meet the same requests and the row does not fall by chance.
     """
     # the kernels let go of the interpreter and every run has streams of its own
     with ThreadPoolExecutor(os.cpu_count()) as threads:
