@@ -25,7 +25,11 @@ class Months:
 
     @classmethod
     def over(cls, ts: pd.DatetimeIndex, time_zone: str) -> "Months":
-        """The months that instants ``ts`` fall into."""
+        """The months that instants ``ts`` fall into.
+
+        >>> Months.over(pd.date_range("2027-02-01", periods=2, freq="h", tz="UTC"), "UTC").hours.tolist()
+        [672.0]
+        """
         wall = ts.tz_convert(time_zone).tz_localize(None)
         number = (wall.year * 12 + wall.month - 1).to_numpy()
         first = int(number.min())
@@ -38,12 +42,21 @@ class Months:
         return cls(bounds[:-1], hours.astype(np.float64), (number - first).astype(np.intp))
 
     def total(self, values: Floats) -> Floats:
-        """Sums by month of values along the last axis."""
+        """Sums by month of values along the last axis.
+
+        ``values`` (…, hours); the answer (…, months).
+        """
         out = np.zeros((*values.shape[:-1], len(self.start)))
         np.add.at(out.T, self.of, values.T)
         return out
 
 
 def later(start: pd.Timestamp, months: int, time_zone: str) -> pd.Timestamp:
-    """The same wall-clock time so many months after (before, if negative)."""
+    """The same wall-clock time so many months after (before, if negative).
+
+    ``months`` whole; the last day of a shorter month where the day does not exist.
+
+    >>> later(pd.Timestamp("2027-01-31", tz="UTC"), 1, "UTC").date().isoformat()
+    '2027-02-28'
+    """
     return (pd.Timestamp(start).tz_convert(time_zone) + pd.DateOffset(months=months)).tz_convert("UTC")

@@ -30,7 +30,11 @@ class TokenMix:
     def of(
         cls, input_tokens: ArrayLike, output_tokens: ArrayLike, weight: ArrayLike | None = None, basis: str = "assumed"
     ) -> "TokenMix":
-        """Build and check a mix; scalars make the one-point mix. Raises :class:`PlannerError`."""
+        """Build and check a mix; scalars make the one-point mix. Raises :class:`PlannerError`.
+
+        >>> TokenMix.of([100, 300], [10, 30], [1, 3]).mean_input_tokens
+        250.0
+        """
         i = np.atleast_1d(np.asarray(input_tokens, dtype=np.float64))
         o = np.atleast_1d(np.asarray(output_tokens, dtype=np.float64))
         w = np.full(i.shape, 1.0 / i.size) if weight is None else np.atleast_1d(np.asarray(weight, dtype=np.float64))

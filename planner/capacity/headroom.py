@@ -44,6 +44,11 @@ def model_error_factor(error_share: float, margin_sigmas: float = MODEL_QUANTILE
 
     z is the normal 90 % quantile unless the model measured which margin leaves one choice in ten
     broken.
+
+    ``error_share`` e: half-width of the 90 % band of goodput over its point.
+
+    >>> round(model_error_factor(0.1), 4)
+    0.9284
     """
     return float((1 + error_share) ** (-margin_sigmas / BAND_Z))
 
@@ -54,6 +59,8 @@ def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
 
     Weights are read at ``storage.block_mib_per_s`` where it is stated and slower than a server
     reads.
+
+    ``accelerated``: on a machine with accelerators, whose drivers and weights take longer.
     """
     given = service.autoscaling.scale_up_delay_s
     if given is not None:
@@ -67,6 +74,8 @@ def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
 def ramp_per_hour(load: ServiceLoad) -> float:
     """How much the load grows within an hour, as a ratio ≥ 1: the 95 % quantile over busy hours of
     the mean path.
+
+    Busy hours are those at or above the median of the mean path.
     """
     mean: Floats = load.arrival_rate_rps.mean(axis=0, dtype=np.float64)
     before, after = mean[:-1], mean[1:]
@@ -113,6 +122,11 @@ def metastable_rps(service: Service, saturated_rps: float) -> float:
 def target_factor(target_utilization: float, utilization: float) -> float:
     """What brings a replica to a target utilization at most; a utilization nobody knows (0) is
     taken as full.
+
+    ``target_utilization`` and ``utilization`` [share].
+
+    >>> target_factor(0.4, 0.8), target_factor(0.9, 0.8)
+    (0.5, 1.0)
     """
     return min(target_utilization / utilization, 1.0) if utilization > 0 else target_utilization
 
@@ -120,6 +134,13 @@ def target_factor(target_utilization: float, utilization: float) -> float:
 def spot_yield(interruptions_per_h: float, recovery_s: float) -> float:
     """Share of time a spot instance serves, 1/(1 + hazard · recovery); an unknown hazard takes the
     assumed one.
+
+    ``interruptions_per_h`` [1/h], NaN where not known; ``recovery_s`` [s] until a replacement
+    serves. A renewal process of running and recovering; it lies where a whole pool is taken back at
+    once, which the replay plays.
+
+    >>> spot_yield(0.1, 3600.0)
+    0.9090909090909091
     """
     hazard = ASSUMED_INTERRUPTIONS_PER_H if math.isnan(interruptions_per_h) else interruptions_per_h
     return 1 / (1 + hazard * recovery_s / 3600)

@@ -44,6 +44,9 @@ class Pooling:
 
         Not falling; a pool between two sizes is taken at the smaller's gain, which its own latency
         meets.
+
+        ``most`` replicas of the largest pool asked for. The gain is the reverse cumulative minimum,
+        so that a dip of a simulated curve never praises a smaller pool.
         """
         sizes = [1]
         while sizes[-1] < most:

@@ -38,7 +38,11 @@ class WallGrid:
 
 
 def wall_hours(index: pd.DatetimeIndex, zone: str | None) -> Ints:
-    """Hours of the clock of ``zone`` since 1970-01-01 00:00, of UTC instants (naive: UTC)."""
+    """Hours of the clock of ``zone`` since 1970-01-01 00:00, of UTC instants (naive: UTC).
+
+    >>> wall_hours(pd.DatetimeIndex(["1970-01-02"]), "UTC").tolist()
+    [24]
+    """
     utc = index if index.tz is not None else index.tz_localize("UTC")
     local = utc.tz_convert(zone or "UTC").tz_localize(None)
     found: Ints = local.as_unit("us").asi8 // 3_600_000_000
@@ -48,6 +52,10 @@ def wall_hours(index: pd.DatetimeIndex, zone: str | None) -> Ints:
 def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: str | None) -> WallGrid:
     """Put hourly rates (regular index, UTC) and the ``horizon`` hours after them on the wall clock
     of ``zone``.
+
+    Seasons live on the clock people use, so a day of 25 hours is averaged where the clock stands
+    twice and a day of 23 has a gap; ``country``: code of the public holidays that count as days
+    off.
     """
     index = pd.DatetimeIndex(history.index)
     ahead = pd.date_range(index[-1], periods=horizon + 1, freq="h")[1:]

@@ -17,7 +17,15 @@ YEAR_S = 365.2425 * 86_400
 
 
 def draw(value: Range, size: int, rng: np.random.Generator) -> Floats:
-    """``size`` stratified draws, in random order, from the triangular range (mode ``likely``)."""
+    """``size`` stratified draws, in random order, from the triangular range (mode ``likely``).
+
+    Inverse of the triangular distribution at one point of each of ``size`` equal slices of (0, 1),
+    so that few paths already show the range: F⁻¹(u) = low + √(u·w·rise) below the mode, high −
+    √((1−u)·w·fall) above.
+
+    >>> draw(Range(low=0.0, likely=0.0, high=0.0), 2, np.random.default_rng(0)).tolist()
+    [0.0, 0.0]
+    """
     if value.certain:
         return np.full(size, value.likely)
     u = rng.permutation((np.arange(size) + rng.random(size)) / size)
@@ -32,7 +40,11 @@ def draw(value: Range, size: int, rng: np.random.Generator) -> Floats:
 def growth_factor(
     value: Range, ts: pd.DatetimeIndex, anchor: pd.Timestamp, paths: int, rng: np.random.Generator
 ) -> Floats:
-    """(1 + g)^(years since ``anchor``), one g a path, shape (paths, hours)."""
+    """(1 + g)^(years since ``anchor``), one g a path, shape (paths, hours).
+
+    ``value`` g [share a year], above −1; ``ts`` (hours,) UTC. Years are of 365.2425 days; before
+    ``anchor`` nothing is taken back.
+    """
     years = (ts.as_unit("us").asi8 / 1e6 - anchor.timestamp()) / YEAR_S
     found: Floats = np.exp(np.log1p(draw(value, paths, rng))[:, None] * np.maximum(years, 0.0)[None, :])
     return found
@@ -43,6 +55,9 @@ def event_effects(
 ) -> tuple[Floats, Floats]:
     """Product of multipliers and sum of added rates [requests/s] of each hour, by the share of the
     hour an event covers.
+
+    ``zone``: the clock on which an event begins and ends. Both arrays (paths, hours); events that
+    overlap multiply, additions add; an hour that an event covers by half takes half of it.
     """
     multiplier, added = np.ones((paths, len(ts))), np.zeros((paths, len(ts)))
     for event in events:
@@ -64,6 +79,9 @@ def _cover(event: Event, ts: pd.DatetimeIndex, zone: str) -> Floats:
 def instant(when: date | datetime, zone: str) -> pd.Timestamp:
     """UTC instant of a local date (its midnight) or of a date-time, local to ``zone`` unless it
     carries an offset.
+
+    >>> instant(date(2027, 7, 1), "Europe/Berlin").isoformat()
+    '2027-06-30T22:00:00+00:00'
     """
     stamp = pd.Timestamp(when)
     if stamp.tzinfo is None:

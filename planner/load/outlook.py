@@ -60,6 +60,10 @@ class Outlook:
 
         ``when`` (paths, weeks) wall hours of the past weeks to take, the same for all services that
         are to move together.
+
+        The values of an hour are the quantile forecast read at evenly spread probabilities, so the
+        margin is kept exactly whatever the dependence; which path gets which value follows the
+        drawn weeks.
         """
         from scipy.special import ndtri
 
@@ -111,6 +115,10 @@ class Outlook:
 def weeks_of(ts: pd.DatetimeIndex, zone: str) -> tuple[Ints, Ints]:
     """Hour of the week (Monday 00:00 is 0) on the clock of ``zone``, and number of the week counted
     from the first.
+
+    >>> slot, week = weeks_of(pd.date_range("2027-01-04", periods=169, freq="h", tz="UTC"), "UTC")
+    >>> int(slot[0]), int(slot[168]), int(week[168])
+    (0, 0, 1)
     """
     wall = clock.wall_hours(ts, zone) + 3 * DAY
     number = wall // WEEK
@@ -120,6 +128,10 @@ def weeks_of(ts: pd.DatetimeIndex, zone: str) -> tuple[Ints, Ints]:
 def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
     """Fit hourly rates with gaps (UTC index). ``zone``: the users' clock; ``country``: code of
     their public holidays.
+
+    Rates [requests/s], NaN where not observed; kept for the next call with the same history, since
+    a study draws planning and unseen paths from one fit. It lies after a break that the history
+    does not show twice: its notes then say that the last week is unlike those before.
     """
     return _fitted(history.index[0], history.to_numpy(np.float64).tobytes(), zone, country)
 

@@ -3,6 +3,9 @@
 Facts of published models stand in ``data/models/models.csv``. Weights are counted by tensor kind,
 not as parameters × bits: embeddings stay in 16 bit, and 4-bit mixtures of experts quantize only the
 routed experts.
+
+Symbols: layers, hidden width h, query heads, KV heads and their dimension; experts E of which k
+serve a token; vocabulary V. Bytes are of tensors, GiB of memory (2³⁰ B).
 """
 
 import csv
@@ -74,7 +77,14 @@ class Architecture:
 
     @property
     def embedding_params(self) -> float:
-        """Parameters of the input and output embeddings."""
+        """Parameters of the input and output embeddings.
+
+        V·h, twice where input and output are not tied.
+
+        >>> tiny = architecture("llama-3.1-8b")
+        >>> int(tiny.embedding_params) == 2 * tiny.vocabulary * tiny.hidden
+        True
+        """
         return float(self.vocabulary) * self.hidden * (1.0 if self.tied_embeddings else 2.0)
 
     @property
@@ -97,6 +107,13 @@ class Architecture:
     def weight_bytes(self, precision: str) -> tuple[float, float, float]:
         """Bytes of all tensors in ``precision``: (input embedding that a step only looks up, other
         shared tensors, routed experts).
+
+        ``precision`` is a name of ``WEIGHT_BITS``; scales of blocks are counted in its bits. It
+        lies for a checkpoint that keeps further tensors in 16 bit (attention, routers, vision parts).
+
+        >>> lookup, shared, experts = architecture("llama-3.1-8b").weight_bytes("bf16")
+        >>> round((lookup + shared + experts) / 1e9, 1), experts
+        (16.1, 0.0)
         """
         bits = WEIGHT_BITS[precision]
         linear = self.params_total - self.expert_params - self.embedding_params
@@ -109,6 +126,12 @@ class Architecture:
     def kv_bytes(self, tokens: ArrayLike, precision: str) -> Floats:
         """Bytes of attention state of one sequence of ``tokens``, unsharded: window layers
         saturate, linear attention counts 0.
+
+        2 · KV heads · head dimension · bytes a value, a token and layer; one joint vector where the
+        heads are compressed together (MLA).
+
+        >>> float(architecture("llama-3.1-8b").kv_bytes(1.0, "bf16"))
+        131072.0
         """
         t = np.asarray(tokens, dtype=np.float64)
         a_layer = (self.mla_kv_dim or 2.0 * self.kv_heads * self.head_dim) * KV_BYTES[precision]
@@ -120,6 +143,9 @@ class Architecture:
     def kv_shards(self, tensor_parallel: int) -> int:
         """Over how many tensor-parallel ranks the attention state is split: MLA replicates it, GQA
         splits by KV heads.
+
+        >>> architecture("llama-3.1-8b").kv_shards(16)
+        8
         """
         return 1 if self.mla_kv_dim else min(tensor_parallel, self.kv_heads)
 
@@ -161,6 +187,12 @@ def memory(
     sampler sets the peak of the start-up profile) and what ``server`` (of ``SERVERS``) needs
     besides; KV cache = visible·utilization − all of these and the runtime. Within 3 % of the
     servers' own reports on an H100 (llm-d-planner, 2025 and 2026).
+
+    ``visible_gib`` of one accelerator; ``utilization`` the share the server may take;
+    ``max_sequences`` as configured, else its default for such a board.
+
+    >>> memory(architecture("llama-3.1-70b"), "bf16", 79.6).kv_cache_gib < 0
+    True
     """
     kept = SERVERS[server]
     lookup, shared, experts = model.weight_bytes(precision)
@@ -243,6 +275,9 @@ def _row(r: dict[str, str]) -> Architecture:
 def architecture(name: str) -> Architecture:
     """A model by slug or alias, without regard to case. Raises :class:`PlannerError` with the
     nearest known names.
+
+    >>> architecture("Llama-3.1-8B").layers
+    32
     """
     spelled = _spellings()
     if name.casefold() in spelled:

@@ -27,6 +27,11 @@ def calibrate(plant: Plant, prior: Constants, points: Sequence[BenchmarkPoint], 
     Each deviation is normal with width 0.35; TPOT and throughput are believed to 3 %, TTFT to 15 %.
     One point moves the common level, three tell memory, arithmetic and overheads apart. Solved by
     damped Gauss-Newton steps.
+
+    ``points`` of this deployment only; ``slots`` sequences its server runs at most. Symbols: x the
+    log deviations (one a constant), r the log misses over their errors; minimized is |r(x)|² +
+    |x/0.35|². It lies where the points come from another version of the server than the plan is
+    for.
     """
     runs = Runs(
         np.array([p.mode for p in points]),
@@ -74,5 +79,8 @@ def error_after(points: int, sigma: float) -> float:
     90 % quantile of |log error| / 1.645 on the other points of 234 concurrency curves of public
     records: 0.09 after one point, 0.05 after three; nearly doubled, since a user's own points lie
     at other lengths too.
+
+    >>> error_after(0, 0.3), error_after(3, 0.3)
+    (0.3, 0.08)
     """
     return sigma if points == 0 else min(sigma, 0.16 if points == 1 else 0.12 if points == 2 else 0.08)

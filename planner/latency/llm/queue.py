@@ -5,6 +5,10 @@ Requests arrive as a Poisson stream (or with another squared coefficient of vari
 wait for the prompts before them, take a slot of the running batch, and then produce a token a step
 while later prompts interrupt them. Against a simulation of every step: medians within 6 %, p99 of
 TPOT up to 10 % low at 85 % of the largest rate.
+
+Symbols: λ arrival rate [requests/s], o output tokens, B running sequences, TPOT seconds a token
+after the first, TTFT seconds to the first. It lies where the scheduler favors some requests, and where prompts
+that share prefixes come in bursts.
 """
 
 from dataclasses import dataclass
@@ -125,6 +129,10 @@ class Steady:
 def steady(station: Station, arrival_rate_rps: ArrayLike) -> Steady:
     """Steady state at each rate: B = λ·E[o−1]·TPOT(B) with TPOT = t_dec(B)/(1−λ·E[t_prefill]),
     solved for B.
+
+    ``arrival_rate_rps`` λ, any shape. B(λ) rises without bound at the largest rate, so B is
+    bisected between 0 and the slots; 44 halvings leave less than 1e-12 of them. Little's law: B = λ
+    × time in decoding.
     """
     rate = np.asarray(arrival_rate_rps, dtype=np.float64)
     low, high = np.zeros_like(rate), np.full_like(rate, station.slots)
@@ -141,6 +149,8 @@ def steady(station: Station, arrival_rate_rps: ArrayLike) -> Steady:
 def rate_at(station: Station, batch: ArrayLike) -> Floats:
     """Arrival rate [requests/s] at which ``batch`` sequences run on average: λ = B/(E[o−1]·t_dec(B)
     + B·E[t_prefill]).
+
+    The inverse of :func:`steady`, explicit, which is why searches run over B and not over λ.
     """
     b = np.asarray(batch, dtype=np.float64)
     return np.asarray(b / (station.mean_steps * station.step_s(b) + b * station.mean_prompt_s))
@@ -200,6 +210,9 @@ def state_at(station: Station, rate: Floats, batch: Floats) -> Steady:
 def exceedance(station: Station, state: Steady, metric: str, limit_s: ArrayLike) -> Floats:
     """P(metric > limit) for each rate of ``state``; limits broadcast against the rates. 1 where
     unstable.
+
+    ``metric`` is ``ttft``, ``tpot`` or ``latency``; ``limit_s`` [s]. Token lengths are summed over
+    the mix, so a request with a long prompt counts with its own prefill time.
     """
     from scipy.special import erfc
 
@@ -241,7 +254,12 @@ def _wait_tail(state: Steady, t: Floats) -> Floats:
 
 
 def quantile_s(station: Station, arrival_rate_rps: ArrayLike, quantile: float, metric: str) -> Floats:
-    """Quantile of ``ttft``, ``tpot`` or ``latency`` [s] at each rate; inf where unstable."""
+    """Quantile of ``ttft``, ``tpot`` or ``latency`` [s] at each rate; inf where unstable.
+
+    ``quantile`` [share]. The mix is discrete, so the quantile is found by bisection of
+    :func:`exceedance` on a logarithmic scale, to about 1e-9; beyond 640 rates it is read from a
+    curve.
+    """
     rate = np.asarray(arrival_rate_rps, dtype=np.float64)
     if rate.size > 2 * _NODES_OF_A_CURVE:
         return _along_a_curve(station, rate, quantile, metric)
@@ -281,6 +299,9 @@ def largest_rate_rps(station: Station, bounds: list[tuple[str, str, float, float
 
     0 and the bound's name if it fails at any rate; ``saturation`` where the server itself is full.
     Searched over the running batch, of which the rate is an explicit function.
+
+    Four rounds of a grid bring the batch within 25⁻³ of the first interval, from below: the rate
+    given is one at which every bound was seen to hold.
     """
     top, prompt_mean = station.slots if station.mean_steps else 1.0, float(station.tokens.weight @ station.prompt_s)
     grid, low = np.geomspace(top * 1e-5, top, 48), 0.0
