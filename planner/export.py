@@ -89,9 +89,9 @@ def write_texts(texts: Mapping[str, str], folder: str | Path) -> list[Path]:
         ) from None
 
 
-def to_json(plan: Plan, replay: Replay | None = None) -> str:
+def to_json(plan: Plan, replay: Replay | None = None, beside: Mapping[str, object] | None = None) -> str:
     """The answer without its hourly rows as JSON: summary, months, owners, machines, commitments,
-    breaks; unknown is ``null``.
+    breaks; unknown is ``null``. ``beside``: further parts by name, such as ``today``.
     """
     hourly = ("summary", "cost", "schedule", "coverage", "prices", "excuses", "replay_hours")
     found = tables(plan, replay)
@@ -99,6 +99,7 @@ def to_json(plan: Plan, replay: Replay | None = None) -> str:
         "scenario": plan.scenario_name,
         "summary": {k: v if v == v else None for k, v in plan.summary().items()},
     }
+    answer |= beside or {}
     answer |= {
         n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15))
         for n in found

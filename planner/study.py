@@ -20,13 +20,16 @@ from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.simulator import Replay, simulate
+from planner.today import Today, check, kept, today
 
 UNSEEN = 0x5EED  # added to the scenario's seed: the replay's paths are not the plan's
 
 
 @dataclass(frozen=True)
 class Study:
-    """Everything one question led to, stage by stage."""
+    """Everything one question led to, stage by stage; ``today`` beside the plan where the scenario
+    says what runs now.
+    """
 
     scenario: Scenario
     catalog: Catalog
@@ -36,6 +39,7 @@ class Study:
     plan: Plan
     replay: Replay
     unseen: Load | None = None
+    today: Today | None = None
 
     @property
     def requests(self) -> dict[str, float]:
@@ -69,6 +73,8 @@ def run(
     from it: the answer is the same, sooner. Raises any :class:`PlannerError` of the stages.
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
+    held, scenario = scenario.existing, kept(scenario)
+    check(scenario, catalog)
     same_load = known is not None and known.load.paths == paths and _arrives(known.scenario) == _arrives(scenario)
     if known is not None and known.unseen is not None and same_load:
         traffic, load, unseen = known.traffic, known.load, known.unseen
@@ -91,12 +97,17 @@ def run(
     progress("optimizing")
     plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
     progress("replaying the plan on unseen load")
-    return Study(scenario, catalog, traffic, load, capacity, plan, simulate(plan, scenario, unseen, capacity), unseen)
+    replay = simulate(plan, scenario, unseen, capacity)
+    now = None
+    if scenario.today is not None:
+        progress("setting it beside today")
+        now = today(scenario, catalog, load, plan, replay, capacity, unseen, held)
+    return Study(scenario, catalog, traffic, load, capacity, plan, replay, unseen, now)
 
 
 def _arrives(scenario: Scenario) -> dict[str, Any]:
     """All of a scenario that its load could depend on, as written."""
-    not_load = {"limits", "existing", "price_adjustments", "providers", "regions", "currency", "state", "name"}
+    not_load = {"limits", "existing", "price_adjustments", "providers", "regions", "currency", "state", "name", "today"}
     said = scenario.model_dump(exclude_unset=True, exclude=not_load)
     later = ("objective", "autoscaling", "storage", "network", "owner")
     services = {name: {k: v for k, v in s.items() if k not in later} for name, s in said["services"].items()}
@@ -107,6 +118,7 @@ def _bears(scenario: Scenario) -> dict[str, Any]:
     """All of a scenario that its capacity could depend on, as written."""
     bought = {"max_spot_share", "max_term_months", "payments", "budget_usd_per_month", "upfront_budget_usd"}
     not_capacity: Any = {"limits": bought, "existing": True, "price_adjustments": True, "name": True, "state": True}
+    not_capacity["today"] = True
     said = scenario.model_dump(exclude_unset=True, exclude=not_capacity)
     for service in said["services"].values():
         service["objective"].pop("load_quantile", None)

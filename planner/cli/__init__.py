@@ -24,6 +24,7 @@ from planner.cli.answer import (
     sweep_text,
     whatif_text,
 )
+from planner.cli.now import today
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -76,6 +77,7 @@ def main() -> None:
 
 
 main.add_command(catalog_commands.catalog)
+main.add_command(today)
 
 
 def _scenario_options(command: F) -> F:
@@ -134,7 +136,8 @@ def plan(
         export.write_csv(study.plan, csv_folder, study.replay)
     if excel_file:
         export.to_excel(study.plan, excel_file, study.replay)
-    click.echo(export.to_json(study.plan, study.replay) if as_json else alternatives_text(study.plan))
+    beside = {"today": study.today.plain()} if study.today else {}
+    click.echo(export.to_json(study.plan, study.replay, beside) if as_json else alternatives_text(study.plan))
 
 
 @main.command()

@@ -9,6 +9,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from planner.cli.today import today_text
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -26,6 +27,7 @@ def answer_text(study: "Study") -> str:
     """
     parts = [
         _head(study),
+        today_text(study.today) if study.today else "",
         _cost(study),
         _machines(study),
         _commitments(study),

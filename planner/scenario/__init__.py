@@ -4,6 +4,7 @@ Unknown keys are refused, and all faults of a file are reported at once with pat
 Shares are fractions (0 to 1), times seconds unless the name says otherwise, money USD.
 """
 
+from planner.scenario.now import LastBill, Running, ServiceToday, Today
 from planner.scenario.parts import (
     METRICS,
     PERCENTILES,
@@ -35,6 +36,7 @@ __all__ = [
     "Autoscaling",
     "Event",
     "Existing",
+    "LastBill",
     "LatencySpec",
     "LifecycleStep",
     "Limits",
@@ -47,9 +49,12 @@ __all__ = [
     "Positive",
     "PriceAdjustment",
     "Range",
+    "Running",
     "Scenario",
     "Service",
+    "ServiceToday",
     "Share",
     "Storage",
+    "Today",
     "TrafficSource",
 ]

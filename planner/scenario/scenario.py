@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from planner.errors import ScenarioError
+from planner.scenario.now import Today
 from planner.scenario.parts import Existing, Limits, Name, Part, PriceAdjustment, Service, known_zone
 from planner.scenario.written import assign, build, parse
 
@@ -33,6 +35,7 @@ class Scenario(Part):
     limits: Limits = Limits()
     existing: tuple[Existing, ...] = ()
     price_adjustments: tuple[PriceAdjustment, ...] = ()
+    today: Today | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
     folder: Path | None = Field(default=None, exclude=True, repr=False)
 
@@ -47,6 +50,17 @@ class Scenario(Part):
         if len(set(value)) != len(value):
             raise ValueError("must not repeat a name")
         return value
+
+    @model_validator(mode="after")
+    def _known_today(self) -> Scenario:
+        strange = sorted(set(self.today.services) - set(self.services)) if self.today else []
+        if self.today and self.today.bill:
+            strange += sorted(set(self.today.bill.services) - set(self.services))
+        if strange:
+            near = difflib.get_close_matches(strange[0], sorted(self.services), n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; services are {', '.join(self.services)}"
+            raise ValueError(f"today names no service of the scenario: {strange[0]}{hint}")
+        return self
 
     @classmethod
     def read(cls, path: str | Path) -> Scenario:

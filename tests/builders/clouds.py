@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 from xml.sax.saxutils import escape
 
 
@@ -107,6 +108,7 @@ class Aws(Cloud):
             offers,
         )
         self.held, self.held_plans, self.quotas, self.scores = [], [], [], []
+        self.beside = None  # address of another server for the actions that this one does not know
         super().__init__(_AwsTalk)
 
 
@@ -149,7 +151,15 @@ class _AwsTalk(Talk):
         if "SavingsPlansOfferingRates" in self.path:
             ask = json.loads(raw)
             return self._page(self.server.plans, ask, "searchResults", "nextToken", 1000)
-        return self._ec2({k: v[0] for k, v in parse_qs(raw.decode()).items()})
+        ask = {k: v[0] for k, v in parse_qs(raw.decode()).items()}
+        if self.server.beside and ask["Action"] not in ("DescribeReservedInstances",):
+            return self._forwarded(raw)
+        return self._ec2(ask)
+
+    def _forwarded(self, raw):
+        kept = {k: v for k, v in self.headers.items() if k.lower() in ("authorization", "content-type", "x-amz-date")}
+        with urlopen(Request(self.server.beside, raw, kept)) as found:
+            self.answer(found.read().decode(), found.status, found.headers.get("Content-Type", "text/xml"))
 
     def _throttled(self, target):
         if target or self.path != "/":

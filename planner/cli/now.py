@@ -1,0 +1,25 @@
+"""Commands about what runs today."""
+
+import click
+import yaml
+
+
+@click.group()
+def today() -> None:
+    """What runs today, to set the plan beside."""
+
+
+@today.command(name="import")
+@click.argument("provider", type=click.Choice(["aws"]))
+@click.option("--region", "regions", multiple=True, required=True, help="Region to ask; several options are combined.")
+@click.option("--tag", default="Name", show_default=True, help="Tag whose value names the service of a machine.")
+def import_(provider: str, regions: tuple[str, ...], tag: str) -> None:  # noqa: ARG001
+    """Running machines and commitments of the account, as ``today:`` and ``existing:`` of a scenario."""
+    from planner.catalog.running import account_fleet
+
+    found = account_fleet(regions, tag)
+    for note in found.notes:
+        click.echo(note, err=True)
+    services = {n: s.model_dump(mode="json", exclude_defaults=True) for n, s in found.services.items()}
+    held = [e.model_dump(mode="json", exclude_none=True) for e in found.existing]
+    click.echo(yaml.safe_dump({"today": {"services": services}, "existing": held}, sort_keys=False), nl=False)
