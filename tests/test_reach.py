@@ -23,7 +23,6 @@ AWAITED = {
     "planner.load.drift.": "actuals are held against the plan",
     "planner.load.formats.cloudwatch.": "live CloudWatch by command",
     "planner.catalog.holdings.with_price_list": "a negotiated price list in the scenario",
-    "planner.zones.": "loss of zones is said once",
 }
 
 

@@ -13,7 +13,7 @@ from planner import columns
 from planner.arrays import Floats
 from planner.calendar import later
 from planner.catalog import Catalog
-from planner.catalog.sizes import flexible_size
+from planner.catalog.providers import flexible_size
 from planner.errors import CatalogError
 from planner.load import Load
 from planner.scenario import Existing, Scenario
