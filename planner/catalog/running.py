@@ -36,8 +36,8 @@ class _Group:
 
 
 def account_fleet(regions: Iterable[str], tag: str = "Name") -> Fleet:
-    """Running machines of ``regions`` by the value of their ``tag`` (or their scaling group), asked of
-    AWS with the commitments in force.
+    """Running machines of ``regions`` by the value of their ``tag`` (or their scaling group), asked
+    of AWS with the commitments in force.
 
     Raises :class:`CatalogError` for what AWS refuses or answers amiss, and where nothing runs.
     """

@@ -14,7 +14,9 @@ def today() -> None:
 @click.option("--region", "regions", multiple=True, required=True, help="Region to ask; several options are combined.")
 @click.option("--tag", default="Name", show_default=True, help="Tag whose value names the service of a machine.")
 def import_(provider: str, regions: tuple[str, ...], tag: str) -> None:  # noqa: ARG001
-    """Running machines and commitments of the account, as ``today:`` and ``existing:`` of a scenario."""
+    """Running machines and commitments of the account, as ``today:`` and ``existing:`` of a
+    scenario.
+    """
     from planner.catalog.running import account_fleet
 
     found = account_fleet(regions, tag)

@@ -75,8 +75,8 @@ class LastBill(Part):
 
 
 class Today(Part):
-    """Today's fleet and bill. ``double_running_weeks``: how long old and new machines run beside each
-    other in a move (assumed where not stated).
+    """Today's fleet and bill. ``double_running_weeks``: how long old and new machines run beside
+    each other in a move (assumed where not stated).
     """
 
     services: dict[Name, ServiceToday] = Field(min_length=1)

@@ -1,7 +1,8 @@
-"""Today beside the plan: what runs now, what it costs, and what it takes to get from one to the other.
+"""Today beside the plan: what runs now, what it costs, and what it takes to get from one to the
+other.
 
-Today's machines are billed by the plan's own bill over the same horizon and load, and replayed on the
-same unseen paths, so that the two differ by the decision alone.
+Today's machines are billed by the plan's own bill over the same horizon and load, and replayed on
+the same unseen paths, so that the two differ by the decision alone.
 """
 
 from planner.today.fleet import check

@@ -1,7 +1,7 @@
 """Reads a real bill: FOCUS 1.0 to 1.2, or AWS cost and usage reports, into the planner's charges.
 
-FOCUS exports write nulls as ``NULL`` or empty; AWS rows carry a rounded EffectiveCost, so BilledCost is
-what adds up.
+FOCUS exports write nulls as ``NULL`` or empty; AWS rows carry a rounded EffectiveCost, so
+BilledCost is what adds up.
 """
 
 import math
@@ -77,8 +77,8 @@ class RealBill:
 
 
 def read_bill(path: str | Path) -> RealBill:
-    """The charges of a bill file in USD. Raises :class:`PlannerError` with file, row and value of what
-    cannot be.
+    """The charges of a bill file in USD. Raises :class:`PlannerError` with file, row and value of
+    what cannot be.
     """
     path = Path(path)
     try:

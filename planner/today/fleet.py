@@ -26,14 +26,16 @@ class Place(NamedTuple):
 
 
 def places(scenario: Scenario) -> tuple[Place, ...]:
-    """The places of today's machines, each once. Raises :class:`ScenarioError` where several could be
-    meant.
+    """The places of today's machines, each once. Raises :class:`ScenarioError` where several could
+    be meant.
     """
     return tuple(dict.fromkeys(place_of(scenario, m, path) for path, _, m in _all(scenario)))
 
 
 def place_of(scenario: Scenario, running: Running, path: str) -> Place:
-    """Where one group runs: as stated, or the scenario's only provider and region."""
+    """Where one group runs: as stated, or the scenario's only provider and region. Raises
+    :class:`ScenarioError` where it could be several.
+    """
     found = {}
     for key, stated, known in (
         ("provider", running.provider, scenario.providers),
@@ -64,8 +66,9 @@ def catalog_of(scenario: Scenario, catalog: Catalog) -> Catalog:
 
 
 def check(scenario: Scenario, catalog: Catalog) -> None:
-    """Every fault of today's machines at once, before any work: places that could be several, machines
-    that are not sold. Raises :class:`ScenarioError`, or :class:`CatalogError` for an unknown place.
+    """Every fault of today's machines at once, before any work: places that could be several,
+    machines that are not sold. Raises :class:`ScenarioError`, or :class:`CatalogError` for an
+    unknown place.
     """
     known, faults = catalog_of(scenario, catalog), list[str]()
     for path, _, running in _all(scenario):

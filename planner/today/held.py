@@ -1,5 +1,5 @@
-"""Commitments held today: what they pay for of today's machines, and what stays to be paid when their
-place is left.
+"""Commitments held today: what they pay for of today's machines, and what stays to be paid when
+their place is left.
 """
 
 from collections.abc import Mapping
@@ -44,8 +44,8 @@ def is_left(held: Existing, scenario: Scenario) -> bool:
 
 
 def kept(scenario: Scenario) -> Scenario:
-    """The scenario to be planned: where ``today`` says what runs, commitments of a place that is left
-    are no part of the plan.
+    """The scenario to be planned: where ``today`` says what runs, commitments of a place that is
+    left are no part of the plan.
     """
     if scenario.today is None or not any(is_left(e, scenario) for e in scenario.existing):
         return scenario
@@ -64,8 +64,8 @@ def terms(held: Existing, catalog: Catalog) -> dict[str, Any] | None:
 def frames(
     scenario: Scenario, held: tuple[Existing, ...], load: Load, catalog: Catalog, schedule: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``plan.coverage`` and ``plan.commitments`` of today: each commitment covers what it fits, dearest
-    discount first, reservations before spending.
+    """``plan.coverage`` and ``plan.commitments`` of today: each commitment covers what it fits,
+    dearest discount first, reservations before spending.
     """
     found = [(e, row) for e in held if (row := terms(e, catalog)) is not None]
     found.sort(key=lambda pair: (str(pair[1]["category"]) == "Spend", str(pair[0].commitment)))
@@ -170,7 +170,9 @@ def _signed(scenario: Scenario, held: Existing, row: Mapping[str, Any]) -> dict[
 
 
 def catalog_of(scenario: Scenario, held: tuple[Existing, ...], known: Catalog) -> Catalog:
-    """``known`` with the offers of the places that are left, to find the terms of what is held there."""
+    """``known`` with the offers of the places that are left, to find the terms of what is held
+    there.
+    """
     left = {place_of(e) for e in held if is_left(e, scenario)}
     tables = [known.commitments]
     for provider, region in sorted(left):
@@ -182,8 +184,8 @@ def catalog_of(scenario: Scenario, held: tuple[Existing, ...], known: Catalog) -
 
 
 def stranded(scenario: Scenario, held: tuple[Existing, ...], catalog: Catalog) -> tuple[Stranded, ...]:
-    """What is still paid for commitments whose place is left, from the start of the plan to their end
-    (NaN where their terms are not known).
+    """What is still paid for commitments whose place is left, from the start of the plan to their
+    end (NaN where their terms are not known).
     """
     out, start = [], pd.Timestamp(scenario.start_utc)
     for e in held:

@@ -43,8 +43,8 @@ class Change(NamedTuple):
 
 
 class Latency(NamedTuple):
-    """An objective under both: the usual and the busy hours [s], share of requests within; NaN where
-    it is not known.
+    """An objective under both: the usual and the busy hours [s], share of requests within; NaN
+    where it is not known.
     """
 
     service: str
@@ -76,11 +76,11 @@ class Reproduced(NamedTuple):
 
 @dataclass(frozen=True)
 class Today:
-    """Today beside the plan over the same horizon. Costs [USD a month] by name of the service, "" for
-    what no service answers for.
+    """Today beside the plan over the same horizon. Costs [USD a month] by name of the service, ""
+    for what no service answers for.
 
-    ``zones``: by service, share of hours in which today's machines and the plan's bear the load after
-    the loss of one zone (NaN unknown). ``cost``: today's charges as ``plan.cost``.
+    ``zones``: by service, share of hours in which today's machines and the plan's bear the load
+    after the loss of one zone (NaN unknown). ``cost``: today's charges as ``plan.cost``.
     """
 
     today_usd_per_month: float
@@ -155,8 +155,9 @@ def today(
     unseen: Load | None = None,
     existing: tuple[Existing, ...] | None = None,
 ) -> Today:
-    """Today's fleet of ``scenario.today`` beside ``plan``, on the plan's load and the unseen paths that
-    ``replay`` was made on. ``existing``: all commitments held, those of a place that is left included.
+    """Today's fleet of ``scenario.today`` beside ``plan``, on the plan's load and the unseen paths
+    that ``replay`` was made on. ``existing``: all commitments held, those of a place that is left
+    included.
 
     Raises :class:`PlannerError` for a bill that cannot be read.
     """
@@ -217,8 +218,8 @@ def _sized(there: Scenario, catalog: Catalog, load: Load) -> tuple[Capacity, lis
 def _replayed(
     there: Scenario, running: pd.DataFrame, plan: Plan, sized: Capacity, unseen: Load
 ) -> tuple[Replay | None, list[str]]:
-    """Today's machines on the paths of the plan's replay; none, with the reason, where their latency is
-    not known.
+    """Today's machines on the paths of the plan's replay; none, with the reason, where their
+    latency is not known.
     """
     try:
         return simulate(
@@ -306,7 +307,8 @@ def _survived(schedule: pd.DataFrame, service: str, capacity: Capacity, load: Lo
         counts: Ints = np.zeros(load.hours, dtype=np.int64)
         np.add.at(counts, load.ts.get_indexer(pd.DatetimeIndex(part["ts"])), part["replicas"].to_numpy(np.int64))
         try:
-            bears += capacity.bears_rps(tuple(map(str, words)), Zones(zones, 1).staying(counts))  # type: ignore[arg-type]
+            key = str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4])
+            bears += capacity.bears_rps(key, Zones(zones, 1).staying(counts))
         except KeyError:
             return math.nan
     rate: Floats = load.services[service].arrival_rate_rps.mean(axis=0, dtype=np.float64)

@@ -1,5 +1,5 @@
-"""Tables and logs of load tests, a row or line a step, second or request: the planner's own CSV, Locust,
-k6, JMeter, Gatling.
+"""Tables and logs of load tests, a row or line a step, second or request: the planner's own CSV,
+Locust, k6, JMeter, Gatling.
 """
 
 import csv
@@ -52,8 +52,8 @@ def _own(number: int, row: dict[str, str]) -> Step:
 
 
 def locust(text: str) -> list[Step]:
-    """``*_stats.csv`` (its Aggregated row, users unknown) or ``*_stats_history.csv`` (a step for each
-    number of users, without the first half of its time).
+    """``*_stats.csv`` (its Aggregated row, users unknown) or ``*_stats_history.csv`` (a step for
+    each number of users, without the first half of its time).
     """
     rows = [r for r in csv.DictReader(io.StringIO(text)) if r["Name"] == "Aggregated"]
     if not rows or "User Count" not in rows[0]:
@@ -128,8 +128,8 @@ def k6_rows(text: str) -> list[Step]:
 
 
 def jmeter(text: str) -> list[Step]:
-    """JTL in CSV [ms]: a step for each number of threads that it held; rows of transactions are their
-    samples again and are left out.
+    """JTL in CSV [ms]: a step for each number of threads that it held; rows of transactions are
+    their samples again and are left out.
     """
     wanted = ["timeStamp", "elapsed", "success", "allThreads", "responseMessage"]
     table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"success": "str"})
@@ -144,8 +144,8 @@ def jmeter(text: str) -> list[Step]:
 
 
 def gatling_log(text: str) -> list[Step]:
-    """``simulation.log`` of Gatling in text [ms]: users that come and go are open arrivals, a constant
-    number of them is a loop.
+    """``simulation.log`` of Gatling in text [ms]: users that come and go are open arrivals, a
+    constant number of them is a loop.
 
     Raises :class:`ValueError` where no line is a request.
     """

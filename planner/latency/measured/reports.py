@@ -25,7 +25,9 @@ def _refuse(constant: str) -> float:
 
 
 def k6(text: str) -> list[Step]:
-    """The summary of ``--summary-export`` or ``handleSummary`` [ms]; p99 only if the run asked for it."""
+    """The summary of ``--summary-export`` or ``handleSummary`` [ms]; p99 only if the run asked for
+    it.
+    """
     metrics = load(text)["metrics"]
 
     def values(name: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A measured type serves the neighboring sizes of its family, by stated scaling, as modeled.
 
-Throughput over vCPUs n follows C(n) = n/(1 + α(n − 1) + βn(n − 1)) (Gunther 2007): fitted where three
-sizes or more were measured, α from the two where two were, a stated contention where one was. Latency
-at the same share of that throughput is taken to stay, which flatters smaller machines: their band is
-twice as wide.
+Throughput over vCPUs n follows C(n) = n/(1 + α(n − 1) + βn(n − 1)) (Gunther 2007): fitted where
+three sizes or more were measured, α from the two where two were, a stated contention where one was.
+Latency at the same share of that throughput is taken to stay, which flatters smaller machines:
+their band is twice as wide.
 """
 
 import math

@@ -78,8 +78,8 @@ class Step:
         return "closed" if self.loop and near else None
 
     def inside(self) -> float:
-        """Requests inside on average: of a loop its clients (more where each sends several at once),
-        else the busy ones.
+        """Requests inside on average: of a loop its clients (more where each sends several at
+        once), else the busy ones.
         """
         if self.driven != "closed":
             return self.busy

@@ -12,7 +12,9 @@ _SHARE = re.compile(r"^\s*([\d.]+)%+(?:\s+in)?\s+([\d.]+)\s?([a-zµμ]*)\s*$", r
 
 
 def wrk(text: str) -> list[Step]:
-    """Wrk and wrk2 with ``--latency``; wrk2 sends at a rate and counts latency from the time planned."""
+    """Wrk and wrk2 with ``--latency``; wrk2 sends at a rate and counts latency from the time
+    planned.
+    """
     total = float(_found(r"(\d+) requests in", text))
     bad = sum(float(n) for n in re.findall(r"Non-2xx or 3xx responses:\s+(\d+)", text))
     bad += sum(float(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text))

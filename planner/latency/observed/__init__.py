@@ -1,1 +1,3 @@
-"""Services known from production: rate, CPU and latency percentiles of the machines they run on today."""
+"""Services known from production: rate, CPU and latency percentiles of the machines they run on
+today.
+"""

@@ -1,8 +1,8 @@
 """What production shows of a service: CPU seconds a request, and the shape of the rest.
 
-Utilization law: U·v = u₀·v + r·D, with U the CPU utilization, v vCPUs, r requests/s of a machine, D CPU
-seconds a request, u₀ what runs without requests (Denning & Buzen 1978). The percentiles then give the
-scv of the CPU time and the mean and scv of the time without CPU.
+Utilization law: U·v = u₀·v + r·D, with U the CPU utilization, v vCPUs, r requests/s of a machine, D
+CPU seconds a request, u₀ what runs without requests (Denning & Buzen 1978). The percentiles then
+give the scv of the CPU time and the mean and scv of the time without CPU.
 """
 
 import math
@@ -34,9 +34,9 @@ LEAST_ERROR = 0.05
 
 @dataclass(frozen=True)
 class Observations:
-    """Points of production, arrays (n,): ``rate_rps`` of one machine [requests/s], ``utilization`` of
-    its CPU (0 to 1), ``percentiles_s`` (n, 4) of p50, p90, p95, p99 [s, NaN unknown], ``day`` a number
-    for each day.
+    """Points of production, arrays (n,): ``rate_rps`` of one machine [requests/s], ``utilization``
+    of its CPU (0 to 1), ``percentiles_s`` (n, 4) of p50, p90, p95, p99 [s, NaN unknown], ``day`` a
+    number for each day.
     """
 
     rate_rps: Floats
@@ -51,8 +51,8 @@ class Observations:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A service as production shows it: ``cpu_s`` a request, ``idle_share``, ``shape``, half of the 90
-    % band ``error_share`` and where it comes from.
+    """A service as production shows it: ``cpu_s`` a request, ``idle_share``, ``shape``, half of the
+    90 % band ``error_share`` and where it comes from.
     """
 
     cpu_s: float
@@ -82,8 +82,8 @@ def utilization_law(seen: Observations, vcpus: float) -> tuple[float, float]:
 def fit(seen: Observations, vcpus: float) -> Fitted:
     """The service behind the observations, and how well it predicts days that it was not shown.
 
-    Raises :class:`ScenarioError` as :func:`utilization_law` does, and where the CPU time alone is longer
-    than a request was seen to take.
+    Raises :class:`ScenarioError` as :func:`utilization_law` does, and where the CPU time alone is
+    longer than a request was seen to take.
     """
     cpu_s, idle = utilization_law(seen, vcpus)
     binned = _binned(seen)
@@ -117,8 +117,8 @@ def _medians(rows: Floats) -> Floats:
 
 
 def _shape(seen: Observations, vcpus: float, cpu_s: float, start: Shape | None) -> Shape:
-    """The maximum a posteriori of log scv, log scv elsewhere (normal about 1) and the time elsewhere,
-    from starts on both sides of exponential.
+    """The maximum a posteriori of log scv, log scv elsewhere (normal about 1) and the time
+    elsewhere, from starts on both sides of exponential.
     """
     from scipy.optimize import least_squares
 
@@ -163,8 +163,8 @@ def _shape(seen: Observations, vcpus: float, cpu_s: float, start: Shape | None) 
 
 
 def _refuse_impossible(seen: Observations, cpu_s: float) -> None:
-    """A request whose median is far below the CPU it uses runs on several vCPUs at once, or the rate
-    is of something else.
+    """A request whose median is far below the CPU it uses runs on several vCPUs at once, or the
+    rate is of something else.
     """
     medians = seen.percentiles_s[:, 0][~np.isnan(seen.percentiles_s[:, 0])]
     slowest = np.where(np.isnan(seen.percentiles_s), -np.inf, seen.percentiles_s).max(axis=1)
@@ -177,8 +177,8 @@ def _refuse_impossible(seen: Observations, cpu_s: float) -> None:
 
 
 def _held_out(seen: Observations, vcpus: float, shape: Shape) -> Floats | None:
-    """|log error| of CPU and slowest percentile of each day, predicted from the other days; ``None``
-    with fewer than three.
+    """|log error| of CPU and slowest percentile of each day, predicted from the other days;
+    ``None`` with fewer than three.
     """
     days = np.unique(seen.day)
     if len(days) < 3:

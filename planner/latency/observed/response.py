@@ -1,7 +1,7 @@
 """Response time of a service that needs CPU and waits for other things: R = W + S + Z.
 
-W + S is the response of M/G/c over the vCPUs (Tijms, van Hoorn & Federgruen 1981), Z what the request
-waits for without CPU (databases, disks, other services), independent of it.
+W + S is the response of M/G/c over the vCPUs (Tijms, van Hoorn & Federgruen 1981), Z what the
+request waits for without CPU (databases, disks, other services), independent of it.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ _PARTS = 24  # quantiles of what needs no CPU
 
 @dataclass(frozen=True)
 class Shape:
-    """A service in units of its mean CPU time: ``cpu`` its law, ``elsewhere`` mean time without CPU and
-    its law's scv.
+    """A service in units of its mean CPU time: ``cpu`` its law, ``elsewhere`` mean time without CPU
+    and its law's scv.
     """
 
     cpu: ServiceLaw
@@ -80,8 +80,8 @@ def _curves(shape: Shape, servers: int) -> dict[float, Curve]:
 
 @dataclass(frozen=True)
 class ObservedLatency(PlainReplica):
-    """One machine of a service known from production: ``servers`` vCPUs, ``cpu_s`` a request [s], its
-    ``shape``, ``idle_share`` of the CPU used without any request.
+    """One machine of a service known from production: ``servers`` vCPUs, ``cpu_s`` a request [s],
+    its ``shape``, ``idle_share`` of the CPU used without any request.
 
     Replicas share the load evenly at random. ``basis`` is measured on the machine observed, modeled
     elsewhere; ``input_error_share`` half of the 90 % band.

@@ -30,11 +30,11 @@ class Observed(PlainService, BaseModel):
     """Parameters of the ``observed`` model under ``latency:`` in a scenario.
 
     ``machine`` type and ``machines`` that serve the service today; ``points`` of the whole fleet:
-    ``arrival_rate_rps``, ``cpu_utilization`` (0 to 1), percentiles ``latency_p…_s``, ``machines`` where
-    they differ; or ``telemetry``, a CSV of such rows with ``ts``. ``vcpus`` of the machine where the
-    scenario's providers do not sell it. ``speed`` of types, families or architectures against the
-    observed machine (most specific wins; others are 1, with a wider band). ``memory_gib`` fixed for
-    each replica; ``archs`` that the service has a build for.
+    ``arrival_rate_rps``, ``cpu_utilization`` (0 to 1), percentiles ``latency_p…_s``, ``machines``
+    where they differ; or ``telemetry``, a CSV of such rows with ``ts``. ``vcpus`` of the machine
+    where the scenario's providers do not sell it. ``speed`` of types, families or architectures
+    against the observed machine (most specific wins; others are 1, with a wider band).
+    ``memory_gib`` fixed for each replica; ``archs`` that the service has a build for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,8 +70,9 @@ class Observed(PlainService, BaseModel):
         return self.on(machine).deployments(machine, arrivals)
 
     def beside(self, machines: Sequence[Machine]) -> "ObservedOn":
-        """The service fitted on its machine, found among those on sale. Raises :class:`ScenarioError`
-        for a machine that nobody sells there, unless its ``vcpus`` are stated.
+        """The service fitted on its machine, found among those on sale. Raises
+        :class:`ScenarioError` for a machine that nobody sells there, unless its ``vcpus`` are
+        stated.
         """
         own = next((m for m in machines if m.instance_type == self.machine), None)
         if own is None and self.vcpus is None:
@@ -103,8 +104,8 @@ class Observed(PlainService, BaseModel):
 
 
 class ObservedPoint(BaseModel):
-    """One observation of the fleet: ``arrival_rate_rps`` of all its machines, ``cpu_utilization`` (0 to
-    1), percentiles of the latency [s].
+    """One observation of the fleet: ``arrival_rate_rps`` of all its machines, ``cpu_utilization``
+    (0 to 1), percentiles of the latency [s].
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,7 +139,9 @@ def _fitted(seen: tuple[bytes, ...], rows: int, vcpus: float) -> Fitted:
 
 @dataclass(frozen=True)
 class ObservedOn(PlainService):
-    """An observed service with the machine ``own`` it runs on, its ``vcpus`` and what was ``found``."""
+    """An observed service with the machine ``own`` it runs on, its ``vcpus`` and what was
+    ``found``.
+    """
 
     observed: Observed
     own: Machine

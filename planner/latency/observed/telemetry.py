@@ -29,8 +29,8 @@ _KNOWN = (
 
 @dataclass(frozen=True)
 class Telemetry:
-    """Rows of a fleet, arrays (n,): ``rate_rps`` of all machines, ``utilization`` of their CPU (0 to
-    1), ``machines`` (NaN unknown), ``percentiles_s`` (n, 4) of p50, p90, p95, p99, ``day``.
+    """Rows of a fleet, arrays (n,): ``rate_rps`` of all machines, ``utilization`` of their CPU (0
+    to 1), ``machines`` (NaN unknown), ``percentiles_s`` (n, 4) of p50, p90, p95, p99, ``day``.
     """
 
     rate_rps: Floats
@@ -41,8 +41,9 @@ class Telemetry:
 
 
 def read_telemetry(path: str | Path) -> Telemetry:
-    """Rows of a CSV with a header of these names: ts, arrival_rate_rps, cpu_utilization or cpu_percent,
-    machines, latency_p…_s or latency_p…_ms; a row that lacks its rate or CPU is left out.
+    """Rows of a CSV with a header of these names: ts, arrival_rate_rps, cpu_utilization or
+    cpu_percent, machines, latency_p…_s or latency_p…_ms; a row that lacks its rate or CPU is left
+    out.
 
     Raises :class:`ScenarioError` naming file, row, column and value of what cannot be.
     """
