@@ -2,26 +2,31 @@
 choice, and many variants.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, as_completed
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from planner import columns
+from planner import __version__, columns
 from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories
 from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
+from planner.results import Rows
 from planner.scenario import Scenario
 from planner.simulator import Replay, simulate
 from planner.today import Today, check, kept, today
 
+KILLED = "its worker was killed, as the system does where memory runs out; run fewer jobs, or this variant alone"
+_WANTED = ("total_usd", "monthly_mean_usd", "p10_usd", "p50_usd", "p90_usd", "within_share", "load_multiplier")
 UNSEEN = 0x5EED  # added to the scenario's seed: the replay's paths are not the plan's
 
 
@@ -203,32 +208,69 @@ def sweep(
     *,
     paths: int = 200,
     executor: Executor | None = None,
+    results: str | Path | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
     """Plan each variant (name → dotted overrides, as :meth:`Scenario.replace` takes them); one row
     each (``sweep``).
 
-    A variant without a plan keeps its row, with NaN and the reason in ``error``.  ``executor``: any
-    :class:`concurrent.futures.Executor`; the answer does not depend on it.
+    A variant without a plan keeps its row, with NaN and the reason in ``error``; so does one whose
+    worker was killed.  ``executor``: any :class:`concurrent.futures.Executor`; the answer does not
+    depend on it.  ``results``: a folder to which each row is written as soon as it is known
+    (Parquet); rows of equal scenarios that it holds are not computed again.  Raises
+    :class:`PlannerError` if it cannot be written.
     """
-    scenarios = [scenario.replace(**overrides) for overrides in variants.values()]
-    one = partial(_figures, catalog=catalog, paths=paths)
-    rows = list(map(one, scenarios) if executor is None else executor.map(one, scenarios))
+    scenarios = {name: scenario.replace(**overrides) for name, overrides in variants.items()}
+    kept = None if results is None else Rows(results)
+    keys = {name: _key(s, catalog, paths) for name, s in scenarios.items()} if kept is not None else {}
+    rows = {name: row for name, key in keys.items() if kept is not None and (row := kept[key]) is not None}
+    left = {name: s for name, s in scenarios.items() if name not in rows}
+    if rows:
+        progress(f"{len(rows)} of {len(scenarios)} variants were there")
+    for name, row in _planned(left, partial(_figures, catalog=catalog, paths=paths), executor):
+        rows[name] = row
+        if kept is not None and row["error"] != KILLED:
+            kept[keys[name]] = row
+        progress(f"{len(rows)} of {len(scenarios)} variants")
     frame = pd.DataFrame(
-        [{"variant": name, **row} for name, row in zip(variants, rows, strict=True)],
-        columns=list(columns.columns_of("sweep")),
+        [{"variant": name, **rows[name]} for name in variants], columns=list(columns.columns_of("sweep"))
     )
     return columns.check("sweep", frame.astype({"variant": "str", "error": "str"}))
 
 
+def _planned(
+    scenarios: Mapping[str, Scenario], one: Callable[[Scenario], dict[str, Any]], executor: Executor | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each variant's figures, as they come."""
+    if executor is None:
+        yield from ((name, one(s)) for name, s in scenarios.items())
+        return
+    futures = {executor.submit(one, s): name for name, s in scenarios.items()}
+    for future in as_completed(futures):
+        try:
+            yield futures[future], future.result()
+        except BrokenExecutor:
+            yield futures[future], {**dict.fromkeys(_WANTED, float("nan")), "error": KILLED}
+
+
+def _key(scenario: Scenario, catalog: Catalog | None, paths: int) -> str:
+    """What a row stands for: the scenario as written, its histories, prices, paths and this
+    version.
+    """
+    files = [scenario.traffic_file(s).stat() for s in scenario.services]
+    facts = [scenario.to_yaml(), str(paths), __version__, "" if catalog is None else str(catalog.as_of)]
+    facts += [f"{f.st_size} {f.st_mtime_ns}" for f in files]
+    return sha256("\0".join(facts).encode()).hexdigest()[:32]
+
+
 def _figures(scenario: Scenario, catalog: Catalog | None, paths: int) -> dict[str, Any]:
-    wanted = ("total_usd", "monthly_mean_usd", "p10_usd", "p50_usd", "p90_usd")
     try:
         study = run(scenario, catalog, paths=paths)
     except PlannerError as error:
-        return {**dict.fromkeys((*wanted, "within_share", "load_multiplier"), float("nan")), "error": str(error)}
+        return {**dict.fromkeys(_WANTED, float("nan")), "error": str(error)}
     summary = study.plan.summary()
     return {
-        **{k: summary[k] for k in wanted},
+        **{k: summary[k] for k in _WANTED if k in summary},
         "within_share": study.replay.within_share(),
         "load_multiplier": float(study.replay.breaks["load_multiplier"].min()),
         "error": "",

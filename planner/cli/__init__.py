@@ -232,6 +232,11 @@ def compare(scenario_file: str, overrides: tuple[str, ...], paths: int, other_fi
 @click.option(
     "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
 )
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False),
+    help="Write each line to this folder as soon as it is known (Parquet); a run that was killed is taken up there.",
+)
 @click.option("--csv", "csv_file", type=click.Path(dir_okay=False), help="Also write the table to this file.")
 def sweep(
     scenario_file: str,
@@ -240,6 +245,7 @@ def sweep(
     varied: tuple[str, ...],
     jobs: int,
     scheduler: str | None,
+    results: str | None,
     csv_file: str | None,
 ) -> None:
     """Plan every combination of values: one line each."""
@@ -247,7 +253,8 @@ def sweep(
 
     scenario, variants = _read(scenario_file, overrides), combinations(varied)
     with executor_of(jobs, scheduler) as executor:
-        frame = plan_all(scenario, variants, paths=paths, executor=executor)
+        progress = _Progress(scenario.name)
+        frame = plan_all(scenario, variants, paths=paths, executor=executor, results=results, progress=progress)
     if csv_file:
         export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
     click.echo(sweep_text(frame))

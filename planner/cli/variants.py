@@ -1,7 +1,7 @@
 """Variants named on the command line, and where they are computed."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import product
@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from planner.errors import PlannerError, ScenarioError
+from planner.workers import Workers
 
 
 def combinations(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -45,7 +46,7 @@ def executor_of(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
         if jobs == 1:
             yield None
             return
-        with ProcessPoolExecutor(jobs) as pool:
+        with Workers(jobs) as pool:
             yield pool
         return
     if find_spec("distributed") is None:
