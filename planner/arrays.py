@@ -1,4 +1,7 @@
-"""One name for each array type."""
+"""One name for each array type.
+
+Names of the shapes stand in docstrings: ``(paths, hours)``. Times are UTC; money is float64.
+"""
 
 import numpy as np
 from numpy.typing import NDArray

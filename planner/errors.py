@@ -28,6 +28,9 @@ class PlannerError(Exception):
 
     Parameters: ``what`` happened; ``where`` (file, row, field path); ``got`` the offending value;
     ``remedy`` what to do about it.  ``str(error)`` is one readable paragraph, never a traceback.
+
+    >>> print(PlannerError("a rate must not be negative", where="web.csv, row 3", got=-1, remedy="Mend the row"))
+    web.csv, row 3: a rate must not be negative (got -1). Mend the row.
     """
 
     exit_code = 2

@@ -81,6 +81,9 @@ class Plan:
     def months(self) -> float:
         """Calendar months the schedule stands for: Σ over its hours of weight / true hours of that
         month.
+
+        A horizon of 24 h in February 2027 is 24/672: unit costs "a month" are of true months, never
+        of 730 h.
         """
         hours = self.schedule.drop_duplicates("ts")
         if hours.empty:
@@ -138,6 +141,9 @@ class Plan:
     def monthly_range(self) -> pd.DataFrame:
         """P10, P50 and P90 of each month's bill over the paths (``plan.month_range``); they do not
         add up to those of the year.
+
+        Each month has its own cheapest and dearest paths; a year's P90 is below the sum of its
+        months' P90.
         """
         rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in self.paths_month_usd.items()]
         if not rows:
@@ -155,7 +161,11 @@ class Plan:
         return columns.check("plan.owners", found.sort_values("effective_cost_usd", ascending=False, ignore_index=True))
 
     def machines(self) -> pd.DataFrame:
-        """Fewest, mean and most machines of each pool over the horizon (``plan.machines``)."""
+        """Fewest, mean and most machines of each pool over the horizon (``plan.machines``).
+
+        Hours in which a pool runs nothing count as 0 in the mean; ``weight_h`` counts hours that a
+        row stands for.
+        """
         keys = ["service", "provider", "region", "instance_type", "purchase_option"]
         hours = self.schedule.drop_duplicates("ts")["weight_h"]
         by_hour = self.schedule.groupby([*keys, "ts"], observed=True)[["instances", "weight_h"]].agg(

@@ -76,6 +76,9 @@ def run(
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions;
     ``progress`` is told each stage.  Stages whose inputs are those of the study ``known`` are taken
     from it: the answer is the same, sooner. Raises any :class:`PlannerError` of the stages.
+
+    ``paths``: as many again, of another seed, are drawn to value the plan and to replay it, so a
+    plan is never judged on the futures it was made for.
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
     held, scenario = scenario.existing, kept(scenario)

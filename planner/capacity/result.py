@@ -44,6 +44,9 @@ class Capacity:
     def bears_rps(self, key: tuple[str, str, str, str, str], replicas: ArrayLike) -> Floats:
         """What n ``replicas`` may be loaded with together [original requests/s]: n · usable_rps, or
         more where they pool; same shape.
+
+        ``replicas`` n, any shape; pools between two known sizes are taken at the gain of the
+        smaller.
         """
         count = np.asarray(replicas, dtype=np.float64)
         alone = count * self._usable[key]

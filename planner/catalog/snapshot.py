@@ -86,6 +86,10 @@ class Catalog:
         labelled in ``basis``. Raises :class:`CatalogError` for an unknown provider or region, with
         the nearest names, for a provider that has none of the regions, and for a snapshot with a
         zero, negative, repeated or absurd price.
+
+        >>> aws = Catalog.read("aws", regions=["us-east-1"])
+        >>> set(aws.instances["region"])
+        {'us-east-1'}
         """
         root = catalog_folder(folder)
         if isinstance(regions, str):
@@ -144,7 +148,11 @@ class Catalog:
         arch: str | None = None,
         current_generation: bool | None = None,
     ) -> Catalog:
-        """The part with these providers, regions and machines; all other frames follow the regions."""
+        """The part with these providers, regions and machines; all other frames follow the regions.
+
+        A name that is nowhere leaves an empty part, not an error: what must exist is asked with
+        :meth:`price`.
+        """
         wanted_regions = None if regions is None else tuple(regions)
         for region in wanted_regions or ():
             require_region(region, set(self.instances["region"]))
@@ -175,6 +183,10 @@ class Catalog:
         Raises :class:`CatalogError` for an unknown region, type or option, with the nearest names,
         and for a missing price:
         never a zero and never another region's price.
+
+        >>> aws = Catalog.read("aws", regions=["us-east-1"])
+        >>> 0.01 < aws.price("m6a.xlarge", "us-east-1", "on_demand") < 1
+        True
         """
         return float(self.rate(instance_type, region, purchase_option, provider=provider)["rate_usd_per_h"])
 
@@ -268,7 +280,11 @@ class Catalog:
         return str(days.iloc[(len(days) - 1) // 2].isoformat())
 
     def age_days(self, today: date | None = None) -> int:
-        """Days since :attr:`as_of`."""
+        """Days since :attr:`as_of`.
+
+        Typical prices are dated by the median, because a few very old rows say little about the
+        rest.
+        """
         return ((today or datetime.now(UTC).date()) - date.fromisoformat(self.as_of)).days
 
     def ages(self, today: date | None = None) -> pd.DataFrame:

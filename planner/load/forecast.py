@@ -32,6 +32,11 @@ def forecast(
     growth)^years × events.  ``seed`` defaults to the scenario's; the same seed gives the same
     bytes.  Beyond the history growth is the user's, not a trend of the data. Raises
     :class:`TrafficError` if a service has no history or less than a day of it.
+
+    ``traffic``: history by service (:func:`read_histories`). The paths' hourly quantiles are those
+    of :func:`planner.load.forecast_quantiles`; growth and events are drawn for each path from their
+    ranges, so the spread of a year is mostly theirs. It lies where the future holds a shape the
+    past never had.
     """
     if paths < 1:
         raise TrafficError("at least one path is needed", got=paths)

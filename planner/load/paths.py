@@ -99,12 +99,18 @@ class Load:
         return found
 
     def peak(self, service: str) -> Floats:
-        """Highest hourly rate of each path [requests/s]."""
+        """Highest hourly rate of each path [requests/s].
+
+        Its mean over paths is the expected peak; the highest hour of a quantile curve is not.
+        """
         found: Floats = self.services[service].arrival_rate_rps.max(axis=1).astype(np.float64)
         return found
 
     def select(self, paths: "Index | list[int]") -> "Load":
-        """The load on some of its paths, in the order given."""
+        """The load on some of its paths, in the order given.
+
+        Services keep their common paths. ``paths``: positions from 0, with repeats if wanted.
+        """
         rows = np.asarray(paths, dtype=np.intp)
         kept = {
             n: ServiceLoad(

@@ -67,7 +67,10 @@ class Traffic:
 
     @property
     def observed_share(self) -> float:
-        """Share of the buckets between start and end that were observed."""
+        """Share of the buckets between start and end that were observed.
+
+        1 for a history without gaps [share].
+        """
         return float(np.isfinite(self.arrival_rate_rps).mean())
 
     @property
@@ -81,6 +84,9 @@ class Traffic:
 
         A history coarser than an hour is laid flat over its hours.  Incomplete first and last hours
         are left out.
+
+        The mean of an hour is that of its observed buckets, so an hour that is half seen is not
+        halved.
         """
         if self.interval_s > HOUR_S:
             return self._spread()
@@ -108,12 +114,19 @@ class Traffic:
 
 
 def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | None = None) -> Traffic:
-    """Read a traffic history: CSV, TSV, Parquet, or any format of ``TRAFFIC_FORMATS``.
+    r"""Read a traffic history: CSV, TSV, Parquet, or any format of ``TRAFFIC_FORMATS``.
 
     ``source``: a file name, or a :class:`TrafficSource` that also says how to read it; a relative
     file is looked for in ``folder``.  Buckets may be 1 s to 1 day; stamps without zone need
     ``time_zone``; a count column becomes a rate.  Raises :class:`TrafficError` with file, row,
     column and remedy wherever reading would need a guess.
+
+    >>> from pathlib import Path
+    >>> rows = "".join(f"2026-11-02T{h:02}:00Z,{3600 * (h + 1)}\n" for h in range(24))
+    >>> _ = Path("web.csv").write_text("ts,requests\n" + rows, encoding="utf-8")
+    >>> history = read_traffic("web.csv")
+    >>> history.interval_s, float(history.mean_rps)
+    (3600, 12.5)
     """
     spec = source if isinstance(source, TrafficSource) else TrafficSource(file=str(source))
     path = _existing(Path(folder or "") / spec.file)

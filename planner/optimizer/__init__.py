@@ -1,13 +1,10 @@
 """The linear program: the cheapest configuration that serves the load; the only importer of PuLP.
 
-Rooms: ``problem`` (what is asked), ``model`` (the formulation), ``solve`` (one checked solve),
-``reduce``, ``bunching``, ``evaluate``, ``stack``, ``audit`` and ``fast`` (large problems to a
-stated gap), ``frontier`` (many near problems), ``conflict`` (why nothing fits), ``billing``
-(commitments as a bill applies them); for scenarios ``market``, ``quotas``, ``build``, ``commit``,
-``recourse`` (whole machines), ``fleet`` (which few machine types to keep), ``bound`` and ``proof``
-(what any plan costs at least), ``paths`` (planned on, valued on), ``explain``, ``answer``, ``run``
-and ``near`` (near-optimal plans); the bill itself is ``bill``, ``grid``, ``ledger`` and
-``metered``.
+Rooms, each knowing only those below: ``alternatives`` and ``tradeoff`` (plans beside the best, cost
+against one choice), ``decide`` (one plan from start to end), ``answer`` (frames, proof, what binds),
+``commitments`` (what is signed, when, and what it pays for), ``mixes`` (whole machines that bear a
+load together), ``market`` (what is on sale to a scenario), ``program`` (the mathematics: problem,
+formulation, one checked solve) and ``bill`` (every charge, by arithmetic that knows no program).
 """
 
 from collections.abc import Sequence
@@ -28,6 +25,16 @@ def optimize(
 ) -> Plan:
     """The cheapest plan that serves the load within every objective; see
     :func:`planner.optimizer.decide.optimize`.
+
+    Decided are machines by hour, zone and way to pay, and commitments with their start: least
+    expected effective cost over the load paths, under every limit of the scenario; machines are
+    whole. Every hour of the answer is checked against the latency model, and the bill is summed up
+    independently. ``valued_on``: the load whose paths give the cost range, best of another seed;
+    else half of ``load``'s.
+
+    Raises :class:`InfeasiblePlan` with the smallest relaxation where nothing satisfies the
+    scenario, :class:`CatalogError` for a price that is missing, :class:`SolverError` where an
+    answer fails its check.
     """
     from planner.optimizer.decide import optimize as run
 

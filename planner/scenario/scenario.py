@@ -80,12 +80,18 @@ class Scenario(Part):
     def from_yaml(cls, text: str, *, where: str = "scenario", folder: Path | None = None) -> Scenario:
         """Parse YAML text; aliases, repeated keys and unknown keys are refused. Raises
         :class:`ScenarioError`.
+
+        ``folder``: where relative files are looked for. All faults of a text are told together.
         """
         raw, lines = parse(text, where)
         return build(cls, raw, lines, where, folder)
 
     def to_yaml(self) -> str:
-        """YAML text that reads back as the same scenario."""
+        """YAML text that reads back as the same scenario.
+
+        Fields that hold their default are left out, so the text is what a person would have
+        written.
+        """
         return yaml.safe_dump(self.model_dump(mode="json", exclude_defaults=True), sort_keys=False, allow_unicode=True)
 
     def write(self, path: str | Path) -> None:
@@ -98,6 +104,8 @@ class Scenario(Part):
     def replace(self, **overrides: Any) -> Scenario:
         """A copy with dotted fields set: ``replace(**{"limits.max_spot_share": 0.2})``. Raises
         :class:`ScenarioError`.
+
+        Other fields stay; what is set is checked as if it had been written in the file.
         """
         raw = self.model_dump(mode="json", exclude_defaults=True)
         for dotted, value in overrides.items():
@@ -147,7 +155,11 @@ class Scenario(Part):
 
     @property
     def start_utc(self) -> datetime:
-        """First instant of the horizon: local midnight of ``start`` in ``time_zone``, as UTC."""
+        """First instant of the horizon: local midnight of ``start`` in ``time_zone``, as UTC.
+
+        A date has no hour of its own: the same ``start`` in Tokyo comes nine hours before that in
+        London.
+        """
         return datetime(self.start.year, self.start.month, self.start.day, tzinfo=ZoneInfo(self.time_zone)).astimezone(
             UTC
         )
