@@ -73,7 +73,7 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     s = service.storage
     block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
     if block:
-        kind = _class(catalog, provider, "block")
+        kind = _stated_class(service, catalog, provider) or _class(catalog, provider, "block")
         count, grown = volumes_of(service, provider, kind)
         more = grown - sum(gib for gib, _ in block)
         for gib, basis in (
@@ -169,6 +169,27 @@ def _price_unit(catalog: Catalog, provider: str, kind: str) -> str:
     table = catalog.network
     found = table.loc[(table["provider"] == provider) & (table["kind"] == kind), "price_unit"]
     return str(found.iloc[0]) if len(found) else ""
+
+
+def _stated_class(service: Service, catalog: Catalog, provider: str) -> str | None:
+    """The disk class that a service names for a provider. Raises :class:`CatalogError` for one that
+    it does not sell.
+    """
+    named = service.storage.block_class
+    name = named.get(provider) if isinstance(named, dict) else named
+    if name is None:
+        return None
+    table = catalog.storage[catalog.storage["provider"] == provider]
+    known = {str(c).removeprefix("block/") for c in table["storage_class"] if str(c).startswith("block/")}
+    known = {c for c in known if "/" not in c}
+    if name.removeprefix("block/") not in known:
+        raise CatalogError(
+            "no such disk class",
+            where=f"storage.block_class at {provider}",
+            got=name,
+            remedy=f"Give one of {', '.join(sorted(known))}, or a class for each provider",
+        )
+    return f"block/{name.removeprefix('block/')}"
 
 
 def _class(catalog: Catalog, provider: str, role: Literal["block", "object"]) -> str:

@@ -209,6 +209,29 @@ class Autoscaling(Part):
         return self
 
 
+class OtherCost(Part):
+    """A cost that no machine, disk or request causes: a control plane, support, licences, a managed
+    database.
+
+    One of ``usd_per_month``, ``usd_per_h`` and ``share_of_bill`` (of all charges of the service or,
+    on the scenario, of the whole plan but shares like it). ``owner`` answers for it, by default the
+    service's.
+    """
+
+    name: Name
+    usd_per_month: NonNegative | None = None
+    usd_per_h: NonNegative | None = None
+    share_of_bill: Annotated[float, Field(ge=0, le=1)] | None = None
+    owner: Owner | None = None
+    charge: Literal["control_plane", "support", "licenses", "database", "other"] = "other"
+
+    @model_validator(mode="after")
+    def _one_price(self) -> Self:
+        if sum(v is not None for v in (self.usd_per_month, self.usd_per_h, self.share_of_bill)) != 1:
+            raise ValueError("give one of usd_per_month, usd_per_h and share_of_bill")
+        return self
+
+
 class LifecycleStep(Part):
     """Objects move to a colder class once they are ``after_months`` calendar months old.
 
@@ -221,8 +244,8 @@ class LifecycleStep(Part):
 
 
 class Storage(Part):
-    """Storage of one service. ``block_gib`` hangs on each instance; object storage is shared by
-    all.
+    """Storage of one service. ``block_gib`` hangs on each instance, of ``block_class`` (gp3, gp2,
+    io2, pd-ssd …; by provider where several are planned for); object storage is shared by all.
 
     ``artifact_gib``: one version of the model it serves (known for a language model);
     ``artifact_versions`` of it lie in object storage and one on each instance, whose disk grows to
@@ -238,6 +261,7 @@ class Storage(Part):
     """
 
     block_gib: NonNegative | None = None
+    block_class: str | dict[str, str] | None = None
     block_iops: NonNegative | None = None
     block_mib_per_s: NonNegative | None = None
     artifact_gib: NonNegative | None = None
@@ -303,6 +327,7 @@ class Service(Part):
     autoscaling: Autoscaling = Autoscaling()
     storage: Storage = Storage()
     network: Network = Network()
+    other_costs: tuple[OtherCost, ...] = ()
     retry_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     retries: int | None = Field(default=None, ge=0, le=100)
 

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from planner.errors import ScenarioError
 from planner.scenario.now import Today
-from planner.scenario.parts import Existing, Limits, Name, Part, PriceAdjustment, Service, known_zone
+from planner.scenario.parts import Existing, Limits, Name, OtherCost, Part, PriceAdjustment, Service, known_zone
 from planner.scenario.written import assign, build, parse
 
 
@@ -36,6 +36,7 @@ class Scenario(Part):
     existing: tuple[Existing, ...] = ()
     price_adjustments: tuple[PriceAdjustment, ...] = ()
     today: Today | None = None
+    other_costs: tuple[OtherCost, ...] = ()
     seed: int = Field(default=0, ge=0, lt=2**32)
     folder: Path | None = Field(default=None, exclude=True, repr=False)
 

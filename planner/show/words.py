@@ -22,6 +22,11 @@ CHARGES = {
     "public_ipv4": "Public IPv4",
     "logs": "Logs",
     "metrics": "Metrics",
+    "control_plane": "Control plane",
+    "support": "Support",
+    "licenses": "Licenses",
+    "database": "Managed databases",
+    "other": "Other costs",
 }
 CAUSES = {
     "queueing": "Waiting time",

@@ -26,6 +26,9 @@ _TEXT = (
 )
 
 
+SHARE = "USD"  # unit of a charge that is a share of others
+
+
 @dataclass(frozen=True)
 class Price:
     """A unit price [USD/unit] with its basis (observed, composed, inferred, assumed), source and
@@ -82,6 +85,18 @@ class Ledger:
                 billed_usd,
             )
         )
+
+    def by_month(self, starts: pd.DatetimeIndex, service: str = "") -> Floats:
+        """Effective cost so far in the months that begin at ``starts`` [USD], of one service or of
+        all; without shares of a bill.
+        """
+        total = np.zeros(len(starts))
+        bounds = starts.as_unit("us").asi8
+        for text, block in zip(self._lines, self._blocks, strict=True):
+            if service in ("", text["service"]) and text["unit"] != SHARE:
+                month = np.searchsorted(bounds, block[0].as_unit("us").asi8, side="right") - 1
+                np.add.at(total, np.clip(month, 0, None), block[3])
+        return total
 
     def price(self, text: dict[str, str], *prices: Price) -> None:
         """Remember the prices a line was charged at, for the reader who asks where a figure comes

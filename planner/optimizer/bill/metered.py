@@ -24,9 +24,9 @@ from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.errors import CatalogError
 from planner.load import Load
-from planner.optimizer.bill.ledger import Ledger, Price
+from planner.optimizer.bill.ledger import SHARE, Ledger, Price
 from planner.optimizer.bill.schedule import Grid, price_factor
-from planner.scenario import Scenario
+from planner.scenario import OtherCost, Scenario
 
 GIB_IN_GB = 2**30 / 1e9
 
@@ -95,6 +95,42 @@ def add_metered(
     ).tz_localize("UTC")
     for use in uses:
         _charge(ledger, scenario, use, filled[_scope(use)], filled[_account(use)], starts)
+    _add_others(ledger, scenario, grid, starts)
+
+
+def _add_others(ledger: Ledger, scenario: Scenario, grid: Grid, starts: pd.DatetimeIndex) -> None:
+    """Costs stated by the scenario and its services; shares of the bill last, over all other rows."""
+    stated = [(name, c) for name, s in scenario.services.items() for c in s.other_costs]
+    stated += [("", c) for c in scenario.other_costs]
+    hours = grid.months.total(grid.weight_h)
+    for service, cost in sorted(stated, key=lambda pair: pair[1].share_of_bill is not None):
+        if cost.usd_per_month is not None:
+            _other(ledger, service, cost, "month", hours / grid.months.hours, cost.usd_per_month, starts)
+        elif cost.usd_per_h is not None:
+            _other(ledger, service, cost, "hour", hours, cost.usd_per_h, starts)
+        elif cost.share_of_bill is not None:
+            _other(ledger, service, cost, SHARE, ledger.by_month(starts, service), cost.share_of_bill, starts)
+
+
+def _other(
+    ledger: Ledger, service: str, cost: OtherCost, unit: str, quantity: Floats, usd: float, starts: pd.DatetimeIndex
+) -> None:
+    words = {
+        "service": service,
+        "provider": "",
+        "region": "",
+        "resource": cost.name,
+        "charge": cost.charge,
+        "purchase_option": "on_demand",
+        "unit": unit,
+        "basis": "stated",
+    }
+    if cost.owner is not None:
+        words |= {"owner": cost.owner.team, "cost_center": cost.owner.cost_center or ""}
+    on = np.flatnonzero(quantity * usd > 0)
+    paid = quantity[on] * usd
+    ledger.add(words, starts[on], quantity[on], usd, effective_usd=paid, billed_usd=paid)
+    ledger.price(words, Price(usd, "stated", "the scenario", ""))
 
 
 def assumptions(cost: pd.DataFrame) -> tuple[str, ...]:
