@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from planner import __version__, columns
-from planner.capacity import Capacity, size
+from planner.capacity import Capacity, service_model, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.load import Load, Traffic, forecast, read_histories
@@ -104,6 +104,7 @@ def run(
         capacity = size(scenario, catalog, load)
     progress("optimizing")
     plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
+    plan = replace(plan, notes=(*plan.notes, *_remarks(scenario, plan, catalog)))
     progress("replaying the plan on unseen load")
     replay = simulate(plan, scenario, unseen, capacity)
     now = None
@@ -111,6 +112,18 @@ def run(
         progress("setting it beside today")
         now = today(scenario, catalog, load, plan, replay, capacity, unseen, held)
     return Study(scenario, catalog, traffic, load, capacity, plan, replay, unseen, now)
+
+
+def _remarks(scenario: Scenario, plan: Plan, catalog: Catalog) -> tuple[str, ...]:
+    """What the latency models say of the machines chosen, each sentence with its service."""
+    place = ["provider", "region", "instance_type"]
+    run = plan.schedule[["service", *place]].drop_duplicates()
+    run = run.merge(catalog.instances[[*place, "family", "arch"]], on=place)
+    notes = []
+    for name, rows in run.groupby("service", observed=True):
+        families = rows[["provider", "family", "arch"]].itertuples(index=False, name=None)
+        notes += [f"{name}: {s}" for s in service_model(scenario, str(name)).remarks(families)]
+    return tuple(notes)
 
 
 def _arrives(scenario: Scenario) -> dict[str, Any]:

@@ -7,7 +7,7 @@ serve.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -161,6 +161,9 @@ class ServiceModel(Protocol):
     def beside(self, machines: Sequence[Machine]) -> "ServiceModel":
         """The model with what it learns from the machines on sale."""
 
+    def remarks(self, families: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+        """What a plan must say of the machines it chose: (provider, family, architecture) each."""
+
     @classmethod
     def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:
         """Size of one version of what each replica loads before it serves [GiB], from unchecked
@@ -169,13 +172,17 @@ class ServiceModel(Protocol):
 
 
 class PlainService:
-    """What a service model answers that says nothing else: it learns from no other machine and
-    loads nothing.
+    """What a service model answers that says nothing else: it learns from no other machine, has
+    nothing to say of them and loads nothing.
     """
 
     def beside(self, machines: Sequence[Machine]) -> ServiceModel:  # noqa: ARG002
         """The model itself."""
         return cast("ServiceModel", self)
+
+    def remarks(self, families: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing."""
+        return ()
 
     @classmethod
     def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:  # noqa: ARG003

@@ -6,7 +6,7 @@ worker busy for a service time of known mean and squared coefficient of variatio
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal, Self
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from planner.arrays import Floats
 from planner.errors import PlannerError, ScenarioError
+from planner.latency.cpus import cpu_speed, cpu_threads, known_families, moved
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.latency.queue import pools
 from planner.latency.queue.retries import RetryState, retry_state
@@ -146,6 +147,20 @@ def _pool(
     return Pool(law, servers, replicas, balancer, discipline, gaps)
 
 
+def _family(name: str) -> str:
+    """The family of a type or family name: m6i of m6i.xlarge, n2 of n2-standard-4."""
+    return name if known_families(name) else name.split(".")[0] if "." in name else name.split("-")[0]
+
+
+def _threads(machine: Machine) -> float:
+    """Hardware threads a core; where the catalog does not know, arm64 servers have one and x86_64
+    two.
+    """
+    if math.isnan(machine.threads_per_core):
+        return 1.0 if machine.arch == "arm64" else 2.0
+    return machine.threads_per_core
+
+
 def _only_latency(metric: str) -> None:
     if metric != "latency":
         raise ScenarioError(f"objective: the queue model answers latency, not {metric}. Give latency_p…_s bounds")
@@ -159,8 +174,10 @@ class Queue(PlainService, BaseModel):
     exponential); ``service_law`` its shape, by default gamma below 1 and lognormal above.
     ``vcpus_per_request`` CPU a busy worker takes: 1 for CPU-bound work, 0.1 where it waits 90 % of
     its time. ``threads_share`` what the second hardware thread of a core adds, as a share of the
-    first (0 to 1; 1 if the service time was measured with all threads busy). ``speed`` relative
-    speed of instance types, families or architectures (most specific wins; others are 1).
+    first (0 to 1; 1 if the service time was measured with all threads busy). ``measured_on`` the
+    type or family it was measured on: other families count by the table of CPU speeds, with its
+    band; without it every core counts 1. ``speed`` relative speed of instance types, families or
+    architectures, which wins over the table (most specific first).
     ``memory_gib`` fixed for each replica, ``memory_gib_per_request`` for each busy worker.
     ``balancer`` over replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``);
     ``discipline`` inside one. ``burstable`` what to do with machines that earn CPU credits: plan on
@@ -176,6 +193,7 @@ class Queue(PlainService, BaseModel):
     vcpus_per_request: Positive = 1.0
     threads_share: Share = 0.3
     speed: dict[str, Positive] = Field(default_factory=dict)
+    measured_on: str | None = Field(default=None, min_length=1)
     memory_gib: NonNegative = 0.0
     memory_gib_per_request: NonNegative = 0.0
     archs: tuple[Literal["x86_64", "arm64"], ...] = ("x86_64", "arm64")
@@ -192,6 +210,11 @@ class Queue(PlainService, BaseModel):
             raise ValueError(str(error)) from None
         if self.discipline == "ps" and self.balancer == "central":
             raise ValueError("discipline ps shares inside replicas; choose a balancer other than central")
+        if self.measured_on is not None and not known_families(_family(self.measured_on)):
+            raise ValueError(
+                f"measured_on: no table knows the CPU of {self.measured_on!r}; name a type or family such as"
+                " m6i.xlarge, n2 or standardDSv5Family, or leave it out and state speed"
+            )
         return self
 
     def deployments(self, machine: Machine, arrivals: Arrivals) -> Sequence[Deployment] | Excuse:
@@ -212,7 +235,7 @@ class Queue(PlainService, BaseModel):
             arrivals.scv,
             self.balancer,
             self.discipline,
-            self.error_share,
+            self.input_error(machine),
         )
         return (Deployment(1.0, "", model),)
 
@@ -239,20 +262,61 @@ class Queue(PlainService, BaseModel):
         """Speed of one worker of the idle machine: its ``speed`` × the share of its vCPUs it
         sustains.
         """
-        speed = next(
-            (self.speed[k] for k in (machine.instance_type, machine.family, machine.arch) if k in self.speed), 1.0
-        )
+        stated = self._stated(machine)
+        speed = self._tabled(machine)[0] if stated is None else stated
         return speed * machine.baseline_share
+
+    def input_error(self, machine: Machine) -> float:
+        """How far the service time may be off on this machine, as half a 90 % band."""
+        if self._stated(machine) is not None:
+            return self.error_share
+        return min(math.hypot(self.error_share, math.expm1(self._tabled(machine)[1])), 1.0)
+
+    def remarks(self, families: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:
+        """What the plan must say of the CPUs it chose: where the service was measured, which speeds
+        are assumed, which machines need a build of their own.
+        """
+        own, places = self.measured_on, sorted(set(families))
+        if own is None:
+            known = "latency.measured_on names the machine of the measurement"
+            return (f"Every vCPU counts the same: {known}, and speeds of other families follow.",)
+        others = [(p, f) for p, f, _ in places if f != _family(own)]
+        speeds = ", ".join(f"{f} {self._against(p, f):.2f}" for p, f in others)
+        told = f"Measured on {own}; assumed until measured: speed of a vCPU against it, all busy: {speeds}."
+        arms = sorted({f for _, f, arch in places if arch == "arm64"} - {_family(own)})
+        build = f"{', '.join(arms)}: arm64, which needs a build of the service for it."
+        return (*((told,) if others else ()), *((build,) if arms else ()))
+
+    def _against(self, provider: str, family: str) -> float:
+        own = _family(str(self.measured_on))
+        return moved(cpu_speed(known_families(own)[0], own), cpu_speed(provider, family))[0]
+
+    def _stated(self, machine: Machine) -> float | None:
+        names = (machine.instance_type, machine.family, machine.arch)
+        return next((self.speed[k] for k in names if k in self.speed), None)
+
+    def _tabled(self, machine: Machine) -> tuple[float, float]:
+        """Speed of one worker alone against the machine of the measurement, and its band (ln).
+
+        The table's speeds hold with all vCPUs busy; a core of two threads gives one worker alone
+        2/(1 + threads_share) of its share of the busy core.
+        """
+        if self.measured_on is None or machine.family == _family(self.measured_on):
+            return 1.0, 0.0
+        family = _family(self.measured_on)
+        sellers = known_families(family)
+        seller = machine.provider if machine.provider in sellers else sellers[0]
+        busy, band = moved(cpu_speed(seller, family), cpu_speed(machine.provider, machine.family))
+        return busy * self._alone(_threads(machine)) / self._alone(cpu_threads(seller, family)), band
+
+    def _alone(self, threads: float) -> float:
+        return threads / (1 + (threads - 1) * self.threads_share)
 
     def slowdown(self, machine: Machine, workers: int) -> float:
         """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) − 1
         for u > k threads busy on k cores.
         """
-        threads = machine.threads_per_core
-        if math.isnan(threads):
-            # arm64 servers have one thread a core; x86_64 is taken to have two unless the catalog
-            # knows better
-            threads = 1.0 if machine.arch == "arm64" else 2.0
+        threads = _threads(machine)
         busy, cores = workers * self.vcpus_per_request, machine.vcpus / threads
         return max(0.0, busy / (cores + (busy - cores) * self.threads_share) - 1)
 
