@@ -72,6 +72,8 @@ def _bears(p: int, fleet: Fleet, s: State) -> None:
             if n > 0:
                 least = min(least, fleet.limit[b, q, n] * whole / fleet.weight[q, n])
         s.limit[b, p] = least * (1 + 1e-9) if whole > 0 else 0.0
+        full = min(full, s.limit[b, p])
+    s.calm[p] = full if s.backlog[p] <= 0 and s.failing[p] == 0 else -1.0
 
 
 @within
@@ -101,12 +103,14 @@ def _aim(p: int, step: int, fleet: Fleet, s: State) -> None:
         elif more > 0:
             if s.closed[q, p] > step:
                 s.short[p] = True
+                s.trouble[0] = 1
                 continue
             wait = fleet.start[q, np.int64(_random(s.random, p) & np.uint64(255))]
             if wait <= 0:
                 s.ready[q, p] += more
             else:
                 s.ring[(step + wait) % length, q, p] += more
+                s.due[(step + wait) % length] = 1
                 s.starting[q, p] += more
     _bears(p, fleet, s)
 
@@ -125,6 +129,7 @@ def _lose(p: int, kind: int, pool: int, zone: int, end: int, fleet: Fleet, s: St
             if gone > 0:
                 s.lost[p] = _ZONE if kind == 0 else _SPOT
                 s.short[p] = True
+                s.trouble[0] = 1
             if kind == 2 or fleet.zones == 1:
                 s.closed[q, p] = max(s.closed[q, p], end)
         turn += n
@@ -147,25 +152,33 @@ def _strike(step: int, fleet: Fleet, strikes: Strikes, s: State) -> None:
                 s.ready[q, p] -= 1
                 s.lost[p] = _SPOT
                 s.short[p] = True
+                s.trouble[0] = 1
 
 
 @bare
 def _arrive(step: int, fleet: Fleet, s: State) -> None:
     """Replicas that are ready now; orders again for what is missing."""
     slot = step % s.ring.shape[0]
-    for q in range(s.ready.shape[0]):
-        for p in range(s.now.size):
-            fresh = s.ring[slot, q, p]
-            if fresh > 0:
-                s.ring[slot, q, p] = 0
-                s.ready[q, p] += fresh
-                s.starting[q, p] -= fresh
-                _bears(p, fleet, s)
+    if s.due[slot] > 0:
+        s.due[slot] = 0
+        for q in range(s.ready.shape[0]):
+            for p in range(s.now.size):
+                fresh = s.ring[slot, q, p]
+                if fresh > 0:
+                    s.ring[slot, q, p] = 0
+                    s.ready[q, p] += fresh
+                    s.starting[q, p] -= fresh
+                    _bears(p, fleet, s)
+    if s.trouble[0] == 0:
+        return
+    s.trouble[0] = 0
     for p in range(s.now.size):
         if s.short[p]:
             _aim(p, step, fleet, s)
         elif s.lost[p] != 0 and s.units[1, p] == 0:
             s.lost[p] = 0
+        if s.short[p] or s.lost[p] != 0:
+            s.trouble[0] = 1
 
 
 @within
@@ -187,45 +200,41 @@ def _queue(p: int, tries: float, rule: Rule, s: State, out: Out) -> float:
 
 @bare
 def _serve(hour: int, flat: float, tilt: float, rule: Rule, s: State, out: Out) -> None:
-    """One step of all paths: what arrives, what is served, what is within its bounds."""
-    step_s, bounds = rule.step_s, s.limit.shape[0]
-    arrived_hour = every_hour = 0.0
-    now, slope, saturation, backlog, failing, limit = s.now, s.slope, s.saturation, s.backlog, s.failing, s.limit
-    within_path, every_path, arrived_path, within_hour = (
-        out.within_path,
-        out.every_path,
-        out.arrived_path,
-        out.within_hour,
-    )
+    """One step of all paths; a closer look where it is late or something waits."""
+    now, slope, calm, tried = s.now, s.slope, s.calm, s.tried
     for p in range(now.size):
-        arriving = max(now[p] * flat + slope[p] * tilt, 0.0)
-        tries = arriving * (1.0 + rule.retries * failing[p])
-        count, served = arriving * step_s, tries * step_s
-        held = backlog[p] > 0
-        if held or tries > saturation[p]:
-            served = _queue(p, tries, rule, s, out)
-            held = held or backlog[p] > 0
-        else:
-            failing[p] = 0.0
-        s.tried[p] = tries
-        out.served_path[p] += served
-        out.tried_path[p] += tries * step_s
-        arrived_path[p] += count
-        arrived_hour += count
-        every = not held
-        for b in range(bounds):
-            if not held and tries <= limit[b, p]:
-                within_path[b, p] += count
-                within_hour[b, hour] += count
-            else:
-                every = False
-        if every:
-            every_path[p] += count
-            every_hour += count
-        elif count > 0:
-            out.late[_why(p, tries, rule, s), hour] += count
-    out.arrived_hour[hour] += arrived_hour
-    out.every_hour[hour] += every_hour
+        arriving = now[p] * flat + slope[p] * tilt
+        tried[p] = arriving
+        if arriving > calm[p]:
+            _strain(p, hour, max(arriving, 0.0), rule, s, out)
+
+
+@within
+def _strain(p: int, hour: int, arriving: float, rule: Rule, s: State, out: Out) -> None:
+    """A step of a path that is late, or in which something waits."""
+    tries, bounds = arriving * (1.0 + rule.retries * s.failing[p]), s.limit.shape[0]
+    count, served = arriving * rule.step_s, tries * rule.step_s
+    held = s.backlog[p] > 0
+    if held or tries > s.saturation[p]:
+        served = _queue(p, tries, rule, s, out)
+        held = held or s.backlog[p] > 0
+    else:
+        s.failing[p] = 0.0
+    s.tried[p] = tries
+    out.strained_path[p] += count
+    out.again_path[p] += (tries - arriving) * rule.step_s
+    out.served_path[p] += served
+    calm, late = s.saturation[p], False
+    for b in range(bounds):
+        calm = min(calm, s.limit[b, p])
+        if held or tries > s.limit[b, p]:
+            out.late_of_path[b, p] += count
+            out.late_of_hour[b, hour] += count
+            late = True
+    if late and count > 0:
+        out.late_path[p] += count
+        out.late[_why(p, tries, rule, s), hour] += count
+    s.calm[p] = calm if s.backlog[p] <= 0 and s.failing[p] == 0 else -1.0
 
 
 @within
@@ -301,6 +310,15 @@ def _wish_of_load(desired: float, rate: float, idle: float, rule: Rule) -> float
     return max(1.0, rules.wanted_of_average(desired, rule.target_rps, rate, rule.tolerance))
 
 
+@within
+def _rests(tried: float, saturation: float, target: float, tolerance: float) -> bool:
+    """Whether the metric surely is within tolerance, by a per cent and more: rounding decides
+    nothing.
+    """
+    percent = 100.0 * tried / saturation if saturation > 0 else 1e9
+    return target * (1.0 - tolerance) + 1.5 < percent < target * (1.0 + tolerance) - 0.5
+
+
 @bare
 def _look(step: int, fleet: Fleet, rule: Rule, s: State) -> None:
     """The autoscaler looks at the step that just passed, and orders."""
@@ -317,6 +335,8 @@ def _look(step: int, fleet: Fleet, rule: Rule, s: State) -> None:
             if kind == KEDA:
                 s.below[p] = 0 if tried[p] > 0 else s.below[p] + 1
                 wish = _wish_of_load(was, tried[p], s.below[p], rule)
+            elif starting == 0 and _rests(tried[p], saturation[p], target, tolerance):
+                wish = was
             elif ready > 0:
                 usage = math.floor(min(tried[p] / saturation[p], 1.0) * 1000.0 * ready)
                 wish, _ = rules.wanted(
@@ -411,10 +431,15 @@ def at_rest(paths: int, fleet: Fleet, rule: Rule, strikes: Strikes) -> State:
     each = (len(fleet.size), paths)
     ahead, window = int(fleet.start.max()) + 1, max(rule.up_window, rule.down_window, 1)
     whole, small, real = np.int64, np.int32, np.float64
-    shapes: list[tuple[tuple[int, ...], type]] = [(each, small)] * 3 + [((ahead, *each), small), (each, whole)]
+    shapes: list[tuple[tuple[int, ...], type]] = [(each, small)] * 3 + [
+        ((ahead, *each), small),
+        ((ahead,), whole),
+        ((1,), whole),
+        (each, whole),
+    ]
     shapes += [
         ((len(fleet.limit), paths), real),
-        *[((paths,), real)] * 5,
+        *[((paths,), real)] * 6,
         ((paths,), np.bool_),
         *[((paths,), whole)] * 2,
     ]
@@ -464,19 +489,23 @@ def play(
     for hour in range(rate.shape[0]):
         _turn(hour, each, rate, steep, fleet, rule, s)
         middle = (blocks[hour] + 0.5) / 12.0 - 0.5
+        flats = tilts = 0.0
         for minute in range(each):
             step, at = hour * each + minute, (minute + 0.5) / each
             if struck:
                 _strike(step, fleet, strikes, s)
             _arrive(step, fleet, s)
-            if int(at * 12.0) == blocks[hour]:
-                _serve(hour, burst, 0.0, rule, s, out)
-            else:
-                _serve(hour, rest, at - 0.5 + middle / 11.0, rule, s, out)
+            bursts = int(at * 12.0) == blocks[hour]
+            flat, tilt = (burst, 0.0) if bursts else (rest, at - 0.5 + middle / 11.0)
+            flats, tilts = flats + flat, tilts + tilt
+            _serve(hour, flat, tilt, rule, s, out)
             _count(hour, each, minute == each // 2, s, out)
             if HPA <= rule.kind <= KEDA:
                 _look(step, fleet, rule, s)
         for p in range(s.backlog.size):
+            arrived = max(s.now[p] * flats + s.slope[p] * tilts, 0.0) * rule.step_s
+            out.arrived_path[p] += arrived
+            out.arrived_hour[hour] += arrived
             out.backlog[hour] += s.backlog[p]
     for p in range(s.backlog.size):
         out.waiting_path[p] = s.backlog[p]

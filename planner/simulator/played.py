@@ -80,9 +80,9 @@ def play_block(block: Block) -> Played:
     first = np.searchsorted(task.strikes[:, 0], np.arange(paths + 1))
     rows = [np.ascontiguousarray(task.strikes[:, c]) for c in range(1, 6)]
     strikes = Strikes(first.astype(np.int64), *rows)
-    shapes: list[tuple[tuple[int, ...], type]] = [((bounds, hours), np.float64), *[((hours,), np.float64)] * 2]
+    shapes: list[tuple[tuple[int, ...], type]] = [((bounds, hours), np.float64), ((hours,), np.float64)]
     shapes += [((len(CAUSES), hours), np.float64), ((hours,), np.float64), ((bounds, paths), np.float64)]
-    shapes += [*[((paths,), np.float64)] * 6, ((kinds, hours, paths), np.float32), ((kinds, hours), np.float64)]
+    shapes += [*[((paths,), np.float64)] * 7, ((kinds, hours, paths), np.float32), ((kinds, hours), np.float64)]
     out = Out(*(np.zeros(s, dtype=k) for s, k in [*shapes, ((kinds, hours, paths), np.int32)]))
     when = np.asarray(np.random.default_rng([ops.seed, 10]).integers(0, 12, hours), dtype=np.int64)
     rate = np.ascontiguousarray(task.rate.T, dtype=np.float32)
@@ -91,7 +91,24 @@ def play_block(block: Block) -> Played:
     each = np.float32(round(3600 / ops.step_s))
     machines = out.running / each * task.instances[:, None, None].astype(np.float32)
     waiting = (out.starting * task.instances[:, None]).sum(axis=0)
-    return Played(*out[:12], machines, waiting, out.ready)
+    every_hour = out.arrived_hour - out.late.sum(axis=0)
+    return Played(
+        out.arrived_hour - out.late_of_hour,
+        every_hour,
+        out.arrived_hour,
+        out.late,
+        out.backlog,
+        out.arrived_path - out.late_of_path,
+        out.arrived_path - out.late_path,
+        out.arrived_path,
+        out.arrived_path + out.again_path,
+        out.arrived_path - out.strained_path + out.served_path,
+        out.dropped_path,
+        out.waiting_path,
+        machines,
+        waiting,
+        out.ready,
+    )
 
 
 def _fleet(task: Task) -> Fleet:

@@ -76,20 +76,25 @@ class Strikes(NamedTuple):
 class State(NamedTuple):
     """What a block of paths is at; (kinds, paths) or (paths,) unless said otherwise.
 
-    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until which
-    none can be had; ``wishes`` (window, paths) the autoscaler's recommendations; ``lost``, ``cause`` why
-    machines are missing now and why requests were late last; ``when``,
-    ``amount`` (:data:`EVENT_MEMORY`, paths) its changes; ``exposed`` hazard so far, ``until`` the
-    hazard at which the next machine is taken; ``shifts`` is scratch; ``units`` (2, paths) ready and starting.
+    ``ring`` (steps ahead, kinds, paths) replicas that become ready, ``due`` (steps ahead,) whether
+    any does; ``trouble`` (1,) whether a path lacks machines; ``closed`` step until which none can
+    be had; ``calm`` rate up to which a step needs no closer look (-1 where something waits);
+    ``wishes`` (window, paths) the autoscaler's recommendations; ``lost``, ``cause`` why machines
+    are missing now and why requests were late last; ``when``, ``amount`` (:data:`EVENT_MEMORY`,
+    paths) its changes; ``exposed`` hazard so far, ``until`` the hazard at which the next machine is
+    taken; ``units`` (2, paths) ready and starting; ``shifts`` is scratch.
     """
 
     ready: Small
     starting: Small
     target: Small
     ring: Small
+    due: Ints
+    trouble: Ints
     closed: Ints
     limit: Floats
     saturation: Floats
+    calm: Floats
     desired: Floats
     backlog: Floats
     failing: Floats
@@ -116,16 +121,16 @@ class State(NamedTuple):
 class Out(NamedTuple):
     """What is counted; sums over the block's paths unless there is a path axis."""
 
-    within_hour: Floats  # (bounds, hours) requests
-    every_hour: Floats  # (hours,)
+    late_of_hour: Floats  # (bounds, hours) requests outside the bound
     arrived_hour: Floats  # (hours,)
     late: Floats  # (causes, hours) requests outside some bound
     backlog: Floats  # (hours,) requests at its end
-    within_path: Floats  # (bounds, paths)
-    every_path: Floats  # (paths,)
+    late_of_path: Floats  # (bounds, paths)
+    late_path: Floats  # (paths,) outside some bound
     arrived_path: Floats  # (paths,)
-    tried_path: Floats
-    served_path: Floats
+    again_path: Floats  # tries beyond the first
+    strained_path: Floats  # arrived in steps that were late or had a backlog
+    served_path: Floats  # tries served in those steps
     dropped_path: Floats
     waiting_path: Floats
     running: Singles  # (kinds, hours, paths) machines billed, mean of the hour
