@@ -76,9 +76,15 @@ def test_public_names_say_what_they_are():
     assert set(silent) <= {"__version__"}
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in SOURCES if p not in PAGES and ">>>" in p.read_text(encoding="utf-8")], ids=lambda p: p.stem
-)
+def examples() -> Iterator[object]:
+    """Modules with examples; those of the package itself plan a year and are slow."""
+    for path in SOURCES:
+        if path not in PAGES and ">>>" in path.read_text(encoding="utf-8"):
+            slow = path == ROOT / "planner" / "__init__.py"
+            yield pytest.param(path, id=str(path.relative_to(ROOT)), marks=pytest.mark.slow if slow else ())
+
+
+@pytest.mark.parametrize("path", list(examples()))
 def test_examples_run(path, tmp_path, monkeypatch):
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)

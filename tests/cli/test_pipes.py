@@ -23,6 +23,7 @@ ANSWERS = {
     "plan --json": ["plan", *SMALL, "--json"],
     "forecast": ["forecast", *SMALL],
     "simulate": ["simulate", *SMALL],
+    "policy": ["policy", *SMALL],
     "compare": ["compare", *SMALL, "--set", "limits.zones=2"],
     "sweep": ["sweep", *SMALL, *VARIED],
     "frontier": ["frontier", *SMALL, "--vary", "services.web.objective.latency_p99_s=0.2,0.3", "--whole", "0"],
@@ -37,6 +38,7 @@ REFUSALS = {
     "catalog refresh": ["catalog", "refresh", "nobody"],
     "catalog diff": ["catalog", "diff", "nobody", "."],
     "catalog existing": ["catalog", "existing", "--file", "none.csv"],
+    "today import": ["today", "import", "aws", "--region", "nowhere"],
     "catalog quota": ["catalog", "quota", "--region", "nowhere", "m6a.xlarge"],
     "catalog spot-score": ["catalog", "spot-score", "--region", "nowhere", "m6a.xlarge"],
 }
