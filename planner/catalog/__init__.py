@@ -4,7 +4,7 @@ region.
 
 from planner.catalog.lookup import explain, search
 from planner.catalog.providers import PROVIDERS, Provider, provider_of
-from planner.catalog.refreshing import Refreshed, diff, refresh
+from planner.catalog.refreshing import Refreshed, diff, import_prices, refresh
 from planner.catalog.snapshot import GLOBAL, Catalog
 from planner.catalog.tiers import Tier
 
@@ -17,6 +17,7 @@ __all__ = [
     "Tier",
     "diff",
     "explain",
+    "import_prices",
     "provider_of",
     "refresh",
     "search",

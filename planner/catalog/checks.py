@@ -27,6 +27,7 @@ BASIS = {
     "inferred": "taken from another region or size of the same provider",
     "test_fixture": "from another project's test data",
     "vendor_maximum": "the vendor's 'up to' figure, not an offer",
+    "contracted": "the unit price of a bill, as agreed for its period",
     "negotiated": "list price after the scenario's price adjustments",
 }
 WEAK = frozenset({"inferred", "test_fixture", "vendor_maximum"})  # read only when asked for

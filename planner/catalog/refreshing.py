@@ -4,7 +4,7 @@ replace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import pandas as pd
 
 from planner.catalog import snapshot
 from planner.catalog.answers import Fetched, RawAnswers
+from planner.catalog.importing import Price, as_rows, read_prices
 from planner.catalog.providers import PROVIDERS, fetcher
 from planner.catalog.store import FILES, catalog_folder, current, new_generation, write_files
 from planner.errors import CatalogError
@@ -20,6 +21,8 @@ from planner.errors import CatalogError
 # a price that moves by this factor between two refreshes is more likely an error than a decision
 ABSURD_RATIO = 5.0
 ABSURD_LOSS = 0.2  # share of a region's prices that may vanish at once
+# what a null, a list or a text raises where the provider documents a field
+_MALFORMED = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError)
 _PRICE = ["provider", "region", "instance_type", "purchase_option"]
 
 
@@ -57,13 +60,60 @@ def refresh(
     fetch, wanted = fetcher(provider), tuple(dict.fromkeys(regions))
     if not wanted:
         raise CatalogError("name at least one region", where="catalog refresh", remedy="Add --region NAME")
+
+    def read(raw: RawAnswers, old: Mapping[str, pd.DataFrame]) -> Fetched:
+        fetched: Fetched = fetch(wanted, raw, old.get("instances"), **options)
+        return fetched
+
+    return _replace(provider, wanted, read, folder=folder, accept=accept, confirm=confirm)
+
+
+def import_prices(
+    file: str | Path,
+    *,
+    region: str | None = None,
+    folder: str | Path | None = None,
+    accept: bool = False,
+    confirm: Callable[[pd.DataFrame, tuple[str, ...]], bool] | None = None,
+) -> tuple[Refreshed, ...]:
+    """Take the prices of a file or folder (:mod:`planner.catalog.importing`) into snapshots beside
+    those in use; what the file does not price stays. One answer for each provider.
+
+    Raises :class:`CatalogError` as :func:`refresh` does.
+    """
+    root = catalog_folder(folder)
+    old = {p: _tables(root / p, p) for p in PROVIDERS}
+    names = {p: list(t["instances"]["instance_type"].unique()) for p, t in old.items() if t}
+    found, done = read_prices(file, names, region), []
+    for provider in sorted({p.provider for p in found}):
+        mine = [p for p in found if p.provider == provider]
+        regions = tuple(dict.fromkeys(p.region for p in mine))
+
+        def read(raw: RawAnswers, old: Mapping[str, pd.DataFrame], mine: Sequence[Price] = mine) -> Fetched:
+            raw.keep("imported", [p._asdict() for p in mine])
+            return as_rows(mine, old, f"imported from {Path(file).name}")
+
+        done.append(_replace(provider, regions, read, folder=folder, accept=accept, confirm=confirm))
+    return tuple(done)
+
+
+def _replace(
+    provider: str,
+    wanted: tuple[str, ...],
+    read: Callable[[RawAnswers, Mapping[str, pd.DataFrame]], Fetched],
+    *,
+    folder: str | Path | None,
+    accept: bool,
+    confirm: Callable[[pd.DataFrame, tuple[str, ...]], bool] | None,
+) -> Refreshed:
+    """Write the next generation of a snapshot from what ``read`` gives, or leave the old in use."""
     home = catalog_folder(folder) / provider
     old = _tables(home, provider)
     stamp = datetime.now(UTC)
     try:
         with new_generation(home, stamp.strftime("%Y-%m-%dT%H%M%S.%f")) as part:
             with RawAnswers(part / "raw") as raw:
-                fetched = fetch(wanted, raw, old.get("instances"), **options)
+                fetched = read(raw, old)
             _require(fetched, wanted, provider)
             new, left_out = merge(old, fetched, wanted, provider, accept)
             write_files(part, new)
@@ -75,6 +125,13 @@ def refresh(
                 raise _DeclinedError(moves, notes)
     except _DeclinedError as declined:
         return Refreshed(declined.moves, declined.notes, None)
+    except _MALFORMED as error:
+        raise CatalogError(
+            f"an answer has another shape than the provider documents ({type(error).__name__})",
+            where=f"{provider} {', '.join(wanted)}",
+            got=str(error)[:200],
+            remedy="Try again later; the old snapshot stays in use",
+        ) from None
     except OSError as error:
         raise CatalogError(
             f"the snapshot cannot be written: {error.strerror or error}",

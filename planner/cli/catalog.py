@@ -4,6 +4,7 @@ the providers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 import pandas as pd
 import yaml
 
-from planner.catalog import PROVIDERS, Catalog, diff, explain, search
+from planner.catalog import PROVIDERS, Catalog, diff, explain, import_prices, search
 from planner.catalog import refresh as refresh_snapshot
 from planner.errors import CatalogError
 from planner.show.words import table
@@ -154,6 +155,34 @@ def _generation(home: Path, provider: str) -> Catalog:
     return read_provider(home, provider, inferred=False)
 
 
+def _asked(yes: bool) -> Callable[[pd.DataFrame, tuple[str, ...]], bool]:
+    """Show what would move and ask, unless ``yes``."""
+
+    def confirm(moves: pd.DataFrame, notes: tuple[str, ...]) -> bool:
+        for note in notes:
+            click.echo(note, err=True)
+        kinds = moves["kind"].value_counts()
+        _print(moves.head(20), False, "no price moved")
+        click.echo(", ".join(f"{n} {k}" for k, n in kinds.items()) or "nothing to replace but the date", err=True)
+        return yes or click.confirm("Replace the snapshot?", err=True)
+
+    return confirm
+
+
+@catalog.command(name="import")
+@click.argument("file", type=click.Path(exists=True))
+@click.option("--region", help="Region of an EC2 offer file, which does not name it.")
+@_folder
+@click.option("--accept", is_flag=True, help="Take moves by a factor of five and more too.")
+@click.option("--yes", is_flag=True, help="Replace without asking.")
+def import_command(file: str, region: str | None, folder: str | None, accept: bool, yes: bool) -> None:
+    """Take prices from FILE (or all files of a folder): an EC2 offer file, an Azure retail price
+    reply, a FOCUS or CUR bill, or a CSV of our own columns.
+    """
+    for done in import_prices(file, region=region, folder=folder, accept=accept, confirm=_asked(yes)):
+        click.echo(f"now read from {done.path}" if done.path else "left as it was", err=True)
+
+
 @catalog.command()
 @click.argument("provider")
 @click.option(
@@ -172,16 +201,8 @@ def refresh(provider: str, regions: tuple[str, ...], folder: str | None, accept:
     if bulk and provider in PROVIDERS and not PROVIDERS[provider].offer_file:
         raise CatalogError("this provider has no offer file", got=provider, remedy="Leave --bulk out")
 
-    def confirm(moves: pd.DataFrame, notes: tuple[str, ...]) -> bool:
-        for note in notes:
-            click.echo(note, err=True)
-        kinds = moves["kind"].value_counts()
-        _print(moves.head(20), False, "no price moved")
-        click.echo(", ".join(f"{n} {k}" for k, n in kinds.items()) or "nothing to replace but the date", err=True)
-        return yes or click.confirm("Replace the snapshot?", err=True)
-
     done = refresh_snapshot(
-        provider, regions, folder=folder, accept=accept, confirm=confirm, **({"bulk": True} if bulk else {})
+        provider, regions, folder=folder, accept=accept, confirm=_asked(yes), **({"bulk": True} if bulk else {})
     )
     click.echo(
         f"{PROVIDERS[provider].title}: " + (f"now read from {done.path}" if done.path else "left as it was"), err=True

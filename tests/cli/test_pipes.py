@@ -36,6 +36,7 @@ ANSWERS = {
 # what asks a cloud, or needs a second snapshot: here it can only say what is missing
 REFUSALS = {
     "catalog refresh": ["catalog", "refresh", "nobody"],
+    "catalog import": ["catalog", "import", "README.md"],
     "catalog diff": ["catalog", "diff", "nobody", "."],
     "catalog existing": ["catalog", "existing", "--file", "none.csv"],
     "today import": ["today", "import", "aws", "--region", "nowhere"],
