@@ -111,7 +111,7 @@ TOY_MODEL = """
     from pydantic import BaseModel, ConfigDict, Field
 
     from planner.errors import ScenarioError
-    from planner.latency import LATENCY_MODELS, Deployment, Goodput
+    from planner.latency import LATENCY_MODELS, Deployment, Goodput, PlainService
 
     @dataclass(frozen=True)
     class Replica:
@@ -136,7 +136,7 @@ TOY_MODEL = """
                     best = Goodput(busy / self.service_time_s * replicas, name, busy)
             return best
 
-    class Toy(BaseModel):
+    class Toy(PlainService, BaseModel):
         model_config = ConfigDict(frozen=True, extra="forbid")
         service_time_s: float = Field(gt=0)
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from planner.catalog.answers import money, within
 from planner.catalog.snapshot import Catalog, nearest
-from planner.errors import CatalogError
+from planner.errors import CatalogError, PlannerError, one_door
 from planner.scenario import Existing
 
 _PAYMENTS = {"No Upfront": "none", "Partial Upfront": "partial", "All Upfront": "all"}
@@ -111,9 +111,21 @@ def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, st
                     got=missing,
                     remedy=f"Its header must name {', '.join(needed)}",
                 )
-            yield from enumerate(({str(k): (v or "").strip() for k, v in row.items()} for row in reader), start=2)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            for number, row in enumerate(reader, start=2):
+                if None in row:
+                    raise CatalogError(
+                        "a row has more cells than the header",
+                        where=f"{path}, row {number}",
+                        got=row[None],
+                        remedy="Quote values that hold a comma",
+                    )
+                yield number, {str(k): (v or "").strip() for k, v in row.items()}
+    except (OSError, ValueError, csv.Error) as error:
         raise CatalogError(f"cannot be read as CSV: {error}", where=path, remedy="Give a UTF-8 CSV file") from None
+
+
+def _amiss(cause: str) -> PlannerError:
+    return CatalogError(f"AWS answered amiss: {cause}", where="aws", remedy="Try again, or write the figures by hand")
 
 
 def reserved_instance(item: Mapping[str, Any], region: str) -> Existing | str | None:
@@ -183,7 +195,7 @@ def account_holdings(regions: Iterable[str]) -> Holdings:
     from planner.catalog.aws import PRICING_REGION, Cloud, asking
 
     found: list[Existing | str | None] = []
-    with asking():
+    with asking(), one_door(_amiss):
         cloud = Cloud()
         for region in regions:
             answer = cloud.client("ec2", region).describe_reserved_instances(
@@ -241,7 +253,7 @@ def account_quota(region: str, shapes: pd.DataFrame) -> dict[str, int]:
     """
     from planner.catalog.aws import Cloud, asking
 
-    with asking():
+    with asking(), one_door(_amiss):
         pages = (
             Cloud().client("service-quotas", region).get_paginator("list_service_quotas").paginate(ServiceCode="ec2")
         )
@@ -257,7 +269,7 @@ def spot_scores(regions: Sequence[str], instance_types: Sequence[str], count: in
     """
     from planner.catalog.aws import Cloud, asking
 
-    with asking():
+    with asking(), one_door(_amiss):
         pages = (
             Cloud()
             .client("ec2", regions[0])

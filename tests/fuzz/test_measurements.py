@@ -1,0 +1,218 @@
+"""Damaged measurements, bills and holdings: any input ends in a result that could be, or in a typed error.
+
+A short run goes with every suite; FUZZ_INPUTS=200000 makes it a long one.
+"""
+
+import json
+import math
+import os
+import random
+import resource
+import time
+import warnings
+
+import pytest
+
+from planner.catalog.holdings import read_holdings, reserved_instance, savings_plan
+from planner.errors import CatalogError, PlannerError, one_door
+from planner.latency.llm.records import read_llm_benchmark
+from planner.latency.measured.loadtests import LOAD_TEST_FORMATS, read_load_tests
+from planner.latency.observed.telemetry import read_telemetry
+from planner.today.actual import read_bill
+from tests.builders import loadtests as tool
+from tests.latency.test_llm_calibration import GUIDE, PROFILE, SERVING
+from tests.latency.test_load_tests import BOMBARDIER, GATLING, HEY, OHA, STATS, VEGETA
+from tests.today.test_import import PLAN, RESERVED
+
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "1500"))
+SLOWEST_S, MOST_MIB = 10.0, 1024.0
+SHORT = tool.open_run(100.0, seconds=3.0)
+LOOP = tool.closed_run(4, seconds=3.0)
+LOAD_TESTS = [
+    HEY,
+    OHA,
+    BOMBARDIER,
+    GATLING,
+    STATS,
+    VEGETA.format(rate=2000, p99=11),
+    *(write(SHORT) for write in (tool.k6, tool.k6_csv, tool.wrk2, tool.vegeta, tool.gatling)),
+    *(write(LOOP) for write in (tool.locust, tool.wrk, tool.jmeter, tool.gatling_loop, tool.bombardier)),
+    tool.autocannon(LOOP),
+    "arrival_rate_rps,concurrency,latency_p50_s,latency_p99_s\n5,1,0.01,0.03\n50,4,0.02,0.08\n",
+]
+BENCHMARKS = [
+    json.dumps(one)
+    for one in (
+        SERVING,
+        {"results": SERVING, "config": {"max_concurrency": 4}},
+        PROFILE | {"input_config": {"loadgen": {"concurrency": 16}}},
+        {"benchmarks": [GUIDE]},
+    )
+]
+TELEMETRY = ["ts,arrival_rate_rps,cpu_percent,machines,latency_p99_ms\n2026-10-01T00:00:00Z,800,60,6,180\n" * 1]
+BILLS = [
+    "BilledCost,BillingCurrency,ChargePeriodStart,ServiceName\n1.5,USD,2026-10-01 00:00:00,AmazonCloudWatch\n",
+    "lineItem/UnblendedCost,lineItem/UsageStartDate,lineItem/UsageType\n1.5,2026-10-01,BoxUsage:m6i.large\n",
+]
+HOLDINGS = ["commitment,quantity,end,region\naws/us-east-1/m6a.xlarge/standard_ri/1y/none,5,2027-03-01,us-east-1\n"]
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    1e308,
+    -1e308,
+    10**400,
+    "",
+    "many",
+    "NaN",
+    "1e999",
+    [],
+    {},
+    [[]],
+    {"avg": None},
+    "\x00",
+    "=1+1",
+]
+
+
+def damaged(text, draw):
+    """Cuts, repeats, foreign bytes, swapped figures; in JSON also foreign values at any place."""
+    kind = draw.random()
+    if kind < 0.45 and text.lstrip().startswith("{"):
+        return json.dumps(_changed(json.loads(text), draw, draw.randint(1, 3)))
+    at = draw.randrange(len(text))
+    if kind < 0.6:
+        return text[:at] + text[at + draw.randint(0, 60) :]
+    if kind < 0.75:
+        new = "".join(chr(draw.choice([0, 9, 10, 34, 44, 45, 46, 57, 101, 0x7F, 0xE9, 0x2028])) for _ in range(6))
+        return text[:at] + new + text[at:]
+    if kind < 0.9:
+        words = text.split(",")
+        words[draw.randrange(len(words))] = str(draw.choice(ODD))
+        return ",".join(words)
+    return text[at:] + text[: draw.randint(0, at)]
+
+
+def _changed(value, draw, times):
+    for _ in range(times):
+        value = _change(value, draw)
+    return value
+
+
+def _change(value, draw):
+    if draw.random() < 0.2 or not isinstance(value, dict | list) or not value:
+        return draw.choice(ODD)
+    if isinstance(value, list):
+        at = draw.randrange(len(value))
+        return [*value[:at], _change(value[at], draw), *value[at + 1 :]]
+    key = draw.choice(list(value))
+    if draw.random() < 0.15:
+        return {k: v for k, v in value.items() if k != key}
+    return {**value, key: _change(value[key], draw)}
+
+
+def points_that_could_be(found):
+    assert found
+    for p in found:
+        assert all(math.isfinite(v) and v > 0 for v in p.values())
+        assert p["arrival_rate_rps"] < 1e9
+
+
+def benchmarks_that_could_be(found):
+    assert found
+    for p in found:
+        assert p.throughput_rps > 0
+        assert p.mode in ("closed_loop", "open_rate", "offline_max")
+        assert math.isnan(p.clients) or 1 <= p.clients <= 1e6
+
+
+def telemetry_that_could_be(found):
+    assert ((found.utilization > 0) & (found.utilization <= 1) & (found.rate_rps > 0)).all()
+
+
+def bills_that_could_be(found):
+    assert all(math.isfinite(v) for v in found.usd.values())
+
+
+def holdings_that_could_be(found):
+    assert all(e.quantity > 0 and math.isfinite(e.quantity) for e in found)
+
+
+READERS = {
+    "load tests": (LOAD_TESTS, lambda p, draw: read_load_tests([p]), points_that_could_be),
+    "load tests of a stated format": (
+        LOAD_TESTS,
+        lambda p, draw: read_load_tests([p], draw.choice(list(LOAD_TEST_FORMATS))),
+        points_that_could_be,
+    ),
+    "benchmarks": (BENCHMARKS, lambda p, draw: read_llm_benchmark(p), benchmarks_that_could_be),
+    "telemetry": (TELEMETRY, lambda p, draw: read_telemetry(p), telemetry_that_could_be),
+    "bills": (BILLS, lambda p, draw: read_bill(p), bills_that_could_be),
+    "holdings": (HOLDINGS, lambda p, draw: read_holdings(p), holdings_that_could_be),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_any_damage_ends_in_a_result_or_a_typed_error(tmp_path, name):
+    samples, read, could_be = READERS[name]
+    draw, path = random.Random(name), tmp_path / "input"
+    typed, told = 0, 0
+    for _ in range(INPUTS // len(READERS)):
+        text = damaged(draw.choice(samples), draw)
+        path.write_text(text, encoding="utf-8", errors="replace", newline="")
+        began = time.perf_counter()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                could_be(read(path, draw))
+        except PlannerError as error:
+            told += 1
+            typed += "input" in str(error)
+        assert time.perf_counter() - began < SLOWEST_S
+    assert typed == told > 0, "the file is named"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 < MOST_MIB
+
+
+@pytest.mark.parametrize(("item", "read"), [(RESERVED, lambda i: reserved_instance(i, "r")), (PLAN, savings_plan)])
+def test_answers_of_the_account_end_in_a_holding_or_a_typed_error(item, read):
+    draw = random.Random(3)
+    for _ in range(INPUTS // 6):
+        try:
+            with one_door(lambda cause: CatalogError(cause, where="aws")):
+                read(_changed(item, draw, 2))
+        except PlannerError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("deep", "[" * 100_000),
+        ("deep object", '{"a":' * 50_000),
+        ("bytes", "\udcff\udcfe"),
+        ("empty", ""),
+        ("huge figure", json.dumps(SERVING).replace("100,", "1" * 5000 + ",")),
+    ],
+)
+def test_absurd_files_are_refused_by_every_reader(tmp_path, name, text):
+    path = tmp_path / "input"
+    path.write_bytes(text.encode("utf-8", errors="surrogateescape"))
+    for read in (lambda p: read_load_tests([p]), read_llm_benchmark, read_telemetry, read_bill, read_holdings):
+        with pytest.raises(PlannerError, match="input"):
+            read(path)
+
+
+@pytest.mark.parametrize("scale", [10.0, 1000.0])
+def test_the_unit_of_a_file_scales_its_points(tmp_path, scale):
+    """Law: times written in another unit are other times, never silently the same."""
+    path = tmp_path / "input"
+    path.write_text(HEY, encoding="utf-8")
+    before = read_load_tests([path])[0]
+    text = json.loads(OHA)
+    text["latencyPercentiles"] = {k: v * scale for k, v in text["latencyPercentiles"].items()}
+    text["summary"] |= {"average": 0.4721 * scale, "requestsPerSec": 105.39 / scale}
+    path.write_text(json.dumps(text), encoding="utf-8")
+    after = read_load_tests([path])[0]
+    assert after["latency_p99_s"] == pytest.approx(before["latency_p99_s"] * scale)
+    assert after["concurrency"] == before["concurrency"]
