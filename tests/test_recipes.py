@@ -111,10 +111,10 @@ TOY_MODEL = """
     from pydantic import BaseModel, ConfigDict, Field
 
     from planner.errors import ScenarioError
-    from planner.latency import LATENCY_MODELS, Deployment, Goodput, PlainService
+    from planner.latency import LATENCY_MODELS, Deployment, Goodput, PlainReplica, PlainService
 
     @dataclass(frozen=True)
-    class Replica:
+    class Replica(PlainReplica):
         \"\"\"M/M/1 under random spreading: P(T > t) = exp(-(1 - rho) t / S).\"\"\"
 
         service_time_s: float

@@ -20,9 +20,19 @@ from planner.latency.measured.loadtests import LOAD_TEST_FORMATS, read_load_test
 from planner.latency.observed.telemetry import read_telemetry
 from planner.today.actual import read_bill
 from tests.builders import loadtests as tool
-from tests.latency.test_llm_calibration import GUIDE, PROFILE, SERVING
-from tests.latency.test_load_tests import BOMBARDIER, GATLING, HEY, OHA, STATS, VEGETA
-from tests.today.test_import import PLAN, RESERVED
+from tests.builders.written import (
+    BOMBARDIER,
+    GATLING,
+    GUIDE,
+    HEY,
+    OHA,
+    PLAN,
+    PROFILE,
+    RESERVED,
+    SERVING,
+    STATS,
+    VEGETA,
+)
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "1500"))
 SLOWEST_S, MOST_MIB = 10.0, 1024.0

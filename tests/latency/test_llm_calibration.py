@@ -21,38 +21,9 @@ from planner.latency.llm.records import BenchmarkPoint, read_llm_benchmark
 from planner.latency.llm.service import LlmService
 from planner.latency.llm.steps import Layout, Plant, decode_step, prefill_s
 from planner.scenario import Objective
+from tests.builders.written import GUIDE, PROFILE, SERVING
 
 POINT = BenchmarkPoint(16.0, math.nan, 1000.0, 200.0, 4.0, 0.012, 0.2)
-SERVING = {
-    "max_concurrency": 16,
-    "request_rate": "inf",
-    "completed": 100,
-    "total_input_tokens": 100_000,
-    "total_output_tokens": 20_000,
-    "request_throughput": 4.0,
-    "mean_tpot_ms": 12.0,
-    "mean_ttft_ms": 200.0,
-}
-PROFILE = {
-    "request_throughput": {"unit": "requests/sec", "avg": 4.0},
-    "time_to_first_token": {"unit": "ms", "avg": 200.0},
-    "inter_token_latency": {"unit": "ms", "avg": 12.0},
-    "output_sequence_length": {"unit": "tokens", "avg": 200.0},
-    "input_sequence_length": {"unit": "tokens", "avg": 1000.0},
-}
-GUIDE = {
-    "args": {"strategy": {"type_": "concurrent", "streams": 16}},
-    "metrics": {
-        name: {"successful": {"mean": value}}
-        for name, value in (
-            ("requests_per_second", 4.0),
-            ("time_to_first_token_ms", 200.0),
-            ("inter_token_latency_ms", 12.0),
-            ("prompt_token_count", 1000.0),
-            ("output_token_count", 200.0),
-        )
-    },
-}
 
 
 @pytest.mark.parametrize(

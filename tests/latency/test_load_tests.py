@@ -2,7 +2,6 @@
 queue's.
 """
 
-import json
 import math
 from dataclasses import replace
 
@@ -16,6 +15,7 @@ from planner.latency.measured.usl import ScalabilityLaw
 from planner.latency.queue.queueing import Queue
 from planner.scenario import Objective
 from tests.builders import loadtests as tool
+from tests.builders.written import BOMBARDIER, GATLING, HEY, OHA, STATS, VEGETA
 
 M7I = Machine("aws", "us-east-1", "m7i.xlarge", "m7i", "x86_64", 4.0, 16.0, threads_per_core=2.0)
 GOAL = Objective(latency_p99_s=0.2, load_quantile=0.5)
@@ -114,48 +114,6 @@ def read(tmp_path, text, name="result.txt", **told):
     return read_load_tests([tmp_path / name], **told)
 
 
-HEY = """
-Summary:
-  Total:	47.1772 secs
-  Slowest:	1.0801 secs
-  Fastest:	0.1212 secs
-  Average:	0.4721 secs
-  Requests/sec:	105.3900
-
-Latency distribution:
-  50% in 0.4650 secs
-  90% in 0.5703 secs
-  95% in 0.6204 secs
-  99% in 0.7905 secs
-
-Status code distribution:
-  [200]	4972 responses
-"""
-OHA = json.dumps(
-    {
-        "summary": {"successRate": 1.0, "total": 47.2, "average": 0.4721, "requestsPerSec": 105.39},
-        "latencyPercentiles": {"p50": 0.465, "p90": 0.5703, "p95": 0.6204, "p99": 0.7905},
-        "statusCodeDistribution": {"200": 4972},
-        "errorDistribution": {"aborted due to deadline": 50},
-    }
-)
-BOMBARDIER = json.dumps(
-    {
-        "spec": {"numberOfConnections": 50, "testType": "timed", "testDurationSeconds": 47},
-        "result": {
-            "timeTakenSeconds": 47.1772,
-            "req2xx": 4972,
-            "others": 0,
-            "latency": {
-                "mean": 472100,
-                "percentiles": {"50": 465000, "75": 500000, "90": 570300, "95": 620400, "99": 790500},
-            },
-            "rps": {"mean": 104.2},
-        },
-    }
-)
-
-
 @pytest.mark.parametrize("text", [HEY, OHA, BOMBARDIER], ids=["hey", "oha", "bombardier"])
 def test_the_saturation_of_a_loop_is_no_rate_that_it_bears(tmp_path, text):
     """50 workers without a pause, 105.39/s × 0.4721 s = 49.8 inside: the server was full."""
@@ -179,11 +137,6 @@ WRK2 = """Running 30s test @ http://10.0.0.5:80/index.html
   {n} requests in 30.00s, 19.81MB read
 Requests/sec:   {rate}
 """
-VEGETA = """Requests      [total, rate, throughput]         60000, {rate}, {rate}
-Duration      [total, attack, wait]             30.006s, 30s, 6.6ms
-Latencies     [min, mean, 50, 90, 95, 99, max]  1ms, 6.6ms, 6.67ms, 9.14ms, 10ms, {p99}ms, 30ms
-Success       [ratio]                           100.00%
-"""
 K6 = (
     '{{"metrics": {{"http_req_duration": {{"avg": 6.6, "med": 6.67, "p(90)": 9.14, "p(95)": 10, "p(99)": {p99}}},'
     ' "http_reqs": {{"count": {n}, "rate": {rate}}}, "http_req_failed": {{"value": 0}},'
@@ -201,23 +154,6 @@ def test_a_rate_sweep_is_open_points(tmp_path, text):
         (4000.2, pytest.approx(0.0184)),
     ]
     assert not any("concurrency" in p for p in points)
-
-
-STATS = (
-    "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Requests/s,Failures/s,"
-    "50%,90%,95%,99%\n,Aggregated,3000,0,120,131.0,100.0,0.0,120,200,300,500\n"
-)
-GATLING = json.dumps(
-    {
-        "type": "GROUP",
-        "stats": {
-            "numberOfRequests": {"total": 6000, "ok": 6000, "ko": 0},
-            "meanResponseTime": {"total": 131},
-            "meanNumberOfRequestsPerSecond": {"total": 100.0},
-            **{f"percentiles{k}": {"total": v} for k, v in ((1, 120), (2, 150), (3, 300), (4, 500))},
-        },
-    }
-)
 
 
 @pytest.mark.parametrize("text", [STATS, GATLING], ids=["locust", "gatling"])

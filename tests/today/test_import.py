@@ -14,6 +14,7 @@ from planner.cli import main
 from planner.errors import CatalogError
 from planner.scenario import Scenario
 from tests.builders import clouds
+from tests.builders.written import PLAN, RESERVED
 
 
 @pytest.fixture
@@ -57,31 +58,6 @@ def scale(name, image, instance_type, least, wanted, most, zones):
         DesiredCapacity=wanted,
         AvailabilityZones=zones,
     )
-
-
-RESERVED = {
-    "ReservedInstancesId": "r-1",
-    "InstanceType": "m6i.2xlarge",
-    "InstanceCount": 4,
-    "State": "active",
-    "ProductDescription": "Linux/UNIX",
-    "InstanceTenancy": "default",
-    "OfferingClass": "standard",
-    "OfferingType": "No Upfront",
-    "Duration": 31536000,
-    "End": "2027-06-01T00:00:00.000Z",
-}
-PLAN = {
-    "savingsPlanType": "EC2Instance",
-    "state": "active",
-    "commitment": "1.25",
-    "currency": "USD",
-    "paymentOption": "No Upfront",
-    "termDurationInSeconds": 31536000,
-    "region": "us-east-1",
-    "ec2InstanceFamily": "c6i",
-    "end": "2027-09-30T12:00:00.000Z",
-}
 
 
 def test_groups_machines_and_commitments_become_a_scenario(account):

@@ -1,0 +1,118 @@
+"""Results of tools and answers of accounts as they are written, for tests of their readers."""
+
+import json
+
+SERVING = {
+    "max_concurrency": 16,
+    "request_rate": "inf",
+    "completed": 100,
+    "total_input_tokens": 100_000,
+    "total_output_tokens": 20_000,
+    "request_throughput": 4.0,
+    "mean_tpot_ms": 12.0,
+    "mean_ttft_ms": 200.0,
+}
+PROFILE = {
+    "request_throughput": {"unit": "requests/sec", "avg": 4.0},
+    "time_to_first_token": {"unit": "ms", "avg": 200.0},
+    "inter_token_latency": {"unit": "ms", "avg": 12.0},
+    "output_sequence_length": {"unit": "tokens", "avg": 200.0},
+    "input_sequence_length": {"unit": "tokens", "avg": 1000.0},
+}
+GUIDE = {
+    "args": {"strategy": {"type_": "concurrent", "streams": 16}},
+    "metrics": {
+        name: {"successful": {"mean": value}}
+        for name, value in (
+            ("requests_per_second", 4.0),
+            ("time_to_first_token_ms", 200.0),
+            ("inter_token_latency_ms", 12.0),
+            ("prompt_token_count", 1000.0),
+            ("output_token_count", 200.0),
+        )
+    },
+}
+
+HEY = """
+Summary:
+  Total:	47.1772 secs
+  Slowest:	1.0801 secs
+  Fastest:	0.1212 secs
+  Average:	0.4721 secs
+  Requests/sec:	105.3900
+
+Latency distribution:
+  50% in 0.4650 secs
+  90% in 0.5703 secs
+  95% in 0.6204 secs
+  99% in 0.7905 secs
+
+Status code distribution:
+  [200]	4972 responses
+"""
+OHA = json.dumps(
+    {
+        "summary": {"successRate": 1.0, "total": 47.2, "average": 0.4721, "requestsPerSec": 105.39},
+        "latencyPercentiles": {"p50": 0.465, "p90": 0.5703, "p95": 0.6204, "p99": 0.7905},
+        "statusCodeDistribution": {"200": 4972},
+        "errorDistribution": {"aborted due to deadline": 50},
+    }
+)
+BOMBARDIER = json.dumps(
+    {
+        "spec": {"numberOfConnections": 50, "testType": "timed", "testDurationSeconds": 47},
+        "result": {
+            "timeTakenSeconds": 47.1772,
+            "req2xx": 4972,
+            "others": 0,
+            "latency": {
+                "mean": 472100,
+                "percentiles": {"50": 465000, "75": 500000, "90": 570300, "95": 620400, "99": 790500},
+            },
+            "rps": {"mean": 104.2},
+        },
+    }
+)
+VEGETA = """Requests      [total, rate, throughput]         60000, {rate}, {rate}
+Duration      [total, attack, wait]             30.006s, 30s, 6.6ms
+Latencies     [min, mean, 50, 90, 95, 99, max]  1ms, 6.6ms, 6.67ms, 9.14ms, 10ms, {p99}ms, 30ms
+Success       [ratio]                           100.00%
+"""
+STATS = (
+    "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Requests/s,Failures/s,"
+    "50%,90%,95%,99%\n,Aggregated,3000,0,120,131.0,100.0,0.0,120,200,300,500\n"
+)
+GATLING = json.dumps(
+    {
+        "type": "GROUP",
+        "stats": {
+            "numberOfRequests": {"total": 6000, "ok": 6000, "ko": 0},
+            "meanResponseTime": {"total": 131},
+            "meanNumberOfRequestsPerSecond": {"total": 100.0},
+            **{f"percentiles{k}": {"total": v} for k, v in ((1, 120), (2, 150), (3, 300), (4, 500))},
+        },
+    }
+)
+RESERVED = {
+    "ReservedInstancesId": "r-1",
+    "InstanceType": "m6i.2xlarge",
+    "InstanceCount": 4,
+    "State": "active",
+    "ProductDescription": "Linux/UNIX",
+    "InstanceTenancy": "default",
+    "OfferingClass": "standard",
+    "OfferingType": "No Upfront",
+    "Duration": 31536000,
+    "End": "2027-06-01T00:00:00.000Z",
+}
+PLAN = {
+    "savingsPlanType": "EC2Instance",
+    "state": "active",
+    "commitment": "1.25",
+    "currency": "USD",
+    "paymentOption": "No Upfront",
+    "termDurationInSeconds": 31536000,
+    "region": "us-east-1",
+    "ec2InstanceFamily": "c6i",
+    "end": "2027-09-30T12:00:00.000Z",
+}
