@@ -70,12 +70,14 @@ def run(
     paths: int = 200,
     progress: Callable[[str], None] = lambda _: None,
     known: Study | None = None,
+    executor: Executor | None = None,
 ) -> Study:
     """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions;
     ``progress`` is told each stage.  Stages whose inputs are those of the study ``known`` are taken
-    from it: the answer is the same, sooner. Raises any :class:`PlannerError` of the stages.
+    from it: the answer is the same, sooner. ``executor`` plays the replay.  Raises any
+    :class:`PlannerError` of the stages.
 
     ``paths``: as many again, of another seed, are drawn to value the plan and to replay it, so a
     plan is never judged on the futures it was made for.
@@ -106,7 +108,7 @@ def run(
     plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
     plan = replace(plan, notes=(*plan.notes, *_remarks(scenario, plan, catalog)))
     progress("replaying the plan on unseen load")
-    replay = simulate(plan, scenario, unseen, capacity)
+    replay = simulate(plan, scenario, unseen, capacity, executor=executor)
     now = None
     if scenario.today is not None:
         progress("setting it beside today")

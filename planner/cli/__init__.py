@@ -169,7 +169,13 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtes
     show_default=True,
     help="Also under more load, lost zones, taken spot machines, slower starts, other prices and growth.",
 )
-def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int, strain: bool) -> None:
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
+@click.option(
+    "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
+)
+def simulate(
+    scenario_file: str, overrides: tuple[str, ...], paths: int, strain: bool, jobs: int, scheduler: str | None
+) -> None:
     """Would the plan have held? Its replay minute by minute on unseen load paths, the bill as it
     runs, and the same under strain.
     """
@@ -178,7 +184,8 @@ def simulate(scenario_file: str, overrides: tuple[str, ...], paths: int, strain:
 
     scenario = _read(scenario_file, overrides)
     progress = _Progress(scenario.name)
-    study = run(scenario, paths=paths, progress=progress)
+    with executor_of(jobs, scheduler) as executor:
+        study = run(scenario, paths=paths, progress=progress, executor=executor)
     click.echo(replay_text(study))
     if strain and study.unseen is not None:
         progress("adding up the bill as it runs")

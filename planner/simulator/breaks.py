@@ -24,7 +24,7 @@ FAILS = {
     "overload": "as load grows",
     "zone_lost": "when a zone is lost",
     "spot_lost": "when all spot machines are taken back",
-    "retries": "after an overload, which its clients' retries then keep up,",
+    "retries": "after an overload, which its clients' retries then keep up",
 }
 
 
