@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from http.client import HTTPMessage
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -20,6 +23,7 @@ from planner import columns
 from planner.data import data_path
 from planner.errors import CatalogError
 
+LARGEST_ANSWER_BYTES = 64 * 2**20
 _DTYPES = {"str": "str", "float": "float64", "int": "int64", "bool": "bool"}
 
 
@@ -127,6 +131,46 @@ def accelerator(name: str, memory_gib: float | None = None) -> tuple[str, float]
         return name, memory_gib if memory_gib is not None else float("nan")
     slug, size = min(known, key=lambda k: abs(k[1] - memory_gib)) if memory_gib is not None else known[0]
     return slug, size if memory_gib is None or memory_gib > 1.5 * size else memory_gib
+
+
+def _on_host(
+    self: urllib.request.HTTPRedirectHandler,
+    req: urllib.request.Request,
+    fp: IO[bytes],
+    code: int,
+    msg: str,
+    headers: HTTPMessage,
+    newurl: str,
+) -> urllib.request.Request | None:
+    """Follow a redirect on the same host only. Raises :class:`CatalogError` for another."""
+    if urllib.parse.urlsplit(newurl)[:2] != urllib.parse.urlsplit(req.full_url)[:2]:
+        raise CatalogError(
+            "the answer sends on to another host",
+            where=req.full_url,
+            got=newurl,
+            remedy="Do not follow it; check the network between, and try again later",
+        )
+    return urllib.request.HTTPRedirectHandler.redirect_request(self, req, fp, code, msg, headers, newurl)
+
+
+_SAME_HOST = type("SameHost", (urllib.request.HTTPRedirectHandler,), {"redirect_request": _on_host})
+
+
+def open_on_host(request: urllib.request.Request | str, timeout_s: float = 60) -> Any:
+    """Open an address without leaving its host. Raises :class:`CatalogError` for a redirect to
+    another one.
+    """
+    return urllib.request.build_opener(_SAME_HOST).open(request, timeout=timeout_s)
+
+
+def bounded(answer: IO[bytes], where: str, largest: int = LARGEST_ANSWER_BYTES) -> bytes:
+    """The whole answer. Raises :class:`CatalogError` beyond ``largest`` bytes, a hundred times the
+    largest page a provider sends.
+    """
+    body = answer.read(largest + 1)
+    if len(body) > largest:
+        raise CatalogError(f"an answer of more than {largest:,} bytes", where=where, remedy="Try again later")
+    return body
 
 
 def within(mapping: Mapping[str, Any], path: Iterable[str], where: str) -> Any:

@@ -8,14 +8,13 @@ import csv
 import http.client
 import io
 import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from planner.catalog import aws_answers
-from planner.catalog.answers import money
+from planner.catalog.answers import money, open_on_host
 from planner.errors import CatalogError
 
 # column of the file: attribute of the Price List
@@ -61,7 +60,7 @@ def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
     if not address.startswith(("https://", "http://127.0.0.1")):
         raise CatalogError("the offer file is not served over https", where=f"aws {region}", got=address)
     try:
-        with urllib.request.urlopen(address, timeout=60) as answer:  # noqa: S310 - scheme checked above
+        with open_on_host(address) as answer:
             yield io.TextIOWrapper(answer, encoding="utf-8", newline="")
             if answer.length:  # a connection that ends early looks like the end of the file
                 raise OSError(f"{answer.length} bytes are missing")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from planner.catalog.answers import Fetched, RawAnswers, money, within
+from planner.catalog.answers import Fetched, RawAnswers, bounded, money, open_on_host, within
 from planner.catalog.azure_meters import add_disks, add_egress
 from planner.catalog.snapshot import require_region
 from planner.errors import CatalogError
@@ -236,7 +236,7 @@ def items(ask: str, endpoint: str = ENDPOINT) -> Iterator[dict[str, Any]]:
                 "an answer without items", where="azure", got=address, remedy="The provider's answer is malformed"
             )
         yield from found
-        address = page.get("NextPageLink") or ""
+        address = str(page.get("NextPageLink") or "")
         if not address:
             return
     raise CatalogError(f"more than {MAX_PAGES} pages", where="azure", got=ask, remedy="Narrow the filter")
@@ -254,8 +254,8 @@ def _get(address: str) -> dict[str, Any]:
         try:
             # the scheme is that of ENDPOINT
             request = urllib.request.Request(address, headers={"Accept": "application/json"})  # noqa: S310
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                body = json.loads(answer.read(), parse_float=Decimal)
+            with open_on_host(request) as answer:
+                body = json.loads(bounded(answer, address), parse_float=Decimal)
             if isinstance(body, dict):
                 return body
             last = "the answer is not an object"

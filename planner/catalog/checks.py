@@ -92,7 +92,8 @@ def check_tiers(file: Path, table: pd.DataFrame, column: str) -> None:
     """Raise :class:`CatalogError` for a negative price, or tiers of one price that overlap or leave
     a gap.
     """
-    _refuse(file, table, ~(table["price_usd"] >= 0), "a price must not be negative or missing", "price_usd")
+    sane = (table["price_usd"] >= 0) & (table["price_usd"] < float("inf"))
+    _refuse(file, table, ~sane, "a price must be a number ≥ 0", "price_usd")
     _refuse(file, table, ~(table["tier_upper"] > table["tier_lower"]), "a tier must end above its start", "tier_upper")
     # an account's free allowance stands beside the tiers of a region
     key = ["region", column, "tier_scope"]

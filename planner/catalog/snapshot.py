@@ -368,8 +368,13 @@ _DTYPES: Mapping[str, str] = {"str": "str", "float": "float64", "int": "int64", 
 
 
 def read_sources(folder: Path) -> pd.Series:
-    """Texts of ``sources.csv`` by id."""
-    return _table(folder / "sources.csv", {"id": "int64", "source": "str"}).set_index("id")["source"]
+    """Texts of ``sources.csv`` by id. Raises :class:`CatalogError` where an id stands twice."""
+    path = folder / "sources.csv"
+    table = _table(path, {"id": "int64", "source": "str"}).set_index("id")["source"]
+    if table.index.has_duplicates:
+        twice = int(table.index[table.index.duplicated()][0])
+        raise CatalogError("a source id stands twice", where=path, got=twice, remedy="Give each source its own id")
+    return table
 
 
 def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file: str = "") -> pd.DataFrame:
@@ -407,7 +412,7 @@ def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
         raise CatalogError(
             "the snapshot lacks this file", where=path, remedy="Refresh the provider's snapshot"
         ) from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, OverflowError) as error:
         raise CatalogError(
             f"cannot be read: {str(error).splitlines()[0]}", where=path, remedy="Refresh the provider's snapshot"
         ) from None
