@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from planner import columns
+from planner.arrays import Floats
 from planner.errors import PlannerError
 
 _MONEY = ["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]
@@ -17,8 +18,8 @@ _BRIDGE = ["service", "charge", "resource", "purchase_option", "provider", "regi
 class Certificate:
     """Proof of an answer: ``lower_bound_usd`` ≤ optimum ≤ ``upper_bound_usd`` (the plan itself).
 
-    ``free_bound_usd``: the same bound if each hour could run any mix of machines, not the few types
-    a service keeps.
+    The bound holds for the expected bill of any machines and commitments on sale within the limits;
+    charges that follow no machine are those of the plan.
 
     ``gap_share`` = (upper − lower) / upper; ``checks`` maps each verified property (primal, dual,
     bounds, complementarity …) to its largest violation in natural units.
@@ -29,7 +30,6 @@ class Certificate:
     upper_bound_usd: float
     solver: str
     checks: Mapping[str, float] = field(default_factory=dict)
-    free_bound_usd: float = float("nan")
 
     @property
     def gap_share(self) -> float:
@@ -44,9 +44,13 @@ class Plan:
     """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd``
     = ``objective_usd``.
 
-    ``paths_usd`` [USD], one value a valued sample path: the bill if capacity follows that path
-    under the same commitments; its P10/P50/P90 are the range.  ``paths_month_usd``: the same by
-    calendar month (YYYY-MM), adding up to it. ``notes`` are sentences for the reader.
+    ``cost`` holds the expected bill: quantities and money are means over the load paths that were
+    planned on; ``schedule`` and ``coverage`` hold what must be ready for each hour's load quantile,
+    ``ready_usd`` what the horizon would cost if all of that ran.
+    ``paths_usd`` [USD], one value a path planned on: its bill under the same commitments; the mean by
+    ``paths_weight`` (equal without) is the total, P10/P50/P90 are the range. ``paths_month_usd``:
+    the same by calendar month (YYYY-MM), adding up to it. ``unseen_usd``: bills of paths that were
+    not planned on. ``notes`` are sentences for the reader.
     ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if they were
     worked out (:func:`planner.optimizer.alternatives`).
     """
@@ -62,6 +66,9 @@ class Plan:
     excuses: pd.DataFrame
     certificate: Certificate
     paths_usd: tuple[float, ...] = ()
+    paths_weight: tuple[float, ...] = ()
+    unseen_usd: tuple[float, ...] = ()
+    ready_usd: float = float("nan")
     notes: tuple[str, ...] = ()
     time_zone: str = "UTC"
     paths_month_usd: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -98,15 +105,16 @@ class Plan:
     def summary(self) -> dict[str, float]:
         """The figures of the first screen, all from the same rows.
 
-        ``total_usd`` (effective), ``list_usd``, ``billed_usd`` [USD]; ``monthly_mean_usd``
-        [USD/month]; ``saving_usd`` and ``effective_savings_rate`` against list; ``p10_usd p50_usd
-        p90_usd`` of the bill over the sample paths (NaN without paths); ``on_demand_share
-        spot_share committed_share`` of compute; ``unowned_usd``: money nobody answers for;
-        ``gap_share`` to the bound.
+        ``total_usd`` (expected, effective), ``ready_usd`` (if all that must be ready ran),
+        ``unseen_mean_usd`` (of paths not planned on), ``list_usd``, ``billed_usd`` [USD];
+        ``monthly_mean_usd`` [USD/month]; ``saving_usd`` and ``effective_savings_rate`` against
+        list; ``p10_usd p50_usd p90_usd`` of the bill over the paths (NaN without paths);
+        ``on_demand_share spot_share committed_share`` of compute; ``unowned_usd``: money nobody
+        answers for; ``gap_share`` to the bound.
         """
         list_usd, total, billed = (float(self.cost[c].sum()) for c in _MONEY)
         paths = np.asarray(self.paths_usd, dtype=np.float64)
-        low, mid, high = np.quantile(paths, [0.1, 0.5, 0.9]) if len(paths) else (np.nan,) * 3
+        low, mid, high = self.range_of(paths) if len(paths) else (np.nan,) * 3
         compute = self.cost[self.cost["charge"].isin(["compute", "commitment_unused"])]
         shares = compute.groupby("purchase_option", observed=True)["effective_cost_usd"].sum() / (
             compute["effective_cost_usd"].sum() or np.nan
@@ -121,6 +129,8 @@ class Plan:
             "p10_usd": float(low),
             "p50_usd": float(mid),
             "p90_usd": float(high),
+            "ready_usd": self.ready_usd,
+            "unseen_mean_usd": float(np.mean(self.unseen_usd)) if self.unseen_usd else float("nan"),
         }
         figures |= {f"{option}_share": float(shares.get(option, 0.0)) for option in ("on_demand", "spot", "committed")}
         figures |= {
@@ -129,6 +139,14 @@ class Plan:
             "gap_share": self.certificate.gap_share,
         }
         return figures
+
+    def range_of(self, bills: Floats) -> tuple[float, float, float]:
+        """P10, P50 and P90 of one value a path, by the weights of the paths (mid-rank, interpolated)."""
+        weight = np.asarray(self.paths_weight) if self.paths_weight else np.full(len(bills), 1.0 / max(1, len(bills)))
+        order = np.argsort(bills, kind="stable")
+        ranks = np.cumsum(weight[order]) - 0.5 * weight[order]
+        low, mid, high = np.interp([0.1, 0.5, 0.9], ranks, bills[order])
+        return float(low), float(mid), float(high)
 
     def monthly(self) -> pd.DataFrame:
         """List, effective and billed cost by calendar month and charge (``plan.months``); sums to
@@ -145,7 +163,7 @@ class Plan:
         Each month has its own cheapest and dearest paths; a year's P90 is below the sum of its
         months' P90.
         """
-        rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in self.paths_month_usd.items()]
+        rows = [(month, *self.range_of(np.array(values))) for month, values in self.paths_month_usd.items()]
         if not rows:
             return columns.empty("plan.month_range")
         return columns.check(

@@ -14,20 +14,22 @@ from planner.calendar import Months
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, SolverError
-from planner.load import Load, ServiceLoad
+from planner.load import Load
 from planner.optimizer.answer import bindings as explain
 from planner.optimizer.answer import frames as answer
+from planner.optimizer.answer.bound import least_bill
 from planner.optimizer.answer.proof import prove, sentences
 from planner.optimizer.bill.charges import bill
 from planner.optimizer.bill.metered import assumptions
 from planner.optimizer.bill.schedule import HELD
 from planner.optimizer.bill.sustained import Use, saving_usd
-from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample
+from planner.optimizer.commitments.expected import Expected, expected_use, running_of
+from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample, weighted_quantile
 from planner.optimizer.commitments.sign import Signed, covers_of, sign
 from planner.optimizer.commitments.starts import Regime, regimes_of
 from planner.optimizer.market.as_program import as_billed, fill
 from planner.optimizer.market.availability import reached
-from planner.optimizer.market.delays import planned_load, planned_paths, told
+from planner.optimizer.market.delays import followed, ready_load, told
 from planner.optimizer.market.market import Market, read_market
 from planner.optimizer.mixes.fleet import Fleet, choose_fleets
 from planner.optimizer.mixes.quotas import deal_hours, deal_quotas
@@ -40,10 +42,10 @@ MOST_TRIES = 6  # other choices of commitments to keep a budget
 @dataclass(frozen=True)
 class Decision:
     """What is bought and run: commitments signed, and units of each offer of the menus by service,
-    shape (hours, offers).
+    shape (hours, offers): ``chosen`` must be ready, ``expected`` runs on average.
 
     ``market`` holds the machine types kept (``fleets``), ``wide`` the short list they were chosen
-    beside.
+    beside; ``followed`` is the load that machines run for on each planning path.
     """
 
     market: Market
@@ -51,86 +53,130 @@ class Decision:
     regimes: list[Regime]
     planned: dict[str, Floats]
     chosen: dict[str, Ints]
+    expected: Expected
+    followed: Load
     wide: Market
     fleets: dict[str, Fleet]
 
 
 class Billed(NamedTuple):
-    """The bill of a decision: the plan's frames of these names."""
+    """The bill of a decision: the plan's frames of these names (``cost`` and ``commitments``
+    expected), and what it would be if all that must be ready ran.
+    """
 
     schedule: pd.DataFrame
     coverage: pd.DataFrame
     commitments: pd.DataFrame
     cost: pd.DataFrame
     prices: pd.DataFrame
+    ready_usd: float
 
 
 def optimize(
     scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None
 ) -> Plan:
-    """The cheapest plan that serves each hour's load quantile within every objective.
+    """The plan of least expected bill whose machines are ready for each hour's load quantile.
 
-    Commitments are chosen for the expected cost over a stratified sample of the load's paths
-    (:mod:`planner.optimizer.commitments.sampling`); then each hour runs the cheapest whole machines
-    (:mod:`planner.optimizer.mixes.menu`) of the few types each service keeps
-    (:mod:`planner.optimizer.mixes.fleet`). The certificate holds a lower bound of what any plan with these
-    commitments costs for the planned load (:mod:`planner.optimizer.answer.proof`). ``paths_usd``: the bill
-    if capacity follows each path of ``valued_on``, or without it each path of ``load`` not planned
-    on.
+    What runs follows what arrives (``autoscaling.policy``): on each load path an hour runs the
+    cheapest whole machines (:mod:`planner.optimizer.mixes.menu`) of the few types each service
+    keeps (:mod:`planner.optimizer.mixes.fleet`). The expected bill over a stratified sample of the
+    paths w_p (:mod:`planner.optimizer.commitments.sampling`)
+
+        fees(N) + Σ_p w_p Σ_t cost(mix | N, load_pt) + metered charges
+
+    is what types and commitments N are chosen for, what ``plan.cost`` holds and what the headline
+    says; ``paths_usd`` are the bills of the same paths. ``plan.schedule`` holds what must be ready.
+    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. The certificate bounds the
+    expected bill of any plan within the limits (:mod:`planner.optimizer.answer.bound`).
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the
     answer fails.
     """
     sampled = sample(load, valued_on)
     decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
-    market, signed, planned, chosen = decision.market, decision.signed, decision.planned, decision.chosen
-    schedule, coverage, commitments, cost, prices = billed
-    proof = prove(scenario, load, decision.wide, market, signed, planned, decision.fleets, decision.regimes)
-    checks, bound = proof.checks, proof.bound_usd
-    checks["latency"] = answer.verify_latency(scenario, capacity, schedule)
-    objective = float(cost["effective_cost_usd"].sum())
+    market, signed = decision.market, decision.signed
+    proof = prove(scenario, load, decision.wide, market, signed, decision.planned, decision.regimes)
+    checks = dict(proof.checks)
+    checks["latency"] = answer.verify_latency(scenario, capacity, billed.schedule)
+    objective = float(billed.cost["effective_cost_usd"].sum())
     months = Months.over(load.ts, scenario.time_zone)
-    checks["bill"] = _cross_check(load, months, catalog, market, signed, chosen, cost)
-    other = float(cost.loc[~cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum()) - _disks(load, signed, chosen)
-    checks["bound"] = max(0.0, (bound + other) / objective - 1.0) if objective > 0 else 0.0
-    machines = planned_paths(sampled.valued, scenario)
-    paths = bills(
-        months, load, sampled.valued, machines, capacity, *_as_billed(market, signed, cost), decision.regimes, cost
-    )
+    checks["bill"] = _cross_check(load, months, catalog, decision, billed.cost)
+    other = float(billed.cost.loc[~billed.cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum())
+    other -= _disks(load, signed, decision.expected.units)
+    bound = least_bill(scenario, load, decision.wide, decision.followed, sampled.weight, objective - other) + other
+    checks["bound"] = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0
+    paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
+    unseen: tuple[float, ...] = ()
+    if sampled.valued is not None:
+        run_for = followed(sampled.valued, scenario, decision.planned)
+        unseen = tuple(
+            _path_bills(scenario, load, capacity, decision, billed, sampled.valued, run_for).sum(axis=1).tolist()
+        )
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
-    charged = {s: answer.candidate_prices(found, schedule, s) for s, found in market.candidates.items()}
+    charged = {s: answer.candidate_prices(c, billed.schedule, s) for s, c in market.candidates.items()}
     certificate = Certificate(
         "optimal",
-        float(min(objective, bound + other)),
+        float(min(objective, bound)),
         objective,
         "HiGHS through PuLP",
         {name: float(value) for name, value in checks.items()},
-        float(min(objective, proof.free_usd + other)),
     )
     return Plan(
         scenario.name,
         objective,
-        schedule,
-        coverage,
-        commitments,
-        cost,
-        prices,
+        billed.schedule,
+        billed.coverage,
+        billed.commitments,
+        billed.cost,
+        billed.prices,
         proof.bindings,
-        answer.excuses_frame(market, schedule, charged, proof.falls),
+        answer.excuses_frame(market, billed.schedule, charged, proof.falls),
         certificate,
         paths_usd=tuple(paths.sum(axis=1).tolist()),
+        paths_weight=tuple(sampled.weight.tolist()),
         paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
+        unseen_usd=unseen,
+        ready_usd=billed.ready_usd,
         notes=(
             *_notes(scenario, load, market, signed, sampled),
+            *_bias(objective, unseen),
             *kept,
-            *answer.pooling_notes(scenario, capacity, schedule),
-            *answer.metastable_notes(scenario, capacity, schedule),
-            *_discounts(market, cost),
-            *assumptions(cost),
-            *sentences(certificate, schedule, decision.fleets),
+            *answer.pooling_notes(scenario, capacity, billed.schedule),
+            *answer.metastable_notes(scenario, capacity, billed.schedule),
+            *_discounts(market, billed.cost),
+            *assumptions(billed.cost),
+            *sentences(certificate, decision.fleets),
         ),
         time_zone=scenario.time_zone,
     )
+
+
+def _bias(objective: float, unseen: tuple[float, ...]) -> list[str]:
+    if not unseen or objective <= 0:
+        return []
+    mean = float(np.mean(unseen))
+    return [
+        f"On {len(unseen)} other load paths, not planned on, the same plan costs {mean:,.0f} USD on average:"
+        f" {mean / objective - 1:+.1%} against the expected bill."
+    ]
+
+
+def _path_bills(
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    decision: Decision,
+    billed: Billed,
+    paths: Load,
+    run_for: Load,
+) -> Floats:
+    """Bill of each path by month [USD], shape (paths, months), at the prices that the expected bill
+    charged.
+    """
+    months = Months.over(load.ts, scenario.time_zone)
+    priced, menus = as_billed(decision.market, decision.signed.menus, billed.cost)
+    signed = replace(decision.signed, menus=menus)
+    return bills(months, load, paths, run_for, capacity, priced, signed, decision.regimes, billed.cost)
 
 
 def within_budget(
@@ -139,15 +185,23 @@ def within_budget(
     """The cheapest plan and its bill, or, where a month of it exceeds the budget, one whose every
     month keeps it; and what that took.
 
-    A month is judged by its effective cost: what was prepaid counts in the hours it pays for. Over
-    the budget, commitments are chosen again for the planned load with the dearest month's dollars
-    counted twice as much, time and again: more is committed for that month. Raises
-    :class:`InfeasiblePlan` with the lowest budget so reached.
+    A month is judged by its expected effective cost, or by the P90 of its bill over the paths
+    (``limits.budget_basis``): what was prepaid counts in the hours it pays for. Over the budget,
+    commitments are chosen again with the dearest month's dollars counted twice as much, time and
+    again: more is committed for that month. Raises :class:`InfeasiblePlan` with the lowest budget
+    so reached.
     """
     budget, months = scenario.limits.budget_usd_per_month, Months.over(load.ts, scenario.time_zone)
+
+    def judged(decision: Decision, billed: Billed) -> Floats:
+        if budget is None or scenario.limits.budget_basis == "expected":
+            return by_month(months, billed.cost)
+        paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
+        return weighted_quantile(paths, sampled.weight, 0.9)
+
     decision = decide(scenario, load, capacity, catalog, sampled)
     billed = charge(scenario, load, capacity, catalog, decision)
-    spent = by_month(months, billed.cost)
+    spent = judged(decision, billed)
     if budget is None or spent.max(initial=0.0) <= budget * (1 + 1e-9):
         return decision, billed, []
     cheapest, lowest, count = float(spent.sum()), float(spent.max()), np.ones(len(spent))
@@ -156,7 +210,7 @@ def within_budget(
         count[spent >= spent.max() * 0.999] *= 2.0
         decision = decide(scenario, load, capacity, catalog, sampled, count[months.of])
         billed = charge(scenario, load, capacity, catalog, decision)
-        spent = by_month(months, billed.cost)
+        spent = judged(decision, billed)
         if spent.max() <= budget * (1 + 1e-9):
             return (
                 decision,
@@ -180,41 +234,42 @@ def within_budget(
 def decide(
     scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample, count: Floats | None = None
 ) -> Decision:
-    """Commitments for the expected cost of the sampled paths, then the cheapest whole machines for
-    each planned hour.
+    """Machine types and commitments for the expected cost of the sampled paths, then the cheapest
+    whole machines that must be ready in each hour.
 
-    With ``count`` (what a dollar of each hour counts) commitments are chosen for the planned load
-    instead of the paths. Raises :class:`InfeasiblePlan` naming what to relax.
+    ``count``: what a dollar of each hour counts, default 1. Raises :class:`InfeasiblePlan` naming
+    what to relax.
     """
     reached(scenario)
     market = read_market(scenario, load, capacity, catalog)
-    planned = {
-        s: planned_load(load.quantile(s, scenario.services[s].objective.load_quantile), scenario.services[s])
-        for s in market.candidates
-    }
+    planned = {s: ready_load(load, scenario, s) for s in market.candidates}
+    run_for = followed(sampled.load, scenario, planned)
     wide = deal_quotas(market, planned, load)
-    market, fleets = choose_fleets(scenario, wide, planned, load)
+    market, fleets = choose_fleets(scenario, wide, planned, run_for, sampled.weight)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    if count is None:
-        market, signed = sign(scenario, planned_paths(sampled.load, scenario), market, tops, sampled.weight)
-    else:
-        alone = {s: ServiceLoad(p[None, :].astype(np.float32)) for s, p in planned.items()}
-        market, signed = sign(scenario, Load(load.ts, load.weight_h, alone), market, tops, emphasis=count)
+    market, signed = sign(scenario, run_for, market, tops, sampled.weight, emphasis=count)
     wide = replace(wide, offered=market.offered).narrowed(wide.candidates)
     regimes = regimes_of(market, load)
     chosen = _choose(load, market, signed, regimes, planned)
-    return Decision(market, signed, regimes, planned, chosen, wide, fleets)
+    expected = expected_use(market, signed, regimes, run_for, sampled.weight)
+    return Decision(market, signed, regimes, planned, chosen, expected, run_for, wide, fleets)
 
 
 def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> Billed:
-    """The bill of a decision."""
-    market, signed = decision.market, decision.signed
+    """The expected bill of a decision, beside what must be ready and what that would cost if it all
+    ran.
+    """
+    market, signed, expected = decision.market, decision.signed, decision.expected
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
-    running = answer.running_of(signed.menus, decision.chosen)
-    coverage, commitments = answer.coverage_frames(load, market, signed, running)
-    return Billed(
-        schedule, coverage, commitments, *bill(scenario, load, capacity, catalog, schedule, coverage, commitments)
-    )
+    whole = {s: n.astype(np.float64) for s, n in decision.chosen.items()}
+    covered = fill(market, answer.holdings(market, signed, load), running_of(signed.menus, whole))
+    coverage, as_ready = answer.coverage_frames(load, market, signed, covered)
+    ready = bill(scenario, load, capacity, catalog, schedule, coverage, as_ready)[0]
+    mean = {s: decision.followed.quantile(s, 0.5) for s in signed.menus}
+    runs = answer.usage_frame(load, market, signed.menus, expected.units, expected.borne, mean)
+    pays, commitments = answer.coverage_frames(load, market, signed, expected.covered)
+    cost, prices = bill(scenario, load, capacity, catalog, runs, pays, commitments)
+    return Billed(schedule, coverage, commitments, cost, prices, float(ready["effective_cost_usd"].sum()))
 
 
 def _choose(
@@ -237,44 +292,28 @@ def _choose(
     return {s: signed.menus[s].counts[r] for s, r in rows.items()}
 
 
-def _as_billed(market: Market, signed: Signed, cost: pd.DataFrame) -> tuple[Market, Signed]:
-    """Prices after the sustained-use discount that the bill found in place of the expected one, to
-    value other paths with.
-    """
-    priced, menus = as_billed(market, signed.menus, cost)
-    return priced, replace(signed, menus=menus)
-
-
 def _fees(load: Load, market: Market, signed: Signed) -> float:
     return sum(
         float(load.weight_h @ a) * market.terms[i].usd_per_h for i, a in answer.holdings(market, signed, load).items()
     )
 
 
-def _disks(load: Load, signed: Signed, chosen: Mapping[str, Ints]) -> float:
+def _disks(load: Load, signed: Signed, units: Mapping[str, Floats]) -> float:
     return sum(
         float(load.weight_h @ (counts @ np.array([o.disk_usd_per_h for o in signed.menus[s].offers])))
-        for s, counts in chosen.items()
+        for s, counts in units.items()
     )
 
 
-def _cross_check(
-    load: Load,
-    months: Months,
-    catalog: Catalog,
-    market: Market,
-    signed: Signed,
-    chosen: Mapping[str, Ints],
-    cost: pd.DataFrame,
-) -> float:
+def _cross_check(load: Load, months: Months, catalog: Catalog, decision: Decision, cost: pd.DataFrame) -> float:
     """Relative difference of the bill's compute and fees from the optimizer's own sum; raises above
     1e-6.
     """
-    running = answer.running_of(signed.menus, chosen)
+    market, signed, expected = decision.market, decision.signed, decision.expected
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
-    left = {key: n.copy() for key, n in running.items()}
-    for (_, service, kind), covered in fill(market, answer.holdings(market, signed, load), running).items():
-        left[service, kind] -= covered
+    left = running_of(signed.menus, expected.units)
+    for (_, service, kind), covered in expected.covered.items():
+        left[service, kind] = left[service, kind] - covered
     own = _fees(load, market, signed)
     own += sum(float(load.weight_h @ n) * known[key].on_demand / known[key].sustained for key, n in left.items())
     use = [
@@ -289,7 +328,7 @@ def _cross_check(
         for c in (known[key] for key in left)
     ]
     own -= saving_usd(use, catalog, load.weight_h, months)
-    for s, counts in chosen.items():
+    for s, counts in expected.units.items():
         spot = np.array([o.usd_per_h - o.disk_usd_per_h if o.spot else 0.0 for o in signed.menus[s].offers])
         own += float(load.weight_h @ (counts @ spot))
     billed = float(cost.loc[cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum())
@@ -319,7 +358,7 @@ def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
 
 
 def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampled: Sample) -> tuple[str, ...]:
-    notes = [f"Commitments were chosen for the expected cost: {sampled.told}."]
+    notes = [f"Machines and commitments were chosen for the expected bill: {sampled.told}."]
     for t in market.terms:
         name = f"{t.held / t.size:g} of {t.commitment.removesuffix(HELD)}, already held,"
         if t.held and not t.units:
@@ -342,8 +381,7 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampl
         )
     if not any(not t.held for t in market.terms):
         notes[0] = (
-            f"No commitment on offer fits the limits; the cost range values the plan on {sampled.valued.paths} load"
-            " paths."
+            f"No commitment on offer fits the limits; the expected bill is the mean of {sampled.load.paths} load paths."
         )
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")

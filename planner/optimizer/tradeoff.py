@@ -21,7 +21,7 @@ from planner.load import Load
 from planner.optimizer.commitments.sampling import COMPUTE, few
 from planner.optimizer.decide import within_budget
 from planner.optimizer.market.as_program import problem_of
-from planner.optimizer.market.delays import planned_load
+from planner.optimizer.market.delays import ready_load
 from planner.optimizer.market.market import read_market
 from planner.optimizer.mixes.covering import Shelf
 from planner.optimizer.mixes.fleet import shelf_of
@@ -143,10 +143,7 @@ def _point(variant: Scenario, load: Load, capacity: Capacity, catalog: Catalog) 
         market = read_market(variant, load, capacity, catalog).at_lowest_prices()
     except InfeasiblePlan as error:
         return _Point(variant, capacity, error=error.what)
-    planned = {
-        s: planned_load(load.quantile(s, variant.services[s].objective.load_quantile), variant.services[s])[None, :]
-        for s in market.candidates
-    }
+    planned = {s: ready_load(load, variant, s)[None, :] for s in market.candidates}
     hours = {i: float(load.weight_h @ t.in_force(load.ts)) for i, t in enumerate(market.terms) if t.held}
     existing = {i: market.terms[i].held * h / float(load.weight_h.sum()) for i, h in hours.items()}
     owed = sum(market.terms[i].held * market.terms[i].usd_per_h * h for i, h in hours.items())

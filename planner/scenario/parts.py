@@ -187,11 +187,12 @@ class Objective(Part):
 
 
 class Autoscaling(Part):
-    """Bounds and delays of the replicas; ``target_utilization`` overrides the planner's own
-    headroom if given.
+    """What runs as load comes, and the bounds and delays of the replicas.
 
-    ``policy``: machines follow each future's load, the clock (scheduled), or nothing (static);
-    ``autoscaler``: the rule by which they follow it.
+    ``policy``: follow (machines follow each future's load, with the delays), scheduled (the hourly
+    plan for ``load_quantile`` runs whatever comes) or static (one fleet for the whole horizon);
+    ``autoscaler``: the rule by which they follow it. ``target_utilization`` overrides the planner's
+    own headroom if given.
     """
 
     policy: Literal["follow", "scheduled", "static"] = "follow"
@@ -344,7 +345,7 @@ class Limits(Part):
 
     Each service keeps at most ``max_instance_types`` (each on demand and spot) in at most
     ``max_regions`` over the horizon. ``budget_usd_per_month`` bounds the effective cost of every
-    month, ``upfront_budget_usd`` the cash paid at signing in all.
+    month, expected or the P90 of its bill (``budget_basis``); ``upfront_budget_usd`` the cash paid at signing in all.
     """
 
     max_spot_share: Share = 0.0
@@ -352,6 +353,7 @@ class Limits(Part):
     max_term_months: int = Field(default=12, ge=0)
     payments: tuple[Literal["none", "partial", "all"], ...] = ("none", "partial", "all")
     budget_usd_per_month: Positive | None = None
+    budget_basis: Literal["expected", "p90"] = "expected"
     upfront_budget_usd: NonNegative | None = None
     zones: int = Field(default=1, ge=1)
     zones_lost: int = Field(default=0, ge=0)

@@ -15,7 +15,6 @@ from planner.capacity.headroom import retries_of
 from planner.errors import SolverError
 from planner.load import Load
 from planner.optimizer.commitments.sign import Signed
-from planner.optimizer.market.as_program import fill
 from planner.optimizer.market.market import Candidate, Market
 from planner.optimizer.mixes.menu import Menu
 from planner.scenario import Scenario
@@ -24,28 +23,35 @@ _POOL = ["service", "provider", "region", "instance_type", "deployment"]
 LATENCY_SLACK = 1e-3  # a model solved by bisection meets its own bound to this share
 
 
-def running_of(menus: Mapping[str, Menu], chosen: Mapping[str, Ints]) -> dict[tuple[str, str], Floats]:
-    """On-demand instances by (service, kind), one value an hour; ``chosen`` {service: (hours,
-    offers) units}.
-    """
-    out: dict[tuple[str, str], Floats] = {}
-    for service, counts in chosen.items():
-        for j, offer in enumerate(menus[service].offers):
-            if not offer.spot and counts[:, j].any():
-                out[service, offer.kind] = counts[:, j].astype(np.float64) * offer.unit
-    return out
-
-
 def schedule_frame(
     load: Load, market: Market, menus: Mapping[str, Menu], chosen: Mapping[str, Ints], planned: Mapping[str, Floats]
 ) -> pd.DataFrame:
     """``plan.schedule``: a service's planned load is split over its machines by the capacity they
     run.
     """
+    borne = {
+        s: np.stack([o.bears(counts[:, j]) for j, o in enumerate(menus[s].offers)], axis=1)
+        for s, counts in chosen.items()
+    }
+    frame = usage_frame(load, market, menus, {s: c.astype(np.float64) for s, c in chosen.items()}, borne, planned)
+    return columns.check("plan.schedule", frame.astype({"replicas": "int64"}))
+
+
+def usage_frame(
+    load: Load,
+    market: Market,
+    menus: Mapping[str, Menu],
+    chosen: Mapping[str, Floats],
+    borne: Mapping[str, Floats],
+    planned: Mapping[str, Floats],
+) -> pd.DataFrame:
+    """Units of each offer by hour, shape (hours, offers) and whole or expected, as rows like
+    ``plan.schedule``; the load is split by the capacity ``borne`` (hours, offers).
+    """
     parts = []
     for service, counts in chosen.items():
         offers = menus[service].offers
-        capacity = np.stack([o.bears(counts[:, j]) for j, o in enumerate(offers)], axis=1)
+        capacity = borne[service]
         whole = capacity.sum(axis=1)
         known = {c.kind: c for c in market.candidates[service]}
         for j, offer in enumerate(offers):
@@ -64,27 +70,25 @@ def schedule_frame(
                             "arrival_rate_rps": planned[service][on] * capacity[on, j] / whole[on],
                             "deployment": c.deployment,
                             "replicas": counts[on, j] * offer.replicas,
-                            "instances": (counts[on, j] * offer.unit).astype(np.float64),
+                            "instances": counts[on, j] * offer.unit,
                         }
                     )
                 )
     if not parts:
         return columns.empty("plan.schedule")
     frame = pd.concat(parts, ignore_index=True)
-    return columns.check(
-        "plan.schedule",
-        frame.sort_values(
-            ["ts", "service", "provider", "region", "instance_type", "purchase_option"], ignore_index=True
-        ),
+    return frame.sort_values(
+        ["ts", "service", "provider", "region", "instance_type", "purchase_option"], ignore_index=True
     )
 
 
 def coverage_frames(
-    load: Load, market: Market, signed: Signed, running: Mapping[tuple[str, str], Floats]
+    load: Load, market: Market, signed: Signed, covered: Mapping[tuple[int, str, str], Floats]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``plan.coverage`` and ``plan.commitments``."""
+    """``plan.coverage`` and ``plan.commitments`` of what each commitment covers by hour: instances
+    by (term, service, kind).
+    """
     held = holdings(market, signed, load)
-    covered = fill(market, held, running)
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
     parts, used = [], {_name(market, i): np.zeros(load.hours) for i in held}
     for (index, service, kind), instances in covered.items():

@@ -1,11 +1,7 @@
-"""The certificate of a plan: no plan with these commitments costs less than its bound, and what
-keeping few machine types costs.
+"""What binds in a plan and how far what it left out is from being used, by duals of the linear program.
 
-Two bounds of each hour, the larger counts: the linear program (parts of machines, every rule) and
-the covering of the load by whole machines (:mod:`planner.optimizer.mixes.covering`). Both are over everything
-on sale: the linear program starts from the short list, every machine left out is priced at the
-duals of every hour, and one that would lower the cost is added. The bound under the limit of
-machine types is the least over all sets of so many types (up to two; else the free one).
+The program of the hours that machines must be ready for starts from the short list; every machine
+left out is priced at the duals of every hour, and one that would lower the cost is added.
 """
 
 from collections.abc import Mapping
@@ -14,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from planner.arrays import Floats, Index
+from planner.arrays import Floats
 from planner.load import Load
 from planner.optimizer.answer import bindings as explain
 from planner.optimizer.answer import frames as answer
@@ -22,7 +18,6 @@ from planner.optimizer.commitments.sign import GROUPS, Signed
 from planner.optimizer.commitments.starts import Regime
 from planner.optimizer.market.as_program import problem_of
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.covering import Pooled, each_hour, least_set, priced
 from planner.optimizer.mixes.fleet import Fleet, shelf_of
 from planner.optimizer.program.groups import aggregate, groups_of
 from planner.optimizer.program.hours import Recourse, Template, templates_of
@@ -36,15 +31,12 @@ Falls = dict[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Proof:
-    """``bound_usd`` of compute, disks and fees under every limit; ``free_usd`` the same where each
-    hour may run any machines.
+    """What binds at what must be ready, and how far each machine left out is from being used.
 
     ``falls`` {(service, kind): share by which a machine's price must fall before the linear program
     would run it in some hour}.
     """
 
-    bound_usd: float
-    free_usd: float
     bindings: pd.DataFrame
     checks: dict[str, float]
     falls: Falls = field(default_factory=dict)
@@ -61,7 +53,6 @@ class _Case:
     market: Market
     planned: dict[str, Floats]
     held: dict[int, Floats]
-    fleets: Mapping[str, Fleet]
 
 
 def prove(
@@ -71,10 +62,9 @@ def prove(
     market: Market,
     signed: Signed,
     planned: Mapping[str, Floats],
-    fleets: Mapping[str, Fleet],
     regimes: list[Regime],
 ) -> Proof:
-    """Lower bounds for the planned load under the signed commitments; what binds there. Raises
+    """What binds where machines must be ready, under the signed commitments. Raises
     :class:`InfeasiblePlan`.
     """
     held = {market.origin[i]: a for i, a in answer.holdings(market, signed, load).items()}
@@ -82,12 +72,10 @@ def prove(
     listed = {
         s: wide.named(s, [c.kind for c in (*found, *market.candidates[s])]) for s, found in wide.candidates.items()
     }
-    case = _Case(scenario, load, wide.narrowed(listed), dict(planned), held, fleets)
-    hourly, falls, left_out, case = _linear(case, regimes)
+    case = _Case(scenario, load, wide.narrowed(listed), dict(planned), held)
+    falls, left_out, case = _linear(case, regimes)
     bindings, checks = _bindings(case)
-    fees = sum(float(load.weight_h @ a) * wide.offered[i].usd_per_h for i, a in held.items())
-    limited, free = np.sum([_whole(case, regime, hourly[regime.hours]) for regime in regimes], axis=0)
-    return Proof(float(limited) + fees, float(free) + fees, bindings, checks | {"left_out": left_out}, falls)
+    return Proof(bindings, checks | {"left_out": left_out}, falls)
 
 
 def _problem_held(case: _Case, hour: int | None) -> dict[int, float]:
@@ -108,12 +96,10 @@ def _bindings(case: _Case) -> tuple[pd.DataFrame, dict[str, float]]:
     return bindings, dict(found.checks)
 
 
-def _linear(case: _Case, regimes: list[Regime]) -> tuple[Floats, Falls, float, _Case]:
-    """Cost of each hour in parts of machines [USD/h], how far prices must fall, the worst undercut,
-    and the case with what was added.
-    """
+def _linear(case: _Case, regimes: list[Regime]) -> tuple[Falls, float, _Case]:
+    """How far prices must fall, the worst undercut, and the case with what was added."""
     for tries in range(1, ROUNDS + 1):
-        hourly, falls, undercut = np.zeros(case.load.hours), dict[tuple[str, str], float](), 0.0
+        falls, undercut = dict[tuple[str, str], float](), 0.0
         for regime in regimes:
             hours = regime.hours
             loads = {s: p[None, hours] for s, p in case.planned.items()}
@@ -124,7 +110,6 @@ def _linear(case: _Case, regimes: list[Regime]) -> tuple[Floats, Falls, float, _
             valued = recourse.cost(np.zeros(0))
             if valued is None:
                 raise explain.impossible(case.scenario, case.market, case.planned, case.load)
-            hourly[hours] = valued.cost[problem.states.member[0]]
             for price, t in recourse.templates.items():
                 y = recourse.duals(price)[:, valued.weight[price] > 0]
                 for key, fall in _falls(case.market, t, y).items():
@@ -138,12 +123,7 @@ def _linear(case: _Case, regimes: list[Regime]) -> tuple[Floats, Falls, float, _
         case = replace(
             case, market=case.market.narrowed({s: (*found, *more[s]) for s, found in case.market.candidates.items()})
         )
-    return (
-        hourly if not cheaper else np.zeros_like(hourly),
-        falls,
-        undercut,
-        case,
-    )  # no bound before every machine is priced out
+    return falls, undercut, case
 
 
 def _falls(market: Market, t: Template, y: Floats) -> Falls:
@@ -173,75 +153,16 @@ def _falls(market: Market, t: Template, y: Floats) -> Falls:
     return found
 
 
-def _whole(case: _Case, regime: Regime, linear: Floats) -> tuple[float, float]:
-    """Bounds of the hours of a regime [USD]: any machines in each hour, and within the limit of
-    machine types.
-    """
-    hours, market = regime.hours, case.market
-    weight_h, planned = case.load.weight_h[hours], {s: p[hours] for s, p in case.planned.items()}
-    shelves = {s: shelf_of(market, s) for s in planned}
-    amounts: dict[str, float] = {}
-    # contracts of one pool are one commitment, whenever they were signed
-    for i, a in case.held.items():
-        if a[hours[0]] > 0:
-            amounts[market.offered[i].pool] = amounts.get(market.offered[i].pool, 0.0) + float(a[hours[0]])
-    units = {market.offered[i].pool: market.offered[i].units for i in case.held}
-    pools = {
-        s: tuple(Pooled(np.array([units[g].get(k, 0.0) for k in shelf.kind]), e) for g, e in amounts.items())
-        for s, shelf in shelves.items()
-    }
-    options = priced(shelves, pools)
-    credit = np.array([o.credit for o in options])
-
-    def hourly(s: str, rows: Index) -> Floats:
-        return np.stack([each_hour(shelves[s], rows, market.rules[s], planned[s], o.usage[s]) for o in options])
-
-    any_type = {
-        s: hourly(s, shelf.undominated(*(o.usage[s] for o in options), places=False)) for s, shelf in shelves.items()
-    }
-    free = float(weight_h @ np.maximum(linear, (sum(any_type.values()) - credit[:, None]).max(axis=0)))
-    kept = {s: [c.kind for c in f.candidates] for s, f in case.fleets.items()}
-    own = {
-        s: hourly(s, np.array([j for j, k in enumerate(shelf.kind) if k in kept[s]])) for s, shelf in shelves.items()
-    }
-    best = np.argmax(
-        sum(own.values()) - credit[:, None], axis=0
-    )  # the prices of the commitments, hour by hour: any will do
-    limited = -float(weight_h @ credit[best])
-    for s, shelf in shelves.items():
-        fleet, each = case.fleets[s], np.arange(len(hours))
-        if fleet.types is None or fleet.types > 2:
-            limited += float(weight_h @ any_type[s][best, each])
-            continue
-        rows = shelf.undominated(*(o.usage[s] for o in options), places=case.scenario.limits.max_regions is not None)
-        parts = [
-            (planned[s][best == k], weight_h[best == k], o.usage[s][rows])
-            for k, o in enumerate(options)
-            if (best == k).any()
-        ]
-        sets = shelf.take(rows).sets(fleet.types, case.scenario.limits.max_regions)
-        limited += least_set(shelf.take(rows), sets, market.rules[s], parts, float(weight_h @ own[s][best, each]))
-    return max(free, limited), free
-
-
-def sentences(certificate: Certificate, schedule: pd.DataFrame, fleets: Mapping[str, Fleet]) -> list[str]:
-    """What the bound says, and what it costs to keep few machine types."""
+def sentences(certificate: Certificate, fleets: Mapping[str, Fleet]) -> list[str]:
+    """What the bound says, and where more machine types are kept than asked for."""
     told = [
         f"{service} keeps {f.types or 'all listed'} machine types, not {f.asked}: {f.why}."
         for service, f in fleets.items()
         if f.why
     ]
     told.append(
-        "No plan of whole machines within these limits, with these commitments, costs less than "
-        f"{certificate.lower_bound_usd:,.0f} USD: this one is within {certificate.gap_share:.1%} of it."
-    )
-    if all(f.asked is None for f in fleets.values()) or not certificate.upper_bound_usd > 0:
-        return told
-    pools = len(schedule[["service", "provider", "region", "instance_type"]].drop_duplicates())
-    saved = certificate.upper_bound_usd - certificate.free_bound_usd
-    told.append(
-        f"This plan uses {pools} machine {'pool' if pools == 1 else 'pools'} (a type in a region for a service);"
-        f" letting machines change freely from hour to hour would save at most {saved:,.0f} USD"
-        f" ({saved / certificate.upper_bound_usd:.1%})."
+        "No choice of machines and commitments on sale within these limits has an expected bill below "
+        f"{certificate.lower_bound_usd:,.0f} USD (data and requests charged as in this plan):"
+        f" this one is within {certificate.gap_share:.1%} of it."
     )
     return told

@@ -3,7 +3,6 @@
 Commitments are chosen on a stratified sample of the load's paths: as many as a plan of seconds can
 bear, spread over volume and peak, weighted by what each stands for. The cost range is the bill on
 other paths, so that it holds no figure the choice has been fitted to. The number of paths follows
-from planner.calendar import Months
 from the size of the problem, never from a clock.
 """
 
@@ -20,6 +19,7 @@ from planner.capacity import Capacity
 from planner.errors import PlannerError
 from planner.load import Load
 from planner.optimizer.answer import frames as answer
+from planner.optimizer.commitments.expected import running_of
 from planner.optimizer.commitments.sign import Signed, covers_of
 from planner.optimizer.commitments.starts import Regime
 from planner.optimizer.market.as_program import fill, offers_of
@@ -34,19 +34,19 @@ LEAST, FEW = 10, 32
 
 @dataclass(frozen=True)
 class Sample:
-    """Paths to plan on with their ``weight`` (paths,) adding up to 1, and paths to value on;
-    ``told`` says so.
+    """Paths to plan on with their ``weight`` (paths,) adding up to 1, and unseen paths to check the
+    plan on; ``told`` says so.
     """
 
     load: Load
     weight: Floats
-    valued: Load
+    valued: Load | None
     told: str
 
 
 def sample(load: Load, valued_on: Load | None) -> Sample:
-    """The paths a plan is made on and those it is valued on: ``valued_on``, or the paths of
-    ``load`` that were not planned on.
+    """The paths a plan is made on, all of ``load`` or a stratified sample of many; ``valued_on``
+    are unseen ones.
 
     Raises :class:`PlannerError` when ``valued_on`` is not about the same services and hours.
     """
@@ -56,25 +56,30 @@ def sample(load: Load, valued_on: Load | None) -> Sample:
             got=sorted(valued_on.services),
             remedy="Forecast both loads from the same scenario",
         )
-    spare = load.paths if valued_on is not None else max(1, (load.paths + 1) // 2)
-    count = min(spare, max(LEAST, PATH_HOURS // (load.hours * len(load.services))))
+    count = min(load.paths, max(LEAST, PATH_HOURS // (load.hours * len(load.services))))
     rows, weight = stratified(load, count)
-    rest = np.setdiff1d(np.arange(load.paths), rows)
-    valued = valued_on if valued_on is not None else load.select(rest if len(rest) else rows)
     some = f"all {load.paths}" if count == load.paths else f"{count} of {load.paths}"
     how = "" if count == load.paths else " (one for each stratum of volume and peak)"
-    other = "the same" if valued is load or (valued_on is None and not len(rest)) else f"{valued.paths} others"
     chosen = load if count == load.paths else load.select(rows)
-    return Sample(chosen, weight, valued, f"planned on {some} load paths{how}, valued on {other}")
+    return Sample(chosen, weight, valued_on, f"planned on {some} load paths{how}")
+
+
+def weighted_quantile(values: Floats, weight: Floats, q: float) -> Floats:
+    """Quantile over the first axis of values of unequal weight, interpolated between mid-ranks."""
+    flat = values.reshape(len(values), -1)
+    found = np.empty(flat.shape[1])
+    for k in range(flat.shape[1]):
+        order = np.argsort(flat[:, k], kind="stable")
+        ranks = np.cumsum(weight[order]) - 0.5 * weight[order]
+        found[k] = np.interp(q, ranks, flat[order, k])
+    return found.reshape(values.shape[1:])
 
 
 def few(load: Load) -> Sample:
-    """A small stratified sample, planned and valued on the same paths: for plans that are compared,
-    not signed.
-    """
+    """A small stratified sample: for plans that are compared, not signed."""
     rows, weight = stratified(load, FEW)
     chosen = load.select(rows)
-    return Sample(chosen, weight, chosen, f"planned on {len(rows)} of {load.paths} load paths")
+    return Sample(chosen, weight, None, f"planned on {len(rows)} of {load.paths} load paths")
 
 
 def stratified(load: Load, count: int) -> tuple[Index, Floats]:
@@ -182,12 +187,12 @@ def _together(
         mix = np.zeros(len(rates[s]), dtype=np.intp)
         for at, table in parts:
             mix[at] = table.mix[table.at(rates[s][at])]
-        chosen[s] = menus[s].counts[mix]
+        chosen[s] = menus[s].counts[mix].astype(np.float64)
     usd_per_h: Floats = sum(
         (n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()), np.zeros(len(mix))
     )
     price = {(c.service, c.kind): c.on_demand for kept in market.candidates.values() for c in kept}
-    for (_, service, kind), covered in fill(market, held, answer.running_of(menus, chosen)).items():
+    for (_, service, kind), covered in fill(market, held, running_of(menus, chosen)).items():
         usd_per_h = usd_per_h - covered * price[service, kind]
     return usd_per_h
 

@@ -196,8 +196,8 @@ def _relaxed(
     """Units of each term worth a closer look in the linear program, shares of the pools by service,
     and its bound; ``None`` if infeasible.
 
-    Besides what it buys, the cheapest term of each pool whose machines it runs on demand: worth
-    nothing all through the horizon, such a term may pay when it is signed later.
+    Besides what it buys, the cheapest term of each pool that covers a machine kept: worth nothing to
+    parts of machines, such a term may pay for the whole ones that fill the rest, or signed later.
     """
     horizon_h = float(counted.sum())
     existing = {
@@ -216,7 +216,7 @@ def _relaxed(
     known = {market.terms[i].pool for i in amounts}
     for i in sorted(index.values(), key=lambda i: (market.terms[i].usd_per_h, market.terms[i].commitment)):
         pool = market.terms[i].pool
-        if pool not in known and any(p == pool for _, p in shares):
+        if pool not in known:
             amounts[i] = 0.0
             known.add(pool)
     return amounts, shares, found.bound
@@ -310,10 +310,19 @@ def _shares(market: Market, hours: Sequence[Hour], weight_h: Floats, found: Solu
     both = {key: a for key, a in use.items() if key[1] in covered} | {
         key: a for key, a in could.items() if key[1] not in covered
     }
+    named = {pool for _, pool in both}
+    for service, found_kinds in kinds_of(market).items():
+        for pool in {p for k in found_kinds for p in pools.get(k, ())} - named:
+            both[service, pool] = 1.0  # nothing runs on it in parts of machines: equal shares
     total: dict[str, float] = {}
     for (_, pool), amount in both.items():
         total[pool] = total.get(pool, 0.0) + amount
     return {key: amount / total[key[1]] for key, amount in both.items() if amount > 0}
+
+
+def kinds_of(market: Market) -> dict[str, set[str]]:
+    """The machines each service keeps."""
+    return {s: {c.kind for c in kept} for s, kept in market.candidates.items()}
 
 
 def _whole(
@@ -367,6 +376,10 @@ def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, floa
     same use under another pool.
     """
     alone = [{i: units} for i in step for units in (step[i], -step[i])]
+    for i in step:  # whole machines, where a contract is a part of one
+        for units in sorted({float(np.ceil(u / least[i] - 1e-9)) * least[i] for u in market.terms[i].units.values()}):
+            if units > step[i] * (1 + 1e-9):
+                alone += [{i: units}, {i: -units}]
     swaps = []
     for i in step:
         for j in step:

@@ -7,6 +7,7 @@ headroom (``scale_up_lag``); the part of a scale-in delay below one is not plann
 machines then cost up to that part of an hour more each time the load falls.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,15 +38,30 @@ def planned_load(load: Floats, service: Service) -> Floats:
     return Workload("", np.atleast_2d(load), {}, keep_h=keep, lead_h=lead).effective_load.reshape(load.shape)
 
 
-def planned_paths(load: Load, scenario: Scenario) -> Load:
-    """Every path of a load as machines must follow it."""
-    if not any(any(delays_h(scenario.services[s])) for s in load.services):
-        return load
-    held = {
-        s: planned_load(mine.arrival_rate_rps.astype(np.float64), scenario.services[s]).astype(np.float32)
-        for s, mine in load.services.items()
-    }
-    return replace(load, services={s: replace(mine, arrival_rate_rps=held[s]) for s, mine in load.services.items()})
+def ready_load(load: Load, scenario: Scenario, service: str) -> Floats:
+    """Load [requests/s] that machines must be ready for in each hour: its quantile after the
+    delays; of a static fleet the largest of all hours.
+    """
+    mine = scenario.services[service]
+    planned = planned_load(load.quantile(service, mine.objective.load_quantile), mine)
+    return np.full_like(planned, planned.max()) if mine.autoscaling.policy == "static" else planned
+
+
+def followed(load: Load, scenario: Scenario, ready: Mapping[str, Floats]) -> Load:
+    """Every path of a load as machines run for it: under ``follow`` the path after the delays, else
+    what is ``ready`` whatever comes.
+    """
+    held = dict(load.services)
+    for s, mine in load.services.items():
+        service = scenario.services[s]
+        if service.autoscaling.policy != "follow":
+            rate = np.broadcast_to(ready[s].astype(np.float32), mine.arrival_rate_rps.shape)
+        elif any(delays_h(service)):
+            rate = planned_load(mine.arrival_rate_rps.astype(np.float64), service).astype(np.float32)
+        else:
+            continue
+        held[s] = replace(mine, arrival_rate_rps=rate)
+    return replace(load, services=held)
 
 
 def told(name: str, service: Service) -> str:

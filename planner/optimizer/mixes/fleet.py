@@ -24,6 +24,7 @@ from planner.optimizer.mixes.menu import Cover, Menu, Offer, Rules, menu
 from planner.scenario import Scenario
 
 MOST_VALUED = 16  # sets valued exactly at each kind of price
+TYPICAL = 2_000  # groups of like hours of all paths that sets are valued on
 SETTLED = 3  # best sets at each kind of price that are compared with their commitments
 
 
@@ -80,11 +81,26 @@ def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
 
 
 def choose_fleets(
-    scenario: Scenario, market: Market, planned: Mapping[str, Floats], load: Load
+    scenario: Scenario, market: Market, planned: Mapping[str, Floats], followed: Load, weight: Floats
 ) -> tuple[Market, dict[str, Fleet]]:
-    """The market with only the machine types each service keeps."""
-    fleets = {s: _fleet(scenario, market, s, planned[s], load.weight_h) for s in market.candidates}
+    """The market with only the machine types each service keeps: those of the least expected cost
+    over the paths that machines follow, each of its ``weight``, which reach what is ``planned``.
+    """
+    fleets = {s: _fleet(scenario, market, s, *_typical(planned[s], followed, s, weight)) for s in market.candidates}
     return market.narrowed({s: f.candidates for s, f in fleets.items()}), fleets
+
+
+def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> tuple[Floats, Floats]:
+    """Mean loads of at most ``TYPICAL`` groups of like hours of all paths, the hours of each, and the
+    largest planned load at none.
+    """
+    rate = followed.services[service].arrival_rate_rps.astype(np.float64).ravel()
+    hours = (weight[:, None] * followed.weight_h[None, :]).ravel()
+    order = np.argsort(rate, kind="stable")
+    cuts = np.unique(np.linspace(0, len(order), min(TYPICAL, len(order)) + 1).astype(np.intp))[:-1]
+    counted = np.add.reduceat(hours[order], cuts)
+    mean = np.add.reduceat((hours * rate)[order], cuts) / counted
+    return np.append(np.minimum(mean, planned.max()), planned.max()), np.append(counted, 0.0)
 
 
 def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, weight_h: Floats) -> Fleet:
