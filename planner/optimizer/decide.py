@@ -313,7 +313,8 @@ def _cross_check(load: Load, months: Months, catalog: Catalog, decision: Decisio
     known = {(c.service, c.kind): c for found in market.candidates.values() for c in found}
     left = running_of(signed.menus, expected.units)
     for (_, service, kind), covered in expected.covered.items():
-        left[service, kind] = left[service, kind] - covered
+        if covered.any():
+            left[service, kind] = left[service, kind] - covered
     own = _fees(load, market, signed)
     own += sum(float(load.weight_h @ n) * known[key].on_demand / known[key].sustained for key, n in left.items())
     use = [

@@ -14,7 +14,7 @@ from planner.catalog import PROVIDERS
 from planner.errors import InfeasiblePlan
 from planner.optimizer import optimize
 from planner.optimizer.market.availability import availability, reached
-from planner.optimizer.market.delays import planned_load, planned_paths, told
+from planner.optimizer.market.delays import followed, planned_load, told
 from tests.builders import hand
 
 PEAK = np.array([1.0, 1, 5, 1, 1, 1, 1, 9, 1, 1])
@@ -76,8 +76,8 @@ def test_a_plan_pays_for_machines_it_must_keep():
 def test_paths_are_held_only_where_a_delay_reaches_an_hour():
     s = hand.scenario()
     load = hand.load(s, {"web": np.arange(48.0)})
-    assert planned_paths(load, s) is load
-    held = planned_paths(load, s.replace(**{"services.web.autoscaling.scale_up_delay_s": 7200}))
+    assert followed(load, s, {}).services["web"] is load.services["web"]
+    held = followed(load, s.replace(**{"services.web.autoscaling.scale_up_delay_s": 7200}), {})
     assert held.services["web"].arrival_rate_rps[0, :3].tolist() == [2.0, 3.0, 4.0]
 
 
