@@ -198,18 +198,19 @@ def _head(study: "Study") -> str:
 def _cost(study: "Study") -> str:
     f, plan = study.plan.summary(), study.plan
     rows = [
-        ["amortized cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month, {_ready(study)}"],
+        ["expected cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month, amortized"],
         ["at list prices", usd(f["list_usd"]), f"{percent(f['effective_savings_rate'])} saved"],
         ["paid in cash", usd(f["billed_usd"]), "prepayments in the month of signing"],
         [
             "range P10 to P90",
             f"{usd(f['p10_usd'])} to {usd(f['p90_usd'])}",
-            f"median {usd(f['p50_usd'])}, if machines follow each future's own load",
+            f"median {usd(f['p50_usd'])}, over the futures planned for",
         ],
+        ["if all ready ran", usd(f["ready_usd"]), _ready(study)],
         [
-            "cheapest possible",
-            f"{usd(f['lower_bound_usd'])} or more",
-            f"this plan is within {percent(f['gap_share'], 2)}",
+            "no plan below",
+            usd(f["lower_bound_usd"]),
+            f"of machines and commitments on sale within the limits; this one is within {percent(f['gap_share'], 2)}",
         ],
     ]
     units = [

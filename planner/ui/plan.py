@@ -76,7 +76,7 @@ def _figures(study: Study) -> None:
     figures, months = study.plan.summary(), study.plan.months
     cells = st.columns(5)
     low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
-    spread = f"{low} to {high} if machines follow the load, in 8 of 10 futures" if study.plan.paths_usd else ""
+    spread = f"{low} to {high} in 8 of 10 futures" if study.plan.paths_usd else ""
     _card(
         cells[0],
         "Cost a month",
@@ -284,8 +284,8 @@ def _cost(study: Study) -> None:
     if study.plan.paths_usd:
         if span is not None:
             st.caption(
-                "Bars: machines for the load planned for. Lines: 8 of 10 futures, if machines follow the load that"
-                " comes."
+                "Bars: the expected bill. Lines: 8 of 10 futures. If all that must be ready ran:"
+                f" {words.money(study.plan.ready_usd / study.plan.months)} a month."
             )
         futures = charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)}))
         st.altair_chart(futures, alt="Distribution of total cost over simulated futures")
@@ -372,7 +372,10 @@ def _why(study: Study) -> None:
     proof = study.plan.certificate
     bound, gap = words.money(proof.lower_bound_usd), words.share(proof.gap_share, 1)
     st.caption(
-        plain(f"Proven: no plan costs less than {bound}; this one is within {gap} of the cheapest there can be.")
+        plain(
+            f"Proven: no choice of machines and commitments on sale within the limits has an expected bill below {bound};"
+            f" this one is within {gap} of that."
+        )
     )
     ledger = views.ledger(study)
     if len(ledger):
