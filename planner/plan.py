@@ -66,13 +66,13 @@ class Plan:
     excuses: pd.DataFrame
     certificate: Certificate
     paths_usd: tuple[float, ...] = ()
-    paths_weight: tuple[float, ...] = ()
-    unseen_usd: tuple[float, ...] = ()
-    ready_usd: float = float("nan")
     notes: tuple[str, ...] = ()
     time_zone: str = "UTC"
     paths_month_usd: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     alternatives: pd.DataFrame = field(default_factory=lambda: columns.empty("plan.alternatives"))
+    paths_weight: tuple[float, ...] = ()
+    unseen_usd: tuple[float, ...] = ()
+    ready_usd: float = float("nan")
 
     def __post_init__(self) -> None:
         """Check every frame at the door."""

@@ -373,8 +373,8 @@ def _why(study: Study) -> None:
     bound, gap = words.money(proof.lower_bound_usd), words.share(proof.gap_share, 1)
     st.caption(
         plain(
-            f"Proven: no choice of machines and commitments on sale within the limits has an expected bill below {bound};"
-            f" this one is within {gap} of that."
+            "Proven: no choice of machines and commitments on sale within the limits has an expected bill"
+            f" below {bound}; this one is within {gap} of that."
         )
     )
     ledger = views.ledger(study)

@@ -15,12 +15,10 @@ machine stands in:
 
 The larger of the three is below the cost of any plan. Capacities are rounded up to a grid and loads
 down to samples, so a coarse grid loosens the bound and never breaks it. Type shares and
-``max_replicas`` are left to the linear program. A commitment pool of E free units, a_i for an
-instance of type i, is priced out (Everett 1963): for any λ ≥ 0 the cost is at least that of
-machines at min(price_i, λ·a_i), less λ·E.
+``max_replicas`` are left to the linear program.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -31,7 +29,6 @@ from planner.optimizer.mixes.menu import Rules
 
 COARSE = ((200, 40), (800, 160))  # grid of capacities and loads sampled where there are many sets
 FINE = (3_000, 600)  # the same for those that come into question
-MOST_PRICES = 8  # combinations of commitment prices tried
 
 
 @dataclass(frozen=True)
@@ -124,16 +121,6 @@ class Shelf:
         return found
 
 
-@dataclass(frozen=True)
-class Pooled:
-    """A commitment in force: ``units`` (types,) an instance uses (0: not covered), ``amount`` units
-    already paid.
-    """
-
-    units: Floats
-    amount: float
-
-
 def least_cost(
     shelf: Shelf, sets: Index, rules: Rules, loads: Floats, *, usage: Floats | None = None, grid: int = FINE[0]
 ) -> Floats:
@@ -208,54 +195,6 @@ def sampled(planned: Floats, count: int) -> tuple[Floats, Index]:
     ordered = np.unique(planned)
     picked = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).astype(np.intp))]
     return picked, np.searchsorted(picked, planned, side="right") - 1
-
-
-@dataclass(frozen=True)
-class Priced:
-    """Commitments in force with a price for a unit of each: ``usage`` {service: (types,) price of a
-    unit's use}, ``credit`` [USD/h].
-    """
-
-    usage: dict[str, Floats]
-    credit: float
-
-
-def priced(shelves: Mapping[str, Shelf], pools: Mapping[str, Sequence[Pooled]]) -> list[Priced]:
-    """Prices of commitment units worth trying: free, or as dear as what a unit saves at most."""
-    amounts, full = [p.amount for p in next(iter(pools.values()))], []
-    for g in range(len(amounts)):
-        worth = [
-            float((shelf.usage[on] / (pools[s][g].units[on] * shelf.unit[on])).max())
-            for s, shelf in shelves.items()
-            if (on := (pools[s][g].units > 0) & np.isfinite(shelf.usage)).any()
-        ]
-        full.append(max(worth, default=0.0))
-    prices: list[tuple[float, ...]] = [()]
-    for price in full:
-        prices = (
-            [(*f, p) for f in prices for p in (0.0, price)]
-            if len(prices) < MOST_PRICES
-            else [(*f, price) for f in prices]
-        )
-    return [
-        Priced({s: _usage(shelf, pools[s], each) for s, shelf in shelves.items()}, float(np.dot(each, amounts)))
-        for each in dict.fromkeys(prices)
-    ]
-
-
-def _usage(shelf: Shelf, pools: Sequence[Pooled], prices: Sequence[float]) -> Floats:
-    usage = shelf.usage
-    for pool, price in zip(pools, prices, strict=True):
-        on = (pool.units > 0) & np.isfinite(usage)
-        usage = np.where(on, np.minimum(usage, price * pool.units * shelf.unit), usage)
-    return usage
-
-
-def each_hour(shelf: Shelf, rows: Index, rules: Rules, planned: Floats, usage: Floats) -> Floats:
-    """Lower bound of one service in each hour [USD/h] for one set of types."""
-    loads, at = sampled(planned, FINE[1])
-    hourly: Floats = least_cost(shelf, rows[None, :], rules, loads, usage=usage)[0, at]
-    return hourly
 
 
 def least_set(
