@@ -11,7 +11,10 @@ from planner.load.formats.base import Raw
 from planner.load.quality import Quality
 
 DAY_S = 86_400
-MAX_BUCKETS = 40_000_000  # 320 MB a column; 15 months at one second
+MAX_BUCKETS = 16_000_000  # 128 MB a column; half a year at one second
+FEW_BUCKETS = 10_000  # below, a stray stamp costs nothing
+MIN_OBSERVED_SHARE = 0.01
+MAX_GAP_SHARE = 0.9
 MAX_CONFLICT_SHARE = 0.02
 
 
@@ -65,6 +68,7 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
             where=where,
             remedy="Check for a stray time stamp, or export at a longer interval",
         )
+    _no_stray(slot, size, raw, where)
     scale = 1.0 if raw.meaning == "requests_per_s" else 1.0 / interval
     at = slot - slot[0]
     rate = np.full(size, 0.0 if raw.complete else np.nan)
@@ -72,6 +76,26 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
     filled = [None if t is None else _spread(t[keep], at, size) for t in tokens]
     _gaps(rate, gaps, quality)
     return Grid(int(phase + slot[0] * step), interval, rate, filled[0], filled[1])
+
+
+def _no_stray(slot: Ints, size: int, raw: Raw, where: str) -> None:
+    """Raises :class:`TrafficError` where one gap is nearly the whole span, or nearly nothing of it was observed."""
+    if size <= FEW_BUCKETS:
+        return
+    steps = np.diff(slot)
+    at = int(np.argmax(steps))
+    if steps[at] > MAX_GAP_SHARE * size:
+        few = slot[: at + 1] if at + 1 <= len(slot) - at - 1 else slot[at + 1 :]
+        step = (raw.interval_s or 0) * 1_000_000
+        near = f"{len(few)} of {len(slot)} buckets lie {steps[at]} buckets away from all others"
+        first = str(np.int64(few[0] * step).astype("datetime64[us]")) if step else None
+        raise TrafficError(near, where=where, got=first, remedy="Remove the rows with stray time stamps")
+    if not raw.complete and len(slot) < MIN_OBSERVED_SHARE * size:
+        raise TrafficError(
+            f"only {len(slot)} of {size} buckets between first and last stamp were observed",
+            where=where,
+            remedy="Remove rows with stray time stamps, or export at one fixed interval",
+        )
 
 
 def interval_of(ts_us: Ints, where: str) -> int:

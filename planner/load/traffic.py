@@ -14,8 +14,11 @@ import pandas as pd
 from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load import bursts
+from planner.load.door import check_raw, door
 from planner.load.formats import TRAFFIC_FORMATS, Raw, TrafficFormat
 from planner.load.formats.base import Requests
+from planner.load.formats.dialect import refuse_known
+from planner.load.formats.log_layouts import refuse_named
 from planner.load.formats.table import TABLE
 from planner.load.grid import Grid, regular
 from planner.load.quality import Quality
@@ -131,13 +134,15 @@ def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | Non
     spec = source if isinstance(source, TrafficSource) else TrafficSource(file=str(source))
     path = _existing(Path(folder or "") / spec.file)
     quality = Quality(str(path))
-    raw = _format_of(path, spec).read(path, spec, quality)
-    if spec.requests is not None:
-        raw = replace(raw, requests=_request_log(Path(folder or "") / spec.requests, spec, quality))
-    grid = _trim(regular(raw, spec.gaps, str(path), quality), raw.complete, quality)
-    if not np.isfinite(grid.rate_rps).any():
-        raise TrafficError("no bucket of the history holds a value", where=path, remedy="Export the history again")
-    return _assemble(path, spec, raw, grid, quality)
+    form = _format_of(path, spec)
+    with door(path, form.meaning, "Export the history again, or state traffic.format"):
+        raw = check_raw(form.read(path, spec, quality), path)
+        if spec.requests is not None:
+            raw = replace(raw, requests=_request_log(Path(folder or "") / spec.requests, spec, quality))
+        grid = _trim(regular(raw, spec.gaps, str(path), quality), raw.complete, quality)
+        if not np.isfinite(grid.rate_rps).any():
+            raise TrafficError("no bucket of the history holds a value", where=path, remedy="Export the history again")
+        return _assemble(path, spec, raw, grid, quality)
 
 
 def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
@@ -157,7 +162,7 @@ def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
     """Single requests of the same service: their lengths and gaps, not their rate."""
     path = _existing(path)
     own = Quality(str(path))
-    found = TABLE.read(path, TrafficSource(file=str(path), time_zone=spec.time_zone), own).requests
+    found = TABLE.read(path, TrafficSource(file=str(path), time_zone=spec.time_zone, start=spec.start), own).requests
     if found is None:
         raise TrafficError(
             "this is no log of single requests",
@@ -221,10 +226,12 @@ def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
             )
         return TRAFFIC_FORMATS[spec.format]
     with path.open("rb") as file:
-        head = file.read(4096)
+        head = file.read(1 << 16)
     for form in TRAFFIC_FORMATS.values():
         if form.sniff(path, head):
             return form
+    refuse_known(path, head)
+    refuse_named(head.decode("utf-8", errors="replace"), path)
     raise TrafficError(
         "the format of the file cannot be told",
         where=path,

@@ -103,17 +103,22 @@ class TrafficSource(Part):
     with standard columns.
 
     ``columns`` maps the planner's column names (``ts arrival_rate_rps input_tokens output_tokens``)
-    to the file's. ``value`` says what the value column counts: requests a second, or requests in
-    each interval. ``holidays`` is a country (``DE``) or subdivision (``DE-BE``) code. ``requests``
-    is a log of single requests of the same service, for joint token lengths and the spread of
-    arrivals.
+    to the file's; several for ``arrival_rate_rps`` are added up. ``value`` says what the value
+    column counts: requests a second, requests in each interval, or a counter since some start.
+    ``start`` is the instant from which numeric stamps count, ``stamp_unit`` their unit;
+    ``date_order`` settles 3/4/2026. ``holidays`` is a country (``DE``) or subdivision (``DE-BE``)
+    code. ``requests`` is a log of single requests of the same service, for joint token lengths and
+    the spread of arrivals.
     """
 
     file: str = Field(min_length=1)
     requests: str | None = None
     format: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
-    value: Literal["requests_per_s", "requests_per_interval"] | None = None
+    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    value: Literal["requests_per_s", "requests_per_interval", "counter"] | None = None
+    start: datetime | date | None = None
+    stamp_unit: Literal["s", "ms", "us", "ns"] | None = None
+    date_order: Literal["day_first", "month_first"] | None = None
     time_zone: str | None = None
     user_time_zone: str | None = None
     holidays: str | None = None
@@ -128,6 +133,17 @@ class TrafficSource(Part):
     @classmethod
     def _zone(cls, value: str | None) -> str | None:
         return value if value is None else known_zone(value)
+
+    @property
+    def demand_columns(self) -> tuple[str, ...]:
+        """File columns that hold the demand, as stated; empty if none is."""
+        stated = self.columns.get("arrival_rate_rps", ())
+        return (stated,) if isinstance(stated, str) else stated
+
+    def column(self, name: str) -> str:
+        """The one file column stated for ``name``; empty if none is."""
+        stated = self.columns.get(name, "")
+        return stated if isinstance(stated, str) else next(iter(stated), "")
 
 
 class LatencySpec(BaseModel):

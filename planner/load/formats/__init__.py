@@ -10,7 +10,7 @@ from planner.load.formats.prometheus import PROMETHEUS
 from planner.load.formats.table import TABLE
 
 TRAFFIC_FORMATS: dict[str, TrafficFormat] = {
-    form.name: form for form in (PROMETHEUS, CLOUDWATCH, DATADOG, TABLE, ACCESS_LOG)
+    form.name: form for form in (PROMETHEUS, CLOUDWATCH, DATADOG, ACCESS_LOG, TABLE)
 }
 
 __all__ = ["TRAFFIC_FORMATS", "Raw", "TrafficFormat"]

@@ -9,22 +9,26 @@ CloudWatch user guide, 2025).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from planner.errors import TrafficError
-from planner.load.formats import stamps
+from planner.load.formats import series, stamps
 from planner.load.formats.base import Meaning, Place, Raw, TrafficFormat
 from planner.load.formats.documents import numbers, read_json
-from planner.load.formats.table import GAUGES, plain_name
+from planner.load.formats.names import plain_name, said
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
+_COUNTS = (
+    *("requestcount", "invocations", "count", "httpcode_target_2xx_count", "numberofmessagessent", "requests"),
+    *("allrequests", "getrequests", "processedrequests", "newconnectioncount"),
+)
 KEPT = ((timedelta(days=15), 60), (timedelta(days=63), 300), (timedelta(days=455), 3600))
 
 
@@ -47,7 +51,7 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
         )
     picked = _picked(results, path, source)
     label = str(picked[0].get("Label") or picked[0].get("Id"))
-    _refuse_gauge(label, path)
+    _refuse_gauge(label, source, path)
     if any(p.get("StatusCode", "Complete") not in ("Complete", "PartialData") for p in picked):
         raise TrafficError(
             "CloudWatch reports an error for this metric",
@@ -68,14 +72,14 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     if not parts:
         raise TrafficError("the metric has no points", where=place, remedy="Check the dimensions and the time range")
     stamp, value = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return Raw(stamp, value, _meaning(source, label, quality))
+    return _raw(stamp, value, source, label, path, quality)
 
 
 def _picked(results: list[Any], path: Path, source: TrafficSource) -> list[Any]:
     """The pages of the one series that is meant."""
     if not all(isinstance(r, dict) for r in results):
         raise TrafficError("a metric result is no object", where=path, remedy="Save the reply again")
-    wanted = source.columns.get("arrival_rate_rps")
+    wanted = source.column("arrival_rate_rps")
     ids = sorted({str(r.get("Id")) for r in results})
     if wanted:
         found = [r for r in results if wanted in (r.get("Id"), r.get("Label"))]
@@ -91,7 +95,7 @@ def _picked(results: list[Any], path: Path, source: TrafficSource) -> list[Any]:
 
 def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, quality: Quality) -> Raw:
     label = str(document.get("Label", "metric"))
-    _refuse_gauge(label, path)
+    _refuse_gauge(label, source, path)
     place = Place(str(path), label, "point", 1)
     points = document["Datapoints"]
     if not points:
@@ -106,36 +110,44 @@ def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, 
             remedy="Ask for --statistics Sum",
         )
     ts = _micro([p["Timestamp"] for p in points], source, place, quality)
-    return Raw(ts, numbers([p["Sum"] for p in points], place), _meaning(source, label, quality))
+    return _raw(ts, numbers([p["Sum"] for p in points], place), source, label, path, quality)
 
 
-def _refuse_gauge(label: str, path: Path) -> None:
-    if GAUGES.search(plain_name(label)):
+def _refuse_gauge(label: str, source: TrafficSource, path: Path) -> None:
+    """Words inside a balancer's own name decide nothing where the metric is one that counts requests."""
+    words = [w for w in re.split(r"[\s,/:]+", label) if w]
+    if source.value or any(plain_name(w) in _COUNTS for w in words):
+        return
+    if any(said(w).kind == "gauge" for w in words) or said(label).kind == "gauge":
         raise TrafficError(
-            "a utilization or size gauge is not demand: it falls when machines are added",
+            "a utilization or size gauge is not demand",
             where=path,
             got=label,
-            remedy="Export RequestCount (Sum) of the load balancer",
+            remedy="Ask for the sum of RequestCount or Invocations; to use it as it is, state traffic.value",
         )
 
 
-def _meaning(source: TrafficSource, label: str, quality: Quality) -> Meaning:
+def _raw(ts: Any, value: Any, source: TrafficSource, label: str, path: Path, quality: Quality) -> Raw:
     quality.add(
         "noted",
         0,
         "CloudWatch emits no point for a period without requests; if that is why points are absent, state traffic.gaps:"
         " zero",
     )
-    if source.value:
-        return source.value
-    quality.add(
-        "assumed", 0, f"{label} was read as the sum of requests in each period (state traffic.value to change this)"
-    )
-    return "requests_per_interval"
+    if source.value == "counter":
+        return Raw(*series.increase((ts, value), path, quality), "requests_per_s")
+    if not source.value:
+        quality.add(
+            "assumed", 0, f"{label} was read as the sum of requests in each period (state traffic.value to change this)"
+        )
+    meaning: Meaning = "requests_per_s" if source.value == "requests_per_s" else "requests_per_interval"
+    if meaning == "requests_per_interval":
+        series.refuse_cumulative((ts, value), path)
+    return Raw(ts, value, meaning)
 
 
 def _micro(values: list[Any], source: TrafficSource, place: Place, quality: Quality) -> Any:
-    return stamps.parse(pd.Series([str(v) for v in values], dtype="str"), source.time_zone, place, quality)
+    return stamps.parse(values, stamps.Clock.of(source), place, quality)
 
 
 def fetch(

@@ -11,12 +11,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from planner.errors import TrafficError
-from planner.load.formats import stamps, table
+from planner.load.formats import series, stamps, table
 from planner.load.formats.base import Meaning, Place, Raw, TrafficFormat
-from planner.load.formats.documents import added
+from planner.load.formats.chosen import TS_NAMES
+from planner.load.formats.dialect import HEAD_BYTES, Dialect, dialect_of
+from planner.load.formats.names import plain_name, said
+from planner.load.formats.rows import csv_parts
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
@@ -32,38 +33,60 @@ def sniff(path: Path, head: bytes) -> bool:
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     """Add up the scopes of one metric. Raises :class:`TrafficError`."""
     with path.open("rb") as file:
-        head = file.read(1 << 16)
-    names = table.csv_names(path, head)
-    plain = {table.plain_name(n): n for n in names}
-    ts_name = source.columns.get("ts") or next((plain[n] for n in table.TS_NAMES if n in plain), "")
-    if ts_name not in names:
-        raise TrafficError("no time column was found", where=path, got=names, remedy="Name it as traffic.columns.ts")
+        head = file.read(HEAD_BYTES)
+    form = dialect_of(path, head)
+    plain = {plain_name(n): n for n in form.names}
+    ts_name = source.column("ts") or next((plain[n] for n in TS_NAMES if n in plain), "")
+    if ts_name not in form.names:
+        raise TrafficError(
+            "no time column was found", where=path, got=form.names, remedy="Name it as traffic.columns.ts"
+        )
     labels = [plain[n] for n in _LABELS if n in plain]
-    values = [n for n in names if n != ts_name and n not in labels]
-    wanted = source.columns.get("arrival_rate_rps")
-    if wanted and wanted not in values:
-        raise TrafficError(f"there is no column {wanted}, named in traffic.columns", where=path, got=values)
-    values = [wanted] if wanted else values
+    values = [n for n in form.names if n != ts_name and n not in labels]
+    wanted = source.demand_columns
+    if missing := [w for w in wanted if w not in values]:
+        raise TrafficError(f"there is no column {missing[0]}, named in traffic.columns", where=path, got=values)
+    values = list(wanted) or values
     if not values:
-        raise TrafficError("no column holds values", where=path, got=names, remedy="Export the graph again as CSV")
-    rows = table.read_csv(path, head, [ts_name, *labels, *values])
+        raise TrafficError("no column holds values", where=path, got=form.names, remedy="Export the graph again as CSV")
+    rows = pa_table(path, form, [ts_name, *labels, *values])
     if not rows.num_rows:
         raise TrafficError("the table has no rows below its header", where=path, remedy="Export the graph again as CSV")
-    text = " ".join([*names, *(str(v) for label in labels for v in rows.column(label).unique().to_pylist())])
+    text = " ".join([*form.names, *(str(v) for label in labels for v in rows.column(label).unique().to_pylist())])
     meaning = _meaning(text, source, path, quality)
-    ts = _stamps(rows.column(ts_name), source, Place(str(path), ts_name, "line", 2), quality)
-    parts = [(ts, table.numbers(rows.column(n), Place(str(path), n, "line", 2))) for n in values]
+    first = form.skip + 1
+    ts = stamps.parse(
+        rows.column(ts_name).to_pylist(), stamps.Clock.of(source), Place(str(path), ts_name, "line", first), quality
+    )
     several = len(values) > 1 or any(len(rows.column(label).unique()) > 1 for label in labels)
+    parts = [
+        (ts, table.numbers(rows.column(n).combine_chunks(), Place(str(path), n, "line", first))[0]) for n in values
+    ]
+    if meaning == "counter":
+        parts = [series.increase(p, path, quality) for p in parts]
+    kind: Meaning = "requests_per_interval" if meaning == "requests_per_interval" else "requests_per_s"
     if several:
         quality.add("noted", len(values), "scopes were added up")
-        return Raw(*added(parts), meaning)
-    return Raw(*parts[0], meaning)
+        return Raw(*series.added(parts), kind)
+    return Raw(*parts[0], kind)
 
 
-def _meaning(text: str, source: TrafficSource, path: Path, quality: Quality) -> Meaning:
-    if table.GAUGES.search(text.lower()) and not source.value:
+def pa_table(path: Path, form: Dialect, wanted: list[str]) -> Any:
+    """The wanted columns as one table of text."""
+    import pyarrow as pa
+
+    parts = list(csv_parts(path, form, wanted))
+    return pa.Table.from_batches(parts) if parts else pa.table({n: pa.array([], pa.string()) for n in wanted})
+
+
+def _meaning(text: str, source: TrafficSource, path: Path, quality: Quality) -> str:
+    metric = " ".join(re.findall(r"(?:avg|sum|min|max):([\w.]+)", text)) or text
+    if said(metric).kind == "gauge" and not source.value:
         raise TrafficError(
-            "a utilization or size gauge is not demand", where=path, got=text[:80], remedy="Export a request count"
+            "a utilization or size gauge is not demand",
+            where=path,
+            got=text[:80],
+            remedy="Export a request count; to use it as it is, state traffic.value",
         )
     if ".rollup(" not in text:
         quality.add(
@@ -84,10 +107,6 @@ def _meaning(text: str, source: TrafficSource, path: Path, quality: Quality) -> 
         got=text[:80],
         remedy="State traffic.value, or export with .as_rate() or .as_count()",
     )
-
-
-def _stamps(column: Any, source: TrafficSource, place: Place, quality: Quality) -> Any:
-    return stamps.parse(pd.Series(column.to_pylist(), dtype="str"), source.time_zone, place, quality)
 
 
 DATADOG = TrafficFormat("datadog", "Datadog graph exported as CSV", sniff, read)

@@ -1,4 +1,4 @@
-"""Opens a saved JSON reply within bounds, and adds up several series on their stamps."""
+"""Opens a saved JSON reply within bounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.arrays import Floats, Ints
+from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.formats.base import Place
 
@@ -25,7 +25,7 @@ def read_json(path: Path) -> Any:
             remedy="Export a longer interval or fewer series",
         )
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise TrafficError(
             f"the file is no complete JSON document: {str(error)[:120]}", where=path, remedy="Save the reply again"
@@ -38,7 +38,7 @@ def numbers(values: Sequence[Any], place: Place) -> Floats:
     """
     try:
         found = np.array([float(v) for v in values], dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         bad = np.array([not _number(v) for v in values])
         raise TrafficError(
             "not a number", where=place.row(bad), got=values[int(np.argmax(bad))], remedy="Save the reply again"
@@ -55,17 +55,6 @@ def numbers(values: Sequence[Any], place: Place) -> Floats:
 def _number(value: Any) -> bool:
     try:
         float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
-
-
-def added(series: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
-    """Sum of several series stamp by stamp; a stamp counts as observed if one of them has it."""
-    ts = np.concatenate([s[0] for s in series])
-    value = np.concatenate([s[1] for s in series])
-    seen = np.isfinite(value)
-    stamps, place = np.unique(ts, return_inverse=True)
-    total = np.bincount(place[seen], weights=value[seen], minlength=len(stamps))
-    count = np.bincount(place[seen], minlength=len(stamps))
-    return stamps, np.where(count > 0, total, np.nan)

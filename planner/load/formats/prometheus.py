@@ -1,10 +1,4 @@
-"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters with resets, rates, several
-series.
-
-A counter is cumulative since its process started (Prometheus documentation, metric types): its
-increase between two samples is the demand, and a fall means that the process restarted, so the new
-value itself is the increase.
-"""
+"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters, histograms, rates, several series."""
 
 from __future__ import annotations
 
@@ -13,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
+from planner.load.formats import series
 from planner.load.formats.base import Place, Raw, TrafficFormat
-from planner.load.formats.documents import added, numbers, read_json
-from planner.load.formats.table import GAUGES
+from planner.load.formats.documents import numbers, read_json
+from planner.load.formats.names import said
+from planner.load.formats.series import Series
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
 LATEST_S = 7_258_118_400  # the year 2200
-Series = tuple[Ints, Floats]
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -46,30 +40,50 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     result = data.get("result")
     if not isinstance(result, list) or not result:
         raise TrafficError("the query found no series", where=path, remedy="Check the metric name and the time range")
-    names = {str(_labels(s, path).get("__name__", "")) for s in result}
-    if any(GAUGES.search(n) for n in names):
-        raise TrafficError(
-            "a utilization or size gauge is not demand", where=path, got=sorted(names), remedy="Query a request counter"
-        )
-    result = _buckets(result, quality)
-    counter = all(n.endswith(("_total", "_count", "_bucket")) for n in names) and source.value is None
-    if not counter and source.value is None:
-        raise TrafficError(
-            "it is not stated whether the values are rates or counts",
-            where=path,
-            got=sorted(names),
-            remedy=(
-                "State traffic.value (a query of rate(...) gives requests_per_s), or query a counter that ends in"
-                " _total"
-            ),
-        )
+    names = sorted({str(_labels(s, path).get("__name__", "")) for s in result})
+    result = _buckets(result, path, quality)
     parts = [_samples(s, path) for s in result]
-    if counter:
-        parts = [_increase(part, quality) for part in parts]
+    meaning, per_s = _meaning(names, parts, source, path, quality)
+    if meaning == "counter":
+        parts = [series.increase(part, path, quality) for part in parts]
     if len(parts) > 1:
         quality.add("noted", len(parts), "series were added up")
-    ts, value = added(parts)
-    return Raw(ts, value, source.value or "requests_per_s")
+    ts, value = series.added(parts)
+    if meaning == "requests_per_interval":
+        series.refuse_cumulative((ts, value), path)
+    return Raw(ts, value * per_s, "requests_per_interval" if meaning == "requests_per_interval" else "requests_per_s")
+
+
+def _meaning(
+    names: list[str], parts: list[Series], source: TrafficSource, path: Path, quality: Quality
+) -> tuple[str, float]:
+    """What the samples are and their factor: as stated, else by the metric's name, else by never falling."""
+    if source.value:
+        return source.value, 1.0
+    found = [said(n) for n in names]
+    if any(f.kind == "gauge" for f in found):
+        raise TrafficError(
+            "a utilization or size gauge is not demand",
+            where=path,
+            got=names,
+            remedy="Query a request counter; to use it as it is, state traffic.value",
+        )
+    if all(f.kind == "counter" for f in found):
+        return "counter", 1.0
+    if len(set(found)) == 1 and found[0].kind == "rate":
+        return "requests_per_s", found[0].per_s
+    if all(series.never_falls(p) for p in parts) and all(names):
+        quality.add("assumed", 0, f"{names[0]} never falls and was read as a counter (state traffic.value otherwise)")
+        return "counter", 1.0
+    raise TrafficError(
+        "it is not stated whether the values are rates or counts",
+        where=path,
+        got=names,
+        remedy=(
+            "State traffic.value (a query of rate(...) gives requests_per_s; counter for one without _total), or query"
+            " a counter that ends in _total"
+        ),
+    )
 
 
 def _labels(series: Any, path: Path) -> dict[str, Any]:
@@ -88,19 +102,28 @@ def _labels(series: Any, path: Path) -> dict[str, Any]:
     return found
 
 
-def _buckets(result: list[Any], quality: Quality) -> list[Any]:
-    """Of a histogram only the bucket that holds all requests."""
-    if not any(str(s["metric"].get("__name__", "")).endswith("_bucket") for s in result):
+def _buckets(result: list[Any], path: Path, quality: Quality) -> list[Any]:
+    """Of a histogram only the bucket that holds all requests. Raises :class:`TrafficError` if it is missing."""
+    if not any("le" in s["metric"] for s in result):
         return result
-    whole = [s for s in result if s["metric"].get("le") == "+Inf"]
+    whole = [s for s in result if s["metric"].get("le") in ("+Inf", "Inf", "inf")]
+    if not whole:
+        raise TrafficError(
+            "the histogram lacks its bucket le=+Inf, which alone holds all requests",
+            where=path,
+            remedy="Query the metric that ends in _count, or all buckets",
+        )
     quality.add("dropped", len(result) - len(whole), "histogram buckets other than le=+Inf, which holds all requests")
-    return whole or result
+    return whole
 
 
 def _samples(series: Any, path: Path) -> Series:
     pairs = series["values"]
     place = Place(str(path), str(series["metric"].get("__name__") or series["metric"]), "sample", 1)
-    if not all(isinstance(p, list) and len(p) == 2 and isinstance(p[0], int | float) for p in pairs):
+    if not all(
+        isinstance(p, list) and len(p) == 2 and isinstance(p[0], int | float) and not isinstance(p[0], bool)
+        for p in pairs
+    ):
         raise TrafficError("a sample is no pair of time and value", where=place)
     odd = np.array([not 0 <= p[0] <= LATEST_S for p in pairs], dtype=bool)
     if odd.any():
@@ -109,31 +132,6 @@ def _samples(series: Any, path: Path) -> Series:
         )
     ts = np.array([round(p[0] * 1e6) for p in pairs], dtype=np.int64)
     return ts, numbers([p[1] for p in pairs], place)
-
-
-def _increase(samples: Series, quality: Quality) -> Series:
-    """Rates [requests/s] of the steps of a counter, stamped at the start of each step."""
-    order = np.argsort(samples[0], kind="stable")
-    ts, value = samples[0][order], samples[1][order]
-    keep = np.isfinite(value)
-    ts, value = ts[keep], value[keep]
-    if len(ts) < 2:
-        return ts[:0], value[:0]
-    step_us = np.diff(ts)
-    rise = np.diff(value)
-    resets = rise < 0
-    if resets.any():
-        quality.add(
-            "repaired", int(resets.sum()), "counter resets: the value after the restart was taken as the increase"
-        )
-    rise = np.where(resets, value[1:], rise)
-    usual = np.median(step_us)
-    near = (step_us > 0) & (step_us < 1.5 * usual)
-    if not near.all():
-        quality.add(
-            "dropped", int((~near).sum()), "steps of a counter across missing samples: their increase cannot be placed"
-        )
-    return ts[:-1][near], rise[near] / (step_us[near] / 1e6)
 
 
 def _short(value: Any) -> str:

@@ -1,0 +1,123 @@
+"""Where a line of each access log carries its minute: a row a layout, as SQL for the reader's counting."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from planner.errors import TrafficError
+
+KNOWN = "nginx, Apache, AWS load balancers, S3, IIS, CloudFront, Envoy, Caddy or Traefik"
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NGINX = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]")
+_ALB = re.compile(r"^(?:https?|h2|grpcs?|wss?|tls) \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z? ")
+_ELB = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z \S+ \d+\.\d+\.\d+\.\d+:\d+ ")
+_ENVOY = re.compile(r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\] \"")
+_BARE_APACHE = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}(?:\.\d+)?\]")
+_SYSLOG = re.compile(r"^(?:<\d+>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ")
+_CLF_MINUTE = "substr(line, instr(line, '[') + 1, 17) || substr(line, instr(line, '[') + 21, 6)"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``minute``: SQL text of the minute of a line; ``request``: SQL that holds for lines that are requests;
+    ``zoned``: the text names its zone.
+    """
+
+    name: str
+    minute: str
+    request: str = "true"
+    zoned: bool = True
+
+
+_FIXED: tuple[tuple[str, Callable[[str], object], str], ...] = (
+    ("ALB", _ALB.match, "substr(line, instr(line, ' ') + 1, 16) || 'Z'"),
+    ("classic ELB", _ELB.match, "substr(line, 1, 16) || 'Z'"),
+    ("Envoy", _ENVOY.match, "substr(line, 2, 16) || 'Z'"),
+    ("nginx", _NGINX.search, _CLF_MINUTE),
+)
+# proxies that log one JSON object a request: a key that they always write, the key of the time, what is a request
+_JSON = (
+    ("Traefik", "RouterName|RequestMethod|ClientAddr", "StartUTC", "true"),
+    ("Caddy", "logger", "ts", "json_extract_string(line, '$.request.method') IS NOT NULL"),
+    ("nginx JSON", "time_iso8601", "time_iso8601", "true"),
+)
+
+
+def layout_of(text: str) -> Layout | None:
+    """The layout of the first of fifty lines that is known."""
+    lines = text.splitlines()[:50]
+    for line in lines:
+        if line.startswith("#Fields:"):
+            return _w3c(line)
+        for name, known, minute in _FIXED:
+            if known(line):
+                return Layout(name, minute)
+        if line.startswith("{") and (found := _json(line)):
+            return found
+    return None
+
+
+def _w3c(fields: str) -> Layout | None:
+    """W3C extended log: its stamps are UTC (W3C working draft WD-logfile-960323)."""
+    names = fields.removeprefix("#Fields:").split()
+    if "date" not in names or "time" not in names:
+        return None
+    bare = "replace(line, chr(9), ' ')"
+    date, time = (f"split_part({bare}, ' ', {names.index(n) + 1})" for n in ("date", "time"))
+    return Layout("W3C", f"{date} || 'T' || substr({time}, 1, 5) || 'Z'", "line[1] <> '#'")
+
+
+def _json(line: str) -> Layout | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    for name, marks, key, request in _JSON if isinstance(found, dict) else ():
+        if key in found and any(mark in found for mark in marks.split("|")):
+            value = f"json_extract_string(line, '$.{key}')"
+            epoch = isinstance(found[key], int | float)
+            valid = f"CASE WHEN json_valid(line) THEN {request} ELSE true END"
+            minute = f"CAST(CAST(TRY_CAST({value} AS DOUBLE) // 60 AS BIGINT) AS VARCHAR)" if epoch else value
+            return Layout(name, f"CASE WHEN json_valid(line) THEN {minute} END", valid, epoch or _zoned(found[key]))
+    return None
+
+
+def _zoned(text: object) -> bool:
+    return bool(re.search(r"(?:Z|[+-]\d{2}:?\d{2})$", str(text)))
+
+
+def iso_minute(text: str) -> str:
+    """ISO text of a counted minute; empty if it is none."""
+    if re.fullmatch(r"\d{6,9}", text):
+        return f"{datetime.fromtimestamp(int(text) * 60, UTC):%Y-%m-%dT%H:%M:00Z}"
+    if found := re.fullmatch(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d)(?::[\d.]+)?(Z|[+-]\d{2}:?\d{2})?", text):
+        return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:00{found[5] or ''}"
+    parts = re.fullmatch(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}:\d{2}) ([+-]\d{2})(\d{2})", text)
+    if not parts or parts[2] not in _MONTHS:
+        return ""
+    return f"{parts[3]}-{_MONTHS.index(parts[2]) + 1:02}-{parts[1]}T{parts[4]}:00{parts[5]}:{parts[6]}"
+
+
+def refuse_named(text: str, path: Path) -> None:
+    """Raises :class:`TrafficError` for a log whose kind is known and not read, with the way out."""
+    lines = text.splitlines()[:50]
+    remedy = "Count its requests by the minute into a CSV with the columns ts,requests"
+    if any(line.startswith("#Fields:") for line in lines):
+        raise TrafficError(
+            "this W3C log has no date and time among its #Fields",
+            where=path,
+            remedy="Switch both fields on, or " + remedy.lower(),
+        )
+    kinds = (
+        ("HAProxy or another log whose stamps carry no zone", _BARE_APACHE.search),
+        ("syslog, whose stamps carry neither year nor zone", _SYSLOG.match),
+        ("a JSON log of a proxy that is not known", lambda line: line.startswith("{")),
+    )
+    for kind, known in kinds:
+        if any(known(line) for line in lines):
+            raise TrafficError(f"this is {kind}: it is not read", where=path, remedy=remedy)

@@ -1,0 +1,216 @@
+"""Rows of a table as Arrow batches, whatever file holds them; nothing is unpacked without a limit."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from planner.errors import TrafficError
+from planner.load.formats.dialect import Dialect, dialect_of
+from planner.load.quality import Quality
+
+JSON_LINES = (".jsonl", ".ndjson")
+WORKBOOKS = (".xlsx", ".xlsm")
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq", *JSON_LINES, *WORKBOOKS)
+MAX_LINE_BYTES = 1 << 20
+MAX_WORKBOOK_BYTES = 128 << 20  # unpacked; a sheet is full at 1,048,576 rows
+BATCH = 1 << 16
+MAX_CELL = 1024
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Column ``names``; ``parts(wanted)`` yields record batches; rows count from ``first``."""
+
+    names: list[str]
+    parts: Callable[[list[str]], Iterator[Any]]
+    label: str = "row"
+    first: int = 1
+
+
+def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
+    """The rows of any table. Raises :class:`TrafficError`."""
+    suffix = path.suffix.lower()
+    if head[:4] == b"PAR1":
+        return _parquet(path)
+    if suffix in WORKBOOKS:
+        return _workbook(path, quality)
+    if suffix in JSON_LINES:
+        return _json_lines(path)
+    form = dialect_of(path, head)
+    return Rows(form.names, lambda wanted: csv_parts(path, form, wanted), "line", form.skip + 1)
+
+
+def csv_parts(path: Path, form: Dialect, wanted: list[str]) -> Iterator[Any]:
+    """The wanted columns as text. Raises :class:`TrafficError` for ragged rows and lines beyond 1 MiB."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    parse = csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=False)
+    convert = csv.ConvertOptions(
+        column_types={n: pa.string() for n in form.names}, include_columns=wanted, strings_can_be_null=False
+    )
+    # a line longer than one block is an error, so memory stays bounded whatever the file
+    options = csv.ReadOptions(
+        block_size=MAX_LINE_BYTES, column_names=form.names, skip_rows=form.skip, use_threads=False
+    )
+    try:
+        with csv.open_csv(path, read_options=options, parse_options=parse, convert_options=convert) as reader:
+            yield from reader
+    except pa.ArrowInvalid as error:
+        raise TrafficError(
+            f"the table cannot be parsed: {str(error).splitlines()[0][:200]}",
+            where=path,
+            remedy="Each row needs as many fields as the header, in lines below 1 MiB",
+        ) from None
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        names = [str(n) for n in parquet.read_schema(path).names]
+    except (pa.ArrowException, OSError) as error:
+        raise TrafficError(
+            f"the Parquet file cannot be read: {str(error)[:160]}", where=path, remedy="Write the file again"
+        ) from None
+
+    def parts(wanted: list[str]) -> Iterator[Any]:
+        # text stays as a dictionary, so a long cell that repeats is held once
+        schema = parquet.read_schema(path)
+        texts = [n for n in wanted if pa.types.is_string(schema.field(n).type)]
+        try:
+            with parquet.ParquetFile(path, read_dictionary=texts) as file:
+                for batch in file.iter_batches(BATCH, columns=wanted, use_threads=False):
+                    for name in texts:
+                        _bounded(batch.column(name), path, name)
+                    yield batch
+        except (pa.ArrowException, OSError) as error:
+            raise TrafficError(
+                f"the Parquet file cannot be read: {str(error)[:160]}", where=path, remedy="Write the file again"
+            ) from None
+
+    return Rows(names, parts)
+
+
+def _bounded(column: Any, path: Path, name: str) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if len(values) and (pc.max(pc.binary_length(values)).as_py() or 0) > MAX_CELL:
+        raise TrafficError(
+            f"a cell is longer than {MAX_CELL} bytes",
+            where=f"{path}, column {name}",
+            remedy="Map another column in traffic.columns",
+        )
+
+
+def _json_lines(path: Path) -> Rows:
+    """One object a line; fields of nested objects are named with dots. Only the fields of the first line are known."""
+    with path.open("rb") as file:
+        first = file.readline(MAX_LINE_BYTES)
+    try:
+        names = [n for n, v in _flat(json.loads(first.decode("utf-8-sig"))) if not isinstance(v, list)]
+    except (ValueError, RecursionError, AttributeError):
+        raise TrafficError(
+            "the first line is no JSON object",
+            where=path,
+            remedy="Each line must be one object with the same fields, below 1 MiB",
+        ) from None
+    return Rows(names, lambda wanted: _json_parts(path, wanted), "line", 1)
+
+
+def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{before}{key}.")
+        else:
+            yield before + key, inner
+
+
+def _json_parts(path: Path, wanted: list[str]) -> Iterator[Any]:
+    import pyarrow as pa
+
+    held: dict[str, list[str | None]] = {n: [] for n in wanted}
+    number = 0
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                found = dict(_flat(json.loads(line.decode("utf-8-sig"))))
+            except (ValueError, RecursionError, AttributeError) as error:
+                raise TrafficError(
+                    f"a line is no JSON object: {str(error)[:120]}",
+                    where=f"{path}, line {number}",
+                    remedy="Each line must be one object with the same fields, below 1 MiB",
+                ) from None
+            for name, texts in held.items():
+                value = found.get(name)
+                texts.append(None if value is None else str(value)[: MAX_CELL + 1])
+            if len(held[wanted[0]]) == BATCH:
+                yield pa.RecordBatch.from_pydict({n: pa.array(t, pa.string()) for n, t in held.items()})
+                held = {n: [] for n in wanted}
+    yield pa.RecordBatch.from_pydict({n: pa.array(t, pa.string()) for n, t in held.items()})
+
+
+def _workbook(path: Path, quality: Quality) -> Rows:
+    """The first sheet that holds a table of two columns or more."""
+    try:
+        import openpyxl
+    except ImportError:
+        raise TrafficError(
+            "reading a workbook needs openpyxl",
+            where=path,
+            remedy="Install the extra infra-planner[xlsx], or save the sheet as CSV",
+        ) from None
+    try:
+        with zipfile.ZipFile(path) as packed:
+            size = sum(i.file_size for i in packed.infolist())
+    except zipfile.BadZipFile:
+        raise TrafficError("this is no complete xlsx workbook", where=path, remedy="Save it again, or as CSV") from None
+    if size > MAX_WORKBOOK_BYTES:
+        raise TrafficError(
+            f"the workbook unpacks to more than {MAX_WORKBOOK_BYTES >> 20} MiB", where=path, remedy="Save it as CSV"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
+        for sheet in book.worksheets:
+            lines = [list(line) for line in sheet.iter_rows(values_only=True) if any(c is not None for c in line)]
+            start = next((i for i, line in enumerate(lines) if sum(isinstance(c, str) for c in line) >= 2), None)
+            if start is not None and len(lines) > start + 1:
+                if len(book.worksheets) > 1:
+                    quality.add("noted", 0, f"sheet {sheet.title} was read, others were not")
+                return _sheet(lines[start], lines[start + 1 :], start + 2)
+    raise TrafficError(
+        "no sheet has a header line above its rows", where=path, remedy="The first line must name time and value"
+    )
+
+
+def _sheet(header: list[Any], lines: list[list[Any]], first: int) -> Rows:
+    import pyarrow as pa
+
+    named = [(i, str(c).strip()) for i, c in enumerate(header) if c is not None and str(c).strip()]
+
+    def parts(wanted: list[str]) -> Iterator[Any]:
+        place = {name: i for i, name in named}
+        texts = {n: [_cell(line[place[n]] if place[n] < len(line) else None) for line in lines] for n in wanted}
+        yield pa.RecordBatch.from_pydict({n: pa.array(t, pa.string()) for n, t in texts.items()})
+
+    return Rows([n for _, n in named], parts, "row", first)
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or isinstance(value, str | int | float):
+        return None if value is None else repr(value) if isinstance(value, float) else str(value)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
