@@ -36,7 +36,7 @@ def sniff(path: Path, head: bytes) -> bool:
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     """Requests a minute. Raises :class:`TrafficError` for a file that is no log, a bomb, or a line
-    beyond 1 MiB.
+    beyond 1 MiB, or where DuckDB (extra ``logs``) is missing.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -87,8 +87,14 @@ def _text(path: Path, head: bytes) -> str:
 
 def _counted(path: Path, layout: Layout) -> tuple[list[str], list[int], int]:
     """Distinct minute texts, their lines, and lines that are no text or hold a control character."""
-    import duckdb
-
+    try:
+        import duckdb
+    except ImportError:
+        raise TrafficError(
+            "access logs are counted with DuckDB, which is not installed",
+            where=path,
+            remedy="pip install 'infra-planner[logs]'",
+        ) from None
     zipped = _check_gzip(path)
     connection = duckdb.connect()
     try:
