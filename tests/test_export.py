@@ -38,7 +38,7 @@ def test_files_reconcile_with_the_plan(made, tmp_path):
         assert sum(float(r["effective_cost_usd"]) for r in rows(tmp_path / f"{name}.csv")) == pytest.approx(
             total, rel=1e-12
         )
-    figures = {r["figure"]: float(r["value"]) for r in rows(tmp_path / "summary.csv")}
+    figures = {r["figure"]: float(r["value"] or "nan") for r in rows(tmp_path / "summary.csv")}
     assert figures == pytest.approx(made.summary(), nan_ok=True)
     assert cost[0]["ts"] == "2027-01-31T00:00:00Z"
 
