@@ -1,6 +1,8 @@
-"""Calendar-true time: months of a zone with their true hours, and the same wall-clock time months later.
+"""Calendar-true time: months of a zone with their true hours, and the same wall-clock time months
+later.
 
-Months have 672 to 745 hours (a day of 25 hours in autumn, of 23 in spring); there is no month of 730 hours.
+Months have 672 to 745 hours (a day of 25 hours in autumn, of 23 in spring); there is no month of
+730 hours.
 """
 
 from dataclasses import dataclass

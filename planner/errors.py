@@ -104,8 +104,8 @@ class SolverError(PlannerError):
 
 @contextmanager
 def one_door(told: Callable[[str], PlannerError]) -> Iterator[None]:
-    """The one door of a reader: damaged content inside becomes the typed error ``told`` makes of its
-    cause; typed errors pass.
+    """The one door of a reader: damaged content inside becomes the typed error ``told`` makes of
+    its cause; typed errors pass.
 
     >>> with one_door(lambda cause: TrafficError(f"is damaged ({cause})", where="a.json")):
     ...     {}["rate"]

@@ -47,8 +47,9 @@ class Plan:
     ``cost`` holds the expected bill: quantities and money are means over the load paths that were
     planned on; ``schedule`` and ``coverage`` hold what must be ready for each hour's load quantile,
     ``ready_usd`` what the horizon would cost if all of that ran.
-    ``paths_usd`` [USD], one value a path planned on: its bill under the same commitments; the mean by
-    ``paths_weight`` (equal without) is the total, P10/P50/P90 are the range. ``paths_month_usd``:
+    ``paths_usd`` [USD], one value a path planned on: its bill under the same commitments; the mean
+    by ``paths_weight`` (equal without) is the total, P10/P50/P90 are the range.
+    ``paths_month_usd``:
     the same by calendar month (YYYY-MM), adding up to it. ``unseen_usd``: bills of paths that were
     not planned on. ``notes`` are sentences for the reader.
     ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if they were
@@ -141,7 +142,9 @@ class Plan:
         return figures
 
     def range_of(self, bills: Floats) -> tuple[float, float, float]:
-        """P10, P50 and P90 of one value a path, by the weights of the paths (mid-rank, interpolated)."""
+        """P10, P50 and P90 of one value a path, by the weights of the paths (mid-rank,
+        interpolated).
+        """
         weight = np.asarray(self.paths_weight) if self.paths_weight else np.full(len(bills), 1.0 / max(1, len(bills)))
         order = np.argsort(bills, kind="stable")
         ranks = np.cumsum(weight[order]) - 0.5 * weight[order]

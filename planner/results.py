@@ -1,5 +1,5 @@
-"""Rows of a long sweep on disk: one small Parquet file each, whole or not at all, so that a run that
-was killed is taken up where it ended.
+"""Rows of a long sweep on disk: one small Parquet file each, whole or not at all, so that a run
+that was killed is taken up where it ended.
 """
 
 import os

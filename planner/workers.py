@@ -25,7 +25,9 @@ class Workers(Executor):
         self._waiting = ThreadPoolExecutor(jobs)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Run ``fn`` in a worker.  The future raises :class:`BrokenExecutor` where it kills its own."""
+        """Run ``fn`` in a worker.  The future raises :class:`BrokenExecutor` where it kills its
+        own.
+        """
         return self._waiting.submit(self._run, fn, args, kwargs)
 
     def _run(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -69,7 +69,8 @@ def read_prices(file: str | Path, machines: Mapping[str, Iterable[str]], region:
     """All prices of known ``machines`` (names by provider) in a file, or in all files of a folder.
 
     ``region`` is that of an AWS offer file, which names it in words only.  Raises
-    :class:`CatalogError` for a file of no known kind, one without a single price of a known machine,
+    :class:`CatalogError` for a file of no known kind, one without a single price of a known
+        machine,
     and any value that is no price, with its line.
     """
     path = Path(file)

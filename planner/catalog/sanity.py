@@ -1,10 +1,10 @@
 """Offers held against each other: a price that its kind contradicts is set aside with its reason.
 
-A snapshot may be right by its own past and still hold the wrong thing: the price of the machine with
-a Windows licence, of one card where eight are meant, of a month or a cent for an hour. Each rule
-compares an offer with its kind only, asks for several witnesses, and is wide enough to keep every
-price that was ever observed: sizes of a series differ by up to 1.4 times a vCPU, the dearest market
-of a card asks six times the cheapest.
+A snapshot may be right by its own past and still hold the wrong thing: the price of the machine
+with a Windows licence, of one card where eight are meant, of a month or a cent for an hour. Each
+rule compares an offer with its kind only, asks for several witnesses, and is wide enough to keep
+every price that was ever observed: sizes of a series differ by up to 1.4 times a vCPU, the dearest
+market of a card asks six times the cheapest.
 """
 
 from __future__ import annotations

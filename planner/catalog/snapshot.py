@@ -49,9 +49,9 @@ class Catalog:
 
     ``instances`` holds only machines with at least one price; those listed without one are in
     ``unpriced`` [keys]; prices that others of their kind contradict in ``set_aside``, each with its
-    reason (:mod:`planner.catalog.sanity`). A commitment of region "global" covers all regions of its provider;
-    ``scope`` of a ``family_group`` is a list of families separated by spaces.  Prices are list
-    prices in USD, Linux, shared tenancy, before tax.
+    reason (:mod:`planner.catalog.sanity`). A commitment of region "global" covers all regions of
+    its provider; ``scope`` of a ``family_group`` is a list of families separated by spaces.  Prices
+    are list prices in USD, Linux, shared tenancy, before tax.
     """
 
     instances: pd.DataFrame

@@ -1,4 +1,5 @@
-"""Logarithmic histograms of simulated times: a bin is an octave's 1/256th, so a quantile is within 0.3 %.
+"""Logarithmic histograms of simulated times: a bin is an octave's 1/256th, so a quantile is within
+0.3 %.
 
 The bin of a time is the top bits of its IEEE 754 double.  Simulations draw their requests in chunks
 and count each chunk before the next, so their memory does not grow with the requests.

@@ -1,4 +1,6 @@
-"""One door for every reader: whatever breaks inside becomes a typed error, and what comes out is checked."""
+"""One door for every reader: whatever breaks inside becomes a typed error, and what comes out is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,16 @@ MAX_TOKENS = 1e8
 
 @contextmanager
 def door(where: object, kind: str, remedy: str) -> Iterator[None]:
-    """Turns what breaks in a reader into :class:`TrafficError` with the file, what it was read as and the remedy."""
+    """Turns what breaks in a reader into :class:`TrafficError` with the file, what it was read as
+    and the remedy.
+
+    Readers meet files that no reader foresaw: a list where a number is due, brackets nested by the
+    hundred thousand, bytes that are no text. One door around each reader means that none of them
+    needs to foresee all of it.
+
+    Raises :class:`TrafficError` for any fault of the file; faults of the planner that are no kind
+    of a damaged file (a missing name in the code, say) pass through.
+    """
     import pyarrow as pa
 
     broken = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, RecursionError, OSError)
@@ -29,7 +40,15 @@ def door(where: object, kind: str, remedy: str) -> Iterator[None]:
 
 
 def check_raw(raw: Raw, where: object) -> Raw:
-    """``raw`` if its rows are as many as they should be, finite, not negative and of a size that exists."""
+    """``raw`` if its rows are as many as they should be, finite, not negative and of a size that
+    exists.
+
+    ``raw.value`` is held against the largest rate [requests/s] any service has, in the unit in
+    which the file counts; token counts against the longest context there is. A figure beyond that
+    is a wrong unit, not a large service.
+
+    Raises :class:`TrafficError` naming the file, the column, the value and what to do.
+    """
     sides = [raw.ts_us, raw.value, raw.input_tokens, raw.output_tokens]
     if len({len(s) for s in sides if s is not None}) != 1:
         raise TrafficError("the columns are not of one length", where=where, remedy="Export the history again")

@@ -79,7 +79,9 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
 
 
 def _no_stray(slot: Ints, size: int, raw: Raw, where: str) -> None:
-    """Raises :class:`TrafficError` where one gap is nearly the whole span, or nearly nothing of it was observed."""
+    """Raises :class:`TrafficError` where one gap is nearly the whole span, or nearly nothing of it
+    was observed.
+    """
     if size <= FEW_BUCKETS:
         return
     steps = np.diff(slot)

@@ -1,10 +1,11 @@
 """The linear program: the cheapest configuration that serves the load; the only importer of PuLP.
 
 Rooms, each knowing only those below: ``alternatives`` and ``tradeoff`` (plans beside the best, cost
-against one choice), ``decide`` (one plan from start to end), ``answer`` (frames, proof, what binds),
-``commitments`` (what is signed, when, and what it pays for), ``mixes`` (whole machines that bear a
-load together), ``market`` (what is on sale to a scenario), ``program`` (the mathematics: problem,
-formulation, one checked solve) and ``bill`` (every charge, by arithmetic that knows no program).
+against one choice), ``decide`` (one plan from start to end), ``answer`` (frames, proof, what
+binds), ``commitments`` (what is signed, when, and what it pays for), ``mixes`` (whole machines that
+bear a load together), ``market`` (what is on sale to a scenario), ``program`` (the mathematics:
+problem, formulation, one checked solve) and ``bill`` (every charge, by arithmetic that knows no
+program).
 """
 
 from collections.abc import Sequence

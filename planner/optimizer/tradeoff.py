@@ -2,9 +2,9 @@
 zones, a budget.
 
 Every value is a problem of its own over the same hours. All of them are solved on one live handle
-that goes on from its last basis (:mod:`planner.optimizer.program.neighbours`): the proven lower bound of what
-a plan of short-listed machines costs for that value, parts of machines allowed. Some of the values
-are also planned in whole machines; the two columns are never mixed.
+that goes on from its last basis (:mod:`planner.optimizer.program.neighbours`): the proven lower
+bound of what a plan of short-listed machines costs for that value, parts of machines allowed. Some
+of the values are also planned in whole machines; the two columns are never mixed.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,5 @@
-"""The parts of a scenario: services, objectives, limits, commitments held; frozen, with units in the names.
+"""The parts of a scenario: services, objectives, limits, commitments held; frozen, with units in
+the names.
 
 Shares are fractions (0 to 1), times seconds unless the name says otherwise, money USD.
 """
@@ -160,7 +161,9 @@ class LatencySpec(BaseModel):
 
     @property
     def holds_bursts(self) -> bool:
-        """Whether its latencies come from production, where requests bunch within the hour as they do."""
+        """Whether its latencies come from production, where requests bunch within the hour as they
+        do.
+        """
         return self.model == "observed"
 
 
@@ -361,7 +364,8 @@ class Limits(Part):
 
     Each service keeps at most ``max_instance_types`` (each on demand and spot) in at most
     ``max_regions`` over the horizon. ``budget_usd_per_month`` bounds the effective cost of every
-    month, expected or the P90 of its bill (``budget_basis``); ``upfront_budget_usd`` the cash paid at signing in all.
+    month, expected or the P90 of its bill (``budget_basis``); ``upfront_budget_usd`` the cash paid
+    at signing in all.
     """
 
     max_spot_share: Share = 0.0

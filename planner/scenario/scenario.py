@@ -1,4 +1,6 @@
-"""The scenario itself: one question to the planner, read from YAML, varied by dotted overrides, written back."""
+"""The scenario itself: one question to the planner, read from YAML, varied by dotted overrides,
+written back.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From YAML text to the types: line numbers kept, aliases and repeated keys refused, all faults told at once."""
+"""From YAML text to the types: line numbers kept, aliases and repeated keys refused, all faults
+told at once.
+"""
 
 import difflib
 import re
@@ -72,7 +74,9 @@ def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
 
 
 def build(cls: type[Built], raw: Any, lines: Mapping[str, int], where: str, folder: Path | None) -> Built:
-    """The type made of parsed YAML. Raises :class:`ScenarioError` with every fault, its path, line and value."""
+    """The type made of parsed YAML. Raises :class:`ScenarioError` with every fault, its path, line
+    and value.
+    """
     if not isinstance(raw, dict):
         raise ScenarioError(
             "must be a mapping with name, start, services, providers and regions. See data/scenarios for examples",

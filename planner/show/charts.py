@@ -1,5 +1,5 @@
-"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.show.views` and returns
-an Altair chart.
+"""Charts of the pages and the notebooks: each takes a frame of :mod:`planner.show.views` and
+returns an Altair chart.
 
 Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every
 common color blindness) and hold on light and dark ground; nothing is told by color alone: tooltips

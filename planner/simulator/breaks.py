@@ -46,7 +46,8 @@ def burst_of(burst_factor: float) -> float:
 
 def margins(task: Task) -> Iterator[Margin]:
     """Every threat to a service that its plan has an answer to or lacks one."""
-    unplanned = (task.scheduled.sum(axis=1) == 0) & (task.planned_rps == 0)  # load may come where nothing runs
+    # load may come where nothing runs
+    unplanned = (task.scheduled.sum(axis=1) == 0) & (task.planned_rps == 0)
     asked = np.where(unplanned, np.median(task.rate, axis=0), task.planned_rps) * burst_of(task.burst)
     names = [b[0] for b in task.bounds]
     counts = {"overload": task.scheduled}

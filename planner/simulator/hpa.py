@@ -1,5 +1,5 @@
-"""The Kubernetes horizontal pod autoscaler, of pods and changes by name: metric → desired replicas →
-windows → rate limits.
+"""The Kubernetes horizontal pod autoscaler, of pods and changes by name: metric → desired replicas
+→ windows → rate limits.
 
 The arithmetic is that of :mod:`planner.simulator.rules`, which also drives the replay.  Source:
 kubernetes/kubernetes ``pkg/controller/podautoscaler`` (rules of v1.20, with the later joint
@@ -101,7 +101,8 @@ class _Group:
         if not counts:
             raise PlannerError("no pod has a usable metric", where="autoscaler")
         real = [p for p in counts if p.state != "absent"]
-        summed = real if cpu else counts  # a metric without a pod has no request to be compared with
+        # a metric without a pod has no request to be compared with
+        summed = real if cpu else counts
         return cls(
             len(real),
             len(counts),

@@ -1,5 +1,5 @@
-"""How a fleet is run while it is replayed, and what happens to it: autoscaler, start-up, lost zones,
-spot pools that are taken back.
+"""How a fleet is run while it is replayed, and what happens to it: autoscaler, start-up, lost
+zones, spot pools that are taken back.
 
 What nothing states is assumed here, and every replay says what it played
 (:meth:`Operations.played`).
@@ -30,11 +30,12 @@ class Operations:
     ``policy`` follow (an ``autoscaler`` decides; ``ideal`` knows each hour's load and waits for
     nothing), scheduled or static; ``target_utilization`` of saturation, by default what the plan's
     own machines are loaded to; ``tolerance_share`` around it. Start-up: ``scale_up_delay_s`` ×
-    ``start_up_factor``. ``zone_losses_per_year`` of each zone, each of ``zone_outage_h`` on average.
-    A spot pool is a type in a zone: ``shock_share`` of its hazard comes as shocks that take the
-    whole pool for ``spot_outage_h`` on average, ``everywhere_share`` of the shocks take every zone.
-    ``load_factor`` multiplies all load. ``zone_lost_at_peak``, ``spot_lost_at_peak``: once on every
-    path, in its hour of highest load. ``retries`` of each client after :data:`TIMEOUT_S`.
+    ``start_up_factor``. ``zone_losses_per_year`` of each zone, each of ``zone_outage_h`` on
+    average. A spot pool is a type in a zone: ``shock_share`` of its hazard comes as shocks that
+    take the whole pool for ``spot_outage_h`` on average, ``everywhere_share`` of the shocks take
+    every zone. ``load_factor`` multiplies all load. ``zone_lost_at_peak``, ``spot_lost_at_peak``:
+    once on every path, in its hour of highest load. ``retries`` of each client after
+    :data:`TIMEOUT_S`.
     """
 
     policy: Policy | None = None

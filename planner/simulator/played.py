@@ -32,8 +32,8 @@ class Block(NamedTuple):
 class Played:
     """What was counted, requests unless said otherwise; arrays named as in the kernel.
 
-    ``running`` (kinds, hours, paths) machines paid, mean of the hour; ``starting`` (hours,) of them not yet
-    ready, mean over the paths; ``ready`` (kinds, hours, paths) replicas at half past.
+    ``running`` (kinds, hours, paths) machines paid, mean of the hour; ``starting`` (hours,) of them
+    not yet ready, mean over the paths; ``ready`` (kinds, hours, paths) replicas at half past.
     """
 
     within_hour: Floats

@@ -32,7 +32,8 @@ def stress(
     operations: Operations | None = None,
     paths: int = 40,
 ) -> pd.DataFrame:
-    """The plan under one strain at a time, on the same paths and strokes of luck (``replay.whatif``).
+    """The plan under one strain at a time, on the same paths and strokes of luck
+    (``replay.whatif``).
 
     Load × 1.25 to 3, a zone lost in the busiest hour, all spot machines taken then, start-up twice
     as long, prices 20 % higher, growth half and double of what the scenario says; then a fleet with

@@ -114,7 +114,8 @@ def _read(table: pd.DataFrame, path: Path) -> RealBill:
 
 
 def charge_of(words: str) -> str:
-    """The planner's charge of a bill's row, from the words that describe it; ``other`` if none fits.
+    """The planner's charge of a bill's row, from the words that describe it; ``other`` if none
+    fits.
 
     >>> charge_of("Usage Networking Elastic Load Balancing $0.0225 per Application LoadBalancer-hour")
     'load_balancer'

@@ -109,7 +109,8 @@ class Architecture:
         shared tensors, routed experts).
 
         ``precision`` is a name of ``WEIGHT_BITS``; scales of blocks are counted in its bits. It
-        lies for a checkpoint that keeps further tensors in 16 bit (attention, routers, vision parts).
+        lies for a checkpoint that keeps further tensors in 16 bit (attention, routers, vision
+        parts).
 
         >>> lookup, shared, experts = architecture("llama-3.1-8b").weight_bytes("bf16")
         >>> round((lookup + shared + experts) / 1e9, 1), experts

@@ -7,8 +7,8 @@ while later prompts interrupt them. Against a simulation of every step: medians 
 TPOT up to 10 % low at 85 % of the largest rate.
 
 Symbols: λ arrival rate [requests/s], o output tokens, B running sequences, TPOT seconds a token
-after the first, TTFT seconds to the first. It lies where the scheduler favors some requests, and where prompts
-that share prefixes come in bursts.
+after the first, TTFT seconds to the first. It lies where the scheduler favors some requests, and
+where prompts that share prefixes come in bursts.
 """
 
 from dataclasses import dataclass

@@ -76,8 +76,8 @@ class MeasuredLatency(PlainReplica):
 
     Replicas share the load evenly.  A percentile that was not measured is interpolated between its
     measured neighbours on the normal scale of log latency, and never extrapolated upward: it is
-    ``inf``. ``scaled`` says how the points were brought from another size, ``scaling_error`` how far
-    that may be off.
+    ``inf``. ``scaled`` says how the points were brought from another size, ``scaling_error`` how
+    far that may be off.
     """
 
     points: tuple[tuple[float, ...], ...]

@@ -14,7 +14,8 @@ from planner.latency.measured.measured import Measured, MeasuredLatency, latency
 from planner.latency.measured.usl import ScalabilityLaw
 from planner.latency.model import Arrivals, Deployment, Excuse, Machine, PlainService
 
-# sizes count as neighbors up to this ratio; a doubling widens the band by this much, a halving twice
+# sizes count as neighbors up to this ratio; a doubling widens the band by this much, a halving
+# twice
 FARTHEST, ERROR_A_DOUBLING = 4.0, 0.1
 
 

@@ -14,7 +14,8 @@ from typing import Literal
 from planner.errors import ScenarioError
 
 PERCENTS = (50, 90, 95, 99)
-# shares of the clients that are busy: from the first on a closed loop, up to the second open arrivals
+# shares of the clients that are busy: from the first on a closed loop, up to the second open
+# arrivals
 _CLOSED, _OPEN = 0.9, 0.5
 # a loop whose clients are not stated: how near busy clients lie to a whole number
 _WHOLE = 0.05

@@ -121,12 +121,16 @@ def _counted(path: Path, layout: Layout) -> tuple[list[str], list[int], int]:
 
 
 def _no_pattern(path: Path) -> str:
-    """The path as DuckDB must be given it to mean one file: it takes ``*``, ``?`` and ``[`` as a pattern."""
+    """The path as DuckDB must be given it to mean one file: it takes ``*``, ``?`` and ``[`` as a
+    pattern.
+    """
     return re.sub(r"[*?\[]", lambda mark: f"[{mark[0]}]", str(path.resolve()))
 
 
 def _check_gzip(path: Path) -> bool:
-    """Whether the file is gzip. Raises :class:`TrafficError` if all its members unpack beyond bounds."""
+    """Whether the file is gzip. Raises :class:`TrafficError` if all its members unpack beyond
+    bounds.
+    """
     packed, unpacked = path.stat().st_size, 0
     with path.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":

@@ -1,6 +1,8 @@
-"""Cells as spreadsheets and dashboards write them, to numbers: decimal commas, thousands marks, ``25.9 K req/s``.
+"""Cells as spreadsheets and dashboards write them, to numbers: decimal commas, thousands marks,
+``25.9 K req/s``.
 
-Which mark is the decimal one is decided over the whole column by cells that can be read one way only.
+Which mark is the decimal one is decided over the whole column by cells that can be read one way
+only.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ _ENTRY = ("", "req", "reqs", "requests", "request", "count", "hits", "calls", "q
 
 
 def parsed(text: pd.Series[Any], place: Place) -> tuple[Floats, Said]:
-    """Numbers of cells that no plain parser reads, and what their unit says (``Said('')``: nothing).
+    """Numbers of cells that no plain parser reads, and what their unit says (``Said('')``:
+    nothing).
 
     Raises :class:`TrafficError` naming the row whose unit or marks cannot be read.
     """
@@ -67,7 +70,9 @@ def unit(text: str) -> tuple[float, Said]:
 
 
 def _decimal(numbers: list[str], place: Place) -> str:
-    """The decimal mark of a column: what stands last where both stand, else what cannot group thousands."""
+    """The decimal mark of a column: what stands last where both stand, else what cannot group
+    thousands.
+    """
     votes = set()
     for text in numbers:
         body = re.sub(r"[eE].*", "", text)

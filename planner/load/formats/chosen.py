@@ -1,4 +1,6 @@
-"""Which column of a table holds what: the stamps, the demand, the token lengths, the name of a series."""
+"""Which column of a table holds what: the stamps, the demand, the token lengths, the name of a
+series.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,9 @@ STATE = "State traffic.value: requests_per_s, requests_per_interval or counter"
 
 @dataclass(frozen=True)
 class Chosen:
-    """File columns: ``ts``, ``values`` to add up (none: each row is a request), ``tokens`` by planner name,
-    ``labels`` that name the series of a row; ``series`` to keep of a long table; ``said`` by the value's name.
+    """File columns: ``ts``, ``values`` to add up (none: each row is a request), ``tokens`` by
+    planner name, ``labels`` that name the series of a row; ``series`` to keep of a long table;
+    ``said`` by the value's name.
     """
 
     ts: str
@@ -61,7 +64,9 @@ class Chosen:
 
 
 def choose(names: list[str], source: TrafficSource, where: str, quality: Quality) -> Chosen:
-    """Columns of a table by what is stated and by their names. Raises :class:`TrafficError` where that is a guess."""
+    """Columns of a table by what is stated and by their names. Raises :class:`TrafficError` where
+    that is a guess.
+    """
     plain = {plain_name(n): n for n in names}
     _check_stated(names, source, where)
     ts = source.column("ts") or next((plain[n] for n in TS_NAMES if n in plain), "") or _stamp_like(names)

@@ -114,7 +114,9 @@ def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, 
 
 
 def _refuse_gauge(label: str, source: TrafficSource, path: Path) -> None:
-    """Words inside a balancer's own name decide nothing where the metric is one that counts requests."""
+    """Words inside a balancer's own name decide nothing where the metric is one that counts
+    requests.
+    """
     words = [w for w in re.split(r"[\s,/:]+", label) if w]
     if source.value or any(plain_name(w) in _COUNTS for w in words):
         return

@@ -42,14 +42,18 @@ class Dialect:
 
 
 def refuse_known(path: Path, head: bytes) -> None:
-    """Raises :class:`TrafficError` for a file of a kind that is known and not read, with the way out."""
+    """Raises :class:`TrafficError` for a file of a kind that is known and not read, with the way
+    out.
+    """
     for magic, kind, remedy in REFUSED:
         if head.lstrip(b"\xef\xbb\xbf \r\n")[: len(magic)] == magic:
             raise TrafficError(f"this is {kind}, which is not read", where=path, remedy=remedy)
 
 
 def dialect_of(path: Path, head: bytes) -> Dialect:
-    """Delimiter and names of a text table. Raises :class:`TrafficError` for binary and header-less files."""
+    """Delimiter and names of a text table. Raises :class:`TrafficError` for binary and header-less
+    files.
+    """
     if not head.strip():
         raise TrafficError("the file is empty", where=path, remedy="Export the history again")
     refuse_known(path, head)
@@ -89,7 +93,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
 
 
 def _header(path: Path, head: bytes) -> tuple[int, str, str]:
-    """Lines up to and with the header, the delimiter that Excel's hint states, and the header's text."""
+    """Lines up to and with the header, the delimiter that Excel's hint states, and the header's
+    text.
+    """
     stated, lines = "", head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for number, raw in enumerate(lines):
         if number == len(lines) - 1 and len(head) >= HEAD_BYTES:

@@ -1,4 +1,6 @@
-"""Where a line of each access log carries its minute: a row a layout, as SQL for the reader's counting."""
+"""Where a line of each access log carries its minute: a row a layout, as SQL for the reader's
+counting.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ _CLF_MINUTE = "substr(line, instr(line, '[') + 1, 17) || substr(line, instr(line
 
 @dataclass(frozen=True)
 class Layout:
-    """``minute``: SQL text of the minute of a line; ``request``: SQL that holds for lines that are requests;
-    ``zoned``: the text names its zone.
+    """``minute``: SQL text of the minute of a line; ``request``: SQL that holds for lines that are
+    requests; ``zoned``: the text names its zone.
     """
 
     name: str
@@ -40,7 +42,8 @@ _FIXED: tuple[tuple[str, Callable[[str], object], str], ...] = (
     ("Envoy", _ENVOY.match, "substr(line, 2, 16) || 'Z'"),
     ("nginx", _NGINX.search, _CLF_MINUTE),
 )
-# proxies that log one JSON object a request: a key that they always write, the key of the time, what is a request
+# proxies that log one JSON object a request: a key that they always write, the key of the time,
+# what is a request
 _JSON = (
     ("Traefik", "RouterName|RequestMethod|ClientAddr", "StartUTC", "true"),
     ("Caddy", "logger", "ts", "json_extract_string(line, '$.request.method') IS NOT NULL"),

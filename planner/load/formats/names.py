@@ -1,4 +1,6 @@
-"""What the name of a column or metric says: a rate, a count, a counter, or a gauge that is no demand."""
+"""What the name of a column or metric says: a rate, a count, a counter, or a gauge that is no
+demand.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ _LABELS = re.compile(r"\s*(?:\{.*\}|\[.*\]|\(.*\)|\s[-–|:]\s.*|:\s+.*)\s*$")
 
 @dataclass(frozen=True)
 class Said:
-    """``kind`` of value; ``per_s``: requests/s of one unit of a rate, requests of one unit of a count."""
+    """``kind`` of value; ``per_s``: requests/s of one unit of a rate, requests of one unit of a
+    count.
+    """
 
     kind: Kind = ""
     per_s: float = 1.0
@@ -60,12 +64,16 @@ def plain_name(name: str) -> str:
 
 
 def metric_of(name: str) -> str:
-    """The name without its labels: ``requests{pod="a"}`` and ``requests (a)`` are both ``requests``."""
+    """The name without its labels: ``requests{pod="a"}`` and ``requests (a)`` are both
+    ``requests``.
+    """
     return _LABELS.sub("", name.strip()).strip()
 
 
 def said(name: str) -> Said:
-    """What ``name`` says of its values; words inside a counter's or a function's name decide nothing."""
+    """What ``name`` says of its values; words inside a counter's or a function's name decide
+    nothing.
+    """
     if re.search(r"\b(?:i?rate|per_second|deriv)\s*\(|\.as_rate\(\)", name) or _RECORDED.search(name):
         return Said("gauge") if _OF_UNITS.search(_inside(name)) else Said("rate")
     if window := _WINDOW.search(name):
@@ -87,7 +95,9 @@ def said(name: str) -> Said:
 
 
 def rate_of(plain: str) -> Said | None:
-    """The rate that a plain name or unit ends in, such as ``req_s``, ``krps``, ``requests_per_minute``."""
+    """The rate that a plain name or unit ends in, such as ``req_s``, ``krps``,
+    ``requests_per_minute``.
+    """
     found = _RATE.search(plain)
     if not found:
         return None

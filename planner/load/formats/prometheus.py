@@ -1,4 +1,6 @@
-"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters, histograms, rates, several series."""
+"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters, histograms, rates, several
+series.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
 def _meaning(
     names: list[str], parts: list[Series], source: TrafficSource, path: Path, quality: Quality
 ) -> tuple[str, float]:
-    """What the samples are and their factor: as stated, else by the metric's name, else by never falling."""
+    """What the samples are and their factor: as stated, else by the metric's name, else by never
+    falling.
+    """
     if source.value:
         return source.value, 1.0
     found = [said(n) for n in names]
@@ -103,7 +107,9 @@ def _labels(series: Any, path: Path) -> dict[str, Any]:
 
 
 def _buckets(result: list[Any], path: Path, quality: Quality) -> list[Any]:
-    """Of a histogram only the bucket that holds all requests. Raises :class:`TrafficError` if it is missing."""
+    """Of a histogram only the bucket that holds all requests. Raises :class:`TrafficError` if it is
+    missing.
+    """
     if not any("le" in s["metric"] for s in result):
         return result
     whole = [s for s in result if s["metric"].get("le") in ("+Inf", "Inf", "inf")]

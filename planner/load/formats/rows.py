@@ -48,7 +48,9 @@ def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
 
 
 def csv_parts(path: Path, form: Dialect, wanted: list[str]) -> Iterator[Any]:
-    """The wanted columns as text. Raises :class:`TrafficError` for ragged rows and lines beyond 1 MiB."""
+    """The wanted columns as text. Raises :class:`TrafficError` for ragged rows and lines beyond 1
+    MiB.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
@@ -114,7 +116,9 @@ def _bounded(column: Any, path: Path, name: str) -> None:
 
 
 def _json_lines(path: Path) -> Rows:
-    """One object a line; fields of nested objects are named with dots. Only the fields of the first line are known."""
+    """One object a line; fields of nested objects are named with dots. Only the fields of the first
+    line are known.
+    """
     with path.open("rb") as file:
         first = file.readline(MAX_LINE_BYTES)
     try:

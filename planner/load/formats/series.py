@@ -1,4 +1,6 @@
-"""Series into one demand: counters to rates, parts added up, and the signs that a series is not what it is read as."""
+"""Series into one demand: counters to rates, parts added up, and the signs that a series is not
+what it is read as.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,9 @@ def added(series: Sequence[Series]) -> Series:
 def increase(samples: Series, where: object, quality: Quality) -> Series:
     """Rates [requests/s] of the steps of a counter, stamped at the start of each step.
 
-    A counter is cumulative since its process started (Prometheus documentation, metric types): a fall
-    means a restart, and the value after it is the increase. Raises :class:`TrafficError` for a series
-    that falls too often to be a counter.
+    A counter is cumulative since its process started (Prometheus documentation, metric types): a
+    fall means a restart, and the value after it is the increase. Raises :class:`TrafficError` for a
+    series that falls too often to be a counter.
     """
     order = np.argsort(samples[0], kind="stable")
     ts, value = samples[0][order], samples[1][order]
@@ -63,7 +65,9 @@ def increase(samples: Series, where: object, quality: Quality) -> Series:
 
 
 def never_falls(samples: Series) -> bool:
-    """True for a series that rises in most steps over days and never falls: a counter, whatever it is called."""
+    """True for a series that rises in most steps over days and never falls: a counter, whatever it
+    is called.
+    """
     order = np.argsort(samples[0], kind="stable")
     ts, value = samples[0][order], samples[1][order]
     value, ts = value[np.isfinite(value)], ts[np.isfinite(value)]
@@ -74,7 +78,9 @@ def never_falls(samples: Series) -> bool:
 
 
 def refuse_cumulative(samples: Series, where: object) -> None:
-    """Raises :class:`TrafficError` for counts of an interval that never fall over days: they are a counter."""
+    """Raises :class:`TrafficError` for counts of an interval that never fall over days: they are a
+    counter.
+    """
     if never_falls(samples):
         raise TrafficError(
             "the series never falls over days, so it is a counter and no count in each interval",

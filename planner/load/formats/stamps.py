@@ -1,4 +1,6 @@
-"""Time stamps as people write them, to UTC microseconds; nothing about a zone, an order or a start is guessed."""
+"""Time stamps as people write them, to UTC microseconds; nothing about a zone, an order or a start
+is guessed.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ _NAMED_UNIT = re.compile(
 )
 _LATEST = 7_258_118_400_000_000  # 2200-01-01
 _DATE = re.compile(
-    r"^(?:(?P<iso>\d{4})(?P<i>[./-])\d{1,2}(?P=i)\d{1,2}|(?P<a>\d{1,2})(?P<s>[./-])(?P<b>\d{1,2})(?P=s)(?P<y>\d{4}|\d\d(?!\d))"
+    r"^(?:(?P<iso>\d{4})(?P<i>[./-])\d{1,2}(?P=i)\d{1,2}|"
+    r"(?P<a>\d{1,2})(?P<s>[./-])(?P<b>\d{1,2})(?P=s)(?P<y>\d{4}|\d\d(?!\d))"
     r"|(?P<dm>\d{1,2}(?P<d>[ /-])[A-Z][a-z]{2}(?P=d)\d{4})|(?P<md>[A-Z][a-z]{2} \d{1,2},? \d{4}))"
 )
 _CLOCK = re.compile(
@@ -41,7 +44,9 @@ _Kind = Literal["number", "zoned", "naive", "text"]
 
 @dataclass(frozen=True)
 class Clock:
-    """How stamps without a zone, without a start or with an unproven order of day and month are read."""
+    """How stamps without a zone, without a start or with an unproven order of day and month are
+    read.
+    """
 
     zone: str | None = None
     start: Any = None
@@ -50,7 +55,9 @@ class Clock:
 
     @classmethod
     def of(cls, source: TrafficSource) -> Clock:
-        """As a traffic source states it; its start is on the file's clock, else the users', else UTC."""
+        """As a traffic source states it; its start is on the file's clock, else the users', else
+        UTC.
+        """
         start = source.start
         if start is not None:
             start = pd.Timestamp(start if isinstance(start, datetime) else str(start))
@@ -68,7 +75,9 @@ class Stamps:
         self.rows = 0
 
     def add(self, column: Any) -> None:
-        """Take in texts (an Arrow array). Raises :class:`TrafficError` for a cell that is empty or no stamp."""
+        """Take in texts (an Arrow array). Raises :class:`TrafficError` for a cell that is empty or
+        no stamp.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -83,7 +92,9 @@ class Stamps:
         self.parts.append(_quick(text))
 
     def finish(self) -> Ints:
-        """Microseconds since 1970 UTC, shape (rows,). Raises :class:`TrafficError` wherever this would be a guess."""
+        """Microseconds since 1970 UTC, shape (rows,). Raises :class:`TrafficError` wherever this
+        would be a guess.
+        """
         kinds = {p[0] for p in self.parts}
         if kinds == {"number"}:
             whole = np.concatenate([p[1] for p in self.parts])
@@ -168,7 +179,8 @@ class Stamps:
 
 
 def parse(text: Sequence[Any] | pd.Series[Any], clock: Clock, place: Place, quality: Quality) -> Ints:
-    """Microseconds since 1970 UTC of each stamp. Raises :class:`TrafficError` naming row and column.
+    """Microseconds since 1970 UTC of each stamp. Raises :class:`TrafficError` naming row and
+    column.
 
     Stamps without a zone need ``clock.zone``, numbers from zero ``clock.start``; a file that mixes
     ways is refused. Repeated hours at the end of summer time are told apart by their order.
@@ -181,7 +193,9 @@ def parse(text: Sequence[Any] | pd.Series[Any], clock: Clock, place: Place, qual
 
 
 def from_naive(micro: Ints, zone: str | None, place: Place, quality: Quality) -> Ints:
-    """UTC microseconds of clock readings in ``zone``. Raises :class:`TrafficError` if no zone is stated."""
+    """UTC microseconds of clock readings in ``zone``. Raises :class:`TrafficError` if no zone is
+    stated.
+    """
     if zone is None:
         raise TrafficError(
             "the stamps carry no time zone and none is stated",
@@ -259,7 +273,9 @@ def _split(micro: Ints, zoned: Flags, sizes: list[int]) -> list[tuple[Ints, Flag
 
 
 def _layout(text: pd.Series[Any], clock: Clock, place: Place) -> str:
-    """The pattern of the first stamp; an order of day and month that cannot be proven and is not stated is refused."""
+    """The pattern of the first stamp; an order of day and month that cannot be proven and is not
+    stated is refused.
+    """
     if not len(text):
         return "ISO8601"
     first = str(text.iloc[0])
@@ -297,7 +313,8 @@ def _ordered(text: pd.Series[Any], date: re.Match[str], clock: Clock, place: Pla
     mark = date["s"]
     numbers = text.str.extract(rf"^(\d{{1,2}}){re.escape(mark)}(\d{{1,2}}){re.escape(mark)}").astype("float64")
     day_first, month_first = bool((numbers[0] > 12).any()), bool((numbers[1] > 12).any())
-    stated = clock.order or ("day_first" if mark == "." else None)  # the dotted form is day first wherever it is used
+    # the dotted form is day first wherever it is used
+    stated = clock.order or ("day_first" if mark == "." else None)
     if stated and not (day_first or month_first):
         day_first, month_first = stated == "day_first", stated == "month_first"
     if day_first == month_first:

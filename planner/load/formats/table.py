@@ -1,4 +1,6 @@
-"""Reads CSV, TSV, JSON lines, Parquet and xlsx tables part by part, so that memory holds numbers and no text."""
+"""Reads CSV, TSV, JSON lines, Parquet and xlsx tables part by part, so that memory holds numbers
+and no text.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +146,9 @@ class _Columns:
         return Raw(stamp, value, kind, input_tokens=tokens["input_tokens"], output_tokens=tokens["output_tokens"])
 
     def _meaning(self, parts: list[_Parts]) -> tuple[str, float]:
-        """What the values are, and the factor to requests (a second): stated, else by units, else by name."""
+        """What the values are, and the factor to requests (a second): stated, else by units, else
+        by name.
+        """
         named, unit, name = self.chosen.said, parts[0].said, self.chosen.values[0]
         if any(p.said != unit for p in parts):
             raise TrafficError("the columns carry different units", where=self.quality.source, remedy=cells.RAW)
@@ -223,7 +227,9 @@ _SAME = {("rate", "requests_per_s"), ("count", "requests_per_interval")}
 
 
 def request_log(ts: Ints, tokens: dict[str, Floats | None], place: Place) -> Raw:
-    """One row a request: counted by the minute, lengths kept as pairs. Raises :class:`TrafficError`."""
+    """One row a request: counted by the minute, lengths kept as pairs. Raises
+    :class:`TrafficError`.
+    """
     for name, values in tokens.items():
         if values is not None and np.isnan(values).any():
             raise TrafficError(
@@ -253,7 +259,9 @@ def request_log(ts: Ints, tokens: dict[str, Floats | None], place: Place) -> Raw
 
 
 def numbers(column: Any, place: Place) -> tuple[Floats, Said]:
-    """Values ≥ 0 (NaN where a cell is empty) and what their unit says. Raises :class:`TrafficError`."""
+    """Values ≥ 0 (NaN where a cell is empty) and what their unit says. Raises
+    :class:`TrafficError`.
+    """
     import pyarrow as pa
 
     kind, said = column.type, Said()

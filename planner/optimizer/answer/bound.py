@@ -1,4 +1,5 @@
-"""What any plan within the limits costs at least: a bound for every choice of machines and commitments on sale.
+"""What any plan within the limits costs at least: a bound for every choice of machines and
+commitments on sale.
 
 Two relaxations of the expected bill; the larger counts.
 
@@ -9,12 +10,23 @@ renewals are relaxed too). Hours of like load are averaged, which bounds a conve
 way to pay is left out: parts of the other do the same for less.
 
 *Whole machines.* Each hour costs at least the whole machines that cover its load
-(:mod:`planner.optimizer.mixes.covering`) at the lowest price any commitment on sale gives them; least
-over all sets of as many types as the limits allow (up to two; else any types). Units held already
-are paid whatever runs; they save at most what they would cost at those prices.
+(:mod:`planner.optimizer.mixes.covering`) at the lowest price any commitment on sale gives them;
+least over all sets of as many types as the limits allow (up to two; else any types). Units held
+already are paid whatever runs; they save at most what they would cost at those prices.
 
 Both leave out rules that only make plans dearer (type shares, largest replicas, prepayment
 budgets). Charges that follow no machine (data, requests) are not part of the bound.
+
+Where it is loose: a small fleet under a load that swings. The whole-machine bound then prices every
+hour as if it were committed, the linear program prices parts of machines; a true optimum pays for
+whole machines and commits only what runs most hours. On constant loads the first is near the
+optimum, on large fleets the second.
+
+The bound never depends on the plan it is compared with, but for ``best_usd``, which only stops the
+work early: a plan that reaches the first bound needs no second.
+
+Sources: J. Jensen, Sur les fonctions convexes (1906); G. Dantzig and P. Wolfe, Decomposition
+principle for linear programs (1960), for leaving out columns that price out.
 """
 
 from collections.abc import Mapping
@@ -111,8 +123,8 @@ def _distribution(followed: Load, service: str, weight_h: Floats, weight: Floats
 
 
 def _parts(scenario: Scenario, load: Load, market: Market, followed: Load, weight: Floats) -> float:
-    """The linear program stretch by stretch [USD], without the fees of what is held; 0 where it has no
-    answer.
+    """The linear program stretch by stretch [USD], without the fees of what is held; 0 where it has
+    no answer.
     """
     kept = {s: market.named(s, _worth_a_look(market, s)) for s in market.candidates}
     narrow = market.narrowed(kept)

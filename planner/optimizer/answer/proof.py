@@ -1,4 +1,5 @@
-"""What binds in a plan and how far what it left out is from being used, by duals of the linear program.
+"""What binds in a plan and how far what it left out is from being used, by duals of the linear
+program.
 
 The program of the hours that machines must be ready for starts from the short list; every machine
 left out is priced at the duals of every hour, and one that would lower the cost is added.

@@ -1,4 +1,5 @@
-"""What runs and what commitments pay for in expectation: the mean over the load paths, hour by hour.
+"""What runs and what commitments pay for in expectation: the mean over the load paths, hour by
+hour.
 
 On each path an hour runs the cheapest whole mix for the load that machines follow, so
 
@@ -6,6 +7,15 @@ On each path an hour runs the cheapest whole mix for the load that machines foll
 
 and likewise for what each commitment covers. Where no two services share a commitment, what is
 covered is a function of the mix and is looked up; else every path is settled as a bill settles it.
+
+Symbols: w_p weight of path p (they add up to 1), L_pt load [requests/s] that machines follow on
+path p in hour t, mix(L) the cheapest whole machines of the menu that reach L under the commitments
+in force. All means are linear in the paths, so the expected bill is the mean of the paths' bills
+to rounding; only Google's sustained-use discount, concave in a month's use, is charged on the mean
+use instead of as the mean of discounts.
+
+Loads beyond the largest mix run the largest mix: quotas hold at what must be ready, and what does
+not fit is late, not paid for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +36,8 @@ Covered = dict[tuple[int, str, str], Floats]
 
 class Expected(NamedTuple):
     """``units`` and ``borne`` {service: (hours, offers)}: units of each offer and the load they
-    bear [requests/s]; ``covered`` {(term, service, kind): (hours,) instances a commitment pays for}.
+    bear [requests/s]; ``covered`` {(term, service, kind): (hours,) instances a commitment pays
+    for}.
     """
 
     units: dict[str, Floats]

@@ -196,8 +196,9 @@ def _relaxed(
     """Units of each term worth a closer look in the linear program, shares of the pools by service,
     and its bound; ``None`` if infeasible.
 
-    Besides what it buys, the cheapest term of each pool that covers a machine kept: worth nothing to
-    parts of machines, such a term may pay for the whole ones that fill the rest, or signed later.
+    Besides what it buys, the cheapest term of each pool that covers a machine kept: worth nothing
+    to parts of machines, such a term may pay for the whole ones that fill the rest, or signed
+    later.
     """
     horizon_h = float(counted.sum())
     existing = {

@@ -1,9 +1,9 @@
 """Which few machine types a service keeps over the horizon: ``limits.max_instance_types`` of
 ``limits.max_regions``.
 
-Every set of types has a lower bound (``planner.optimizer.mixes.covering``), coarse for all sets, finer for
-those still in play; sets are then valued exactly, hour by hour in whole machines, from the lowest
-bound up until the next bound is above the best value. Twice:
+Every set of types has a lower bound (``planner.optimizer.mixes.covering``), coarse for all sets,
+finer for those still in play; sets are then valued exactly, hour by hour in whole machines, from
+the lowest bound up until the next bound is above the best value. Twice:
 at on-demand prices and at the lowest committed prices; the better set after commitments for its own
 base load stays.
 """
@@ -91,8 +91,8 @@ def choose_fleets(
 
 
 def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> tuple[Floats, Floats]:
-    """Mean loads of at most ``TYPICAL`` groups of like hours of all paths, the hours of each, and the
-    largest planned load at none.
+    """Mean loads of at most ``TYPICAL`` groups of like hours of all paths, the hours of each, and
+    the largest planned load at none.
     """
     rate = followed.services[service].arrival_rate_rps.astype(np.float64).ravel()
     hours = (weight[:, None] * followed.weight_h[None, :]).ravel()
