@@ -350,15 +350,16 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
             f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name
         )
     priced, hazards = _prices(catalog)
+    names = {held.commitment for held in scenario.existing}  # what is reserved already is never too old
+    reserved = set(catalog.commitments.loc[catalog.commitments["commitment"].isin(names), "scope"])
     fields = ["provider", "region", "instance_type", *_SHAPE]
     for row, current in zip(
         shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True
     ):
         key = (row[0], row[1], row[2])
         shape = Machine(row[0], "", *row[2:])
-        yield _Offer(
-            Machine(*row), shape, _barred(scenario, row[2], bool(current), key in priced), hazards.get(key, math.nan)
-        )
+        barred = _barred(scenario, row[2], bool(current) or row[2] in reserved, key in priced)
+        yield _Offer(Machine(*row), shape, barred, hazards.get(key, math.nan))
     for provider, region, name in zip(hidden["provider"], hidden["region"], hidden["instance_type"], strict=True):
         bare = Machine(provider, region, name, "", "", math.nan, math.nan)
         yield _Offer(bare, bare, _barred(scenario, name, True, False), math.nan)

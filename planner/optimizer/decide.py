@@ -2,7 +2,7 @@
 own latency model and bill.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from planner.optimizer.answer import frames as answer
 from planner.optimizer.answer.bound import least_bill
 from planner.optimizer.answer.proof import prove, sentences
 from planner.optimizer.bill.charges import bill
+from planner.optimizer.bill.ledger import SHARE
 from planner.optimizer.bill.metered import assumptions
 from planner.optimizer.bill.schedule import HELD
 from planner.optimizer.bill.sustained import Use, saving_usd
@@ -34,7 +35,7 @@ from planner.optimizer.market.market import Market, read_market
 from planner.optimizer.mixes.fleet import Fleet, choose_fleets
 from planner.optimizer.mixes.quotas import deal_hours, deal_quotas
 from planner.plan import Certificate, Plan
-from planner.scenario import Scenario
+from planner.scenario import OtherCost, Scenario
 
 MOST_TRIES = 6  # other choices of commitments to keep a budget
 
@@ -101,9 +102,7 @@ def optimize(
     objective = float(billed.cost["effective_cost_usd"].sum())
     months = Months.over(load.ts, scenario.time_zone)
     checks["bill"] = _cross_check(load, months, catalog, decision, billed.cost)
-    other = float(billed.cost.loc[~billed.cost["charge"].isin(COMPUTE), "effective_cost_usd"].sum())
-    other -= _disks(load, signed, decision.expected.units)
-    bound = least_bill(scenario, load, decision.wide, decision.followed, sampled.weight, objective - other) + other
+    bound = _bound(scenario, load, decision, billed.cost, sampled.weight)
     checks["bound"] = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0
     paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
     unseen: tuple[float, ...] = ()
@@ -159,6 +158,26 @@ def _bias(objective: float, unseen: tuple[float, ...]) -> list[str]:
         f"On {len(unseen)} other load paths, not planned on, the same plan costs {mean:,.0f} USD on average:"
         f" {mean / objective - 1:+.1%} against the expected bill."
     ]
+
+
+def _bound(scenario: Scenario, load: Load, decision: Decision, cost: pd.DataFrame, weight: Floats) -> float:
+    """Lower bound of the expected bill [USD]: of machines, disks and fees whatever is chosen, beside
+    this plan's charges for data and requests; a share of a bill is taken of its bound.
+    """
+    usd, units = cost["effective_cost_usd"], decision.expected.units
+    machines = float(usd[cost["charge"].isin(COMPUTE)].sum()) + _disks(load, decision.signed, units)
+    least = min(machines, least_bill(scenario, load, decision.wide, decision.followed, weight, machines))
+    rest = usd[~cost["charge"].isin(COMPUTE) & (cost["unit"] != SHARE)]
+    total = least + float(rest.sum()) - _disks(load, decision.signed, units)
+    bound = total * (1.0 + _shares(scenario.other_costs))
+    for name, service in scenario.services.items():
+        mine = float(rest[cost["service"] == name].sum()) - _disks(load, decision.signed, {name: units[name]})
+        bound += _shares(service.other_costs) * max(0.0, mine + (least if len(units) == 1 else 0.0))
+    return bound
+
+
+def _shares(stated: Sequence[OtherCost]) -> float:
+    return sum(c.share_of_bill or 0.0 for c in stated)
 
 
 def _path_bills(

@@ -306,6 +306,20 @@ def test_what_is_held_is_used_first_whatever_its_kind(kind):
     assert plan.certificate.checks["bound"] <= 1e-9
 
 
+def test_a_machine_that_is_reserved_is_never_too_old():
+    """Without its reservation the previous generation stays out; with it, it runs as far as it is paid."""
+    machines = [machine("m4.large", 2, current_generation=False), machine("m5.large", 2)]
+    catalog = on_sale(machines, {"m4.large": 0.1, "m5.large": 0.1}, [reserved("m4.large", 0.06)])
+    held = [{"commitment": "m4.large/12/none", "quantity": 2, "end": "2028-01-01"}]
+    limits = {"limits.max_term_months": 0}
+    without, _ = planned(catalog, np.full(48, 900.0), **limits)
+    assert set(without.schedule["instance_type"]) == {"m5.large"}
+    plan, _ = planned(catalog, np.full(48, 900.0), existing=held, **limits)
+    assert plan.commitments["commitment_utilization"].tolist() == [pytest.approx(1.0)]
+    count = without.schedule["instances"].iloc[0]
+    assert plan.objective_usd == pytest.approx(48 * (2 * 0.06 + (count - 2) * 0.1), rel=1e-9)
+
+
 def paths_of(seed, paths=5):
     rng = np.random.default_rng(seed)
     return rng.uniform(0, 1500, 48) * rng.lognormal(0, 0.4, (paths, 1))

@@ -87,6 +87,16 @@ def test_a_term_shorter_than_the_horizon_is_signed_again_where_it_still_pays():
     assert lapsing.certificate.checks["bill"] < 1e-9
 
 
+def test_what_goes_after_a_year_is_not_signed_for_three():
+    """The longer term is cheaper by the hour, but paid on when its load has gone."""
+    catalog = on_sale(M, USD, [reserved("m5.large", 0.06), reserved("m5.large", 0.04, months=36)])
+    plan, _ = planned(catalog, of_year(900.0, 100.0, 17520, 8760), **TWO_YEARS, **{"limits.max_term_months": 36})
+    high, low = machines(plan)[[0, -1]]
+    signed = dict(zip(plan.commitments["term_months"], plan.commitments["quantity"], strict=True))
+    assert signed == {12: high - low, 36: low}
+    assert plan.objective_usd == pytest.approx(0.06 * (high - low) * 8760 + 0.04 * low * 17520, rel=1e-9)
+
+
 def test_contracts_of_one_name_share_their_use_whenever_they_were_signed():
     """Two held contracts of one name, one ending in July: each row pays its own hours, and no hour
     is counted twice.

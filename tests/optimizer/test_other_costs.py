@@ -127,3 +127,15 @@ def test_a_class_that_is_not_sold_is_named_with_those_that_are(tmp_path):
         run(scenario(tmp_path, **{"services.app.storage.block_class": "gp9"}), paths=4)
     by_provider = scenario(tmp_path, **{"services.app.storage.block_class": {"aws": "io2"}})
     assert "block/io2" in set(run(by_provider, paths=4).plan.cost["resource"])
+
+
+def test_a_share_of_the_bill_is_taken_of_the_bound_not_of_the_plan(tmp_path):
+    """A plan dearer than it need be must not raise what any plan costs at least."""
+    changes = {"limits.instance_types": [], "limits.max_instance_types": 1, "limits.max_term_months": 12}
+    plain = run(scenario(tmp_path, **changes), paths=4).plan
+    bill = {"name": "support", "share_of_bill": 1.0}
+    for where in ("other_costs", "services.app.other_costs"):
+        plan = run(scenario(tmp_path, **changes, **{where: [bill]}), paths=4).plan
+        assert plan.total_usd == pytest.approx(2 * plain.total_usd)
+        assert plan.certificate.lower_bound_usd == pytest.approx(2 * plain.certificate.lower_bound_usd)
+    assert plain.certificate.gap_share > 1e-4  # else the two could not be told apart

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from planner.arrays import Floats
 from planner.load import Load
@@ -196,9 +197,9 @@ def _relaxed(
     """Units of each term worth a closer look in the linear program, shares of the pools by service,
     and its bound; ``None`` if infeasible.
 
-    Besides what it buys, the cheapest term of each pool that covers a machine kept: worth nothing
-    to parts of machines, such a term may pay for the whole ones that fill the rest, or signed
-    later.
+    Besides what it buys, the cheapest term of each pool that covers a machine kept, and of each that
+    ends earlier in the horizon: worth nothing to parts of machines bought for good, such a term may
+    pay for the whole ones that fill the rest, signed later, or for a load that falls.
     """
     horizon_h = float(counted.sum())
     existing = {
@@ -214,12 +215,16 @@ def _relaxed(
     bought = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
     shares = _shares(market, model.hours, states.weight_h, found)
     amounts = {i: a for i, a in bought.items() if a > 1e-9}
-    known = {market.terms[i].pool for i in amounts}
+    last = load.ts[-1] + pd.Timedelta(hours=1)
+
+    def place(i: int) -> tuple[str, pd.Timestamp]:
+        return market.terms[i].pool, min(market.terms[i].end, last)
+
+    known = {place(i) for i in amounts}
     for i in sorted(index.values(), key=lambda i: (market.terms[i].usd_per_h, market.terms[i].commitment)):
-        pool = market.terms[i].pool
-        if pool not in known:
+        if place(i) not in known:
             amounts[i] = 0.0
-            known.add(pool)
+            known.add(place(i))
     return amounts, shares, found.bound
 
 

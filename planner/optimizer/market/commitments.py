@@ -141,7 +141,7 @@ def terms_on_offer(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) ->
     kinds = _Kinds.of(catalog, table)
     rows = rows[allowed & (rows["basis"] != "vendor_maximum")]
     found = [term for row in rows.to_dict("records") for term in _offered(scenario, row, kinds)]
-    return _undominated(_finest(found))
+    return _undominated(_finest(found), pd.Timestamp(scenario.end_utc))
 
 
 def terms_held(scenario: Scenario, catalog: Catalog, table: pd.DataFrame) -> list[Term]:
@@ -274,15 +274,17 @@ def _finest(terms: list[Term]) -> list[Term]:
     return kept
 
 
-def _undominated(terms: list[Term]) -> list[Term]:
-    """Without terms that another of the same pool and at most their length beats in price and cash
-    upfront alike.
+def _undominated(terms: list[Term], until: pd.Timestamp) -> list[Term]:
+    """Without terms that another of the same pool, in force no longer of the horizon ending at ``until``,
+    beats in price and cash upfront alike: a longer one that is cheaper by the hour would be paid on
+    when the load has gone.
     """
     by_pool: dict[str, list[Term]] = {}
     for t in sorted(terms, key=lambda t: (t.usd_per_h, t.upfront_share * t.term_months, t.term_months, t.commitment)):
         rivals = by_pool.setdefault(t.pool, [])
         if not any(
-            r.upfront_share * r.usd_per_h * r.term_months <= t.upfront_share * t.usd_per_h * t.term_months
+            min(r.end, until) <= min(t.end, until)
+            and r.upfront_share * r.usd_per_h * r.term_months <= t.upfront_share * t.usd_per_h * t.term_months
             for r in rivals
         ):
             rivals.append(t)

@@ -212,7 +212,7 @@ def _table(
     suffix = ["@" + s if s in special else "" for s in frame["service"]]
     place = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"]
     frame["kind"] = place + pd.Series(suffix, index=frame.index, dtype="str")
-    frame["excuse"] = _excuse(scenario, frame)
+    frame["excuse"] = _excuse(scenario, catalog, frame)
     frame["gains"] = _gains(scenario, load, capacity, frame)
     frame["per_instance"] *= [gains[-1][1] for gains in frame["gains"]]
     return frame.sort_values(["service", "kind"]).reset_index(drop=True)
@@ -241,8 +241,10 @@ def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFra
     return pd.Series(found, index=frame.index, dtype=object)
 
 
-def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
-    """Why a machine is out before any price is compared; empty if it is in."""
+def _excuse(scenario: Scenario, catalog: Catalog, frame: pd.DataFrame) -> "pd.Series[str]":
+    """Why a machine is out before any price is compared; empty if it is in. What is reserved already
+    is never too old.
+    """
     limits = scenario.limits
     excuse = frame["excuse"].fillna("").astype("str").copy()
     unusable = (excuse == "") & ~(frame["usable_rps"] > 0)
@@ -253,7 +255,9 @@ def _excuse(scenario: Scenario, frame: pd.DataFrame) -> "pd.Series[str]":
     if limits.instance_types:
         excuse[(excuse == "") & ~frame["instance_type"].isin(limits.instance_types)] = "not among limits.instance_types"
     elif not limits.previous_generation:
-        old = ~frame["current_generation"].fillna(True).astype(bool)
+        names = {held.commitment for held in scenario.existing}
+        reserved = catalog.commitments.loc[catalog.commitments["commitment"].isin(names), "scope"]
+        old = ~frame["current_generation"].fillna(True).astype(bool) & ~frame["instance_type"].isin(reserved)
         excuse[(excuse == "") & old] = "a previous generation (limits.previous_generation)"
     none_allowed = frame["instance_type"].map(limits.quota).fillna(1) == 0
     excuse[(excuse == "") & none_allowed] = "its quota is 0"
