@@ -21,7 +21,7 @@
 # %%
 import planner
 from planner.data import data_path
-from planner.show import charts, views
+from planner.show import charts, views, words
 
 scenario = planner.Scenario.read(data_path("scenarios", "demo.yaml"))
 catalog = planner.Catalog.read(*scenario.providers, regions=scenario.regions)
@@ -69,7 +69,7 @@ placed = chat.iloc[0]
 serving = capacity.models[tuple(placed[views.MACHINE])]
 bears = capacity.frame.merge(placed.to_frame().T[views.MACHINE], on=views.MACHINE).iloc[0]
 print(f"{placed['instance_type']}, {placed['deployment']}: {bears['goodput_rps']:.2f} requests/s")
-print(f"limited by {views.words(bears['binding_objective'])}")
+print(f"limited by {words.spelled(bears['binding_objective'])}")
 curves = views.latency_curve(serving, scenario.services["chat"].objective, bears["goodput_rps"] * 1.1)
 charts.latency(curves, "One replica of the model under load")
 

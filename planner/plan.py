@@ -142,14 +142,10 @@ class Plan:
         return figures
 
     def range_of(self, bills: Floats) -> tuple[float, float, float]:
-        """P10, P50 and P90 of one value a path, by the weights of the paths (mid-rank,
-        interpolated).
-        """
+        """P10, P50 and P90 of one value a path, by the weights of the paths."""
         weight = np.asarray(self.paths_weight) if self.paths_weight else np.full(len(bills), 1.0 / max(1, len(bills)))
-        order = np.argsort(bills, kind="stable")
-        ranks = np.cumsum(weight[order]) - 0.5 * weight[order]
-        low, mid, high = np.interp([0.1, 0.5, 0.9], ranks, bills[order])
-        return float(low), float(mid), float(high)
+        low, mid, high = (float(path_quantile(bills, weight, q)) for q in (0.1, 0.5, 0.9))
+        return low, mid, high
 
     def monthly(self) -> pd.DataFrame:
         """List, effective and billed cost by calendar month and charge (``plan.months``); sums to
@@ -258,3 +254,19 @@ class Plan:
 def _midnight(month: pd.Period, time_zone: str) -> pd.Timestamp:
     """First instant of a month in a time zone."""
     return month.start_time.tz_localize(time_zone, nonexistent="shift_forward", ambiguous=True)
+
+
+def path_quantile(values: Floats, weight: Floats, q: float) -> Floats:
+    """Quantile ``q`` over the first axis of ``values`` (paths, …), each of its ``weight`` (paths,).
+
+    Sorted, value k stands at (C_k − w_k/2 − w_1/2) / (C_n − w_1/2 − w_n/2) with C_k the weights up to
+    and with k; between two values it is interpolated. Equal weights give the usual quantile, k/(n − 1)
+    (Hyndman & Fan 1996, type 7); one value is its own quantile.
+    """
+    flat = values.reshape(len(values), -1)
+    found = np.empty(flat.shape[1])
+    for k in range(flat.shape[1]):
+        order = np.argsort(flat[:, k], kind="stable")
+        middle = np.cumsum(weight[order]) - weight[order] / 2
+        found[k] = np.interp(q * (middle[-1] - middle[0]), middle - middle[0], flat[order, k])
+    return found.reshape(values.shape[1:])

@@ -92,6 +92,7 @@ def test_a_toy_provider_is_planned_and_refreshed(tmp_path, monkeypatch):
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "catalog"))
     monkeypatch.setitem(PROVIDERS, "toy", Provider("Toy cloud", "toy_cloud", zone_availability=0.999))
     scenario = Scenario.from_yaml(SERVICE, folder=tmp_path)
+    scenario = scenario.replace(**{f"services.{s}.autoscaling.policy": "scheduled" for s in scenario.services})
     plan = planner.run(scenario, paths=10).plan
     machines = plan.schedule["instances"].sum()
     assert plan.total_usd == pytest.approx(0.2 * machines)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from planner.errors import CatalogError
 
+ACCEPTED = "accepted"
 BASIS = {
     "observed": "read from a price list at its date",
     "composed": "added up from component prices (core, memory, accelerator, disk)",
@@ -27,6 +28,7 @@ BASIS = {
     "inferred": "taken from another region or size of the same provider",
     "test_fixture": "from another project's test data",
     "vendor_maximum": "the vendor's 'up to' figure, not an offer",
+    ACCEPTED: "read from a price list, far from its own past or its kind, and accepted by hand",
     "contracted": "the unit price of a bill, as agreed for its period",
     "negotiated": "list price after the scenario's price adjustments",
 }
@@ -93,7 +95,7 @@ def check_tiers(file: Path, table: pd.DataFrame, column: str) -> None:
     a gap.
     """
     sane = (table["price_usd"] >= 0) & (table["price_usd"] < float("inf"))
-    _refuse(file, table, ~sane, "a price must be a number ≥ 0", "price_usd")
+    _refuse(file, table, ~sane, "a price must be finite and not negative or missing", "price_usd")
     _refuse(file, table, ~(table["tier_upper"] > table["tier_lower"]), "a tier must end above its start", "tier_upper")
     # an account's free allowance stands beside the tiers of a region
     key = ["region", column, "tier_scope"]

@@ -26,6 +26,7 @@ class Provider:
 
     ``module`` has ``VARIABLE_MAP`` and ``fetch(regions, raw, known_shapes)``, empty where no price
     API can be asked; ``offer_file``: it can read a whole offer file instead.
+    ``fleet``: the module whose ``account_fleet(regions, tag)`` reads what an account runs and holds.
     ``block_storage`` and ``object_storage`` are the classes a plan takes unless told otherwise.
     ``zone_availability``: share of time promised for one instance in one zone.
     ``address_in_each_zone``: its balancer takes a public address of its own in each zone.
@@ -43,6 +44,7 @@ class Provider:
     block_storage: str = ""
     object_storage: str = ""
     offer_file: bool = False
+    fleet: str = ""
     zone_availability: float = 0.99
     address_in_each_zone: bool = False
     regional_gateway: bool = False
@@ -75,6 +77,7 @@ PROVIDERS: dict[str, Provider] = {
         "block/gp3",
         "object/standard",
         offer_file=True,
+        fleet="planner.catalog.running",
         zone_availability=0.995,
         address_in_each_zone=True,
         internet_gbit=5,

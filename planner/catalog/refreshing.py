@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from planner.catalog import snapshot
 from planner.catalog.answers import Fetched, RawAnswers
+from planner.catalog.checks import ACCEPTED
 from planner.catalog.importing import Price, as_rows, read_prices
 from planner.catalog.providers import PROVIDERS, fetcher
 from planner.catalog.store import FILES, catalog_folder, current, new_generation, write_files
@@ -116,9 +118,11 @@ def _replace(
                 fetched = read(raw, old)
             _require(fetched, wanted, provider)
             new, left_out = merge(old, fetched, wanted, provider, accept)
+            moves, notes = diff(old.get("rates"), new["rates"]), (*fetched.notes, *left_out)
+            if accept:
+                new["rates"] = _marked(new["rates"], _wild(moves))
             write_files(part, new)
             snapshot.read_provider(part, provider, inferred=True)
-            moves, notes = diff(old.get("rates"), new["rates"]), (*fetched.notes, *left_out)
             if not accept:
                 _refuse_absurd(moves, old.get("rates"), provider)
             if confirm is not None and not confirm(moves, notes):
@@ -183,7 +187,8 @@ def merge(
     """
     names, here, notes = ("instances", "rates", "commitments", "storage", "network"), set(regions), list[str]()
     new = {n: fetched.frame(n).assign(provider=provider) for n in names}
-    new["rates"], notes = _plausible(_known_hazards(new["rates"], old.get("rates")), accept)
+    new["rates"] = _still_accepted(_known_hazards(new["rates"], old.get("rates")), old.get("rates"))
+    new["rates"], notes = _plausible(new["rates"], accept)
     kept = {n: old.get(n, new[n].iloc[:0]) for n in names}
     out = {}
     for name in names:
@@ -213,6 +218,16 @@ def _known_hazards(rates: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFram
     known = old.dropna(subset="interruptions_per_h").set_index(_PRICE)["interruptions_per_h"]
     before = known.reindex(pd.MultiIndex.from_frame(rates[_PRICE])).to_numpy()
     return rates.assign(interruptions_per_h=rates["interruptions_per_h"].fillna(pd.Series(before, index=rates.index)))
+
+
+def _still_accepted(rates: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFrame:
+    """A price that was accepted stays so for as long as it does not move."""
+    if old is None or rates.empty:
+        return rates
+    known = old[old["basis"] == ACCEPTED].set_index(_PRICE)["rate_usd_per_h"]
+    before = known.reindex(pd.MultiIndex.from_frame(rates[_PRICE])).to_numpy()
+    same = np.isclose(rates["rate_usd_per_h"], before, rtol=1e-9, atol=0.0)
+    return rates.assign(basis=rates["basis"].mask(same, ACCEPTED))
 
 
 def _plausible(rates: pd.DataFrame, accept: bool) -> tuple[pd.DataFrame, list[str]]:
@@ -260,9 +275,21 @@ def diff(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: str) -> None:
+def _wild(moves: pd.DataFrame) -> pd.DataFrame:
     ratio = moves["after_usd_per_h"] / moves["before_usd_per_h"]
-    wild = moves[(ratio >= ABSURD_RATIO) | (ratio <= 1 / ABSURD_RATIO)]
+    return moves[(ratio >= ABSURD_RATIO) | (ratio <= 1 / ABSURD_RATIO)]
+
+
+def _marked(rates: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFrame:
+    """Rates whose move was looked at and taken are ``accepted``: not set aside for being unlike
+    their kind.
+    """
+    mine = pd.MultiIndex.from_frame(rates[_PRICE]).isin(pd.MultiIndex.from_frame(accepted[_PRICE]))
+    return rates.assign(basis=rates["basis"].mask(mine, ACCEPTED))
+
+
+def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: str) -> None:
+    wild = _wild(moves)
     if len(wild):
         shown = [
             f"{r.region} {r.instance_type} {r.purchase_option} {r.before_usd_per_h:g} to {r.after_usd_per_h:g}"

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from planner.arrays import Flags
+from planner.catalog.checks import ACCEPTED
 
 KEY = ["provider", "region", "instance_type"]
 SET_ASIDE = [*KEY, "purchase_option", "rate_usd_per_h", "reason"]
@@ -45,10 +46,10 @@ def set_aside(instances: pd.DataFrame, rates: pd.DataFrame) -> pd.DataFrame:
     """Rates that others of their kind contradict: ``provider region instance_type purchase_option
     rate_usd_per_h reason``; empty where there are none.
 
-    Nothing is compared across kinds: series of sizes, cards, or one machine's
-    spot with its own price on demand.
+    What somebody accepted by hand is neither set aside nor a witness. Nothing is compared across
+    kinds: series of sizes, cards, or one machine's spot with its own price on demand.
     """
-    priced = rates[[*KEY, "purchase_option", "rate_usd_per_h"]]
+    priced = rates.loc[rates["basis"] != ACCEPTED, [*KEY, "purchase_option", "rate_usd_per_h"]]
     table = priced.merge(_named(instances), on=KEY, how="left")
     option = table["purchase_option"]
     demand, spot = table[option == "on_demand"], table[option == "spot"]

@@ -25,7 +25,7 @@ from planner.optimizer.bill.metered import assumptions
 from planner.optimizer.bill.schedule import HELD
 from planner.optimizer.bill.sustained import Use, saving_usd
 from planner.optimizer.commitments.expected import Expected, expected_use, running_of
-from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample, weighted_quantile
+from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample
 from planner.optimizer.commitments.sign import Signed, covers_of, sign
 from planner.optimizer.commitments.starts import Regime, regimes_of
 from planner.optimizer.market.as_program import as_billed, fill
@@ -34,7 +34,7 @@ from planner.optimizer.market.delays import followed, ready_load, told
 from planner.optimizer.market.market import Market, read_market
 from planner.optimizer.mixes.fleet import Fleet, choose_fleets
 from planner.optimizer.mixes.quotas import deal_hours, deal_quotas
-from planner.plan import Certificate, Plan
+from planner.plan import Certificate, Plan, path_quantile
 from planner.scenario import OtherCost, Scenario
 
 MOST_TRIES = 6  # other choices of commitments to keep a budget
@@ -216,7 +216,7 @@ def within_budget(
         if budget is None or scenario.limits.budget_basis == "expected":
             return by_month(months, billed.cost)
         paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
-        return weighted_quantile(paths, sampled.weight, 0.9)
+        return path_quantile(paths, sampled.weight, 0.9)
 
     decision = decide(scenario, load, capacity, catalog, sampled)
     billed = charge(scenario, load, capacity, catalog, decision)

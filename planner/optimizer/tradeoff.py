@@ -21,7 +21,7 @@ from planner.load import Load
 from planner.optimizer.commitments.sampling import COMPUTE, few
 from planner.optimizer.decide import within_budget
 from planner.optimizer.market.as_program import problem_of
-from planner.optimizer.market.delays import ready_load
+from planner.optimizer.market.delays import followed, ready_load
 from planner.optimizer.market.market import read_market
 from planner.optimizer.mixes.covering import Shelf
 from planner.optimizer.mixes.fleet import shelf_of
@@ -58,11 +58,13 @@ def tradeoff(
     """Cost of the horizon at each value of the field ``path`` (``frontier``), in the order given.
 
     ``path``: a dotted field of ``limits`` or of a service's ``objective`` or ``autoscaling``; ``*``
-    stands for every service. ``lower_bound_usd``: no plan of short-listed machines costs less
-    (charges that follow no machine are those of the plan nearest by). ``total_usd``: a plan in
-    whole machines, its commitments chosen on few load paths, at ``whole`` of the values and the
-    scenario's own. Raises :class:`PlannerError` for a field that changes the load,
-    :class:`ScenarioError` for a field or value that does not exist.
+    stands for every service. ``lower_bound_usd``: no plan of short-listed machines has a lower
+    expected bill over the same few load paths, with what is signed at the start (charges that
+    follow no machine are those of the plan nearest by). ``total_usd``: the expected bill of a plan
+    in whole machines, made on those paths, at ``whole`` of the values and the scenario's own.
+
+    Raises :class:`PlannerError` for a field that changes the load, :class:`ScenarioError` for a
+    field or value that does not exist.
     """
     variants = [scenario.replace(**overrides(scenario, path, value)) for value in values]
     variants = [scenario if v == scenario else v for v in variants]
@@ -143,11 +145,14 @@ def _point(variant: Scenario, load: Load, capacity: Capacity, catalog: Catalog) 
         market = read_market(variant, load, capacity, catalog).at_lowest_prices()
     except InfeasiblePlan as error:
         return _Point(variant, capacity, error=error.what)
-    planned = {s: ready_load(load, variant, s)[None, :] for s in market.candidates}
+    sampled = few(load)
+    run_for = followed(sampled.load, variant, {s: ready_load(load, variant, s) for s in market.candidates})
+    loads = {s: run_for.services[s].arrival_rate_rps.astype(np.float64) for s in market.candidates}
     hours = {i: float(load.weight_h @ t.in_force(load.ts)) for i, t in enumerate(market.terms) if t.held}
     existing = {i: market.terms[i].held * h / float(load.weight_h.sum()) for i, h in hours.items()}
     owed = sum(market.terms[i].held * market.terms[i].usd_per_h * h for i, h in hours.items())
-    return _Point(variant, capacity, problem_of(variant, market, planned, load.weight_h, existing=existing), owed)
+    problem = problem_of(variant, market, loads, load.weight_h, existing=existing, probability=sampled.weight)
+    return _Point(variant, capacity, problem, owed)
 
 
 def _chosen(points: Sequence[_Point], scenario: Scenario, whole: int) -> list[int]:

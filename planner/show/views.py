@@ -394,8 +394,7 @@ def month_range(plan: Plan) -> pd.DataFrame:
     """P10, P50 and P90 of each calendar month's bill over the load paths [USD]: ``month p10 p50
     p90``.
     """
-    rows = [(month, *np.quantile(values, [0.1, 0.5, 0.9])) for month, values in plan.paths_month_usd.items()]
-    return pd.DataFrame(rows, columns=["month", "p10", "p50", "p90"])
+    return plan.monthly_range().rename(columns={"p10_usd": "p10", "p50_usd": "p50", "p90_usd": "p90"})
 
 
 def path_costs(plan: Plan) -> Floats:

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.arrays import Floats, Ints, Singles
 from planner.simulator.fleet import Task
+from planner.simulator.ladder import Ladder
 from planner.simulator.operations import TIMEOUT_S
 from planner.simulator.records import CAUSES, HPA, IDEAL, KEDA, STATIC, TRACKING, Fleet, Out, Rule, Small, Strikes
 
@@ -21,9 +22,10 @@ KINDS = {"static": STATIC, "scheduled": STATIC, "hpa": HPA, "target_tracking": T
 
 
 class Block(NamedTuple):
-    """A task on some of its paths."""
+    """A task on some of its paths, and the fleets that it may run."""
 
     task: Task
+    ladder: Ladder
     first: int
     last: int
 
@@ -54,13 +56,15 @@ class Played:
 
 
 def blocks_of(task: Task) -> list[Block]:
-    """The task cut into blocks of paths."""
-    paths = len(task.rate)
+    """The task cut into blocks of paths; none where no machine of it can run."""
+    if task.ladder is None:
+        return []
+    paths, rungs = len(task.rate), task.ladder
     lean = [
         Task(**{**task.__dict__, "rate": task.rate[k : k + BLOCK], "strikes": _those(task.strikes, k)})
         for k in range(0, paths, BLOCK)
     ]
-    return [Block(t, k, min(k + BLOCK, paths)) for t, k in zip(lean, range(0, paths, BLOCK), strict=True)]
+    return [Block(t, rungs, k, min(k + BLOCK, paths)) for t, k in zip(lean, range(0, paths, BLOCK), strict=True)]
 
 
 def _those(strikes: Ints, first: int) -> Ints:
@@ -74,7 +78,7 @@ def play_block(block: Block) -> Played:
     from planner.simulator import kernel
 
     task, ops = block.task, block.task.ops
-    fleet, rule = _fleet(task), _rule(task)
+    fleet, rule = _fleet(task, block.ladder), _rule(task, block.ladder)
     paths, hours = task.rate.shape
     kinds, bounds = len(task.kinds), len(task.bounds)
     first = np.searchsorted(task.strikes[:, 0], np.arange(paths + 1))
@@ -111,8 +115,8 @@ def play_block(block: Block) -> Played:
     )
 
 
-def _fleet(task: Task) -> Fleet:
-    rungs, kinds = task.ladder, task.kinds
+def _fleet(task: Task, rungs: Ladder) -> Fleet:
+    kinds = task.kinds
     most = max(len(k.bears_rps) for k in kinds)
     sizes = np.arange(most)
     limit = np.zeros((len(task.bounds), len(kinds), most))
@@ -120,7 +124,6 @@ def _fleet(task: Task) -> Fleet:
         limit[:, q] = table.limit[:, table.row(sizes.astype(np.float64))] * sizes
     pad = [np.pad(k.saturation_rps, (0, most - len(k.saturation_rps)), mode="edge") for k in kinds]
     weight = [np.pad(k.bears_rps, (0, most - len(k.bears_rps)), mode="edge") for k in kinds]
-    assert rungs is not None  # noqa: S101
     return Fleet(
         np.ascontiguousarray(task.scheduled, dtype=np.int32),
         np.ascontiguousarray(rungs.counts, dtype=np.int32),
@@ -137,9 +140,8 @@ def _fleet(task: Task) -> Fleet:
     )
 
 
-def _rule(task: Task) -> Rule:
-    ops, rungs = task.ops, task.ladder
-    assert rungs is not None  # noqa: S101
+def _rule(task: Task, rungs: Ladder) -> Rule:
+    ops = task.ops
     down = int(np.ceil(task.scale_down_s / ops.step_s))
     units = rungs.units
     full = sum(

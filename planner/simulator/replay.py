@@ -140,7 +140,7 @@ def play_all(tasks: Sequence[Task], executor: Executor | None = None) -> list[Pl
     """Play tasks block by block: on an executor, or on the cores of this machine if this is its
     main process.
     """
-    cut = [[] if t.ladder is None else blocks_of(t) for t in tasks]
+    cut = [blocks_of(t) for t in tasks]
     flat = [b for blocks in cut for b in blocks]
     found = iter(_mapped(flat, executor))
     return [

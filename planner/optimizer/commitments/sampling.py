@@ -64,17 +64,6 @@ def sample(load: Load, valued_on: Load | None) -> Sample:
     return Sample(chosen, weight, valued_on, f"planned on {some} load paths{how}")
 
 
-def weighted_quantile(values: Floats, weight: Floats, q: float) -> Floats:
-    """Quantile over the first axis of values of unequal weight, interpolated between mid-ranks."""
-    flat = values.reshape(len(values), -1)
-    found = np.empty(flat.shape[1])
-    for k in range(flat.shape[1]):
-        order = np.argsort(flat[:, k], kind="stable")
-        ranks = np.cumsum(weight[order]) - 0.5 * weight[order]
-        found[k] = np.interp(q, ranks, flat[order, k])
-    return found.reshape(values.shape[1:])
-
-
 def few(load: Load) -> Sample:
     """A small stratified sample: for plans that are compared, not signed."""
     rows, weight = stratified(load, FEW)
