@@ -44,10 +44,9 @@ def test_the_source_runs_as_a_script(source):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.stem)
-def test_the_notebook_runs_in_a_kernel(source, monkeypatch):
+def test_the_notebook_runs_in_a_kernel(source):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     book = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     done = nbclient.NotebookClient(
         book, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}

@@ -3,7 +3,6 @@ memory; the command line.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -39,7 +38,6 @@ def measured(folder: Path, kind: str) -> dict:
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, str(folder), kind],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=500,
@@ -237,7 +235,6 @@ def test_killed_at_any_write_the_old_or_the_new_snapshot_stands(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", KILL, str(data_path("catalog", "azure")), str(tmp_path)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,

@@ -59,7 +59,7 @@ def folder_of_a_scenario(tmp_path_factory):
 
 def environment():
     """No account and no way to a cloud."""
-    bare = {k: v for k, v in os.environ.items() if not k.upper().startswith(("AWS_", "GOOGLE_", "PYTHONPATH"))}
+    bare = {k: v for k, v in os.environ.items() if not k.upper().startswith(("AWS_", "GOOGLE_"))}
     nowhere = "http://127.0.0.1:9"
     return bare | {"AWS_EC2_METADATA_DISABLED": "true", "HTTPS_PROXY": nowhere, "HTTP_PROXY": nowhere}
 

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,6 @@ from planner.errors import TrafficError
 from planner.load import TRAFFIC_FORMATS, read_traffic
 from planner.load.formats import cloudwatch
 from planner.scenario import TrafficSource
-from tests.builders import ROOT
 
 START = pd.Timestamp("2026-10-24T00:00Z")
 RATE = 5 + 3 * np.sin(np.arange(72) / 24 * 2 * np.pi)  # requests/s by hour
@@ -408,7 +406,6 @@ def test_a_line_of_one_gigabyte_stays_within_time_and_memory(tmp_path, name):
         capture_output=True,
         text=True,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr[-500:]
     assert int(done.stdout) < 2 * 1024**2  # KiB
