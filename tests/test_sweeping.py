@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -21,7 +22,20 @@ from tests.builders import small
 def small_scenario(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
     small.traffic().to_csv(folder / "web.csv", index=False)
-    return Scenario.from_yaml(small.SCENARIO, folder=folder)
+    brief = {"horizon_h": 24, "limits.max_term_months": 0}  # what is planned does not matter here
+    return Scenario.from_yaml(small.SCENARIO, folder=folder).replace(**brief)
+
+
+VARIANTS = {str(z): {"limits.max_spot_share": z} for z in (0.0, 0.1)}
+
+
+def sweep(scenario, variants=VARIANTS, **options):
+    return study.sweep(scenario, variants, paths=2, **options)
+
+
+@pytest.fixture(scope="module", name="whole")
+def uninterrupted(small):
+    return sweep(small)
 
 
 def power(k):
@@ -40,12 +54,11 @@ def test_a_killed_worker_takes_only_its_own_task_along():
 
 
 PARENT = """
-import sys, time
+import os, sys, time
 from planner.workers import Workers
 def work(k):
-    import os
-    open(sys.argv[1] + "/" + str(os.getpid()), "w").close()
-    time.sleep(60)
+    open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
+    time.sleep(3600)
 if __name__ == "__main__":
     with Workers(2) as workers:
         [workers.submit(work, k) for k in range(2)]
@@ -60,22 +73,41 @@ def lives(pid):
         return False
 
 
+def wait_for(event, going_on=lambda: True, limit_s=300):
+    """Whether the event came; given up at once where nothing goes on, and only late otherwise: the
+    machine may be slow.
+    """
+    last = time.monotonic() + limit_s
+    while not event() and going_on() and time.monotonic() < last:
+        time.sleep(0.05)
+    return event()
+
+
+@contextmanager
+def running(*command):
+    """A process that is killed and reaped whatever happens to the test."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc"), reason="asks /proc")
 def test_a_killed_parent_leaves_nobody(tmp_path):
     (tmp_path / "pids").mkdir()
     script = tmp_path / "parent.py"
     script.write_text(PARENT, encoding="utf-8")
-    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids")])
-    began = time.monotonic()
-    while len(os.listdir(tmp_path / "pids")) < 2 and time.monotonic() - began < 60:
-        time.sleep(0.1)
-    children = [int(p) for p in os.listdir(tmp_path / "pids")]
-    assert len(children) == 2
-    parent.kill()
-    parent.wait()
-    while any(map(lives, children)) and time.monotonic() - began < 90:
-        time.sleep(0.1)
-    assert not any(map(lives, children))
+
+    def children():
+        return [int(p) for p in os.listdir(tmp_path / "pids")]
+
+    with running(sys.executable, str(script), str(tmp_path / "pids")) as parent:
+        assert wait_for(lambda: len(children()) == 2, going_on=lambda: parent.poll() is None)
+        assert all(map(lives, children()))
+    assert wait_for(lambda: not any(map(lives, children())))
 
 
 def test_rows_are_kept_whole_and_damage_is_made_anew(tmp_path):
@@ -90,30 +122,29 @@ def test_rows_are_kept_whole_and_damage_is_made_anew(tmp_path):
     assert not list((tmp_path / "rows").glob(".row-*"))
 
 
-def test_a_sweep_that_was_killed_is_taken_up_and_ends_equal(small, tmp_path, monkeypatch):
-    variants = {str(z): {"limits.max_spot_share": z} for z in (0.0, 0.1, 0.2)}
-    whole = study.sweep(small, variants, paths=6)
-    first = dict(list(variants.items())[:2])
-    told = []
-    study.sweep(small, first, paths=6, results=tmp_path / "rows", progress=told.append)
-    assert told == ["1 of 2 variants", "2 of 2 variants"]
-    planned = []
+def test_a_sweep_that_was_killed_is_taken_up_and_ends_equal(small, whole, tmp_path, monkeypatch):
+    told, planned = [], []
+    sweep(small, dict(list(VARIANTS.items())[:1]), results=tmp_path / "rows", progress=told.append)
+    assert told == ["1 of 1 variants"]
     real = study.run
     monkeypatch.setattr(study, "run", lambda s, *a, **k: planned.append(s.limits.max_spot_share) or real(s, *a, **k))
-    found = study.sweep(small, variants, paths=6, results=tmp_path / "rows")
-    assert planned == [0.2]
+    found = sweep(small, results=tmp_path / "rows", progress=told.append)
+    assert told[1:] == ["1 of 2 variants were there", "2 of 2 variants"]
+    assert planned == [0.1]
     pd.testing.assert_frame_equal(found, whole, check_exact=True)
-    assert len(pd.read_parquet(tmp_path / "rows")) == 3
+    assert len(pd.read_parquet(tmp_path / "rows")) == 2
 
 
-def test_a_variant_whose_worker_was_killed_keeps_its_row_and_is_tried_again(small, tmp_path):
-    class Broken(Workers):
-        def submit(self, fn, /, *args, **kwargs):
-            fatal = args[0].limits.max_spot_share == 0.1
-            return super().submit(power, 3) if fatal else super().submit(fn, *args, **kwargs)
+class Broken(Workers):
+    """Kills the worker of one variant."""
 
-    variants = {str(z): {"limits.max_spot_share": z} for z in (0.0, 0.1)}
+    def submit(self, fn, /, *args, **kwargs):
+        fatal = args[0].limits.max_spot_share == 0.1
+        return super().submit(power, 3) if fatal else super().submit(fn, *args, **kwargs)
+
+
+def test_a_variant_whose_worker_was_killed_keeps_its_row_and_is_tried_again(small, whole, tmp_path):
     with Broken(1) as workers:
-        found = study.sweep(small, variants, paths=6, executor=workers, results=tmp_path / "rows")
+        found = sweep(small, executor=workers, results=tmp_path / "rows")
     assert found["error"].tolist() == ["", study.KILLED]
-    assert study.sweep(small, variants, paths=6, results=tmp_path / "rows")["error"].tolist() == ["", ""]
+    pd.testing.assert_frame_equal(sweep(small, results=tmp_path / "rows"), whole, check_exact=True)
