@@ -82,6 +82,10 @@ class CatalogError(PlannerError):
     """A price, region, type or snapshot is missing, stale beyond use, or absurd."""
 
 
+class StoreError(PlannerError):
+    """The store of scenarios cannot be reached, read or written, or refuses a revision."""
+
+
 class InfeasiblePlan(PlannerError):
     """No configuration satisfies the scenario; ``relaxations`` name the constraints to relax.
 

@@ -218,37 +218,41 @@ class Plan:
 
     def compare(self, other: "Plan") -> pd.DataFrame:
         """The bridge from this plan's cost to the other's (``plan.bridge``); its differences add up
-        exactly.
-
-        For a charge in both plans with quantities q, Q and effective unit prices p, P: ``volume``
-        (Q − q)·p and ``price`` (P − p)·Q; charges of one plan only are ``added`` or ``removed``.
+        exactly (:func:`bridge`).
         """
-        mine, theirs = (
-            plan.cost.groupby(_BRIDGE, observed=True)[["quantity", "effective_cost_usd"]].sum()
-            for plan in (self, other)
-        )
-        both = mine.add_suffix("_0").join(theirs.add_suffix("_1"), how="outer")
-        q0, c0, q1, c1 = (
-            both[f"{c}_{k}"].to_numpy(np.float64) for k in (0, 1) for c in ("quantity", "effective_cost_usd")
-        )
-        p0 = np.divide(c0, q0, out=np.zeros_like(c0), where=q0 != 0)
-        kept = ~np.isnan(c0) & ~np.isnan(c1)
-        causes = {
-            "volume": np.where(kept, (q1 - q0) * p0, 0.0),
-            "price": np.where(kept, c1 - q1 * p0, 0.0),
-            "added": np.where(np.isnan(c0), c1, 0.0),
-            "removed": np.where(np.isnan(c1), -c0, 0.0),
-        }
-        keys = both.index.to_frame(index=False)
-        rows = pd.concat([keys.assign(cause=cause, difference_usd=d) for cause, d in causes.items()], ignore_index=True)
-        rows = (
-            rows.groupby(["service", "charge", "resource", "purchase_option", "cause"], observed=True)["difference_usd"]
-            .sum()
-            .reset_index()
-        )
-        rows = rows[rows["difference_usd"] != 0].astype({"cause": "str"})
-        order = rows["difference_usd"].abs().sort_values(ascending=False, kind="stable").index
-        return columns.check("plan.bridge", rows.loc[order].reset_index(drop=True))
+        return bridge(self.cost, other.cost)
+
+
+def bridge(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """From the charges ``before`` to those ``after`` (``plan.bridge``); the differences add up exactly.
+
+    For a charge in both with quantities q, Q and effective unit prices p, P: ``volume`` (Q − q)·p and
+    ``price`` (P − p)·Q; charges of one side only are ``added`` or ``removed``.  Both hold the columns
+    of ``plan.cost`` that tell charges apart, ``quantity`` and ``effective_cost_usd``.
+    """
+    mine, theirs = (
+        cost.groupby(_BRIDGE, observed=True)[["quantity", "effective_cost_usd"]].sum() for cost in (before, after)
+    )
+    both = mine.add_suffix("_0").join(theirs.add_suffix("_1"), how="outer")
+    q0, c0, q1, c1 = (both[f"{c}_{k}"].to_numpy(np.float64) for k in (0, 1) for c in ("quantity", "effective_cost_usd"))
+    p0 = np.divide(c0, q0, out=np.zeros_like(c0), where=q0 != 0)
+    kept = ~np.isnan(c0) & ~np.isnan(c1)
+    causes = {
+        "volume": np.where(kept, (q1 - q0) * p0, 0.0),
+        "price": np.where(kept, c1 - q1 * p0, 0.0),
+        "added": np.where(np.isnan(c0), c1, 0.0),
+        "removed": np.where(np.isnan(c1), -c0, 0.0),
+    }
+    keys = both.index.to_frame(index=False)
+    rows = pd.concat([keys.assign(cause=cause, difference_usd=d) for cause, d in causes.items()], ignore_index=True)
+    rows = (
+        rows.groupby(["service", "charge", "resource", "purchase_option", "cause"], observed=True)["difference_usd"]
+        .sum()
+        .reset_index()
+    )
+    rows = rows[rows["difference_usd"] != 0].astype({"cause": "str"})
+    order = rows["difference_usd"].abs().sort_values(ascending=False, kind="stable").index
+    return columns.check("plan.bridge", rows.loc[order].reset_index(drop=True))
 
 
 def _midnight(month: pd.Period, time_zone: str) -> pd.Timestamp:

@@ -25,6 +25,7 @@ from planner.cli.answer import (
     whatif_text,
 )
 from planner.cli.now import today
+from planner.cli.store import store
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
@@ -78,6 +79,7 @@ def main() -> None:
 
 main.add_command(catalog_commands.catalog)
 main.add_command(today)
+main.add_command(store)
 
 
 def _scenario_options(command: F) -> F:

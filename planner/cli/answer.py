@@ -428,33 +428,29 @@ def compare_text(before: "Study", after: "Study") -> str:
     rows.append(
         ["load multiplier (worst)", *(f"{s.replay.breaks['load_multiplier'].min():.2f}" for s in (before, after)), ""]
     )
-    bridge = before.plan.compare(after.plan)
-    shown_lines = bridge[bridge["difference_usd"].abs() >= 0.005].head(15)
-    lines = [
-        [
-            r["service"] or "shared",
-            r["charge"],
-            r["resource"],
-            r["purchase_option"],
-            r["cause"],
-            usd(r["difference_usd"]),
-        ]
-        for r in shown_lines.to_dict("records")
-    ]
-    rest = float(bridge["difference_usd"].sum() - shown_lines["difference_usd"].sum())
-    lines += [["others", "", "", "", "", usd(rest)]] if abs(rest) >= 0.005 else []
-    lines.append(["total", "", "", "", "", usd(float(bridge["difference_usd"].sum()))])
     names = (
         (before.scenario.name, after.scenario.name)
         if before.scenario.name != after.scenario.name
         else ("before", "after")
     )
     parts = [table(["", *names, "difference"], rows, "  ")]
-    parts.append(
-        "Where the difference comes from\n"
-        + table(["service", "charge", "resource", "bought as", "cause", "difference"], lines, "  ")
-    )
+    parts.append("Where the difference comes from\n" + bridge_text(before.plan.compare(after.plan)))
     return "\n\n".join(parts)
+
+
+def bridge_text(bridge: pd.DataFrame) -> str:
+    """The largest lines of a bridge, the rest in one, and their sum, which is the difference."""
+    keys = ["service", "charge", "resource", "purchase_option", "cause"]
+    large = bridge[bridge["difference_usd"].abs() >= 0.005].head(15)
+    lines = [
+        [r["service"] or "shared", *(r[k] for k in keys[1:]), usd(r["difference_usd"])]
+        for r in large.to_dict("records")
+    ]
+    total = float(bridge["difference_usd"].sum())
+    rest = total - float(large["difference_usd"].sum())
+    lines += [["others", "", "", "", "", usd(rest)]] if abs(rest) >= 0.005 else []
+    lines.append(["total", "", "", "", "", usd(total)])
+    return table(["service", "charge", "resource", "bought as", "cause", "difference"], lines, "  ")
 
 
 def frontier_text(frame: pd.DataFrame, path: str) -> str:
