@@ -130,7 +130,8 @@ def _remarks(scenario: Scenario, plan: Plan, catalog: Catalog) -> tuple[str, ...
 
 def _arrives(scenario: Scenario) -> dict[str, Any]:
     """All of a scenario that its load could depend on, as written."""
-    not_load = {"limits", "existing", "price_adjustments", "providers", "regions", "currency", "state", "name", "today"}
+    bought = {"limits", "existing", "price_adjustments", "providers", "regions", "currency", "exchange"}
+    not_load = {*bought, "state", "name", "today"}
     said = scenario.model_dump(exclude_unset=True, exclude=not_load)
     later = ("objective", "autoscaling", "storage", "network", "owner")
     services = {name: {k: v for k, v in s.items() if k not in later} for name, s in said["services"].items()}
@@ -141,7 +142,7 @@ def _bears(scenario: Scenario) -> dict[str, Any]:
     """All of a scenario that its capacity could depend on, as written."""
     bought = {"max_spot_share", "max_term_months", "payments", "budget_usd_per_month", "upfront_budget_usd"}
     not_capacity: Any = {"limits": bought, "existing": True, "price_adjustments": True, "name": True, "state": True}
-    not_capacity["today"] = True
+    not_capacity |= {"today": True, "currency": True, "exchange": True}
     said = scenario.model_dump(exclude_unset=True, exclude=not_capacity)
     for service in said["services"].values():
         service["objective"].pop("load_quantile", None)

@@ -41,8 +41,8 @@ def test_rows_are_the_objective_the_summary_and_the_csv(study):
 
 def test_law_52_the_same_seed_gives_the_same_bytes(small, study):
     again = run(small, paths=30)
-    for name, frame in export.tables(study.plan, study.replay).items():
-        assert export.to_csv(frame) == export.to_csv(export.tables(again.plan, again.replay)[name])
+    for name, frame in export.tables(study).items():
+        assert export.to_csv(frame) == export.to_csv(export.tables(again)[name])
     assert again.plan.paths_usd == study.plan.paths_usd
 
 
@@ -189,6 +189,6 @@ def test_what_a_known_study_has_in_common_is_taken_from_it_and_changes_nothing(s
     assert (again.load is before.load) == load
     assert (again.capacity is before.capacity) == capacity
     assert again.plan.paths_usd == fresh.plan.paths_usd
-    tables = export.tables(fresh.plan, fresh.replay)
-    for name, frame in export.tables(again.plan, again.replay).items():
+    tables = export.tables(fresh)
+    for name, frame in export.tables(again).items():
         assert export.to_csv(frame) == export.to_csv(tables[name])

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from planner.cli.answer import (
     sweep_text,
     whatif_text,
 )
+from planner.cli.exporting import Files, file_options, write_table
 from planner.cli.now import today
 from planner.cli.store import store
 from planner.cli.variants import combinations, executor_of
@@ -109,19 +111,9 @@ class _Progress:
 
 @main.command()
 @_scenario_options
-@click.option(
-    "--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table as CSV to this folder."
-)
-@click.option("--excel", "excel_file", type=click.Path(dir_okay=False), help="Also write one workbook (extra xlsx).")
+@file_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def plan(
-    scenario_file: str,
-    overrides: tuple[str, ...],
-    paths: int,
-    csv_folder: str | None,
-    excel_file: str | None,
-    as_json: bool,
-) -> None:
+def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, as_json: bool, **files: str | None) -> None:
     """The cheapest configuration that meets every objective, its cost with a range, and what breaks
     first.
     """
@@ -134,12 +126,10 @@ def plan(
         click.echo(answer_text(study))
     progress("looking for plans nearly as good")
     study = with_alternatives(study)
-    if csv_folder:
-        export.write_csv(study.plan, csv_folder, study.replay)
-    if excel_file:
-        export.to_excel(study.plan, excel_file, study.replay)
+    origin = export.Origin(vintage=date.today().isoformat())
+    Files(**files).write(study, origin)
     beside = {"today": study.today.plain()} if study.today else {}
-    click.echo(export.to_json(study.plan, study.replay, beside) if as_json else alternatives_text(study.plan))
+    click.echo(export.to_json(study, origin, beside) if as_json else alternatives_text(study.plan))
 
 
 @main.command()
@@ -264,8 +254,7 @@ def sweep(
     with executor_of(jobs, scheduler) as executor:
         progress = _Progress(scenario.name)
         frame = plan_all(scenario, variants, paths=paths, executor=executor, results=results, progress=progress)
-    if csv_file:
-        export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
+    write_table(frame, csv_file)
     click.echo(sweep_text(frame))
 
 
@@ -306,8 +295,7 @@ def frontier(
     scenario, path = _read(scenario_file, overrides), varied.partition("=")[0].strip()
     values = [v for variant in combinations([varied]).values() for v in variant.values()] if "=" in varied else None
     frame = cost_against(scenario, path, values, points=points, paths=paths, whole=whole)
-    if csv_file:
-        export.write_texts({Path(csv_file).name: export.to_csv(frame)}, Path(csv_file).parent)
+    write_table(frame, csv_file)
     click.echo(frontier_text(frame, path))
 
 
@@ -324,7 +312,7 @@ def demo(folder: str, paths: int) -> None:
     for name in DEMO:
         scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
         study = run(scenario, paths=paths, progress=_Progress(scenario.name))
-        export.write_csv(study.plan, Path(folder) / name, study.replay)
+        export.write_csv(study, Path(folder) / name)
         click.echo(answer_text(study) + "\n")
     click.echo(f"{len(DEMO)} plans in {time.perf_counter() - began:.0f} s; their tables are in {folder}/")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from planner.cli.today import today_text
+from planner.export import headline
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -198,6 +199,7 @@ def _head(study: "Study") -> str:
 def _cost(study: "Study") -> str:
     f, plan = study.plan.summary(), study.plan
     rows = [
+        _headline(study),
         ["expected cost", usd(f["total_usd"]), f"{usd(f['monthly_mean_usd'])} a month, amortized"],
         ["at list prices", usd(f["list_usd"]), f"{percent(f['effective_savings_rate'])} saved"],
         ["paid in cash", usd(f["billed_usd"]), "prepayments in the month of signing"],
@@ -222,6 +224,19 @@ def _cost(study: "Study") -> str:
         for name, v in plan.usd_per_1m_tokens(_charged(study, study.tokens)).items()
     ]
     return "Cost\n" + table(["", "", ""], [*rows, *units], "  ").partition("\n")[2]
+
+
+def _headline(study: "Study") -> list[str]:
+    """A month, what is due up front and when, the cash of the horizon, and what is owed after it."""
+    head = headline(study)
+    due = f"{usd(float(head['upfront_usd']))} up front" + (f" on {head['upfront_on']}" if head["upfront_on"] else "")
+    cash, owed = (usd(float(head[k])) for k in ("cash_usd", "owed_after_usd"))
+    rate, words = study.scenario.exchange, ""
+    if rate is not None:
+        other = float(head["monthly_mean_usd"]) * rate.per_usd
+        words = f"; {other:,.0f} {study.scenario.currency} a month at {rate.per_usd:g} for a dollar of {rate.as_of}"
+    said = f"{due}, {cash} cash in the horizon, {owed} owed after it{words}"
+    return ["a month", usd(float(head["monthly_mean_usd"])), said]
 
 
 def _charged(study: "Study", volume: Mapping[str, float]) -> dict[str, float]:

@@ -409,6 +409,16 @@ class Existing(Part):
     region: str | None = None
 
 
+class Exchange(Part):
+    """What a dollar is worth in the scenario's currency: ``per_usd`` [currency/USD] on the day
+    ``as_of``, and where the rate was read.
+    """
+
+    per_usd: Positive
+    as_of: date
+    source: str | None = None
+
+
 class PriceAdjustment(Part):
     """A negotiated discount on list prices, for one provider, family or service, or for all of
     them.

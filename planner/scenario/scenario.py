@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -16,13 +16,24 @@ from pydantic import Field, field_validator, model_validator
 
 from planner.errors import ScenarioError
 from planner.scenario.now import Today
-from planner.scenario.parts import Existing, Limits, Name, OtherCost, Part, PriceAdjustment, Service, known_zone
+from planner.scenario.parts import (
+    Exchange,
+    Existing,
+    Limits,
+    Name,
+    OtherCost,
+    Part,
+    PriceAdjustment,
+    Service,
+    known_zone,
+)
 from planner.scenario.written import assign, build, parse
 
 
 class Scenario(Part):
     """One question to the planner. ``folder`` (not written) is where relative traffic files are
-    looked for.
+    looked for. Money is planned in USD; with another ``currency`` answers show both, at the stated
+    rate of ``exchange``.
     """
 
     name: Name
@@ -30,7 +41,8 @@ class Scenario(Part):
     start: date
     horizon_h: int = Field(default=8760, ge=1, le=3 * 8784)
     time_zone: str = "UTC"
-    currency: Literal["USD"] = "USD"
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    exchange: Exchange | None = None
     providers: tuple[str, ...] = Field(min_length=1)
     regions: tuple[str, ...] = Field(min_length=1)
     services: dict[Name, Service] = Field(min_length=1)
@@ -53,6 +65,16 @@ class Scenario(Part):
         if len(set(value)) != len(value):
             raise ValueError("must not repeat a name")
         return value
+
+    @model_validator(mode="after")
+    def _rated(self) -> Scenario:
+        if (self.currency == "USD") != (self.exchange is None):
+            raise ValueError(
+                "currency USD needs no exchange"
+                if self.exchange
+                else f"currency {self.currency} needs its rate: exchange: {{per_usd: 0.92, as_of: 2026-11-20}}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _known_today(self) -> Scenario:
@@ -155,6 +177,11 @@ class Scenario(Part):
             "Give a path relative to the scenario file",
             where=self.name,
         )
+
+    @property
+    def per_usd(self) -> float:
+        """How much of ``currency`` a dollar is; 1 for USD."""
+        return self.exchange.per_usd if self.exchange else 1.0
 
     @property
     def start_utc(self) -> datetime:

@@ -5,29 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-CHARGES = {
-    "compute": "Compute",
-    "commitment_fee": "Commitments",
-    "commitment_unused": "Commitments, unused",
-    "block_storage": "Block storage",
-    "model_artifacts": "Model versions",
-    "object_storage": "Object storage",
-    "object_transitions": "Moves to colder storage",
-    "object_retrieval": "Reads from colder storage",
-    "object_requests": "Requests to object storage",
-    "egress": "Data to the internet",
-    "cross_zone": "Data between zones",
-    "nat": "NAT gateway",
-    "load_balancer": "Load balancer",
-    "public_ipv4": "Public IPv4",
-    "logs": "Logs",
-    "metrics": "Metrics",
-    "control_plane": "Control plane",
-    "support": "Support",
-    "licenses": "Licenses",
-    "database": "Managed databases",
-    "other": "Other costs",
-}
+from planner import charges
+
+CHARGES = {name: charge.title for name, charge in charges.CHARGES.items()}
 CAUSES = {
     "queueing": "Waiting time",
     "retries": "Retries",

@@ -423,7 +423,7 @@ def _owners(study: Study) -> None:
 
 def _downloads(study: Study) -> None:
     st.caption("Each file holds exactly the rows behind this page; the command line writes the same files.")
-    tables = export.tables(study.plan, study.replay)
+    tables = export.tables(study)
     for name, text in FILES.items():
         frame = tables[name]
         st.download_button(
@@ -456,7 +456,7 @@ def _downloads(study: Study) -> None:
 
 def _workbook(study: Study) -> bytes:
     with TemporaryDirectory() as folder:
-        return export.to_excel(study.plan, Path(folder) / "plan.xlsx", study.replay).read_bytes()
+        return export.to_excel(study, Path(folder) / "plan.xlsx").read_bytes()
 
 
 def _table(frame: pd.DataFrame, columns: list[str]) -> None:

@@ -73,8 +73,8 @@ def test_law_56_no_state_leaks_between_scenarios(folder):
     first = run(small, paths=10)
     run(small.replace(**{"services.web.objective.latency_p99_s": 0.2, "limits.zones": 2}), paths=10)
     again = run(small, paths=10)
-    for name, frame in export.tables(first.plan, first.replay).items():
-        assert export.to_csv(frame) == export.to_csv(export.tables(again.plan, again.replay)[name])
+    for name, frame in export.tables(first).items():
+        assert export.to_csv(frame) == export.to_csv(export.tables(again)[name])
 
 
 @pytest.mark.slow

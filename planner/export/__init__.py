@@ -1,0 +1,28 @@
+"""What leaves the planner: tables as CSV and Parquet in a folder, one JSON answer, a workbook, and a
+FOCUS dataset. All hold the rows of ``plan.cost`` to the cent, and each is whole or not there.
+
+``asked`` what an export is made of · ``cells`` a frame as text · ``together`` a set of files as one
+thing · ``finance`` frames for finance · ``tables`` every table by name · ``answer`` JSON · ``book``
+Excel · ``focus`` FOCUS.
+"""
+
+from planner.export.answer import to_json
+from planner.export.asked import Answered, Origin
+from planner.export.book import to_excel
+from planner.export.cells import to_csv
+from planner.export.finance import headline
+from planner.export.tables import tables, write_csv, write_parquet
+from planner.export.together import write_file
+
+__all__ = [
+    "Answered",
+    "Origin",
+    "headline",
+    "tables",
+    "to_csv",
+    "to_excel",
+    "to_json",
+    "write_csv",
+    "write_file",
+    "write_parquet",
+]

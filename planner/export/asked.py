@@ -1,0 +1,40 @@
+"""What an export is made of: an answered question, and which revision and vintage of it this is."""
+
+from typing import NamedTuple, Protocol
+
+from planner.catalog import Catalog
+from planner.plan import Plan
+from planner.scenario import Scenario
+from planner.simulator import Replay
+
+
+class Answered(Protocol):
+    """A question with its answer; :class:`planner.Study` is one."""
+
+    @property
+    def scenario(self) -> Scenario:
+        """What was asked."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """The prices it was answered with."""
+
+    @property
+    def plan(self) -> Plan:
+        """What to buy and run, and every charge of it."""
+
+    @property
+    def replay(self) -> Replay | None:
+        """How the plan would have held; ``None`` where it was not played."""
+
+
+class Origin(NamedTuple):
+    """Where a file comes from: ``revision`` of the stored scenario, empty until it is stored;
+    ``vintage``, the day the plan was made (ISO date), empty where it is not said.
+    """
+
+    revision: str = ""
+    vintage: str = ""
+
+
+UNSTORED = Origin()
