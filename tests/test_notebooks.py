@@ -33,6 +33,7 @@ def test_a_notebook_tells_and_does_not_program(source):
     assert "\nassert " in text.rpartition("# %%")[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.stem)
 def test_the_source_runs_as_a_script(source):
     code = f"import runpy, sys; sys.path.insert(0, {str(FOLDER.parent)!r}); runpy.run_path({str(source)!r})"

@@ -14,6 +14,7 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", _blocks("python"))
 def test_python_block_runs(code, tmp_path, monkeypatch):
     (tmp_path / "data").symlink_to(ROOT / "data")

@@ -27,6 +27,11 @@ def small_study(small):
     return run(small, paths=30)
 
 
+@pytest.fixture(scope="module", name="before")
+def known_study(small):
+    return run(small, paths=20)
+
+
 def test_rows_are_the_objective_the_summary_and_the_csv(study):
     total = study.plan.cost["effective_cost_usd"].sum()
     assert total == pytest.approx(study.plan.objective_usd, rel=1e-6)
@@ -71,6 +76,7 @@ def test_law_2_a_tighter_target_costs_no_less(small, study):
     assert tight.plan.total_usd >= study.plan.total_usd * (1 - study.plan.certificate.gap_share)
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_the_variants_that_fail_and_the_executor_does_not_matter(small):
     variants = {
         "as it is": {},
@@ -175,15 +181,14 @@ def test_the_frontier_plans_the_scenarios_own_value_like_the_plan():
     ("changes", "load", "capacity"),
     [
         ({"limits.max_spot_share": 0.4}, True, True),
-        ({"services.web.objective.load_quantile": 0.8}, True, True),
+        pytest.param({"services.web.objective.load_quantile": 0.8}, True, True, marks=pytest.mark.slow),
         ({"services.web.objective.latency_p99_s": 0.5}, True, False),
-        ({"limits.zones": 2}, True, False),
-        ({"services.web.growth_share_per_year": 0.5}, False, False),
+        pytest.param({"limits.zones": 2}, True, False, marks=pytest.mark.slow),
+        pytest.param({"services.web.growth_share_per_year": 0.5}, False, False, marks=pytest.mark.slow),
         ({"seed": 5}, False, False),
     ],
 )
-def test_what_a_known_study_has_in_common_is_taken_from_it_and_changes_nothing(small, changes, load, capacity):
-    before = run(small, paths=20)
+def test_what_a_known_study_has_in_common_is_taken_from_it_and_changes_nothing(small, before, changes, load, capacity):
     catalog, other = before.catalog, small.replace(**changes)
     again, fresh = run(other, catalog, paths=20, known=before), run(other, catalog, paths=20)
     assert (again.load is before.load) == load

@@ -16,31 +16,41 @@ from planner.show.words import number, percent, seconds, table, usd
 from tests.builders.small import SCENARIO, traffic
 
 
+def scenario_in(folder):
+    (folder / "small.yaml").write_text(SCENARIO, encoding="utf-8")
+    traffic().to_csv(folder / "web.csv", index=False)
+    return folder
+
+
 @pytest.fixture(name="folder")
 def folder_of_a_scenario(tmp_path):
-    (tmp_path / "small.yaml").write_text(SCENARIO, encoding="utf-8")
-    traffic().to_csv(tmp_path / "web.csv", index=False)
-    return tmp_path
+    return scenario_in(tmp_path)
 
 
 def run(folder, *arguments):
     return CliRunner().invoke(main, ["plan", str(folder / "small.yaml"), "--paths", "20", *arguments])
 
 
-def test_a_plan_is_the_same_on_screen_in_json_and_in_csv(folder):
-    done = run(folder, "--csv", str(folder / "out"), "--json")
+@pytest.fixture(scope="module", name="answers")
+def answers_as_json_and_as_text(tmp_path_factory):
+    """A folder with the files of one scenario, and its answer as JSON and as a page of text."""
+    folder = scenario_in(tmp_path_factory.mktemp("answers"))
+    return folder / "out", run(folder, "--json"), run(folder, "--csv", str(folder / "out"))
+
+
+def test_a_plan_is_the_same_on_screen_in_json_and_in_csv(answers):
+    files, done, shown = answers
     assert done.exit_code == 0, done.output
     assert "optimizing" in done.stderr
     answer = json.loads(done.stdout)
-    with (folder / "out" / "cost.csv").open(newline="", encoding="utf-8") as file:
+    with (files / "cost.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     total = sum(float(r["effective_cost_usd"]) for r in rows)
     assert answer["summary"]["total_usd"] == pytest.approx(total, rel=1e-9)
     assert sum(m["effective_cost_usd"] for m in answer["months"]) == pytest.approx(total, rel=1e-9)
-    text = run(folder).stdout
-    assert f"{usd(total)}" in text
+    assert f"{usd(total)}" in shown.stdout
     for word in ("range P10 to P90", "What breaks first", "Who answers for it", "shop", "days old", "requests within"):
-        assert word in text
+        assert word in shown.stdout
 
 
 def test_overrides_change_the_answer(folder):
@@ -217,14 +227,14 @@ def test_no_scheduler_is_said(folder):
     assert "Traceback" not in done.output
 
 
-def test_plans_nearly_as_good_follow_the_answer_and_stand_in_the_files(folder, tmp_path):
-    done = run(folder, "--csv", str(tmp_path))
-    text = done.stdout
+def test_plans_nearly_as_good_follow_the_answer_and_stand_in_the_files(answers):
+    files, done, shown = answers
+    text = shown.stdout
     assert text.index("What binds" if "What binds" in text else "Notes") < text.index("Plans nearly as good")
-    table = pd.read_csv(tmp_path / "alternatives.csv")
+    table = pd.read_csv(files / "alternatives.csv")
     assert table["variant"].str.startswith("without ").any()
     assert all(name in text for name in table["variant"])
-    total = pd.read_csv(tmp_path / "cost.csv")["effective_cost_usd"].sum()
+    total = pd.read_csv(files / "cost.csv")["effective_cost_usd"].sum()
     told = table[table["error"].isna()]
     assert (told["total_usd"] - told["difference_usd"]).to_numpy() == pytest.approx(total, rel=1e-9)
-    assert json.loads(run(folder, "--json").stdout)["alternatives"][0]["variant"] == table["variant"].iloc[0]
+    assert json.loads(done.stdout)["alternatives"][0]["variant"] == table["variant"].iloc[0]

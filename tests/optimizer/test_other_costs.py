@@ -129,6 +129,7 @@ def test_a_class_that_is_not_sold_is_named_with_those_that_are(tmp_path):
     assert "block/io2" in set(run(by_provider, paths=4).plan.cost["resource"])
 
 
+@pytest.mark.slow
 def test_a_share_of_the_bill_is_taken_of_the_bound_not_of_the_plan(tmp_path):
     """A plan dearer than it need be must not raise what any plan costs at least."""
     changes = {"limits.instance_types": [], "limits.max_instance_types": 1, "limits.max_term_months": 12}

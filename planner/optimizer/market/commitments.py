@@ -5,8 +5,9 @@ beats in price and cash alike.
 """
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -82,13 +83,23 @@ class _Group:
     dearest: float = 0.0
 
 
+class _Kind(NamedTuple):
+    """A machine that a commitment could cover, at its list price on demand."""
+
+    kind: str
+    region: str
+    instance_type: str
+    family: str
+    list_usd_per_h: float
+
+
 @dataclass(frozen=True)
 class _Kinds:
-    """Machines that a commitment could cover, one a row, with group and units of
+    """Machines that a commitment could cover, by provider, and their groups with units of
     :func:`flexible_size`; ``sizes`` of all on sale.
     """
 
-    frame: pd.DataFrame
+    machines: dict[str, list[_Kind]]
     groups: dict[tuple[str, str, str], "_Group"]
     sizes: dict[tuple[str, str, str], tuple[str, float]]
 
@@ -103,14 +114,32 @@ class _Kinds:
             group=pd.Series([g for g, _ in of_kind], index=frame.index, dtype="str"),
             units=[float(u) for _, u in of_kind],
         )
+        machines: dict[str, list[_Kind]] = {}
         groups: dict[tuple[str, str, str], _Group] = {}
         for row in frame.to_dict("records"):
+            kind, region, name, family = (str(row[c]) for c in ("kind", "region", "instance_type", "family"))
+            one = _Kind(kind, region, name, family, float(row["list_on_demand"]))
+            machines.setdefault(str(row["provider"]), []).append(one)
             group = groups.setdefault(
                 (str(row["provider"]), str(row["region"]), str(row["group"])), _Group(str(row["family"]))
             )
             group.units[str(row["kind"])] = float(row["units"])
             group.dearest = max(group.dearest, float(row["on_demand"]) / float(row["units"]))
-        return cls(frame, groups, sizes)
+        return cls(machines, groups, sizes)
+
+    def in_scope(self, row: dict[Any, Any]) -> Iterator[_Kind]:
+        """Machines that a spending commitment, a row of ``catalog.commitments``, discounts: those of
+        its provider in its region, or anywhere, narrowed to its type or its families.
+        """
+        scope, kind, anywhere = str(row["scope"]), row["scope_kind"], row["region"] in ANYWHERE
+        families = scope.split() if kind in ("family", "family_group") else None
+        for machine in self.machines.get(str(row["provider"]), ()):
+            if not (anywhere or machine.region == row["region"]):
+                continue
+            if kind == "instance_type" and machine.instance_type != scope:
+                continue
+            if families is None or machine.family in families:
+                yield machine
 
 
 def _sizes(catalog: Catalog, places: set[tuple[str, str]]) -> dict[tuple[str, str, str], tuple[str, float]]:
@@ -220,20 +249,10 @@ def _spending(scenario: Scenario, row: dict[Any, Any], kinds: _Kinds) -> list[Te
     """A savings plan or flexible CUD: a dollar an hour pays for what its discounted rates add up
     to.
     """
-    discount, near = float(row["discount_share"]), kinds.frame
-    on = (near["provider"] == row["provider"]).to_numpy()
-    if row["region"] not in ANYWHERE:
-        on = on & (near["region"] == row["region"]).to_numpy()
-    if row["scope_kind"] == "instance_type":
-        on = on & (near["instance_type"] == row["scope"]).to_numpy()
-    elif row["scope_kind"] in ("family", "family_group"):
-        on = on & near["family"].isin(str(row["scope"]).split()).to_numpy()
-    covered = near.loc[on]
-    if not discount > 0 or covered.empty:
+    discount = float(row["discount_share"])
+    units = {k.kind: k.list_usd_per_h * (1.0 - discount) for k in kinds.in_scope(row)} if discount > 0 else {}
+    if not units:
         return []
-    units = {
-        str(k): float(p) * (1.0 - discount) for k, p in zip(covered["kind"], covered["list_on_demand"], strict=True)
-    }
     return [Term(**_words(scenario, row), pool=str(row["commitment"]), usd_per_h=1.0, units=units)]
 
 
