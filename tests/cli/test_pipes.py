@@ -34,6 +34,7 @@ ANSWERS = {
     "catalog age": ["catalog", "age"],
 }
 # what asks a cloud, or needs a second snapshot: here it can only say what is missing
+AWAY = ["--store", "postgresql://nobody@127.0.0.1:9/none"]
 REFUSALS = {
     "catalog refresh": ["catalog", "refresh", "nobody"],
     "catalog import": ["catalog", "import", "README.md"],
@@ -42,6 +43,17 @@ REFUSALS = {
     "today import": ["today", "import", "aws", "--region", "nowhere"],
     "catalog quota": ["catalog", "quota", "--region", "nowhere", "m6a.xlarge"],
     "catalog spot-score": ["catalog", "spot-score", "--region", "nowhere", "m6a.xlarge"],
+}
+REFUSALS |= {
+    f"store {name}": ["store", name, *arguments, *AWAY]
+    for name, arguments in {
+        "save": [*SMALL, "--why", "first"],
+        "list": [],
+        "show": ["small@1"],
+        "state": ["small", "agreed"],
+        "recompute": ["small@1"],
+        "bridge": ["small@1", "small@2"],
+    }.items()
 }
 # their own proofs: a server in tests/browser and .ci/run, the four plans in .ci/run
 ELSEWHERE = {"app", "demo"}
