@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from planner import columns
+from planner.actuals import by_charge, days, read_bill
 from planner.arrays import Floats, Ints
 from planner.capacity import Capacity, size
 from planner.catalog import Catalog
@@ -19,7 +20,6 @@ from planner.plan import Plan
 from planner.scenario import Existing, Scenario
 from planner.simulator import Replay, simulate
 from planner.today import fleet, held
-from planner.today.actual import read_bill
 from planner.zones import Zones
 
 WEEKS = 2.0  # old and new machines beside each other, where nobody states it
@@ -381,8 +381,9 @@ def _reproduced(scenario: Scenario, cost: pd.DataFrame, months: float) -> tuple[
     real = read_bill((folder / str(last.file)) if folder is not None else str(last.file))
     names = cost["charge"].replace(_ON_THE_BILL)
     names = names.where(~names.str.startswith("object_"), "object_storage")
-    share = real.days / 30.4375 if real.days < 27 else 1.0  # NaN and whole months count as a month
+    paid, length = by_charge(real), days(real)
+    share = length / 30.4375 if length < 27 else 1.0  # NaN and whole months count as a month
     by = modeled.groupby(names).sum() / months * share
-    charges = dict.fromkeys([*real.usd, *map(str, by.index)])
-    rows = [Reproduced(c, real.usd.get(c, 0.0), float(by.get(c, 0.0))) for c in charges]
+    charges = dict.fromkeys([*paid, *map(str, by.index)])
+    rows = [Reproduced(c, paid.get(c, 0.0), float(by.get(c, 0.0))) for c in charges]
     return tuple(sorted(rows, key=lambda r: -abs(r.billed_usd)))

@@ -116,3 +116,47 @@ PLAN = {
     "ec2InstanceFamily": "c6i",
     "end": "2027-09-30T12:00:00.000Z",
 }
+
+CE_RESULTS = [
+    {
+        "TimePeriod": {"Start": f"2027-01-{day:02}", "End": f"2027-01-{day + 1:02}"},
+        "Groups": [
+            {
+                "Keys": [usage, f"service${service}"],
+                "Metrics": {
+                    "UnblendedCost": {"Amount": amount, "Unit": "USD"},
+                    "AmortizedCost": {"Amount": amount, "Unit": "USD"},
+                    "UsageQuantity": {"Amount": quantity, "Unit": "N/A"},
+                },
+            }
+            for usage, service, amount, quantity in (
+                ("USE1-BoxUsage:m6i.2xlarge", "web", "9.216", "24"),
+                ("USE1-DataTransfer-Out-Bytes", "web", "0.45", "5"),
+                ("USE1-SpotUsage:g6.xlarge", "", "3.1", "12"),
+            )
+        ],
+        "Total": {},
+        "Estimated": False,
+    }
+    for day in (1, 2)
+]
+GCP_ROW = {
+    "billing_account_id": "01AB-23CD",
+    "service": {"id": "6F81-5844-456A", "description": "Compute Engine"},
+    "sku": {"id": "1234", "description": "N2 Instance Core running in Netherlands"},
+    "usage_start_time": "2027-01-01 00:00:00 UTC",
+    "usage_end_time": "2027-01-01 01:00:00 UTC",
+    "project": {"id": "shop-prod"},
+    "labels": [{"key": "service", "value": "web"}],
+    "system_labels": [
+        {"key": "compute.googleapis.com/machine_spec", "value": "n2-standard-8"},
+        {"key": "compute.googleapis.com/cores", "value": "8"},
+    ],
+    "location": {"region": "europe-west4"},
+    "cost": 2.0,
+    "currency": "EUR",
+    "currency_conversion_rate": 0.8,
+    "usage": {"amount": 57600, "unit": "seconds", "amount_in_pricing_units": 16, "pricing_unit": "hour"},
+    "credits": [{"name": "CUD", "amount": -0.5, "type": "SUSTAINED_USAGE_DISCOUNT"}],
+    "cost_type": "regular",
+}

@@ -12,9 +12,8 @@ from click.testing import CliRunner
 
 from planner import run
 from planner.cli import main
-from planner.errors import PlannerError, ScenarioError
+from planner.errors import ScenarioError
 from planner.scenario import Running, Scenario
-from planner.today.actual import charge_of, read_bill
 from planner.today.fleet import counted
 from tests.builders import hand
 
@@ -253,51 +252,6 @@ def test_a_bill_is_reproduced_charge_by_charge(tmp_path):
     assert 0.02 < now.reproduced_share < 0.05
     by_total = study(tmp_path, TODAY | {"bill": {"services": {"web": 4000}}}).today
     assert by_total.bill[0].billed_usd == 4000
-
-
-@pytest.mark.parametrize(("category", "name", "told", "charge"), BILLED)
-def test_words_of_a_bill_name_its_charge(category, name, told, charge):
-    assert charge_of(f"Usage {category} {name} {told}") == charge
-
-
-def test_real_bills_are_read_to_the_cent_and_by_charge(reference):
-    path = reference("focus") / "focus_1_0_sample_a.csv"
-    found = read_bill(path)
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    billed = sum(float(r["BilledCost"]) for r in rows if r["BilledCost"] not in ("", "NULL"))
-    assert sum(found.usd.values()) == pytest.approx(billed, abs=0.005)
-    assert {"compute", "egress", "block_storage", "object_storage", "load_balancer", "public_ipv4"} <= set(found.usd)
-    # rows of one hour of a balancer or an address bear the public price
-    hours = [r for r in rows if "LoadBalancer-hour" in r["ChargeDescription"] and r["PricingQuantity"][:2] == "1."]
-    assert hours
-    assert all(float(r["BilledCost"]) == pytest.approx(float(r["ListUnitPrice"]), rel=1e-6) for r in hours)
-
-
-CUR = "lineItem/UnblendedCost,lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/LineItemType,lineItem/UsageType\n"
-
-
-def test_aws_reports_are_read_too(tmp_path):
-    path = tmp_path / "cur.csv"
-    path.write_text(CUR + "1.5,2026-10-01T00:00:00Z,USD,Usage,BoxUsage:m6i.2xlarge\n", encoding="utf-8")
-    assert read_bill(path).usd == {"compute": 1.5}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "the bill is damaged"),
-        ("a,b\n1,2\n", "in no format this program reads.*FOCUS"),
-        (CUR + "many,2026-10-01,USD,Usage,BoxUsage\n", "row 2: lineItem/UnblendedCost is not an amount"),
-        (CUR + "1,2026-10-01,EUR,Usage,BoxUsage\n", "not in USD"),
-        (CUR + "1e300,2026-10-01,USD,Usage,BoxUsage\n", "is not an amount"),
-    ],
-)
-def test_a_bill_that_cannot_be_read_is_named(tmp_path, text, message):
-    (tmp_path / "bill.csv").write_text(text, encoding="utf-8")
-    with pytest.raises(PlannerError, match=message) as caught:
-        read_bill(tmp_path / "bill.csv")
-    assert "bill.csv" in str(caught.value)
 
 
 @pytest.mark.parametrize(

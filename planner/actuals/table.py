@@ -1,0 +1,181 @@
+"""Rows of a bill's file as text, whatever holds them: CSV, Parquet, JSON or JSON lines, gzipped or
+not; nested values are laid flat, and nothing is unpacked without a limit.
+"""
+
+import gzip
+import json
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from planner.arrays import Floats
+from planner.errors import PlannerError
+
+LARGEST_FILE = 256 << 20  # bytes, unpacked
+_NULLS = ("NULL", "null", "NaN", "nan", "None", "<NA>")
+
+
+class Table:
+    """Columns of text by their plain names: ``lineItem/UsageType`` and ``line_item_usage_type`` are
+    both ``lineitemusagetype``.
+
+    A null is an empty text, whatever the file calls it.
+    """
+
+    def __init__(self, frame: pd.DataFrame, where: str) -> None:
+        """Columns whose plain names are equal keep the first. ``where``: the file, for messages."""
+        self.where, self.written = where, {plain(str(c)): str(c) for c in reversed(list(frame.columns))}
+        self._frame = frame
+
+    def __len__(self) -> int:
+        return len(self._frame)
+
+    def has(self, *names: str) -> bool:
+        """Whether the file has all of these columns."""
+        return all(n in self.written for n in names)
+
+    def text(self, *names: str) -> "pd.Series[str]":
+        """The first of these columns that the file has; empty text without any."""
+        found = next((n for n in names if n in self.written), None)
+        if found is None:
+            return pd.Series("", index=self._frame.index, dtype="str")
+        column = self._frame[self.written[found]].fillna("").str.strip()
+        return column.mask(column.isin(_NULLS), "").astype("str")
+
+    def words(self, *names: str) -> "pd.Series[str]":
+        """These columns joined by blanks, to be searched."""
+        told = pd.Series("", index=self._frame.index, dtype="str")
+        for name in names:
+            told = told + self.text(name) + " "
+        return told.str.strip().astype("str")
+
+    def number(self, *names: str) -> Floats:
+        """Figures of the first of these columns; NaN where a row or the file has none.
+
+        Raises :class:`PlannerError` naming the row of a text that is no amount.
+        """
+        column = self.text(*names)
+        values = pd.to_numeric(column.where(column != "", "nan"), errors="coerce").to_numpy(np.float64)
+        wrong = (np.isnan(values) & (column != "").to_numpy()) | (np.abs(values) > 1e12)
+        self.refuse(wrong, column, next((n for n in names if n in self.written), names[0]), "is not an amount")
+        return values
+
+    def instant(self, *names: str) -> pd.Series:
+        """Instants (UTC) of the first of these columns; NaT where there is none.
+
+        ISO 8601, ``YYYY-MM-DD HH:MM:SS`` or Azure's ``MM/DD/YYYY``; a stamp without a zone is UTC,
+        as the layouts say. Raises :class:`PlannerError` naming the row of what is no date.
+        """
+        column = self.text(*names)
+        iso = column.str.replace(r"^(\d{1,2})/(\d{1,2})/(\d{4})", r"\3-\1-\2", regex=True)
+        iso = iso.str.replace(r"-(\d)(?=-|$)", r"-0\1", regex=True).str.replace(" UTC", "Z")
+        dated = iso.where(iso.str.match(r"\d{4}-\d\d-\d\d"), None)
+        found = pd.to_datetime(dated, utc=True, errors="coerce", format="ISO8601").astype("datetime64[us, UTC]")
+        name = next((n for n in names if n in self.written), names[0])
+        self.refuse((found.isna() & (column != "")).to_numpy(), column, name, "is not a date")
+        return found
+
+    def refuse(self, wrong: Any, column: "pd.Series[str]", name: str, why: str) -> None:
+        """Raise :class:`PlannerError` for the first row that is wrong, with its value."""
+        rows = np.flatnonzero(wrong)
+        if len(rows):
+            raise PlannerError(
+                f"row {rows[0] + 2}: {self.written.get(name, name)} {why}",
+                where=self.where,
+                got=column.iloc[rows[0]],
+                remedy="Export the bill again, or mend the row",
+            )
+
+
+def plain(name: str) -> str:
+    """A column's name without case, dots, slashes, colons, blanks and underscores.
+
+    >>> plain("lineItem/UsageType") == plain("line_item_usage_type")
+    True
+    """
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def read_table(path: Path) -> Table:
+    """All rows of one file. Raises :class:`PlannerError` for a file that is too large, cannot be
+    read or holds no table.
+    """
+    raw = _bytes(path)
+    if raw[:4] == b"PAR1":
+        return Table(_parquet(raw), str(path))
+    head = raw[:4096].lstrip(b"\xef\xbb\xbf \r\n\t")
+    if head[:1] in (b"{", b"["):
+        return Table(_json(raw), str(path))
+    text = raw.decode("utf-8-sig").lstrip("\x00")
+    sep = ";" if text[:2000].partition("\n")[0].count(";") > text[:2000].partition("\n")[0].count(",") else ","
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            frame = pd.read_csv(BytesIO(text.encode()), dtype="str", keep_default_na=False, sep=sep, index_col=False)
+        except pd.errors.ParserWarning:  # cells without a column would be lost
+            raise ValueError("its rows hold more cells than its header") from None
+    return Table(frame, str(path))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= LARGEST_FILE else b""
+        if raw[:2] == b"\x1f\x8b":
+            with gzip.open(BytesIO(raw)) as file:
+                raw = file.read(LARGEST_FILE + 1)
+        if not raw or len(raw) > LARGEST_FILE:
+            size = "empty" if not raw and path.stat().st_size == 0 else f"larger than {LARGEST_FILE >> 20} MiB"
+            raise PlannerError(f"the bill is {size}", where=path, remedy="Give one month, by day and service")
+    except (OSError, EOFError, ValueError) as error:
+        raise PlannerError(f"the bill cannot be read: {error}", where=path, remedy="Give a file of a bill") from None
+    return raw
+
+
+def _parquet(raw: bytes) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(pa.BufferReader(raw))
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)[:160]) from None
+    flat = table.flatten()
+    return pd.DataFrame({n: _texts(c) for n, c in zip(flat.column_names, flat.columns, strict=True)}, dtype="str")
+
+
+def _texts(column: Any) -> list[str]:
+    """Cells of an Arrow column as text; lists and maps as JSON."""
+    return ["" if v is None else _text(v) for v in column.to_pylist()]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        value = dict(value)  # an Arrow map
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _json(raw: bytes) -> pd.DataFrame:
+    """Objects of an array or of lines; one object whose ``rows`` are a list is that list."""
+    text = raw.decode("utf-8-sig").strip()
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = [json.loads(line) for line in text.splitlines() if line.strip()]
+    rows = found if isinstance(found, list) else [found]
+    return pd.DataFrame([dict(_flat(r)) for r in rows if isinstance(r, dict)], dtype="str")
+
+
+def _flat(row: Mapping[str, Any], lead: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in row.items():
+        if isinstance(value, dict) and key not in ("tags", "labels"):
+            yield from _flat(value, f"{lead}{key}.")
+        elif value is not None:
+            yield f"{lead}{key}", _text(value)
