@@ -21,7 +21,6 @@ AWAITED = {
     "planner.latency.measured.usl.ScalabilityLaw.": "sizes of a measured type beside the one that was tested",
     "planner.latency.measured.loadtests.read_load_test": "one file of the command that looks at files",
     "planner.load.drift.": "actuals are held against the plan",
-    "planner.actuals.cost_explorer.": "the account is asked by the command that tracks",
     "planner.load.formats.cloudwatch.": "live CloudWatch by command",
     "planner.catalog.holdings.with_price_list": "a negotiated price list in the scenario",
 }
