@@ -276,7 +276,7 @@ def _key(scenario: Scenario, catalog: Catalog | None, paths: int) -> str:
     """What a row stands for: the scenario as written, its histories, prices, paths and this
     version.
     """
-    files = [scenario.traffic_file(s).stat() for s in scenario.services]
+    files = [f.stat() for s in scenario.services for f in scenario.traffic_files(s)]
     facts = [scenario.to_yaml(), str(paths), __version__, "" if catalog is None else str(catalog.as_of)]
     facts += [f"{f.st_size} {f.st_mtime_ns}" for f in files]
     return sha256("\0".join(facts).encode()).hexdigest()[:32]

@@ -49,6 +49,16 @@ def wall_hours(index: pd.DatetimeIndex, zone: str | None) -> Ints:
     return found
 
 
+def week_slots(index: pd.DatetimeIndex, zone: str | None) -> Ints:
+    """Hour of the week (Monday 00:00 is 0) on the clock of ``zone``, of UTC instants.
+
+    >>> week_slots(pd.DatetimeIndex(["2027-01-04 06:00"], tz="UTC"), "Europe/Berlin").tolist()
+    [7]
+    """
+    found: Ints = (wall_hours(index, zone) + _EPOCH_WEEKDAY * DAY) % (7 * DAY)
+    return found
+
+
 def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: str | None) -> WallGrid:
     """Put hourly rates (regular index, UTC) and the ``horizon`` hours after them on the wall clock
     of ``zone``.

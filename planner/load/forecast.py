@@ -12,8 +12,9 @@ import pandas as pd
 
 from planner.arrays import Floats
 from planner.errors import TrafficError
-from planner.load import growth
-from planner.load.outlook import Outlook, fit, weeks_of
+from planner.load import growth, thin
+from planner.load.clock import week_slots
+from planner.load.outlook import Outlook, fit, shaped, weeks_of
 from planner.load.paths import Load, ServiceLoad
 from planner.load.traffic import Traffic
 from planner.scenario import Scenario, Service
@@ -35,8 +36,8 @@ def forecast(
 
     ``traffic``: history by service (:func:`read_histories`). The paths' hourly quantiles are those
     of :func:`planner.load.forecast_quantiles`; growth and events are drawn for each path from their
-    ranges, so the spread of a year is mostly theirs. It lies where the future holds a shape the
-    past never had.
+    ranges; what the history is too thin to show widens the year by what public series did after as
+    little (:mod:`planner.load.thin`). It lies where the future holds a shape the past never had.
     """
     if paths < 1:
         raise TrafficError("at least one path is needed", got=paths)
@@ -46,10 +47,12 @@ def forecast(
     notes: list[str] = []
     outlooks = {name: _outlook(name, histories[name], scenario, notes) for name in scenario.services}
     weeks = _past_weeks(outlooks, ts, paths, np.random.default_rng([root, 1]))
+    score = thin.scores(paths, np.random.default_rng([root, 2]))
     services = {}
     for name, service in scenario.services.items():
         rng = np.random.default_rng([root, zlib.crc32(name.encode())])
-        services[name] = _service(name, service, histories[name], outlooks[name], scenario, ts, weeks[name], rng, notes)
+        drawn = (weeks[name], score)
+        services[name] = _service(name, service, histories[name], outlooks[name], scenario, ts, drawn, rng, notes)
     return Load(ts, np.ones(len(ts)), services, tuple(notes))
 
 
@@ -75,6 +78,10 @@ def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) ->
 
 
 def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) -> Outlook:
+    zone = traffic.user_time_zone or scenario.time_zone
+    if traffic.stated is not None and traffic.shape is not None:
+        likely = traffic.stated.likely / 86_400
+        return shaped(traffic.shape, likely, pd.Timestamp(scenario.start_utc), zone, traffic.holidays)
     history = traffic.hourly()
     seen = int(history.notna().sum())
     if seen < MIN_HOURS:
@@ -83,7 +90,6 @@ def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) 
             where=f"{name}: {traffic.source}",
             remedy="Export at least three days, better eight weeks",
         )
-    zone = traffic.user_time_zone or scenario.time_zone
     notes += [f"{name}: {line}" for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"]]
     found = fit(history, zone, traffic.holidays)
     notes += [f"{name}: {line}" for line in found.notes]
@@ -118,19 +124,28 @@ def _service(
     outlook: Outlook,
     scenario: Scenario,
     ts: pd.DatetimeIndex,
-    weeks: Floats,
+    drawn: tuple[Floats, Floats],
     rng: np.random.Generator,
     notes: list[str],
 ) -> ServiceLoad:
+    weeks, score = drawn
     paths = len(weeks)
     anchor = _anchor(name, traffic, ts[0], notes)
     base = outlook.median(ts)
     noisy = outlook.sample(ts, paths, weeks, rng)
+    if traffic.shape is not None:
+        noisy *= traffic.shape.variants(week_slots(ts, outlook.zone), paths, rng)
+    if traffic.stated is not None:
+        noisy *= growth.draw(traffic.stated, paths, rng)[:, None] / traffic.stated.likely
     factor = growth.growth_factor(service.growth_share_per_year, ts, anchor, paths, rng)
     multiplier, added = growth.event_effects(service.events, ts, scenario.time_zone, paths, rng)
-    rate = np.maximum(noisy * factor * multiplier + added, 0.0).astype(np.float32)
+    known_d = _known_days(traffic)
+    level = thin.level_factor(known_d, ts, anchor, score, factor)
+    if told := thin.said(known_d, len(ts) / 24, traffic.stated is not None):
+        notes.append(f"{name}: {told}")
+    rate = np.maximum(noisy * level * factor * multiplier + added, 0.0).astype(np.float32)
     rate[rate < 1e-9] = 0.0  # less than one request in thirty years is none
-    share = _range_share(base, noisy, factor, multiplier, added)
+    share = _range_share(base, noisy, level, factor, multiplier, added)
     seen = service.latency.holds_bursts
     if seen and traffic.burst_factor > 1:
         notes.append(f"{name}: no bursts are added within the hour, the percentiles observed in production hold them")
@@ -165,8 +180,18 @@ def _anchor(name: str, traffic: Traffic, start: pd.Timestamp, notes: list[str]) 
     return start
 
 
-def _range_share(base: Floats, noisy: Floats, factor: Floats, multiplier: Floats, added: Floats) -> dict[str, float]:
-    """Shares of the variance of the horizon's volume when only one source varies at a time."""
+def _known_days(traffic: Traffic) -> float:
+    """Days that were observed; one where the user states what a day holds."""
+    return 1.0 if traffic.stated is not None else float(traffic.hourly().notna().sum()) / 24
+
+
+def _range_share(
+    base: Floats, noisy: Floats, level: Floats, factor: Floats, multiplier: Floats, added: Floats
+) -> dict[str, float]:
+    """Shares of the variance of the horizon's volume when only one source varies at a time:
+    ``noise`` of hours and weeks, ``history`` too thin to show the year, the user's ``growth`` and
+    ``events``.
+    """
     growth_mid, event_mid, added_mid = (
         np.median(factor, axis=0),
         np.median(multiplier, axis=0),
@@ -174,6 +199,7 @@ def _range_share(base: Floats, noisy: Floats, factor: Floats, multiplier: Floats
     )
     volumes = {
         "noise": noisy @ (growth_mid * event_mid),
+        "history": level @ (base * growth_mid * event_mid),
         "growth": factor @ (base * event_mid),
         "events": multiplier @ (base * growth_mid) + (added - added_mid).sum(axis=1),
     }

@@ -21,6 +21,7 @@ import pandas as pd
 from planner.arrays import Floats, Ints, Singles
 from planner.load import clock
 from planner.load.blend import Backcast, backcast, blocks
+from planner.load.shapes import Shape
 from planner.load.spread import hourly_quantiles
 
 DAY, WEEK = 24, 168
@@ -29,6 +30,10 @@ LEVELS = (0.002, 0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 
 LEVEL_MEMORY = 0.9  # correlation of the level error from one week to the next
 YEARLY_DAYS = 550
 SHIFT = 1.5
+# of busy hours around their series' weekly profile, 13 public series: median of the central 80 % as
+# a standard deviation of the logarithm, and its correlation from hour to hour (data/traffic/shapes.csv)
+HOUR_SD, HOUR_MEMORY = 0.3, 0.75
+DRAWN_WEEKS = 12
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,27 @@ def fit(history: pd.Series[Any], zone: str, country: str | None) -> Outlook:
     does not show twice: its notes then say that the last week is unlike those before.
     """
     return _fitted(history.index[0], history.to_numpy(np.float64).tobytes(), zone, country)
+
+
+def shaped(shape: Shape, mean_rps: float, start: pd.Timestamp, zone: str, country: str | None) -> Outlook:
+    """Outlook of a service without history: the shape's mean week at ``mean_rps`` [requests/s] from
+    ``start``, and around it hours that scatter as those of public services do.
+
+    Surprises are drawn once, of a fixed seed: an autoregression of one hour on the hour before.
+    It knows nothing of the level: that is the user's word, and :mod:`planner.load.thin` widens it.
+    """
+    from scipy.special import ndtri
+
+    first = int(clock.wall_hours(pd.DatetimeIndex([start]), zone)[0])
+    slot = (first + 3 * DAY + np.arange(2 * WEEK)) % WEEK
+    spread = np.exp(HOUR_SD * ndtri(np.array(LEVELS)) - HOUR_SD**2 / 2)  # of mean 1
+    table = mean_rps * shape.mean[slot][:, None] * spread[None, :]
+    rng = np.random.default_rng(0)
+    steps = rng.standard_normal((DRAWN_WEEKS, WEEK))
+    for hour in range(1, WEEK):
+        steps[:, hour] = HOUR_MEMORY * steps[:, hour - 1] + np.sqrt(1 - HOUR_MEMORY**2) * steps[:, hour]
+    begins = first - WEEK * np.arange(DRAWN_WEEKS, 0, -1)
+    return Outlook(zone, country, first, table, steps, begins, np.ones(52), ())
 
 
 @lru_cache(maxsize=16)  # planning paths and unseen ones are drawn from one fit

@@ -26,7 +26,7 @@ class ServiceLoad:
     ``burst_basis`` measured or assumed. ``arrival_scv``: squared coefficient of variation of the
     gaps between arrivals (1 = Poisson). ``tokens``: joint token lengths of an LLM service, else
     ``None``. ``range_share``: which share of the spread of the horizon's volume comes from
-    ``noise``, ``growth``, ``events``.
+    ``noise``, ``history`` (too thin to show the year), ``growth``, ``events``.
     """
 
     arrival_rate_rps: Singles

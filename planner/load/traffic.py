@@ -14,6 +14,7 @@ import pandas as pd
 from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load import bursts
+from planner.load.clock import week_slots
 from planner.load.door import check_raw, door
 from planner.load.formats import TRAFFIC_FORMATS, Raw, TrafficFormat
 from planner.load.formats.base import Requests
@@ -22,10 +23,11 @@ from planner.load.formats.log_layouts import refuse_named
 from planner.load.formats.table import TABLE
 from planner.load.grid import Grid, regular
 from planner.load.quality import Quality
-from planner.scenario import Scenario, TrafficSource
+from planner.load.shapes import UNSTATED, WEEK, Shape, shape_of
+from planner.scenario import Range, Scenario, TrafficSource
 from planner.tokens import TokenMix
 
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86_400
 MIN_COVERAGE = 0.5  # an hour counts as observed if at least this share of it was
 
 
@@ -39,6 +41,10 @@ class Traffic:
     basis (measured or assumed) as in :class:`planner.load.ServiceLoad`. ``user_time_zone``: the
     clock users live by; ``holidays``: their country code.  ``quality``: every assumption and
     repair.
+
+    ``shape``: weeks by which totals coarser than an hour lie over the hours. ``stated``: requests a
+    day of a service without history, as the user says; ``arrival_rate_rps`` is then one week of the
+    shape before the plan starts, and no measurement.
     """
 
     source: str
@@ -54,6 +60,8 @@ class Traffic:
     arrival_basis: str = "assumed"
     user_time_zone: str | None = None
     holidays: str | None = None
+    shape: Shape | None = field(default=None, repr=False)
+    stated: Range | None = None
     quality: pd.DataFrame = field(default_factory=lambda: Quality("").frame(), repr=False)
 
     @property
@@ -85,8 +93,8 @@ class Traffic:
         """Mean rate of each clock hour [requests/s] on a regular UTC index; NaN where less than
         half of it was observed.
 
-        A history coarser than an hour is laid flat over its hours.  Incomplete first and last hours
-        are left out.
+        A history coarser than an hour lies over its hours as its ``shape`` says, each total kept.
+        Incomplete first and last hours are left out.
 
         The mean of an hour is that of its observed buckets, so an hour that is half seen is not
         halved.
@@ -113,7 +121,12 @@ class Traffic:
     def _spread(self) -> pd.Series[float]:
         hours = max(1, round(self.interval_s / HOUR_S))
         index = pd.date_range(self.start.floor("h"), periods=hours * len(self.arrival_rate_rps), freq="h", unit="us")
-        return pd.Series(np.repeat(self.arrival_rate_rps, hours), index=index, name="arrival_rate_rps")
+        laid = np.ones((len(self.arrival_rate_rps), hours))
+        if self.shape is not None:
+            laid = self.shape.mean[week_slots(index, self.user_time_zone)].reshape(-1, hours)
+            total = laid.sum(axis=1, keepdims=True)
+            laid = np.where(total > 0, laid * hours / np.where(total > 0, total, 1.0), 1.0)
+        return pd.Series((laid * self.arrival_rate_rps[:, None]).ravel(), index=index, name="arrival_rate_rps")
 
 
 def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | None = None) -> Traffic:
@@ -132,6 +145,12 @@ def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | Non
     (3600, 12.5)
     """
     spec = source if isinstance(source, TrafficSource) else TrafficSource(file=str(source))
+    if spec.file is None:
+        raise TrafficError(
+            "a service without history has no file to read",
+            where="traffic",
+            remedy="Give traffic.file, or let read_histories(scenario) lay requests_per_day over the hours",
+        )
     path = _existing(Path(folder or "") / spec.file)
     quality = Quality(str(path))
     form = _format_of(path, spec)
@@ -142,20 +161,61 @@ def read_traffic(source: str | Path | TrafficSource, *, folder: str | Path | Non
         grid = _trim(regular(raw, spec.gaps, str(path), quality), raw.complete, quality)
         if not np.isfinite(grid.rate_rps).any():
             raise TrafficError("no bucket of the history holds a value", where=path, remedy="Export the history again")
-        return _assemble(path, spec, raw, grid, quality)
+        return _assemble(path, spec, raw, grid, quality, Path(folder or path.parent))
 
 
 def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
     """The history of each service of a scenario, files looked for as :meth:`Scenario.traffic_file`
-    does.
+    does; for a service without one, a week of its stated shape before the plan starts.
     """
     found = {}
     for name, service in scenario.services.items():
-        path = scenario.traffic_file(name)
+        spec = service.traffic
+        if spec.requests_per_day is not None:
+            found[name] = stated_traffic(spec, spec.requests_per_day, scenario)
+            continue
         log = scenario.request_file(name)
-        update = {"file": str(path.resolve()), "requests": None if log is None else str(log.resolve())}
-        found[name] = read_traffic(service.traffic.model_copy(update=update))
+        update = {
+            "file": str(scenario.traffic_file(name).resolve()),
+            "requests": None if log is None else str(log.resolve()),
+        }
+        history = read_traffic(spec.model_copy(update=update), folder=scenario.folder)
+        laid = history.shape is not None and history.user_time_zone is None
+        found[name] = replace(history, user_time_zone=scenario.time_zone) if laid else history
     return found
+
+
+def stated_traffic(spec: TrafficSource, requests_per_day: Range, scenario: Scenario) -> Traffic:
+    """A week of the stated shape before the plan starts, at the likely level: what the forecast of a
+    service without history stands on.
+
+    Rate of an hour [requests/s] = requests a day / 86,400 × the shape's mean at that hour of the
+    users' week. Raises :class:`TrafficError` for a shape that is not known.
+    """
+    shape = shape_of(spec.shape or UNSTATED, scenario.folder)
+    quality = Quality("stated")
+    zone = spec.user_time_zone or spec.time_zone or scenario.time_zone
+    start = pd.Timestamp(scenario.start_utc).as_unit("us") - pd.Timedelta(hours=WEEK)
+    index = pd.date_range(start, periods=WEEK, freq="h", unit="us")
+    rate = requests_per_day.likely / DAY_S * shape.mean[week_slots(index, zone)]
+    quality.add("assumed", 0, f"no history: {requests_per_day.likely:g} requests a day are laid out as {shape.name}")
+    burst, basis = bursts.burst_factor(rate, HOUR_S, quality)
+    scv, scv_basis = bursts.arrival_scv(None, quality)
+    return Traffic(
+        "stated",
+        start,
+        HOUR_S,
+        rate,
+        burst_factor=burst,
+        burst_basis=basis,
+        arrival_scv=scv,
+        arrival_basis=scv_basis,
+        user_time_zone=zone,
+        holidays=spec.holidays,
+        shape=shape,
+        stated=requests_per_day,
+        quality=quality.frame(),
+    )
 
 
 def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
@@ -176,11 +236,24 @@ def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
     return found
 
 
-def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Quality) -> Traffic:
+def _shape(spec: TrafficSource, interval_s: int, folder: Path, quality: Quality) -> Shape | None:
+    """By what totals coarser than an hour lie over the hours; ``None`` where hours were counted."""
+    if interval_s <= HOUR_S:
+        return None
+    shape = shape_of(spec.shape or UNSTATED, folder).by_day()
+    why = "as traffic.shape says" if spec.shape else "no traffic.shape is stated: office, consumer, batch, flat or own"
+    quality.add(
+        "assumed", 0, f"totals of {interval_s / HOUR_S:g} hours lie over their hours by the shape {shape.name} ({why})"
+    )
+    return shape
+
+
+def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Quality, folder: Path) -> Traffic:
     burst, burst_basis = bursts.burst_factor(grid.rate_rps, grid.interval_s, quality)
     scv, scv_basis = bursts.arrival_scv(raw.requests, quality)
     tokens = bursts.token_mix(raw.requests, grid.rate_rps, grid.input_tokens, grid.output_tokens, quality)
     start = pd.Timestamp(grid.start_us, unit="us", tz="UTC")
+    shape = _shape(spec, grid.interval_s, folder, quality)
     if spec.user_time_zone is None and spec.time_zone is None:
         quality.add("noted", 0, "no user_time_zone is stated: daily patterns will follow the scenario's time zone")
     return Traffic(
@@ -197,7 +270,8 @@ def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Qu
         scv_basis,
         spec.user_time_zone or spec.time_zone,
         spec.holidays,
-        quality.frame(),
+        shape,
+        quality=quality.frame(),
     )
 
 

@@ -23,6 +23,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]
 
+MAX_REQUESTS_PER_DAY = 1e14  # a thousand times the busiest public services
 METRICS = ("latency", "ttft", "tpot")
 PERCENTILES = (50, 90, 95, 99)
 
@@ -110,9 +111,15 @@ class TrafficSource(Part):
     ``date_order`` settles 3/4/2026. ``holidays`` is a country (``DE``) or subdivision (``DE-BE``)
     code. ``requests`` is a log of single requests of the same service, for joint token lengths and
     the spread of arrivals.
+
+    A service without history gives ``requests_per_day`` (a number, or a range of what it may be)
+    and a ``shape`` in place of a file: office, consumer, batch, flat, mixed, or an own CSV file of
+    24 or 168 hours. ``shape`` also spreads a history of daily totals over the hours.
     """
 
-    file: str = Field(min_length=1)
+    file: str | None = Field(default=None, min_length=1)
+    requests_per_day: Range | None = None
+    shape: str | None = Field(default=None, min_length=1)
     requests: str | None = None
     format: str | None = None
     columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
@@ -129,6 +136,21 @@ class TrafficSource(Part):
     @classmethod
     def _plain(cls, value: Any) -> Any:
         return {"file": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.file is None) == (self.requests_per_day is None):
+            raise ValueError("give either a file, or requests_per_day and a shape for a service without history")
+        if self.requests_per_day is None:
+            return self
+        if self.shape is None:
+            raise ValueError("requests_per_day needs a shape: office, consumer, batch, flat, mixed or an own CSV file")
+        if not 0 < self.requests_per_day.low <= self.requests_per_day.high <= MAX_REQUESTS_PER_DAY:
+            raise ValueError("requests_per_day must be above 0 and at most 1e14")
+        beside = [k for k in ("requests", "format", "value", "start", "stamp_unit") if getattr(self, k) is not None]
+        if beside:
+            raise ValueError(f"{beside[0]} belongs to a file; a service without history has none")
+        return self
 
     @field_validator("time_zone", "user_time_zone")
     @classmethod

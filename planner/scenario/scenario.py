@@ -156,9 +156,23 @@ class Scenario(Part):
 
     def traffic_file(self, service: str) -> Path:
         """The history file of a service: looked for beside the scenario, then one folder up. Raises
-        :class:`ScenarioError`.
+        :class:`ScenarioError`, also where the service has no history but ``requests_per_day``.
         """
-        return self._beside(service, "traffic", Path(self.services[service].traffic.file))
+        written = self.services[service].traffic.file
+        if written is None:
+            raise ScenarioError(
+                f"services.{service}.traffic: a service without history has no file. Give traffic.file", where=self.name
+            )
+        return self._beside(service, "traffic", Path(written))
+
+    def traffic_files(self, service: str) -> tuple[Path, ...]:
+        """Every file the load of a service rests on: history, request log, own shape. Raises
+        :class:`ScenarioError` for one that is not there.
+        """
+        traffic = self.services[service].traffic
+        shape = None if traffic.shape is None else (self.folder or Path()) / traffic.shape
+        found = (self.traffic_file(service) if traffic.file else None, self.request_file(service))
+        return (*(f for f in found if f), *((shape,) if shape and shape.is_file() else ()))
 
     def request_file(self, service: str) -> Path | None:
         """The request log of a service, looked for as the history; ``None`` if it names none.
