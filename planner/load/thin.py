@@ -62,8 +62,9 @@ def level_factor(known_d: float, ts: pd.DatetimeIndex, anchor: pd.Timestamp, sco
     lead = ts.as_unit("us").asi8 / DAY_US - anchor.timestamp() / 86_400
     own = np.log(growth).var(axis=0)
     sd = np.sqrt(np.maximum(level_sd(known_d, lead) ** 2 - own, 0.0))
-    found: Floats = np.exp(sd[None, :] * score[:, None] - sd[None, :] ** 2 / 2)
-    return found / found.mean(axis=0, keepdims=True)
+    factor: Floats = np.exp(sd[None, :] * score[:, None] - sd[None, :] ** 2 / 2)
+    found: Floats = factor / factor.mean(axis=0, keepdims=True)
+    return found
 
 
 def said(known_d: float, horizon_d: float, stated: bool) -> str:
