@@ -73,8 +73,8 @@ def _those(strikes: Ints, first: int) -> Ints:
     return np.asarray(found)
 
 
-def play_block(block: Block) -> Played:
-    """Play one block."""
+def play_block(block: Block, *, closely: bool = False) -> Played:
+    """Play one block; ``closely``: no step is passed over, for the same answer later."""
     from planner.simulator import kernel
 
     task, ops = block.task, block.task.ops
@@ -91,10 +91,10 @@ def play_block(block: Block) -> Played:
     when = np.asarray(np.random.default_rng([ops.seed, 10]).integers(0, 12, hours), dtype=np.int64)
     rate = np.ascontiguousarray(task.rate.T, dtype=np.float32)
     state = kernel.at_rest(paths, fleet, rule, strikes)
-    kernel.play(rate, when, fleet, rule, strikes, ops.seed * 1_000_003 + block.first, state, out)
+    kernel.play(rate, when, fleet, rule, strikes, ops.seed * 1_000_003 + block.first, closely, state, out)
     each = np.float32(round(3600 / ops.step_s))
     machines = out.running / each * task.instances[:, None, None].astype(np.float32)
-    waiting = (out.starting * task.instances[:, None]).sum(axis=0)
+    waiting = (out.starting / each * task.instances[:, None]).sum(axis=0)
     every_hour = out.arrived_hour - out.late.sum(axis=0)
     return Played(
         out.arrived_hour - out.late_of_hour,
@@ -147,12 +147,15 @@ def _rule(task: Task, rungs: Ladder) -> Rule:
     full = sum(
         float(k.saturation_rps[1]) / s for k, s in zip(task.kinds, rungs.size, strict=True) if len(k.saturation_rps) > 1
     )
+    low, high = _kept(task.target_percent, ops.tolerance_share)
     each = full / max(sum(len(k.saturation_rps) > 1 for k in task.kinds), 1)
     return Rule(
         KINDS[task.policy],
         task.target_percent,
         each * task.target_percent / 100,
         ops.tolerance_share,
+        low,
+        high,
         float(np.round(units[0])),
         float(np.round(units[-1])),
         int(UP_WINDOW_S // ops.step_s),
@@ -166,6 +169,13 @@ def _rule(task: Task, rungs: Ladder) -> Rule:
         ops.load_factor,
         max(task.burst, 1.0),
     )
+
+
+def _kept(target: float, tolerance: float) -> tuple[float, float]:
+    """The least and the most whole per cents at which the autoscaler keeps what there is."""
+    percent = np.arange(101.0)
+    kept = percent[np.abs(1.0 - percent / target) <= tolerance]
+    return (float(kept[0]), float(kept[-1])) if len(kept) else (np.inf, -np.inf)
 
 
 def _policies(rows: Policies) -> tuple[Ints, Floats, Floats]:

@@ -38,12 +38,16 @@ class Fleet(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The autoscaler: ``kind`` and its numbers; windows in steps, policies as arrays."""
+    """The autoscaler: ``kind`` and its numbers; windows in steps, policies as arrays;
+    ``keep_low``, ``keep_high`` the least and most whole per cents within tolerance of the target.
+    """
 
     kind: int
     target: float
     target_rps: float
     tolerance: float
+    keep_low: float
+    keep_high: float
     least: float
     most: float
     up_window: int
@@ -76,21 +80,20 @@ class Strikes(NamedTuple):
 class State(NamedTuple):
     """What a block of paths is at; (kinds, paths) or (paths,) unless said otherwise.
 
-    ``ring`` (steps ahead, kinds, paths) replicas that become ready, ``due`` (steps ahead,) whether
-    any does; ``trouble`` (1,) whether a path lacks machines; ``closed`` step until which none can
-    be had; ``calm`` rate up to which a step needs no closer look (-1 where something waits);
-    ``wishes`` (window, paths) the autoscaler's recommendations; ``lost``, ``cause`` why machines
-    are missing now and why requests were late last; ``when``, ``amount`` (:data:`EVENT_MEMORY`,
-    paths) its changes; ``exposed`` hazard so far, ``until`` the hazard at which the next machine is
-    taken; ``units`` (2, paths) ready and starting; ``shifts`` is scratch.
+    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until which
+    none can be had; ``calm`` rate up to which a step needs no closer look (-1 where something
+    waits); ``wishes`` (window, paths) the autoscaler's recommendations, the last at
+    ``slot``; ``lost``, ``cause`` why
+    machines are missing now and why requests were late last; ``when``, ``amount``
+    (:data:`EVENT_MEMORY`, paths) its changes; ``exposed`` machine-steps so far, ``until`` those at
+    which the next machine is taken; ``units`` (2, paths) ready and starting; ``flat``, ``tilt``
+    (steps of an hour,) factors of the mean and of the slope; ``shifts`` is scratch.
     """
 
     ready: Small
     starting: Small
     target: Small
     ring: Small
-    due: Ints
-    trouble: Ints
     closed: Ints
     limit: Floats
     saturation: Floats
@@ -98,7 +101,6 @@ class State(NamedTuple):
     desired: Floats
     backlog: Floats
     failing: Floats
-    tried: Floats
     short: NDArray[np.bool_]
     lost: Ints
     cause: Ints
@@ -106,16 +108,19 @@ class State(NamedTuple):
     when: Floats
     amount: Floats
     head: Ints
+    slot: Ints
     above: Ints
     below: Ints
     units: Floats
     shifts: Floats
     random: NDArray[np.uint64]
-    exposed: Floats
-    until: Floats
+    exposed: Ints
+    until: Ints
     coming: Ints
     now: Floats
     slope: Floats
+    flat: Floats
+    tilt: Floats
 
 
 class Out(NamedTuple):
@@ -134,5 +139,5 @@ class Out(NamedTuple):
     dropped_path: Floats
     waiting_path: Floats
     running: Singles  # (kinds, hours, paths) machines billed, mean of the hour
-    starting: Floats  # (kinds, hours) replicas paid and not yet ready, mean of the hour
+    starting: Floats  # (kinds, hours) replica-steps paid and not yet ready
     ready: Small  # (kinds, hours, paths) replicas at half past

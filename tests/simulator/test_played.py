@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from planner.simulator import Operations, simulate
 from planner.simulator.fleet import task_of
+from planner.simulator.played import blocks_of, play_block
 from planner.simulator.replay import play_all
 from tests.builders import hand
 from tests.builders.hand import KEY, MODEL, plan
@@ -38,7 +39,7 @@ def parts(rates, replicas, *, spot=0, auto=(), burst=1.0, sized=None, **changes)
         **{"horizon_h": rates.shape[1], "services.web.autoscaling": settings_, "limits.max_spot_share": 0.9, **changes}
     )
     top = np.quantile(rates, 0.95, axis=0)
-    rows = hand.schedule(s, replicas, rate=top if not spot else top * 0.5)
+    rows = hand.schedule(s, replicas, rate=top if not np.any(spot) else top * 0.5)
     if np.any(spot):
         rows = pd.concat([rows, hand.schedule(s, spot, option="spot", rate=top * 0.5)], ignore_index=True)
     return plan(s, rows), s, hand.load(s, {"web": rates}, burst_factor=burst), sized or capacity()
@@ -119,6 +120,25 @@ def test_law_51_tries_are_served_wait_or_are_given_up(rates, most, retries, burs
     assert (played.tried_path >= played.arrived_path * (1 - 1e-9)).all()
     late = played.late.sum() + played.every_path.sum()
     assert late == pytest.approx(played.arrived_path.sum(), rel=1e-9, abs=1e-6)
+
+
+@COMMON
+@given(
+    st.integers(0, 1000),
+    st.sampled_from(["hpa", "target_tracking", "keda", "ideal"]),
+    st.sampled_from([1.0, 1.3, 6.0]),
+    st.sampled_from([15.0, 60.0, 900.0]),
+    st.integers(0, 1),
+)
+def test_steps_passed_over_are_those_in_which_nothing_happens(seed, autoscaler, burst, step_s, retries):
+    rates = waves(paths=3, seed=seed) * (np.arange(48) % 9 != seed % 9)  # some hours without load
+    half = needed(rates.mean(axis=0) * 0.6)
+    p, s, load, sized = parts(rates, half, spot=half, burst=burst, sized=capacity(0.98), **{"limits.zones": 3})
+    ops = Operations(autoscaler=autoscaler, zone_losses_per_year=50.0, step_s=step_s, retries=retries, seed=seed)
+    [block] = blocks_of(task_of("web", p, s, load, sized, ops))
+    quick, whole = play_block(block), play_block(block, closely=True)
+    for name, found in vars(quick).items():
+        assert found.tobytes() == getattr(whole, name).tobytes(), name
 
 
 def test_law_52_same_seed_same_bytes():

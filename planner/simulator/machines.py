@@ -1,0 +1,177 @@
+"""Machines of a path: ordered, started, stopped, lost.  Compiled into the steps of
+:mod:`planner.simulator.kernel`.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.simulator.compiling import within
+from planner.simulator.records import Fleet, State, Strikes
+
+OVERLOAD, START, LATE, ZONE, SPOT, RETRIES = 0, 1, 2, 3, 4, 5  # causes, in the order of CAUSES
+
+
+@within
+def _random(state: NDArray[np.uint64], p: int) -> np.uint64:
+    """Next number of a path's own stream (xorshift64*, Vigna 2016)."""
+    x = state[p]
+    x ^= x >> np.uint64(12)
+    x ^= x << np.uint64(25)
+    x ^= x >> np.uint64(27)
+    state[p] = x
+    return np.uint64(x * np.uint64(2685821657736338717)) >> np.uint64(11)
+
+
+@within
+def _exponential(state: NDArray[np.uint64], p: int) -> float:
+    return -math.log((_random(state, p) + 0.5) / 9007199254740992.0)
+
+
+@within
+def draw(p: int, seed: int, fleet: Fleet, s: State) -> None:
+    """A random stream of a path's own, and the first machine of each kind that is taken back."""
+    s.random[p] = np.uint64(seed + p + 1) * np.uint64(0x9E3779B97F4A7C15)
+    for _ in range(8):
+        _random(s.random, p)
+    for q in range(s.ready.shape[0]):
+        _await_the_next(q, p, fleet, s)
+
+
+@within
+def _await_the_next(q: int, p: int, fleet: Fleet, s: State) -> None:
+    """Machine-steps until the next machine of a kind is taken back."""
+    drawn = _exponential(s.random, p)
+    s.exposed[q, p] = 0
+    s.until[q, p] = np.int64(min(math.ceil(drawn / fleet.hazard[q]), 1e18)) if fleet.hazard[q] > 0 else np.int64(2**62)
+
+
+@within
+def bears(p: int, fleet: Fleet, s: State) -> None:
+    """What the ready replicas of a path bear: saturation, each bound's largest rate with traffic
+    split by weight, and their number in units.
+    """
+    kinds = s.ready.shape[0]
+    whole = full = up = coming = 0.0
+    for q in range(kinds):
+        n = s.ready[q, p]
+        whole += fleet.weight[q, n]
+        full += fleet.saturation[q, n]
+        up += fleet.size[q] * n
+        coming += fleet.size[q] * s.starting[q, p]
+    s.saturation[p] = full
+    s.units[0, p], s.units[1, p] = np.round(up), np.round(coming)
+    for b in range(s.limit.shape[0]):
+        least = np.inf
+        for q in range(kinds):
+            n = s.ready[q, p]
+            if n > 0:
+                least = min(least, fleet.limit[b, q, n] * whole / fleet.weight[q, n])
+        s.limit[b, p] = least * (1 + 1e-9) if whole > 0 else 0.0
+        full = min(full, s.limit[b, p])
+    s.calm[p] = full if s.backlog[p] <= 0 and s.failing[p] == 0 else -1.0
+
+
+@within
+def _take(q: int, p: int, k: int, slot: int, s: State) -> None:
+    """Stop ``k`` replicas, those that start last first."""
+    length = s.ring.shape[0]
+    for back in range(length):
+        if k == 0 or s.starting[q, p] == 0:
+            break
+        at = (slot - 1 - back) % length
+        gone = min(k, s.ring[at, q, p])
+        s.ring[at, q, p] -= gone
+        s.starting[q, p] -= gone
+        k -= gone
+    s.ready[q, p] -= min(k, s.ready[q, p])
+
+
+@within
+def aim(p: int, step: int, fleet: Fleet, s: State) -> None:
+    """Order and stop replicas towards a path's target; ``short`` if some cannot be had now."""
+    s.short[p] = False
+    length = s.ring.shape[0]
+    for q in range(s.target.shape[0]):
+        more = s.target[q, p] - s.ready[q, p] - s.starting[q, p]
+        if more < 0:
+            _take(q, p, -more, step % length, s)
+        elif more > 0:
+            if s.closed[q, p] > step:
+                s.short[p] = True
+                continue
+            wait = fleet.start[q, np.int64(_random(s.random, p) & np.uint64(255))]
+            if wait <= 0:
+                s.ready[q, p] += more
+            else:
+                s.ring[(step + wait) % length, q, p] += more
+                s.starting[q, p] += more
+    bears(p, fleet, s)
+
+
+@within
+def _lose(p: int, kind: int, pool: int, zone: int, end: int, fleet: Fleet, s: State) -> None:
+    """Take a zone's machines, or those of a spot pool."""
+    turn = 0
+    for q in range(s.ready.shape[0]):
+        n = s.ready[q, p]
+        if kind == 0 or (pool == q if pool >= 0 else fleet.spot[q]):
+            gone = n
+            if kind != 2 and fleet.zones > 1:
+                gone = n // fleet.zones + (1 if (zone - turn) % fleet.zones < n % fleet.zones else 0)
+            s.ready[q, p] -= gone
+            if gone > 0:
+                s.lost[p] = ZONE if kind == 0 else SPOT
+                s.short[p] = True
+            if kind == 2 or fleet.zones == 1:
+                s.closed[q, p] = max(s.closed[q, p], end)
+        turn += n
+
+
+@within
+def strike(p: int, step: int, fleet: Fleet, strikes: Strikes, s: State) -> None:
+    """Events that are due, and spot machines taken back one by one: the next when the machine-steps
+    since the last reach an exponential draw.
+    """
+    while s.coming[p] < strikes.first[p + 1] and strikes.step[s.coming[p]] <= step:
+        e = s.coming[p]
+        s.coming[p] += 1
+        _lose(p, strikes.kind[e], strikes.pool[e], strikes.zone[e], strikes.end[e], fleet, s)
+    for q in range(fleet.hazard.size):
+        s.exposed[q, p] += s.ready[q, p]
+        if s.exposed[q, p] >= s.until[q, p] and s.ready[q, p] > 0:
+            _await_the_next(q, p, fleet, s)
+            s.ready[q, p] -= 1
+            s.lost[p] = SPOT
+            s.short[p] = True
+
+
+@within
+def unstruck(p: int, step: int, most: int, fleet: Fleet, strikes: Strikes, s: State) -> int:
+    """How many of the next ``most`` steps surely lose no machine."""
+    if s.coming[p] < strikes.first[p + 1]:
+        most = min(most, strikes.step[s.coming[p]] - step)
+    for q in range(fleet.hazard.size):
+        if s.ready[q, p] > 0:
+            most = min(most, (s.until[q, p] - s.exposed[q, p] - 1) // s.ready[q, p])
+    return most
+
+
+@within
+def arrive(p: int, step: int, fleet: Fleet, s: State) -> None:
+    """Replicas that are ready now; orders again for what is missing."""
+    if s.units[1, p] > 0:
+        slot, fresh = step % s.ring.shape[0], 0
+        for q in range(s.ready.shape[0]):
+            more = s.ring[slot, q, p]
+            fresh += more
+            s.ring[slot, q, p] = 0
+            s.ready[q, p] += more
+            s.starting[q, p] -= more
+        if fresh > 0:
+            bears(p, fleet, s)
+    if s.short[p]:
+        aim(p, step, fleet, s)
+    elif s.lost[p] != 0 and s.units[1, p] == 0:
+        s.lost[p] = 0
