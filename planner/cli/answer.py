@@ -3,7 +3,7 @@ sentences.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -212,7 +212,7 @@ def _cost(study: "Study") -> str:
         [
             "no plan below",
             usd(f["lower_bound_usd"]),
-            f"of machines and commitments on sale within the limits; this one is within {percent(f['gap_share'], 2)}",
+            f"by any machines and commitments within the limits, data and requests charged as here; {_within(f)}",
         ],
     ]
     units = [
@@ -242,6 +242,10 @@ def _headline(study: "Study") -> list[str]:
 def _charged(study: "Study", volume: Mapping[str, float]) -> dict[str, float]:
     """The volumes of services that cost anything at all."""
     return {name: v for name, v in volume.items() if (study.plan.cost["service"] == name).any()}
+
+
+def _within(figures: Mapping[str, Any]) -> str:
+    return f"this one is within {percent(figures['gap_share'], 2)}"
 
 
 def _ready(study: "Study") -> str:
