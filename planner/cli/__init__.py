@@ -3,11 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -26,7 +25,11 @@ from planner.cli.answer import (
     whatif_text,
 )
 from planner.cli.exporting import Files, file_options, write_table
+from planner.cli.given import Progress as _Progress
+from planner.cli.given import read_scenario as _read
+from planner.cli.given import scenario_options as _scenario_options
 from planner.cli.now import today
+from planner.cli.operate import operate
 from planner.cli.store import store
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
@@ -34,7 +37,6 @@ from planner.errors import PlannerError
 from planner.scenario import Scenario
 from planner.show.words import table
 
-F = TypeVar("F", bound=Callable[..., object])
 DEMO = ("web", "chat", "embed", "demo")
 
 
@@ -82,31 +84,7 @@ def main() -> None:
 main.add_command(catalog_commands.catalog)
 main.add_command(today)
 main.add_command(store)
-
-
-def _scenario_options(command: F) -> F:
-    command = click.option(
-        "--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay."
-    )(command)
-    command = click.option(
-        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field: limits.max_spot_share=0."
-    )(command)
-    return click.argument("scenario_file", metavar="SCENARIO.yaml", type=click.Path(dir_okay=False))(command)
-
-
-def _read(scenario_file: str, overrides: tuple[str, ...]) -> Scenario:
-    scenario = Scenario.read(scenario_file)
-    return scenario.override(overrides) if overrides else scenario
-
-
-class _Progress:
-    """Stages with their time on standard error."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.began = name, time.perf_counter()
-
-    def __call__(self, stage: str) -> None:
-        click.echo(f"{self.name}: {stage} ({time.perf_counter() - self.began:.1f} s)", err=True)
+main.add_command(operate)
 
 
 @main.command()

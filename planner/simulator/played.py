@@ -78,7 +78,7 @@ def play_block(block: Block, *, closely: bool = False) -> Played:
     from planner.simulator import kernel
 
     task, ops = block.task, block.task.ops
-    fleet, rule = _fleet(task, block.ladder), _rule(task, block.ladder)
+    fleet, rule = _fleet(task, block.ladder), rule_of(task, block.ladder)
     paths, hours = task.rate.shape
     kinds, bounds = len(task.kinds), len(task.bounds)
     first = np.searchsorted(task.strikes[:, 0], np.arange(paths + 1))
@@ -140,7 +140,10 @@ def _fleet(task: Task, rungs: Ladder) -> Fleet:
     )
 
 
-def _rule(task: Task, rungs: Ladder) -> Rule:
+def rule_of(task: Task, rungs: Ladder) -> Rule:
+    """The numbers of the autoscaler that a task is played with; counts are units of its smallest
+    replica.
+    """
     ops = task.ops
     down = int(np.ceil(task.scale_down_s / ops.step_s))
     units = rungs.units
