@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ALL = "the whole horizon"
 # hours in a row above the line that are tried, and how often a month the plan's own futures may be so
-RUNS_H, RUNS_A_MONTH = (1, 2, 3, 4, 6, 8, 12, 24, 48, 168), 1.0
+RUNS_H, RUNS_A_MONTH = (1, 2, 3, 4, 6, 8, 12, 24, 48), 1.0
 # (times the error budget, long window, short window, how long, severity): a budget of 30 days gone by
 # 2 %, 5 % and 10 % (Site Reliability Workbook, O'Reilly 2018, chapter 5)
 BURNS = ((14.4, "1h", "5m", "2m", "page"), (6.0, "6h", "30m", "15m", "page"), (1.0, "3d", "6h", "1h", "ticket"))

@@ -1,7 +1,7 @@
 """Unit tests of the alert rules for ``promtool test rules``: quiet on the plan's own load, loud on a
 replayed overload.
 
-Both play eight hours around the plan's busiest: the median load path with the machines of the plan,
+Both play hours around the plan's busiest: the median load path with the machines of the plan,
 and a load beyond what all its replicas serve, with the requests that its replay finds in time.
 """
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from planner.study import Study
 
 HOURS, PATHS, BEYOND = 8, 4, 1.25
+_EVEN = "break_even_utilization"
 Rules = Sequence[Mapping[str, Any]]
 Test = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class _Played:
-    """Eight hours of one service: ``rate`` [requests/s], ``replicas`` ready and asked for,
+    """Some hours of one service: ``rate`` [requests/s], ``replicas`` ready and asked for,
     ``within`` share in time by objective, ``line`` the plan's quantile.
     """
 
@@ -58,28 +59,24 @@ def date_tests(study: "Study", figures: Figures, rules: Rules, files: Sequence[s
     first = f"{start.timestamp() / 3600:.0f}h"
     later = f"{2 * start.timestamp() / 3600:.0f}h"
     lines = [line_test(x, first, float(x.values[0])) for x in figures.lines.values()]
-    ended = _alerts(rules, "PlanEnded", {}, first, False) + _alerts(rules, "PlanEnded", {}, later, True)
-    aged = _alerts(rules, "PlanPricesOld", {}, first, old < start.timestamp())
-    aged += _alerts(rules, "PlanPricesOld", {}, later, True)
-    tests = [{"interval": "1m", "promql_expr_test": lines, "alert_rule_test": ended + aged}]
+    dated = [*_chosen(rules, "PlanEnded"), *_chosen(rules, "PlanPricesOld")]
+    known = [r for r in dated if r["alert"] == "PlanPricesOld" and old < start.timestamp()]
+    asked = [*_expected(dated, known, first), *_expected(dated, dated, later)]
+    tests = [{"interval": "1m", "promql_expr_test": lines, "alert_rule_test": asked}]
     return {"rule_files": list(files), "evaluation_interval": first, "tests": tests}
 
 
 def _service(study: "Study", service: str, figures: Figures, names: Names, rules: Rules) -> Iterator[Test]:
     quiet, loud = _own(study, service, figures), _overload(study, service, figures)
-    mine = {"service": service}
+    hours = f"{len(quiet.rate)}h"
     for name, played, fires in (("the plan's own load", quiet, False), ("a replayed overload", loud, True)):
-        asked = [
-            alert
-            for rule in rules
-            if rule["labels"].get("service") == service and rule["alert"] != "PlanMetricMissing"
-            for alert in _alert(rule, f"{HOURS}h", fires and _reaches(rule, played, figures))
-        ]
-        asked += _alerts(rules, "PlanMetricMissing", mine, f"{HOURS}h", False)
+        chosen = [r for r in rules if r["labels"].get("service") == service]
+        loudly = [r for r in chosen if fires and r["alert"] != "PlanMetricMissing" and _reaches(r, played, figures)]
+        asked = _expected(chosen, loudly, hours)
         series = [*_series(played, study, figures, names)]
         yield {"name": f"{service}: {name}", "interval": "1m", "input_series": series, "alert_rule_test": asked}
-    blind = _alerts(rules, "PlanMetricMissing", mine, "1h", True)
-    yield {"name": f"{service}: no metric comes", "interval": "1m", "alert_rule_test": blind}
+    blind = _chosen(rules, "PlanMetricMissing", service)
+    yield {"name": f"{service}: no metric comes", "interval": "1m", "alert_rule_test": _expected(blind, blind, "1h")}
 
 
 def _reaches(rule: Mapping[str, Any], played: _Played, figures: Figures) -> bool:
@@ -87,7 +84,7 @@ def _reaches(rule: Mapping[str, Any], played: _Played, figures: Figures) -> bool
     window of theirs holds more than was late.
     """
     if rule["alert"] == "PlanLoadAbove":
-        return float(rule["annotations"]["for_value"]) < HOURS
+        return float(rule["annotations"]["for_value"]) < len(played.rate)
     if rule["alert"] != "PlanErrorBudget":
         return True
     late = 1 - played.within[rule["labels"]["objective"]]
@@ -95,10 +92,11 @@ def _reaches(rule: Mapping[str, Any], played: _Played, figures: Figures) -> bool
 
 
 def _window(service: str, figures: Figures) -> "slice[Any, Any, Any]":
-    """Eight hours around the plan's busiest."""
+    """Hours around the plan's busiest: eight, or what the slowest alert waits for and two more."""
     line = figures.lines[f"{service}.{LOAD}"].values
-    first = int(np.clip(int(line.argmax()) - HOURS // 2, 0, max(len(line) - HOURS, 0)))
-    return slice(first, min(first + HOURS, len(line)))
+    length = max(HOURS, round(figures[f"{service}.above_h"].value) + 2)
+    first = int(np.clip(int(line.argmax()) - length // 2, 0, max(len(line) - length, 0)))
+    return slice(first, min(first + length, len(line)))
 
 
 def _own(study: "Study", service: str, figures: Figures) -> _Played:
@@ -181,18 +179,17 @@ def _money(study: "Study", figures: Figures, names: Names, rules: Rules) -> Iter
     line, at, ends = figures.lines[SPEND], f"{HOURS}h", np.ones(HOURS)
     month = pd.Timestamp(line.ts[0]).tz_convert(study.plan.time_zone).strftime("%Y-%m")
     share = figures[f"month.{month}.expected_share"].value if f"month.{month}.expected_share" in figures else 1.0
-    used = {k: f for k, f in _uses(study, figures).items() if f"commitment.{k}.break_even_utilization" in figures}
+    used = {k: f for k, f in _uses(study, figures).items() if f"commitment.{k}.{_EVEN}" in figures}
     names_of = study.plan.commitments["commitment"].tolist()
     for name, pace, factor in (("own pace", share, 1.0), ("overspent, idle commitments", 1.05, 0.0)):
         series = [_gauge(line.selector, line.values[0] * ends), _gauge(names.spend, line.values[0] * pace * ends)]
         for k, use in used.items():
             what = f"{names.commitment_use}{{commitment={quoted(names_of[k - 1])}}}"
             series.append(_gauge(what, use * factor * ends))
-        asked = _alerts(rules, "PlanSpendPace", {}, at, factor == 0.0)
-        for k, use in used.items():
-            least = figures[f"commitment.{k}.break_even_utilization"].value
-            fires = use * factor < least
-            asked += _alerts(rules, "PlanCommitmentUse", {"commitment": names_of[k - 1]}, at, fires)
+        fire = _chosen(rules, "PlanSpendPace") if factor == 0.0 else []
+        idle = {names_of[k - 1] for k, u in used.items() if u * factor < figures[f"commitment.{k}.{_EVEN}"].value}
+        fire = [*fire, *(r for r in _chosen(rules, "PlanCommitmentUse") if r["labels"]["commitment"] in idle)]
+        asked = _expected([*_chosen(rules, "PlanSpendPace"), *_chosen(rules, "PlanCommitmentUse")], fire, at)
         yield {"name": name, "interval": "1m", "input_series": series, "alert_rule_test": asked}
 
 
@@ -202,15 +199,18 @@ def _uses(study: "Study", figures: Figures) -> dict[int, float]:
     return {k: figures[n].value for k in keys if (n := f"commitment.{k}.commitment_utilization") in figures}
 
 
-def _alerts(rules: Rules, alert: str, labels: Mapping[str, str], at: str, fires: bool) -> list[Test]:
-    chosen = [r for r in rules if r["alert"] == alert and labels.items() <= r["labels"].items()]
-    return [test for rule in chosen for test in _alert(rule, at, fires)]
+def _chosen(rules: Rules, alert: str, service: str = "") -> Rules:
+    """The rules of one name, of one service if it is given."""
+    return [r for r in rules if r["alert"] == alert and (not service or r["labels"].get("service") == service)]
 
 
-def _alert(rule: Mapping[str, Any], at: str, fires: bool) -> list[Test]:
-    """What is expected of one rule at a time."""
-    found = [{"exp_labels": dict(rule["labels"]), "exp_annotations": dict(rule["annotations"])}]
-    return [{"eval_time": at, "alertname": rule["alert"], "exp_alerts": found if fires else []}]
+def _expected(rules: Rules, fire: Rules, at: str) -> list[Test]:
+    """What is expected of each name of ``rules`` at a time: those that ``fire``, and no others."""
+    found = []
+    for alert in dict.fromkeys(r["alert"] for r in rules):
+        told = [{"exp_labels": r["labels"], "exp_annotations": r["annotations"]} for r in _chosen(fire, alert)]
+        found.append({"eval_time": at, "alertname": alert, "exp_alerts": told})
+    return found
 
 
 def line_test(line: Line, at: str, value: float) -> Test:
