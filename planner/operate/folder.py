@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from planner.export import to_csv, write_texts
+from planner.export import to_csv
+from planner.export.together import write_set
 from planner.operate import budgets, cloudwatch, grafana, handoff, kubernetes, prometheus, ruletests, terraform
 from planner.operate.figures import Figures, figures_of
 from planner.operate.lines import recording
@@ -28,7 +29,7 @@ def write(study: "Study", folder: str | Path, names: Names | None = None) -> lis
 
     Raises :class:`PlannerError` if the folder cannot be written, or as :func:`planner.simulate`.
     """
-    return write_texts(texts(study, names), folder)
+    return write_set({name: text.encode() for name, text in texts(study, names).items()}, folder)
 
 
 def texts(study: "Study", names: Names | None = None) -> dict[str, str]:
