@@ -33,7 +33,12 @@ def _owners(study: "Study") -> list[str]:
 
 
 def aws_budgets(study: "Study", figures: Figures, names: Names) -> list[Body]:
-    """Arguments of ``create_budget`` but for the account: the plan, each owner, each commitment."""
+    """Arguments of ``create_budget`` but for the account: the plan, each owner, each commitment.
+
+    A budget of money holds a planned limit a month, of the first twelve.  A budget of use tells when
+    less of a commitment is used than what pays for it, over all of the account's of that kind, as
+    AWS counts no single one.  With an empty topic in ``names`` nobody is told, and no notice is written.
+    """
     found = [_aws_cost(study, owner, figures, names) for owner in _owners(study)]
     return [*(b for b in found if b), *_aws_use(study, figures, names)]
 
@@ -85,10 +90,10 @@ def _aws_use(study: "Study", figures: Figures, names: Names) -> list[Body]:
             "BudgetName": f"{study.scenario.name} use of commitment {k}",
             "BudgetType": kind,
             "TimeUnit": "MONTHLY",
-            "BudgetLimit": {"Amount": f"{100 * figures[name].value:.12g}", "Unit": "PERCENTAGE"},
+            "BudgetLimit": {"Amount": "100", "Unit": "PERCENTAGE"},  # the one value that AWS takes
             **(only if kind == "RI_UTILIZATION" else {}),
         }
-        told = [_notice("ACTUAL", "LESS_THAN", 100.0, who)] if who else []
+        told = [_notice("ACTUAL", "LESS_THAN", 100 * figures[name].value, who)] if who else []
         found.append({"Budget": budget, "NotificationsWithSubscribers": told})
     return found
 

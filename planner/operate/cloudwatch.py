@@ -18,7 +18,12 @@ Dimensions = list[dict[str, str]]
 
 
 def alarms(study: "Study", figures: Figures, names: Names) -> list[Alarm]:
-    """Every alarm of the plan; none where nothing of it runs on AWS."""
+    """Every alarm of the plan; none where nothing of it runs on AWS.
+
+    Each is the whole set of arguments of one call, ``client.put_metric_alarm(**alarm)``; its tags name
+    the figure of its threshold and whom to call.  Missing data is no breach: an objective without
+    requests is not broken.
+    """
     here = [n for n in figures.scaling if _on_aws(study, n)]
     found = [alarm for n in here for alarm in _service(study, n, figures, names)]
     return [*found, *([_spend(study, figures, names)] if here else [])]

@@ -1,7 +1,21 @@
 """The numbers of a plan that its files repeat: each with its unit, its hour or month, and the frame
 it comes from.
 
-A figure is named by what it belongs to and its column: ``web.peak_rps``, ``month.2027-03.p90_usd``.
+A figure is named by what it belongs to and its column:
+
+``plan.*``                    the horizon: total_usd, billed_usd, p10_usd, p90_usd, unowned_usd [USD], end_s
+``month.2027-03.*``           a calendar month of the scenario's zone: usd, billed_usd, p90_usd [USD]
+``owner.shop.2027-03.*``      a team's part of it; ``nobody`` where no owner is named
+``commitment.1.*``            a row of plan.commitments: quantity, upfront_usd, break_even_utilization
+``web.*``                     a service: peak_rps, usable_rps, target_rps [requests/s], max_replicas
+``web.2027-03.peak_rps``      the highest planned load of a month [requests/s]
+``web.latency_p99_s.*``       an objective: limit_s [s], within_share, late_share_1h (a burn rate)
+``web.pool.aws/R/T/spot.*``   a pool of machines: min_instances, mean_instances, max_instances, max_vcpus
+``break.1.*``                 a row of replay.breaks: load_multiplier, mending_usd_per_month
+``prices.*``                  as_of_s, age_limit_days
+
+A figure that the plan does not know (NaN or infinite) has no name: what would need it is left out
+of the files or said to be unknown, never written as zero.
 """
 
 import math
@@ -72,7 +86,11 @@ class Figures:
 
 
 def figures_of(study: "Study", names: Names) -> Figures:
-    """All figures of a study.  Raises as :func:`planner.simulate`."""
+    """All figures of a study, each taken once from the frames that the plan's own tables are made of.
+
+    ``names``: only its age limit of prices is a number.  The settings of the autoscaler are those of
+    the scenario as its replay plays them.  Raises as :func:`planner.simulate`.
+    """
     scaling = {n: s for n in study.scenario.services if (s := scaling_of(study, n)) is not None}
     lines = {line.name: line for n in scaling for line in lines_of(study, n)}
     lines |= {line.name: line for line in [spend_line(study)]}
@@ -178,7 +196,13 @@ def _load(study: "Study", name: str, lines: Mapping[str, Line]) -> Iterator[Figu
 
 
 def _runs(study: "Study", name: str, line: Line) -> Iterator[Figure]:
-    """How many hours in a row above its line the load may be before that says something."""
+    """How many hours in a row above its line the load may be before that says something.
+
+    By its making the load is above the quantile q line in a share 1 − q of hours, and such hours come
+    together; so an alert on one hour would mean nothing.  The wait is the shortest of
+    :data:`RUNS_H` [h] after which futures the plan was not made on speak at most
+    :data:`RUNS_A_MONTH` times a month in the mean, and the rate that is left is a figure too.
+    """
     paths = study.unseen or study.load
     above = paths.services[name].arrival_rate_rps > line.values
     often = {k: runs_of(above, k) / len(above) / study.plan.months for k in RUNS_H}
@@ -190,7 +214,9 @@ def _runs(study: "Study", name: str, line: Line) -> Iterator[Figure]:
 
 
 def runs_of(above: Flags, hours: int) -> int:
-    """How many runs of at least so many hours there are in (paths, hours), all paths together.
+    """How many runs of at least so many hours there are, all paths together.
+
+    ``above`` (paths, hours): whether the hour is above its line; a run ends with its path.
 
     >>> runs_of(np.array([[True, True, False, True]]), 2)
     1

@@ -55,6 +55,10 @@ def quoted(text: str) -> str:
 def lines_of(study: "Study", service: str) -> tuple[Line, Line]:
     """Of one service by hour [requests/s]: the load that its load quantile stays below, and what the
     machines of the plan may carry.
+
+    Both are the curves of :func:`planner.show.views.hourly`, so the alert, the dashboard and the page
+    of the app show one number.  The second is for load within every objective with the headroom of
+    the plan, not the rate at which machines saturate.
     """
     hours, ts = views.hourly(study, service), study.load.ts
     labels = {"scenario": study.scenario.name, "service": service}
@@ -75,7 +79,10 @@ def spend_line(study: "Study") -> Line:
     """The bill of the month up to the end of each day [USD, amortized] where its month ends at its
     P90.
 
-    Charges of whole months are taken as growing evenly through them.
+    Σ of effective cost from the month's first hour to the day's last × P90 of the month ÷ its
+    expected bill. Charges that stand once a month (traffic, disks) are spread evenly over its hours;
+    what an event costs falls on its own days, so that a launch week is no false alarm.  Days and
+    months are of the scenario's zone, where a cloud bills by UTC: the alert waits longer than that.
     """
     plan, ts = study.plan, study.load.ts
     months = Months.over(ts, plan.time_zone)
@@ -118,7 +125,13 @@ def _by_hour(study: "Study", months: Months) -> Floats:
 
 
 def recording(line: Line) -> list[dict[str, Any]]:
-    """Groups of recording rules of a line, one group a month (UTC), one rule a day."""
+    """Groups of recording rules of a line, one group a month (UTC), one rule a day.
+
+    Of a day with hours h of values v_h, in force from second a to b:
+    Σ v_h · (hour() == bool h) and on() (vector(time()) >= a < b).  Each rule bears the label ``day``,
+    since promtool refuses rules that are alike in name and labels; ``max(line)`` reads the one in
+    force. A year of hours is 365 rules of 24 terms, some 20 ms an evaluation.
+    """
     day = line.ts.tz_convert("UTC").normalize() if len(line.ts) > 1 and line.ts[1] - line.ts[0] == _HOUR else line.ts
     starts = np.flatnonzero(~pd.Series(day).duplicated().to_numpy()).tolist()
     groups: dict[str, list[dict[str, Any]]] = {}

@@ -30,7 +30,7 @@ MEANING = {
     "target_group": "CloudWatch dimension TargetGroup; {service} stands for the service",
     "llm_namespace": "CloudWatch namespace of ttft and tpot, with the dimension Service",
     "cluster": "CloudWatch dimension ClusterName of Container Insights",
-    "sns_topic": "topic that CloudWatch alarms and AWS budgets tell; empty: none",
+    "sns_topic": "topic that CloudWatch alarms and AWS budgets tell; empty: nobody is told",
     "owner_tag": "cost allocation tag (AWS) or label (Google Cloud) that holds the owning team",
     "price_age_days": "oldest a typical price may be before the plan is to be made anew [days]",
 }
@@ -59,7 +59,7 @@ class Names:
     target_group: str = "targetgroup/{service}/0000000000000000"
     llm_namespace: str = "vllm"
     cluster: str = "production"
-    sns_topic: str = ""
+    sns_topic: str = "arn:aws:sns:us-east-1:000000000000:on-call"
     owner_tag: str = "owner"
     price_age_days: float = 180.0
 

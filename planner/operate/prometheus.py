@@ -89,7 +89,13 @@ WORDS = {
 
 
 def alert_groups(study: "Study", figures: Figures, names: Names) -> list[dict[str, Any]]:
-    """The groups of a rules file, one a service and one for the whole plan."""
+    """The groups of a rules file, one a service and one for the whole plan.
+
+    Load is compared three ways: a replica's with what it was sized for (and the tolerance of the
+    autoscaler) and with the largest rate within every objective, both requests/s of the last five
+    minutes over ready replicas; the service's of the last hour with the plan's line, whose highest
+    value within that hour counts, so that a falling evening is no alarm.
+    """
     groups = [{"name": f"plan of {n}", "rules": [*_service(study, n, figures, names)]} for n in figures.scaling]
     return [*groups, {"name": "plan as a whole", "rules": [*_whole(study, figures, names)]}]
 
@@ -106,7 +112,12 @@ def le(limit_s: float) -> str:
 
 
 def late_share(service: str, metric: str, limit_s: float, names: Names, window: str) -> str:
-    """PromQL: share of requests outside a bound over a window."""
+    """PromQL: share of requests outside a bound over a window: 1 − requests in the bucket at the limit
+    over all.
+
+    It lies where the histogram has no bucket at the limit: the query then has no answer, and no alert
+    can come of it.
+    """
     histogram, label = names.of(metric), f"{names.service_label}={quoted(service)}"
     within = f"sum(rate({histogram}_bucket{{{label},{le(limit_s)}}}[{window}]))"
     return f"(1 - {within} / sum(rate({histogram}_count{{{label}}}[{window}])))"

@@ -44,7 +44,13 @@ class _Played:
 
 
 def rule_tests(study: "Study", figures: Figures, names: Names, rules: Rules, rules_file: str) -> Test:
-    """The tests of all rules but those that look at the date."""
+    """The tests of all rules but those that look at the date.
+
+    Series begin at second 0, as promtool has it, with a sample a minute; the plan's lines are given
+    as series, since their rules speak in the horizon only.  An alert is expected to fire where the
+    played hours hold out longer than it waits and are beyond its figure; each name is expected with
+    all its labels and annotations, and nothing beside.
+    """
     tests = [t for s in figures.scaling for t in _service(study, s, figures, names, rules)]
     tests += _money(study, figures, names, rules)
     return {"rule_files": [rules_file], "evaluation_interval": "1m", "tests": tests}
@@ -53,6 +59,9 @@ def rule_tests(study: "Study", figures: Figures, names: Names, rules: Rules, rul
 def date_tests(study: "Study", figures: Figures, rules: Rules, files: Sequence[str]) -> Test:
     """The tests of the rules that look at the date: at the plan's start, and after its end; and the
     first value of each line.
+
+    promtool 2 begins at 1970 and evaluates every interval: with the plan's start as the interval its
+    second evaluation is the first hour of the horizon, and its third lies 57 years later.
     """
     start = pd.Timestamp(study.load.ts[0])
     old = figures["prices.as_of_s"].value + 86400 * figures["prices.age_limit_days"].value

@@ -50,8 +50,12 @@ class Scaling:
 
 
 def scaling_of(study: "Study", service: str) -> Scaling | None:
-    """The settings of one service; ``None`` where the plan runs nothing for it.  Raises as
-    :func:`planner.simulate`.
+    """The settings of one service; ``None`` where the plan runs nothing for it.
+
+    They are read from the task that the replay plays, not from the scenario, so what the scenario
+    leaves open (the target, the most replicas) is what was played.  Where machines differ, one unit
+    is what the smallest bears, and the figures of one unit are the least over all kinds: a limit held
+    by each unit is held by every machine.  Raises as :func:`planner.simulate`.
     """
     s, plan = study.scenario, study.plan
     first = study.load.select([0])  # what strikes the paths plays no part here

@@ -60,8 +60,11 @@ def test_budgets_of_aws_are_taken_and_hold_each_months_p90(files, aws):
     assert sum(float(v["Amount"]) for v in owner["PlannedBudgetLimits"].values()) < sum(limits)
 
 
-def test_who_is_told_is_written_where_a_topic_is_named(study, aws):
+def test_who_is_told_is_the_topic_of_the_names_or_nobody(study, aws):
     topic = "arn:aws:sns:us-east-1:123456789012:oncall"
+    silent = texts(study, Names().renamed(["sns_topic="]))
+    assert not any(a["ActionsEnabled"] for a in reading.loaded(silent, "cloudwatch-alarms.json"))
+    assert not any(b["NotificationsWithSubscribers"] for b in reading.loaded(silent, "aws-budgets.json"))
     files = texts(study, Names().renamed([f"sns_topic={topic}"]))
     alarms = reading.loaded(files, "cloudwatch-alarms.json")
     assert all(a["AlarmActions"] == [topic] and a["ActionsEnabled"] for a in alarms)
