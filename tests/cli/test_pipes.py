@@ -27,6 +27,7 @@ ANSWERS = {
     "compare": ["compare", *SMALL, "--set", "limits.zones=2"],
     "sweep": ["sweep", *SMALL, *VARIED],
     "frontier": ["frontier", *SMALL, "--vary", "services.web.objective.latency_p99_s=0.2,0.3", "--whole", "0"],
+    "operate": ["operate", *SMALL, "--out", "ops"],
     "columns": ["columns"],
     "catalog show": ["catalog", "show"],
     "catalog search": ["catalog", "search", "m6a"],
