@@ -91,7 +91,7 @@ main.add_command(operate)
 @_scenario_options
 @file_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, as_json: bool, **files: str | None) -> None:
+def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, as_json: bool, **files: Any) -> None:
     """The cheapest configuration that meets every objective, its cost with a range, and what breaks
     first.
     """

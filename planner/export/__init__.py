@@ -11,10 +11,13 @@ from planner.export.asked import Answered, Origin
 from planner.export.book import to_excel
 from planner.export.cells import to_csv
 from planner.export.finance import headline
+from planner.export.focus import ADDED as FOCUS_VERSIONS
+from planner.export.focus import write_focus
 from planner.export.tables import tables, write_csv, write_parquet
 from planner.export.together import write_file
 
 __all__ = [
+    "FOCUS_VERSIONS",
     "Answered",
     "Origin",
     "headline",
@@ -24,5 +27,6 @@ __all__ = [
     "to_json",
     "write_csv",
     "write_file",
+    "write_focus",
     "write_parquet",
 ]
