@@ -1,28 +1,19 @@
 """A folder of files is one thing: killed, raced or out of room, it holds one whole set."""
 
 import errno
+import itertools
 import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
+import warnings
 from contextlib import contextmanager
 
 import pytest
 
 from planner.errors import PlannerError
 from planner.export import together
-
-# a writer that never ends; each set says its number in every file
-ENDLESS = """
-import itertools, sys
-from planner.export.together import write_set
-for k in itertools.count(int(sys.argv[2]), 2):
-    write_set({f"{n}.csv": f"{k}\\n".encode() * 3000 for n in range(int(sys.argv[3]))}, sys.argv[1])
-    print(k, flush=True)
-"""
 
 
 def write(folder, *names, text="new"):
@@ -111,8 +102,34 @@ def test_a_full_disk_leaves_the_old_files(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "out"]
 
 
-def endless(folder, first, files=8):
-    return subprocess.Popen([sys.executable, "-c", ENDLESS, str(folder), str(first), str(files)], stdout=-1)
+class Endless:
+    """A process that writes set after set, every second number from ``first`` on, until it is killed; each file of
+    a set says its number, and each whole set is told through a pipe."""
+
+    def __init__(self, folder, first):
+        self.told, tell = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of forking where threads run: it only writes files
+            self.pid = os.fork()
+        if not self.pid:
+            self._write(folder, first, tell)
+        os.close(tell)
+
+    def _write(self, folder, first, tell):
+        try:
+            for k in itertools.count(first, 2):
+                together.write_set({f"{n}.csv": f"{k}\n".encode() * 3000 for n in range(8)}, folder)
+                os.write(tell, b".")
+        finally:
+            os._exit(1)
+
+    def wait(self):
+        return os.read(self.told, 1)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.told)
 
 
 @pytest.mark.slow
@@ -121,14 +138,12 @@ def test_law_54_killed_at_any_time_the_folder_holds_one_whole_set(tmp_path):
     what was left."""
     folder, whole = tmp_path / "out", 0
     for k in range(60):
-        writer = endless(folder, k)
-        writer.stdout.readline()
-        began = time.perf_counter()
-        writer.stdout.readline()
-        time.sleep((time.perf_counter() - began) * (k % 20) / 20)
-        os.kill(writer.pid, signal.SIGKILL)
+        writer = Endless(folder, k)
         writer.wait()
-        writer.stdout.close()
+        began = time.perf_counter()
+        writer.wait()
+        time.sleep((time.perf_counter() - began) * (k % 20) / 20)
+        writer.kill()
         whole += len(held(folder)) == 1
     assert whole == 60
     write(folder, "last.csv")
@@ -139,19 +154,19 @@ def test_law_54_killed_at_any_time_the_folder_holds_one_whole_set(tmp_path):
 def test_two_writers_and_a_reader_never_see_a_mixture(tmp_path):
     folder = tmp_path / "out"
     write(folder, "0.csv", text="0")
-    writers = [endless(folder, k) for k in (0, 1)]
+    writers = [Endless(folder, k) for k in (0, 1)]
     for writer in writers:
-        writer.stdout.readline()
+        writer.wait()
     seen = set()
-    for _ in range(300):
+    for turn in range(100_000):
         with opened(folder) as at:  # a reader that has the folder open reads one set
             texts = {_read(at, f"{n}.csv") for n in range(8)}
         seen |= texts
         assert len(texts - {None}) <= 1
+        if turn >= 300 and len({int(t.split()[0]) % 2 for t in seen - {None}}) == 2:
+            break
     for writer in writers:
         writer.kill()
-        writer.wait()
-        writer.stdout.close()
     assert len(held(folder)) == 1
     assert len({int(t.split()[0]) % 2 for t in seen - {None}}) == 2
 
