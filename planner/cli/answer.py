@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from planner.cli.today import today_text
-from planner.export import headline
+from planner.export import budgets, headline
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -370,7 +370,28 @@ def _owners(study: "Study") -> str:
     ]
     text = "Who answers for it\n" + table(["owner", "cost center", "service", "cost", "share"], rows, "  ")
     unowned = study.plan.summary()["unowned_usd"]
+    text += _budgets(study)
     return text + (f"\n  {usd(unowned)} have no owner: name one under services.NAME.owner" if unowned > 0.005 else "")
+
+
+def _budgets(study: "Study") -> str:
+    """Each budget beside its pace and the first month that may exceed it; nothing where none is
+    stated.
+    """
+    rows = [
+        [
+            r["owner"],
+            usd(r["monthly_mean_usd"]),
+            usd(r["budget_usd_per_month"]),
+            percent(r["pace_share"], 0),
+            r["first_breach"] or ("none" if r["breach_share"] == 0 else "unknown"),
+            percent(r["first_breach_share"], 0),
+            percent(r["breach_share"], 0),
+        ]
+        for r in budgets(study).to_dict("records")
+    ]
+    head = ["", "a month", "budget", "pace", "first breach", "in so many futures", "any month"]
+    return "\n" + table(["budget of", *head[1:]], rows, "  ") if rows else ""
 
 
 def _months(study: "Study") -> str:

@@ -2,13 +2,14 @@
 FOCUS dataset. All hold the rows of ``plan.cost`` to the cent, and each is whole or not there.
 
 ``asked`` what an export is made of · ``cells`` a frame as text · ``together`` a set of files as one
-thing · ``finance`` frames for finance · ``tables`` every table by name · ``answer`` JSON · ``book``
-Excel · ``focus`` FOCUS.
+thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``units`` cost of a request and
+a token · ``tables`` every table by name · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
 """
 
 from planner.export.answer import to_json
 from planner.export.asked import Answered, Origin
 from planner.export.book import to_excel
+from planner.export.budgets import budgets
 from planner.export.cells import to_csv
 from planner.export.finance import headline
 from planner.export.focus import ADDED as FOCUS_VERSIONS
@@ -20,6 +21,7 @@ __all__ = [
     "FOCUS_VERSIONS",
     "Answered",
     "Origin",
+    "budgets",
     "headline",
     "tables",
     "to_csv",

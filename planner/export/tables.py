@@ -7,6 +7,7 @@ import pandas as pd
 
 from planner.export import finance
 from planner.export.asked import UNSTORED, Answered, Origin
+from planner.export.budgets import budgets
 from planner.export.cells import parquet, to_csv
 from planner.export.together import write_set
 
@@ -24,6 +25,7 @@ def tables(study: Answered, origin: Origin = UNSTORED) -> dict[str, pd.DataFrame
         "months": finance.months(study),
         "month_range": plan.monthly_range(),
         "owners": plan.by_owner(),
+        "budgets": budgets(study),
         "prepayments": finance.prepayments(study),
         "machines": plan.machines(),
         "cost": finance.cost(study, origin),

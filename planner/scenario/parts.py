@@ -67,11 +67,15 @@ class Range(Part):
 
 
 class Owner(Part):
-    """Who answers for a service and its bill."""
+    """Who answers for a service and its bill. ``budget_usd_per_month`` is the team's for all it
+    answers for: stated once, or alike everywhere. It is shown beside the cost, not planned for
+    (``limits.budget_usd_per_month`` is).
+    """
 
     team: Name
     on_call: str | None = None
     cost_center: str | None = None
+    budget_usd_per_month: Positive | None = None
 
 
 class Event(Part):

@@ -5,7 +5,7 @@ written back.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +22,7 @@ from planner.scenario.parts import (
     Limits,
     Name,
     OtherCost,
+    Owner,
     Part,
     PriceAdjustment,
     Service,
@@ -191,6 +192,29 @@ class Scenario(Part):
             "Give a path relative to the scenario file",
             where=self.name,
         )
+
+    @model_validator(mode="after")
+    def _one_budget_a_team(self) -> Scenario:
+        said: dict[str, set[float]] = {}
+        for owner in self._owners():
+            if owner.budget_usd_per_month is not None:
+                said.setdefault(owner.team, set()).add(owner.budget_usd_per_month)
+        for team, budgets in said.items():
+            if len(budgets) > 1:
+                raise ValueError(
+                    f"team {team} has several budgets: {sorted(budgets)}; state one for all it answers for"
+                )
+        return self
+
+    def _owners(self) -> Iterator[Owner]:
+        yield from (s.owner for s in self.services.values() if s.owner)
+        others = [*self.other_costs, *(c for s in self.services.values() for c in s.other_costs)]
+        yield from (c.owner for c in others if c.owner)
+
+    @property
+    def team_budgets(self) -> dict[str, float]:
+        """Budget of each team that states one [USD/month]."""
+        return {o.team: o.budget_usd_per_month for o in self._owners() if o.budget_usd_per_month is not None}
 
     @property
     def per_usd(self) -> float:
