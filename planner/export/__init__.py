@@ -2,8 +2,8 @@
 FOCUS dataset. All hold the rows of ``plan.cost`` to the cent, and each is whole or not there.
 
 ``asked`` what an export is made of · ``cells`` a frame as text · ``together`` a set of files as one
-thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``units`` cost of a request and
-a token · ``tables`` every table by name · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
+thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``tables`` every
+table by name · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
 """
 
 from planner.export.answer import to_json
