@@ -80,7 +80,8 @@ def cost_and_usage(study: Answered, version: str = "1.2", origin: Origin = UNSTO
     known = list(ADDED)[: list(ADDED).index(version) + 1]
     absent = {c for v in ADDED if v not in known for c in ADDED[v]} | {c for v in known for c in REMOVED[v]}
     found = pd.DataFrame({c: columns[c] for c in columns if c not in absent}, index=rows.index)
-    return found[sorted(map(str, found.columns), key=lambda name: (name.startswith("x_"), name))]
+    names: list[str] = sorted(map(str, found.columns), key=lambda name: (name.startswith("x_"), name))
+    return found[names]
 
 
 def _rows(study: Answered, origin: Origin) -> pd.DataFrame:
