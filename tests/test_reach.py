@@ -19,9 +19,7 @@ AWAITED = {
     "planner.latency.queue.retries.": "the replay tells at which load retries do not come down again",
     "planner.latency.queue.queueing.QueueLatency.retry_state": "as above",
     "planner.latency.measured.usl.ScalabilityLaw.": "sizes of a measured type beside the one that was tested",
-    "planner.latency.measured.loadtests.read_load_test": "one file of the command that looks at files",
     "planner.load.drift.": "actuals are held against the plan",
-    "planner.load.formats.cloudwatch.": "live CloudWatch by command",
     "planner.catalog.holdings.with_price_list": "a negotiated price list in the scenario",
 }
 

@@ -25,9 +25,12 @@ from planner.cli.answer import (
     whatif_text,
 )
 from planner.cli.exporting import Files, file_options, write_table
+from planner.cli.fetch import fetch
 from planner.cli.given import Progress as _Progress
 from planner.cli.given import read_scenario as _read
 from planner.cli.given import scenario_options as _scenario_options
+from planner.cli.look import look
+from planner.cli.new import new
 from planner.cli.now import today
 from planner.cli.operate import operate
 from planner.cli.store import store
@@ -83,6 +86,9 @@ def main() -> None:
 
 main.add_command(catalog_commands.catalog)
 main.add_command(today)
+main.add_command(look)
+main.add_command(new)
+main.add_command(fetch)
 main.add_command(store)
 main.add_command(operate)
 

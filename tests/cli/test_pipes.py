@@ -29,6 +29,7 @@ ANSWERS = {
     "frontier": ["frontier", *SMALL, "--vary", "services.web.objective.latency_p99_s=0.2,0.3", "--whole", "0"],
     "operate": ["operate", *SMALL, "--out", "ops"],
     "columns": ["columns"],
+    "look": ["look", "web.csv"],
     "catalog show": ["catalog", "show"],
     "catalog search": ["catalog", "search", "m6a"],
     "catalog explain": ["catalog", "explain", "m6a.xlarge", "--region", "us-east-1"],
@@ -37,6 +38,9 @@ ANSWERS = {
 # what asks a cloud, or needs a second snapshot: here it can only say what is missing
 AWAY = ["--store", "postgresql://nobody@127.0.0.1:9/none"]
 REFUSALS = {
+    "new": ["new", "small.yaml"],
+    "fetch prometheus": ["fetch", "prometheus", "http://127.0.0.1:9", "up", "x.json"],
+    "fetch cloudwatch": ["fetch", "cloudwatch", "AWS/X/Y", "x.json", "--region", "us-east-1", "--days", "1"],
     "catalog refresh": ["catalog", "refresh", "nobody"],
     "catalog import": ["catalog", "import", "README.md"],
     "catalog diff": ["catalog", "diff", "nobody", "."],

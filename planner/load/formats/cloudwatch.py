@@ -162,6 +162,7 @@ def fetch(
     end: datetime | None = None,
     period_s: int | None = None,
     region: str | None = None,
+    endpoint_url: str | None = None,
     client: Any = None,
 ) -> Path:
     """Save sums of a metric from the live API as a JSON file that :func:`planner.read_traffic`
@@ -173,7 +174,7 @@ def fetch(
     """
     path, end = Path(path), end or datetime.now(UTC)
     period = period_s or finest_period_s(start)
-    connection = client or _client(region)
+    connection = client or _client(region, endpoint_url)
     query = {
         "Id": "demand",
         "Label": metric,
@@ -200,6 +201,9 @@ def fetch(
             where=f"{namespace} {metric}",
             remedy="Check credentials, region and the permission cloudwatch:GetMetricData",
         ) from None
+    finally:
+        if client is None:
+            connection.close()
     if not any(r["Values"] for r in results):
         raise TrafficError(
             "the metric has no points in this time",
@@ -233,14 +237,19 @@ def finest_period_s(start: datetime, now: datetime | None = None) -> int:
     )
 
 
-def _client(region: str | None) -> Any:
+def _client(region: str | None, endpoint_url: str | None) -> Any:
     try:
         import boto3
     except ImportError:
         raise TrafficError(
             "reading CloudWatch live needs boto3", where="cloudwatch", remedy="Install the extra: infra-planner[aws]"
         ) from None
-    return boto3.client("cloudwatch", region_name=region)
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return boto3.client("cloudwatch", region_name=region, endpoint_url=endpoint_url)
+    except (BotoCoreError, ValueError) as error:
+        raise TrafficError(f"CloudWatch cannot be asked: {error}", where="cloudwatch", remedy="Give --region") from None
 
 
 def _failures() -> tuple[type[Exception], ...]:

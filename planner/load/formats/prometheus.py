@@ -1,15 +1,22 @@
-"""Reads saved replies of Prometheus' ``/api/v1/query_range``: counters, histograms, rates, several
-series.
+"""Reads saved replies of Prometheus' ``/api/v1/query_range``, and asks for them: counters,
+histograms, rates, several series.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 
 from planner.errors import TrafficError
+from planner.load.door import door
 from planner.load.formats import series
 from planner.load.formats.base import Place, Raw, TrafficFormat
 from planner.load.formats.documents import numbers, read_json
@@ -19,6 +26,9 @@ from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
 LATEST_S = 7_258_118_400  # the year 2200
+MOST_STEPS = 11_000  # a server answers no more values a series
+LARGEST_ANSWER = 256 << 20
+TIMEOUT_S = 60
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -142,6 +152,88 @@ def _samples(series: Any, path: Path) -> Series:
 
 def _short(value: Any) -> str:
     return str(value)[:80]
+
+
+def fetch(
+    path: str | Path,
+    *,
+    address: str,
+    query: str,
+    start: datetime,
+    end: datetime | None = None,
+    step_s: int = 300,
+    token_env: str | None = None,
+) -> Path:
+    """Save the answer of a live range query as the JSON file that :func:`planner.read_traffic` reads.
+
+    A server answers at most 11,000 values a series, so long spans are asked for in parts and joined.
+    Redirects are not followed, an answer has at most 256 MiB, and the file is written whole or not
+    at all. ``token_env``: environment variable with a bearer token. Raises :class:`TrafficError`
+    with what the server said.
+    """
+    path, end = Path(path), end or datetime.now(UTC)
+    if urlsplit(address).scheme not in ("http", "https"):
+        raise TrafficError("the address must begin with http:// or https://", where="prometheus", got=address)
+    if start >= end:
+        raise TrafficError("the start must lie before the end", where="prometheus", got=start.isoformat())
+    token = _token(token_env)
+    found: dict[str, dict[str, Any]] = {}
+    at, last = start.timestamp(), end.timestamp()
+    while at <= last:
+        upto = min(at + (MOST_STEPS - 1) * step_s, last)
+        asked = {"query": query, "start": f"{at:.3f}", "end": f"{upto:.3f}", "step": str(step_s)}
+        with door(address, "a range query", "Check the address and the query"):
+            for one in _asked(address, asked, token)["data"]["result"]:
+                kept = found.setdefault(
+                    json.dumps(one["metric"], sort_keys=True), {"metric": one["metric"], "values": []}
+                )
+                kept["values"] += one["values"]
+        at = upto + step_s
+    if not any(s["values"] for s in found.values()):
+        raise TrafficError("the query found no series in this time", where=address, got=query, remedy="Check the query")
+    whole = {"status": "success", "data": {"resultType": "matrix", "result": list(found.values())}}
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(whole), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def _token(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not os.environ.get(name):
+        raise TrafficError(
+            "this environment variable is not set", where="prometheus", got=name, remedy="Export it first"
+        )
+    return os.environ[name]
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: what is asked for must answer itself."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """No request takes the place of the one that was made."""
+
+
+def _asked(address: str, asked: dict[str, str], token: str | None) -> Any:
+    """The server's answer. Raises :class:`TrafficError` with its own words where it refuses."""
+    url = f"{address.rstrip('/')}/api/v1/query_range"
+    head = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, data=urlencode(asked).encode(), headers=head)  # noqa: S310  (scheme checked)
+    try:
+        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_S) as answer:
+            body = answer.read(LARGEST_ANSWER + 1)
+    except urllib.error.HTTPError as error:
+        with error:
+            said = error.read(2000).decode("utf-8", errors="replace")
+        raise TrafficError(
+            f"the server refused ({error.code})", where=url, got=said, remedy="Check the query"
+        ) from None
+    except OSError as error:
+        raise TrafficError(f"no answer: {error}", where=url, remedy="Check the address and the network") from None
+    if len(body) > LARGEST_ANSWER:
+        raise TrafficError("the answer is larger than 256 MiB", where=url, remedy="Ask for sum(...) or a longer --step")
+    return json.loads(body)
 
 
 PROMETHEUS = TrafficFormat("prometheus", "saved reply of a Prometheus range query", sniff, read)
