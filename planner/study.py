@@ -17,6 +17,7 @@ from planner import __version__, columns
 from planner.capacity import Capacity, service_model, size
 from planner.catalog import Catalog
 from planner.errors import PlannerError
+from planner.faults import checked
 from planner.load import Load, Traffic, forecast, read_histories
 from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
@@ -84,6 +85,7 @@ def run(
     """
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
     held, scenario = scenario.existing, kept(scenario)
+    checked(scenario, catalog)
     check(scenario, catalog)
     same_load = known is not None and known.load.paths == paths and _arrives(known.scenario) == _arrives(scenario)
     if known is not None and known.unseen is not None and same_load:

@@ -101,11 +101,11 @@ class OwnBenchmark(BaseModel):
     @field_validator("file")
     @classmethod
     def _there(cls, value: str, info: ValidationInfo) -> str:
-        """Beside the scenario, one folder up, or from where the program runs; read once here, so
-        that faults show at once.
+        """Beside the scenario or one folder up, wherever the program runs; read once here, so that
+        faults show at once.
         """
         folder = (info.context or {}).get("folder")
-        places = [Path(), *([Path(folder), Path(folder).parent] if folder is not None else [])]
+        places = [Path()] if folder is None else [Path(folder), Path(folder).parent]
         found = next((p / value for p in places if (p / value).is_file()), None)
         if found is None:
             raise ValueError("is no file beside the scenario; give the path of the load test's JSON")

@@ -1,0 +1,80 @@
+"""All faults of a scenario at once, before any work: parameters of latency models, files, and names
+that match nothing.
+
+A name that matches nothing would switch a limit or a discount off in silence, so it is a fault with
+the near names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+
+from planner.capacity.sizing import service_model
+from planner.catalog import Catalog
+from planner.errors import PlannerError, ScenarioError
+from planner.load.shapes import shape_of
+from planner.scenario import Scenario
+
+
+def checked(scenario: Scenario, catalog: Catalog) -> None:
+    """Raises :class:`ScenarioError` with every fault that a reader of the scenario alone cannot see.
+
+    ``catalog``: what the plan may buy. A machine that is on sale in another region of the
+    scenario's providers is no fault: its quota then binds nothing here.
+    """
+    problems = [*_services(scenario), *_quotas(scenario, catalog), *_adjustments(scenario, catalog)]
+    if problems:
+        raise ScenarioError(problems, where=scenario.name)
+
+
+def _services(scenario: Scenario) -> Iterator[str]:
+    """Faults of latency parameters, histories, request logs and shapes, service by service."""
+    for name, service in scenario.services.items():
+        try:
+            service_model(scenario, name)
+        except ScenarioError as error:
+            yield from error.problems
+        except PlannerError as error:
+            yield f"services.{name}.latency: {error}"
+        try:
+            scenario.traffic_files(name)
+            if service.traffic.shape:
+                shape_of(service.traffic.shape, scenario.folder)
+        except ScenarioError as error:
+            yield from error.problems
+        except PlannerError as error:
+            yield f"services.{name}.{error}"
+
+
+def _quotas(scenario: Scenario, catalog: Catalog) -> Iterator[str]:
+    here = set(catalog.instances["instance_type"])
+    strange = [name for name in scenario.limits.quota if name not in here]
+    if not strange:
+        return
+    known = here | set(Catalog.read(*scenario.providers).instances["instance_type"])
+    for name in strange:
+        if name not in known:
+            yield f"limits.quota.{name}: no machine of this name is on sale{_near(name, known)}"
+
+
+def _adjustments(scenario: Scenario, catalog: Catalog) -> Iterator[str]:
+    families = set(catalog.instances["family"])
+    if any(d.family and d.family not in families for d in scenario.price_adjustments):
+        families |= set(Catalog.read(*scenario.providers).instances["family"])
+    for number, discount in enumerate(scenario.price_adjustments):
+        named = (
+            ("provider", discount.provider, scenario.providers),
+            ("family", discount.family, families),
+            ("service", discount.service, scenario.services),
+        )
+        for key, name, known in named:
+            if name is not None and name not in known:
+                yield f"price_adjustments.{number}.{key}: matches nothing that may be bought (got {name!r})" + _near(
+                    name, known
+                )
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=3)
+    return f". Did you mean {' or '.join(near)}?" if near else ". Mend the name, or leave it out"
