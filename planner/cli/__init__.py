@@ -21,6 +21,7 @@ from planner.cli.answer import (
     forecast_text,
     frontier_text,
     replay_text,
+    requests_text,
     sweep_text,
     whatif_text,
 )
@@ -34,7 +35,7 @@ from planner.cli.new import new
 from planner.cli.now import today
 from planner.cli.operate import operate
 from planner.cli.store import store
-from planner.cli.variants import combinations, executor_of
+from planner.cli.variants import combinations, executor_of, instant
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
@@ -145,20 +146,32 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtes
     show_default=True,
     help="Also under more load, lost zones, taken spot machines, slower starts, other prices and growth.",
 )
+@click.option(
+    "--requests",
+    "hour",
+    metavar="HOUR",
+    help="Also play an hour (2027-01-05T10:00Z, or peak) request by request, beside the model the replay stands on.",
+)
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
 @click.option(
     "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
 )
 def simulate(
-    scenario_file: str, overrides: tuple[str, ...], paths: int, strain: bool, jobs: int, scheduler: str | None
+    scenario_file: str,
+    overrides: tuple[str, ...],
+    paths: int,
+    strain: bool,
+    hour: str | None,
+    jobs: int,
+    scheduler: str | None,
 ) -> None:
     """Would the plan have held? Its replay minute by minute on unseen load paths, the bill as it
     runs, and the same under strain.
     """
-    from planner.simulator import bill_as_it_runs, stress
+    from planner.simulator import bill_as_it_runs, play_hour, stress
     from planner.study import run
 
-    scenario = _read(scenario_file, overrides)
+    scenario, at = _read(scenario_file, overrides), None if hour is None else instant(hour)
     progress = _Progress(scenario.name)
     with executor_of(jobs, scheduler) as executor:
         study = run(scenario, paths=paths, progress=progress, executor=executor)
@@ -169,6 +182,9 @@ def simulate(
         click.echo("\n" + bill_text(bill_as_it_runs(*played)))
         progress("straining the plan")
         click.echo("\nUnder strain\n" + whatif_text(stress(*played)))
+    if hour is not None and study.unseen is not None:
+        progress("playing an hour request by request")
+        click.echo("\n" + requests_text(play_hour(study.plan, scenario, study.unseen, study.capacity, at)))
 
 
 @main.command()

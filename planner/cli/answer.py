@@ -85,6 +85,27 @@ def bill_text(frame: pd.DataFrame) -> str:
     return "The bill as it runs\n" + table(["", "USD", "of it"], rows, "  ")
 
 
+def requests_text(frame: pd.DataFrame) -> str:
+    """An hour played request by request, beside the model of the replay."""
+    if not len(frame):
+        return "No pool of this hour is played request by request."
+    rows = [
+        [
+            f"{r['service']} on {r['replicas']} {r['instance_type']}",
+            f"{r['variant']}, {r['ts']:%Y-%m-%d %H:%M} UTC" if r["variant"] == "this hour" else r["variant"],
+            percent(r["utilization"], 0),
+            r["objective"],
+            f"{r['requests']:,}",
+            seconds(r["played_s"]),
+            seconds(r["pointwise_s"]),
+            percent(r["played_difference_share"]),
+        ]
+        for r in frame.to_dict("records")
+    ]
+    head = ["", "load", "busy", "objective", "requests", "played", "model", "difference"]
+    return "Request by request\n" + table(head, rows, "  ")
+
+
 def whatif_text(frame: pd.DataFrame) -> str:
     """One line a case: dollars, requests in time, the worst hour, the error budget spent and why."""
     rows = [

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from planner.errors import PlannerError, ScenarioError
@@ -35,6 +36,21 @@ def combinations(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
         ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in chosen): dict(chosen)
         for chosen in product(*axes)
     }
+
+
+def instant(text: str) -> pd.Timestamp | None:
+    """An hour as written, UTC where no zone is said; none for ``peak``.  Raises
+    :class:`ScenarioError`.
+    """
+    if text == "peak":
+        return None
+    try:
+        found = pd.Timestamp(text)
+    except ValueError:
+        raise ScenarioError(
+            f"an hour reads 2027-01-05T10:00Z, or peak for the busiest (got {text!r})", where="--requests"
+        ) from None
+    return found.tz_localize("UTC") if found.tz is None else found.tz_convert("UTC")
 
 
 @contextmanager

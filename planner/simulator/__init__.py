@@ -3,6 +3,7 @@
 from planner.simulator.billed import bill_as_it_runs, bill_usd
 from planner.simulator.operations import Operations
 from planner.simulator.replay import Replay, simulate
+from planner.simulator.requests import play_hour
 from planner.simulator.stress import policies, stress
 
-__all__ = ["Operations", "Replay", "bill_as_it_runs", "bill_usd", "policies", "simulate", "stress"]
+__all__ = ["Operations", "Replay", "bill_as_it_runs", "bill_usd", "play_hour", "policies", "simulate", "stress"]

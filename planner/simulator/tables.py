@@ -19,7 +19,7 @@ class Table:
     """
 
     def __init__(self, model: LatencyModel, most: int, tries: float, bounds: Bounds) -> None:
-        most = max(most, 1)
+        most, self.tries = max(most, 1), tries
         metric = bounds[0][1]
         alone = _saturation(model, 1, metric)
         if _splits(model, bounds, alone, most):

@@ -4,11 +4,16 @@ import time
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from planner.cli import main
 from planner.errors import PlannerError
+from planner.latency.batch.batching import BatchLatency
 from planner.latency.queue.queueing import QueueLatency
 from planner.latency.queue.service_law import ServiceLaw
 from planner.simulator.requests import play_requests, pointwise_s
+from planner.simulator.steps import play_steps
+from tests.builders import small
 
 BAND = {0.5: 0.06, 0.95: 0.10, 0.99: 0.10}  # of the pointwise answer, up to a utilization of 0.9
 
@@ -32,7 +37,7 @@ CASES = [pytest.param(*h, id=f"hour {h[0]}", marks=[] if h[0] in (0, 5) else pyt
 
 @pytest.mark.parametrize(("k", "model", "replicas", "rho", "rate"), CASES)
 def test_request_by_request_is_the_pointwise_answer(k, model, replicas, rho, rate):
-    found = play_requests(model, replicas, rate, seed=k)
+    found = play_requests(model, replicas, rate, seed=k)["latency"]
     assert len(found) == pytest.approx(rate.sum() * 60, rel=0.02)
     for quantile, band in BAND.items():
         pointwise = pointwise_s(model, replicas, rate, quantile)
@@ -42,8 +47,45 @@ def test_request_by_request_is_the_pointwise_answer(k, model, replicas, rho, rat
 
 
 def test_requests_that_no_kernel_plays_are_refused():
-    with pytest.raises(PlannerError, match="only first come"):
-        play_requests(QueueLatency(2, 0.02, ServiceLaw.of(1.0, None), balancer="jsq"), 2, np.full(60, 10.0))
+    with pytest.raises(PlannerError, match="first come"):
+        play_requests(QueueLatency(2, 0.02, ServiceLaw.of(1.0, None), discipline="ps"), 2, np.full(60, 10.0))
+
+
+def test_batches_and_the_shortest_queue_are_the_pointwise_answer():
+    rate = np.full(60, 240.0)
+    shortest = QueueLatency(2, 0.02, ServiceLaw.of(1.0, None), balancer="jsq")
+    for model, replicas in ((BatchLatency(0.02, 0.005, 32), 3), (shortest, 4)):
+        found = play_requests(model, replicas, rate, seed=1)["latency"]
+        assert len(found) == pytest.approx(240 * 3600, rel=0.01)
+        for quantile, band in BAND.items():
+            assert np.quantile(found, quantile) == pytest.approx(pointwise_s(model, replicas, rate, quantile), rel=band)
+
+
+def test_a_language_model_step_by_step_on_paper():
+    first, done = np.empty(3), np.empty(3)
+    # a token of one sequence takes 1 s, of two 1.5 s; prompts of 10 tokens 2 s, in chunks of 10; two slots
+    play_steps(
+        np.array([0.0, 0.5, 0.6]), np.full(3, 2.0), np.full(3, 10.0), np.array([2, 1, 0]), np.array([0, 1, 1.5]),
+        10.0, first, done,
+    )  # fmt: skip
+    # 0–2 first prompt; 2–5 the second beside a token; 5–6.5 both end; 6.5–8.5 the third
+    assert first.tolist() == [2.0, 5.0, 8.5]
+    assert done.tolist() == [6.5, 6.5, 8.5]
+
+
+def test_the_command_plays_an_hour_request_by_request(tmp_path):
+    small.traffic().to_csv(tmp_path / "web.csv", index=False)
+    (tmp_path / "small.yaml").write_text(small.SCENARIO, encoding="utf-8")
+    brief = ["--set", "horizon_h=24", "--set", "limits.max_term_months=0", "--paths", "2", "--no-strain"]
+
+    def run(hour):
+        return CliRunner().invoke(main, ["simulate", str(tmp_path / "small.yaml"), *brief, "--requests", hour])
+
+    done = run("peak")
+    assert done.exit_code == 0, done.output
+    for word in ("Request by request", "this hour", "at 95% of saturation", "latency_p99_s"):
+        assert word in done.output
+    assert "an hour reads" in run("noon").output
 
 
 @pytest.mark.slow
