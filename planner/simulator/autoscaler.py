@@ -1,5 +1,9 @@
 """The autoscaler of a path looks at a step and orders.  Compiled into the steps of
 :mod:`planner.simulator.kernel`.
+
+The rules are those of :mod:`planner.simulator.rules`, which the facts of the Kubernetes project are
+held against; here they meet the state of a path: its recommendations so far (a ring of the longest
+window), its own changes (for the rate policies) and the minutes that an alarm has stood.
 """
 
 import math

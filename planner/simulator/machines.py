@@ -1,5 +1,12 @@
 """Machines of a path: ordered, started, stopped, lost.  Compiled into the steps of
 :mod:`planner.simulator.kernel`.
+
+A machine that is ordered waits in a ring of steps for the one in which it is ready; it is paid from
+the order on.  What is stopped goes at once, the latest orders first.  A lost zone takes its share
+of every kind, machines dealt to zones in turn; a spot shock takes a pool in one zone or everywhere,
+and none can be had again there until it ends.  Single spot machines are taken back when the
+machine-steps since the last reach an exponential draw, counted in whole numbers so that a stretch
+of steps adds up to the same as its single steps.
 """
 
 import math

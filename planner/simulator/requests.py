@@ -5,6 +5,18 @@ and wait for their workers, their batch or their steps; the pointwise answer is 
 model's stationary laws over the minutes, weighted by their requests.  The two agree where an hour
 is many service times long and no minute is near saturation; a minute beyond it has no pointwise
 answer.
+
+Symbols: λ(t) rate at the pool [requests/s], constant within a minute; W wait, S service, both [s];
+a request's latency is W + S.  What is played:
+
+- queues, first come first served: Lindley's recursion over the workers of each replica, behind
+  ``random``, ``round_robin``, ``central``, ``jsq`` and ``jsq2`` balancers;
+- batches: a server takes all that wait, up to its largest batch of b, for setup + each·b;
+- language models: iterations that compute prompts in chunks beside one token of every sequence.
+
+It lies where clients retry (tries are independent here), where gaps are burstier than Poisson
+within a minute, and where a pool starts an hour with requests of the hour before: the first
+seconds of an hour are played from an empty pool.
 """
 
 from collections.abc import Iterator, Mapping
@@ -97,7 +109,10 @@ def _waits(at: Floats, services: Floats, workers: int) -> Floats:
 
 
 def _shortest(model: QueueLatency, replicas: int, at: Floats, services: Floats, rng: np.random.Generator) -> Floats:
-    """Each request goes to the replica with fewest, of all or of two drawn."""
+    """Each request goes to the replica with fewest, of all or of two drawn.
+
+    Raises :class:`PlannerError` where more wait at one replica than are kept count of.
+    """
     from planner.latency import kernels
 
     places = max(64, int(len(at) / replicas) + 1)
@@ -137,7 +152,11 @@ def _batched(model: BatchLatency, replicas: int, rate_rps: Floats, minute_s: flo
 def _by_steps(
     model: LlmReplica, replicas: int, rate_rps: Floats, minute_s: float, rng: np.random.Generator
 ) -> Mapping[str, Floats]:
-    """Prompts in chunks beside the tokens of the running batch, step by step."""
+    """Prompts in chunks beside the tokens of the running batch, step by step.
+
+    The batch starts empty, and a long answer takes minutes: ten minutes at the rate of the first
+    come before and are not counted.
+    """
     from planner.simulator.steps import play_steps
 
     station, mix = model.station, model.station.tokens
