@@ -25,6 +25,7 @@ from planner.cli.answer import (
     sweep_text,
     whatif_text,
 )
+from planner.cli.breakeven import breakeven
 from planner.cli.exporting import Files, file_options, write_table
 from planner.cli.fetch import fetch
 from planner.cli.given import Progress as _Progress
@@ -92,6 +93,7 @@ main.add_command(new)
 main.add_command(fetch)
 main.add_command(store)
 main.add_command(operate)
+main.add_command(breakeven)
 
 
 @main.command()

@@ -1,5 +1,5 @@
-"""``planner store``: scenarios kept with who, when and why; their states, their bridges, and whether
-they still come out.
+"""``planner store``: scenarios kept with who, when and why; their states, their bridges, and
+whether they still come out.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def show(label: str, as_yaml: bool, address: str | None) -> None:
 @_age
 @_address
 def state(name: str, wanted: str, why: str, author: str, max_age_days: int, address: str | None) -> None:
-    """Call the newest revision of NAME agreed (an owner for every dollar) or budgeted (agreed before, a
-    budget, prices young enough).
+    """Call the newest revision of NAME agreed (an owner for every dollar) or budgeted (agreed
+    before, a budget, prices young enough).
     """
     said = why or f"now {wanted}"
     click.echo(_line(opened(address).set_state(name, wanted, said, author=author, max_age_days=max_age_days)))
@@ -140,8 +140,8 @@ def state(name: str, wanted: str, why: str, author: str, max_age_days: int, addr
 )
 @_address
 def recompute(label: str, prices: str, address: str | None) -> None:
-    """Work a stored plan out again: on its own prices to the cent, on the newest with the bridge of the
-    difference.
+    """Work a stored plan out again: on its own prices to the cent, on the newest with the bridge of
+    the difference.
     """
     from planner.store import recompute as again
 
@@ -155,8 +155,8 @@ def recompute(label: str, prices: str, address: str | None) -> None:
 @click.argument("after", metavar="NAME@B")
 @_address
 def bridge(before: str, after: str, address: str | None) -> None:
-    """From one revision to another, such as from an experiment to production: what grows a month, why,
-    whose, and the unit cost of each.
+    """From one revision to another, such as from an experiment to production: what grows a month,
+    why, whose, and the unit cost of each.
     """
     from planner.store import growth
 

@@ -36,8 +36,8 @@ class Growth:
 
 
 def growth(before: Kept, after: Kept) -> Growth:
-    """The bridge from ``before`` to ``after``, both as a mean month of their horizons, so that a month's
-    experiment can stand beside a year's production.
+    """The bridge from ``before`` to ``after``, both as a mean month of their horizons, so that a
+    month's experiment can stand beside a year's production.
     """
     a, b = before.monthly_mean, after.monthly_mean
     lines = bridge(a, b)

@@ -1,10 +1,10 @@
 """The tables of the store, and the one way to them: SQLite by default, PostgreSQL by address.
 
-``revision`` and ``blob`` only grow: triggers refuse to change or delete a row. A scenario's number is
-taken by ``UPDATE scenario SET head = head + 1 … RETURNING head`` inside the transaction that writes
-the revision, so numbers have no gap and no double, whoever else writes; a process that is killed
-leaves the old head. SQLite keeps its rollback journal: the store is one file, which may be copied
-and read where it cannot be written; writers take their turn (``BEGIN IMMEDIATE``).
+``revision`` and ``blob`` only grow: triggers refuse to change or delete a row. A scenario's number
+is taken by ``UPDATE scenario SET head = head + 1 … RETURNING head`` inside the transaction that
+writes the revision, so numbers have no gap and no double, whoever else writes; a process that is
+killed leaves the old head. SQLite keeps its rollback journal: the store is one file, which may be
+copied and read where it cannot be written; writers take their turn (``BEGIN IMMEDIATE``).
 """
 
 import os

@@ -1,7 +1,8 @@
 """What a scenario must show before it may be called agreed or budgeted.
 
-idea: nothing. agreed: an owner for every dollar. budgeted: agreed before, a budget stated, and prices
-younger than a limit for all but a small share of the money: a budget on old prices is a guess.
+idea: nothing. agreed: an owner for every dollar. budgeted: agreed before, a budget stated, and
+prices younger than a limit for all but a small share of the money: a budget on old prices is a
+guess.
 """
 
 from datetime import date

@@ -1,5 +1,6 @@
-"""What a revision keeps of its plan: charges by month, prices paid, machines, commitments, volumes and
-the figures of the first screen; enough to show it, to bridge it, and to check that it comes out again.
+"""What a revision keeps of its plan: charges by month, prices paid, machines, commitments, volumes
+and the figures of the first screen; enough to show it, to bridge it, and to check that it comes out
+again.
 """
 
 import json

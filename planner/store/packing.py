@@ -1,5 +1,5 @@
-"""A scenario made self-contained: its text, the content of every file it names, and the prices it may
-buy from; and back again, wherever it is opened.
+"""A scenario made self-contained: its text, the content of every file it names, and the prices it
+may buy from; and back again, wherever it is opened.
 
 Contents are kept under the SHA-256 of their plain bytes, so what two revisions share is kept once.
 """

@@ -1,5 +1,5 @@
-"""A stored plan worked out again: on its own prices it comes out to the cent, on newer ones the bridge
-says what moved.
+"""A stored plan worked out again: on its own prices it comes out to the cent, on newer ones the
+bridge says what moved.
 """
 
 from collections.abc import Callable

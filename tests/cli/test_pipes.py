@@ -41,6 +41,7 @@ REFUSALS = {
     "new": ["new", "small.yaml"],
     "fetch prometheus": ["fetch", "prometheus", "http://127.0.0.1:9", "up", "x.json"],
     "fetch cloudwatch": ["fetch", "cloudwatch", "AWS/X/Y", "x.json", "--region", "us-east-1", "--days", "1"],
+    "breakeven": ["breakeven", *SMALL],  # it serves no language model
     "catalog refresh": ["catalog", "refresh", "nobody"],
     "catalog import": ["catalog", "import", "README.md"],
     "catalog diff": ["catalog", "diff", "nobody", "."],
