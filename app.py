@@ -7,12 +7,8 @@ import streamlit as st
 import planner.ui
 
 PAGES = Path(planner.ui.__file__).parent
+NAMES = ["Start", "Answer", "Load", "Capacity", "Money", "Commitments", "Risk", "Compare", "Prices"]
 
 st.set_page_config(page_title="Capacity and cost planner", page_icon=str(PAGES / "icon.svg"), layout="wide")
-st.navigation(
-    [
-        st.Page(PAGES / "plan.py", title="Plan", icon=":material/monitoring:", url_path="plan", default=True),
-        st.Page(PAGES / "compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
-        st.Page(PAGES / "prices.py", title="Prices", icon=":material/sell:", url_path="prices"),
-    ]
-).run()
+pages = [st.Page(PAGES / f"{n.lower()}.py", title=n, url_path=n.lower(), default=n == "Answer") for n in NAMES]
+st.navigation(pages, position="top").run()

@@ -1,17 +1,34 @@
 """Charts of the pages and the notebooks: each takes a frame of :mod:`planner.show.views` and
 returns an Altair chart.
 
-Titles name the quantity and its unit.  Colors are of the Okabe-Ito set (told apart with every
-common color blindness) and hold on light and dark ground; nothing is told by color alone: tooltips
-and the download behind each chart carry the numbers.
+Titles name the quantity and its unit.  A color is a meaning, the same on every page: blue is what
+is expected, orange what is asked or spot, green what is safe or committed, red what fails or costs
+more, gray what is only a mark.  Each keeps a contrast of 4.5 to its ground, which no color can do
+on white and on black at once: :func:`on` draws a chart for a light or a dark ground.  Nothing is
+told by color alone: dashes, places, tooltips and the download behind each chart carry it too.
 """
+
+import json
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
-BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#3182BD", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C8C"
-INK = "#3A4350"  # on top of colored bars, light or dark ground around them
+BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#1D6FA5", "#8F5600", "#00704F", "#A33B7C", "#2B7A9B", "#B3440B", "#5C6670"
+INK = "#1B2430"
 COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
+# the same meanings on a dark ground
+DARK = {
+    BLUE: "#6FB1E8",
+    ORANGE: "#F0B43C",
+    GREEN: "#3CC79B",
+    PINK: "#E59CC8",
+    SKY: "#9AD7F5",
+    RED: "#FF8F66",
+    GRAY: "#A7B1BC",
+    INK: "#E6EAF0",
+}
+GROUNDS = {"light": "#FFFFFF", "dark": "#12161C"}
 BAND, SERVED = "Load, 8 of 10 futures", "Usable capacity"
 # column of a load frame: name in the legend, color, width, dash
 CURVES: dict[str, tuple[str, str, float, list[int]]] = {
@@ -27,6 +44,106 @@ _BOTTOM = alt.Legend(
 _BOTTOM_3 = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, columns=3)
 _LINES = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, columns=3)
 _MONEY = "$,.0f"
+
+
+def on(chart: alt.Chart | alt.LayerChart, theme: str = "light") -> dict[str, Any]:
+    """A chart as Vega-Lite for a ground, ``light`` or ``dark``: colors of that ground, axes and
+    legends in its ink.
+    """
+    text = json.dumps(chart.to_dict())
+    if theme == "dark":
+        for light, dark in DARK.items():
+            text = text.replace(light, dark)
+    spec: dict[str, Any] = json.loads(text)
+    ink = DARK[INK] if theme == "dark" else INK
+    words = {"labelColor": ink, "titleColor": ink}
+    spec.setdefault("padding", {"top": 14, "left": 4, "right": 8, "bottom": 4})
+    spec["config"] = {**spec.get("config", {}), "axis": words, "legend": words, "title": {"color": ink, "fontSize": 14}}
+    return spec
+
+
+def year(
+    months: pd.DataFrame,
+    budget: float | None = None,
+    today: float | None = None,
+    title: str = "Cost by month",
+    height: int = 230,
+) -> alt.LayerChart:
+    """Expected bill of each month with its range P10 to P90 [USD] (``month expected p10 p90``, from
+    :func:`planner.show.answer.year`), the budget and what today costs as lines.
+    """
+    table = months.assign(month=pd.to_datetime(months["month"]))
+    shown = {"expected": "Expected", "p10": "1 in 10 futures below", "p90": "1 in 10 futures above"}
+    x = alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b", labelAngle=0, labelOverlap=True))
+    tips = [alt.Tooltip("month:T", title="Month", format="%B %Y")]
+    tips += [alt.Tooltip(f"{c}:Q", title=t, format=_MONEY) for c, t in shown.items()]
+    top = alt.Axis(format="$~s", tickCount=5)
+    names, colors = ["Expected", "P10 to P90"], [BLUE, INK]
+    lines = {"Budget": (budget, RED, [6, 3]), "Today": (today, ORANGE, [2, 2])}
+    names += [n for n, line in lines.items() if line[0] is not None]
+    colors += [line[1] for line in lines.values() if line[0] is not None]
+    color = alt.Color("line:N", scale=alt.Scale(domain=names, range=colors), legend=_BOTTOM)
+
+    def named(layer: alt.Chart, name: str) -> alt.Chart:
+        return layer.transform_calculate(line=f"'{name}'").encode(color=color)
+
+    base = alt.Chart(table).encode(x=x, tooltip=tips)
+    layers = [named(base.mark_bar(), "Expected").encode(y=alt.Y("expected:Q", title="USD a month", axis=top))]
+    if table["p10"].notna().any():
+        layers.append(named(base.mark_rule(strokeWidth=3), "P10 to P90").encode(y="p10:Q", y2="p90:Q"))
+        layers += [named(base.mark_tick(thickness=3, size=14), "P10 to P90").encode(y=f"{c}:Q") for c in ("p10", "p90")]
+    for name, (usd, _, dash) in lines.items():
+        if usd is not None:
+            rule = alt.Chart(pd.DataFrame({"usd": [usd]})).mark_rule(strokeWidth=2.5, strokeDash=dash)
+            layers.append(
+                named(rule, name).encode(y="usd:Q", tooltip=alt.Tooltip("usd:Q", title=f"{name}, USD", format=_MONEY))
+            )
+    return alt.layer(*layers).properties(title=_title(title, "USD, expected and P10 to P90"), height=height)
+
+
+def ladder(signed: pd.DataFrame, title: str = "Commitments in force") -> alt.Chart:
+    """When commitments begin and end and what they bind [USD/h]: ``commitment start end
+    hourly_usd usd`` (local times), one bar each.
+    """
+    return (
+        alt.Chart(signed)
+        .mark_bar(color=GREEN, height=14)
+        .encode(
+            y=alt.Y("commitment:N", title=None, sort="-x", axis=alt.Axis(labelLimit=340)),
+            x=alt.X("start:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True)),
+            x2="end:T",
+            tooltip=[
+                alt.Tooltip("commitment:N", title="Commitment"),
+                alt.Tooltip("start:T", title="From", format="%d %b %Y"),
+                alt.Tooltip("end:T", title="Until", format="%d %b %Y"),
+                alt.Tooltip("hourly_usd:Q", title="USD an hour", format="$,.3f"),
+            ],
+        )
+        .properties(title=_title(title, "from signing to end"), height=alt.Step(34))
+    )
+
+
+def strain(cases: pd.DataFrame, title: str = "Requests late under strain") -> alt.Chart:
+    """Error budget spent in each case of ``replay.whatif`` [share]; above 100 % a target is missed."""
+    table = cases.assign(held=cases["error_budget_share"].le(1).map({True: "Holds", False: "Misses a target"}))
+    color = alt.Color(
+        "held:N", scale=alt.Scale(domain=["Holds", "Misses a target"], range=[GREEN, RED]), legend=_BOTTOM
+    )
+    return (
+        alt.Chart(table.assign(shown=table["error_budget_share"].clip(upper=3.0)))
+        .mark_bar()
+        .encode(
+            y=alt.Y("variant:N", sort=table["variant"].tolist(), title=None, axis=alt.Axis(labelLimit=260)),
+            x=alt.X("shown:Q", title="late requests over those allowed, cut at 300 %", axis=alt.Axis(format="%")),
+            color=color,
+            tooltip=[
+                alt.Tooltip("variant:N", title="Case"),
+                alt.Tooltip("error_budget_share:Q", title="Late over allowed", format=".0%"),
+                alt.Tooltip("monthly_mean_usd:Q", title="USD a month", format=_MONEY),
+            ],
+        )
+        .properties(title=_title(title, "share of the late requests allowed"), height=alt.Step(20))
+    )
 
 
 def history(rates: "pd.Series[float]", title: str = "What arrived") -> alt.Chart:
@@ -77,7 +194,8 @@ def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: s
     shown = {"p10": "Load, 1 in 10 below", "p90": "Load, 1 in 10 above"} | {c: s[0] for c, s in curves.items()}
     tips = [when, *(alt.Tooltip(f"{c}:Q", title=t, format=",.3~r") for c, t in shown.items())]
     base = alt.Chart(table).encode(x=x)
-    layers = [_named(base.mark_area(opacity=0.45, interpolate=shape), BAND, "p10", scale).encode(y2="p90:Q")]
+    layers = [_named(base.mark_area(opacity=0.3, interpolate=shape), BAND, "p10", scale).encode(y2="p90:Q")]
+    layers += [_named(base.mark_line(strokeWidth=0.8, interpolate=shape), BAND, c, scale) for c in ("p10", "p90")]
     for column, (name, _, width, dash) in curves.items():
         steps = shape if column in {"p50", "planned"} else "step-after"
         layers.append(
@@ -147,11 +265,14 @@ def hindcast(hours: pd.DataFrame, title: str = "The last week as it would have b
     base = alt.Chart(hours).encode(
         x=alt.X("time:T", title=None, axis=alt.Axis(format="%a %d %b", tickCount="day", labelOverlap=True))
     )
-    band = _named(base.mark_area(opacity=0.45), names["p5"], "p5", scale).encode(y2="p95:Q")
+    band = _named(base.mark_area(opacity=0.3), names["p5"], "p5", scale).encode(y2="p95:Q")
+    edges = [_named(base.mark_line(strokeWidth=0.8), names["p5"], c, scale) for c in ("p5", "p95")]
     middle = _named(base.mark_line(strokeWidth=1.2), names["p50"], "p50", scale)
     actual = _named(base.mark_line(strokeWidth=1.5), names["actual"], "actual", scale)
     hover = base.mark_rule(opacity=0, strokeWidth=6).encode(tooltip=tips)
-    return alt.layer(band, middle, actual, hover).properties(title=_title(title, "requests per second"), height=320)
+    return alt.layer(band, *edges, middle, actual, hover).properties(
+        title=_title(title, "requests per second"), height=320
+    )
 
 
 def backtest(scores: pd.DataFrame, title: str = "Forecast error beside repeating last week") -> alt.Chart:

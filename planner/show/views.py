@@ -47,6 +47,14 @@ def price_ages(plan: Plan, today: date) -> pd.DataFrame:
     return bill.groupby("age_days", dropna=False)["effective_cost_usd"].sum().reset_index()
 
 
+def oldest_prices(plan: Plan, today: date, limit_days: int) -> list[str]:
+    """Places whose prices of this bill are older than ``limit_days``, such as ``gcp europe-west4``."""
+    prices = plan.prices.drop_duplicates(["provider", "region", "as_of"])
+    first = prices["as_of"].map(first_day)
+    old = [d is not None and (today - d).days > limit_days for d in first]
+    return sorted((prices["provider"] + " " + prices["region"])[old].str.strip().unique())
+
+
 def typical_age_days(ages: pd.DataFrame) -> float:
     """The age that half of the bill's dated prices do not exceed; NaN if none is dated."""
     dated = ages.dropna()
@@ -388,6 +396,19 @@ def side_by_side(studies: Mapping[str, Study]) -> pd.DataFrame:
 def _unit(study: Study) -> str:
     requests = sum(study.requests.values())
     return f"${study.plan.total_usd / requests * 1000:,.4f}" if requests else "–"
+
+
+def units(study: Study) -> pd.DataFrame:
+    """Effective cost of 1,000 requests and, where there are any, of a million tokens by service:
+    ``service unit usd_each``; idle hours are paid.
+    """
+    charged = set(study.plan.cost["service"])
+    volumes = {
+        "1,000 requests": study.plan.usd_per_1k_requests({s: v for s, v in study.requests.items() if s in charged}),
+        "1 million tokens": study.plan.usd_per_1m_tokens({s: v for s, v in study.tokens.items() if s in charged}),
+    }
+    rows = [(service, unit, usd) for unit, each in volumes.items() for service, usd in each.items()]
+    return pd.DataFrame(rows, columns=["service", "unit", "usd_each"])
 
 
 def month_range(plan: Plan) -> pd.DataFrame:

@@ -1,9 +1,18 @@
-"""How names and figures are said to people, on the terminal and on the pages alike."""
+"""How names and figures are said to people, on the terminal and on the pages alike.
+
+A sentence begins with what happens or what to do, its money is a month, and it speaks of what a
+reader can move; the names of fields and of the mathematics stay behind it.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
+
+from planner.plan import Plan
+from planner.scenario import Scenario
 
 from planner import charges
 
@@ -27,6 +36,17 @@ BASES = {
     "modeled": "Modeled",
     "assumed": "Assumed",
     "third_party_curated": "From a curated list",
+}
+# what a bill rests on, in three kinds: what was read or measured, what a model says, what nobody stated
+KINDS = {
+    "observed": "measured",
+    "measured": "measured",
+    "composed": "modeled",
+    "zone_median": "modeled",
+    "modeled": "modeled",
+    "third_party_curated": "modeled",
+    "inferred": "modeled",
+    "assumed": "assumed",
 }
 OPTIONS = {"on_demand": "On demand", "spot": "Spot", "committed": "Committed", "": "–"}
 
@@ -105,3 +125,256 @@ def share(value: float | None, digits: int = 0) -> str:
     if value < 1.0 and float(text[:-1]) >= 100.0:
         text = f"> {1.0 - 10.0 ** -(digits + 2):.{digits}%}"
     return text.replace("%", " %")
+
+
+# fields of a scenario as they stand in a sentence, the longer names first
+FIELDS: tuple[tuple[str, str], ...] = (
+    (r"services\.([^ ]+?)\.autoscaling\.max_replicas", r"the most replicas of \1"),
+    (r"services\.([^ ]+?)\.autoscaling\.min_replicas", r"the replicas of \1 that are always ready"),
+    (r"services\.([^ ]+?)\.objective\.availability_share", r"the availability of \1"),
+    (r"services\.([^ ]+?)\.objective\.load_quantile", r"the share of futures that \1 serves"),
+    (r"services\.([^ ]+?)\.objective\.(latency|ttft|tpot)_p(\d\d)_s", r"\2_p\3_s of \1"),
+    (r"services\.([^ ]+?)\.objective", r"the targets of \1"),
+    (r"services\.([^ ]+?)\.growth_share_per_year", r"the growth of \1 a year"),
+    (r"limits\.quota\.([\w.-]*\w)", r"the quota of \1"),
+    (r"limits\.quota", "the quotas"),
+    (r"limits\.max_type_share", "the share that one machine type may carry"),
+    (r"limits\.max_spot_share", "the share that spot machines may carry"),
+    (r"limits\.max_term_months", "the longest commitment in months"),
+    (r"limits\.zones_lost", "the zones that may fail"),
+    (r"limits\.zones", "the zones used"),
+    (r"limits\.budget_usd_per_month", "the budget a month"),
+    (r"limits\.upfront_budget_usd", "the money paid up front"),
+    (r"limits\.(?:previous_generation|instance_types)", "the machine types allowed"),
+    (r"\bload_quantile\b", "share of futures to serve"),
+    (r"\bavailability_share\b", "availability"),
+    (r"\bmin_replicas\b|\bmin_instances\b", "replicas always ready"),
+    (r"\bmax_replicas\b|\bmax_instances\b", "replicas allowed"),
+)
+
+
+def plainly(text: str) -> str:
+    """A text with the fields of a scenario in words: ``limits.zones_lost`` becomes "the zones that
+    may fail".
+    """
+    for pattern, said in FIELDS:
+        text = re.sub(pattern, said, text)
+    return spelled(text)
+
+
+def remedy(text: str) -> str:
+    """What to do, verb first, in words: ``raise limits.quota.g6.xlarge from 2 to 5``."""
+    text = re.sub(r"limits\.budget_usd_per_month to ([\d,]+)", r"the budget to $\1 a month", text)
+    text = re.sub(r"(limits\.quota\.[\w.-]*\w) by (\d+)", r"\1 by \2 machines", text)
+    text = re.sub(r"(limits\.quota\.[\w.-]*\w) from (\d+) to (\d+)", r"\1 from \2 to \3 machines", text)
+    return capital(plainly(text).replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """The first letter large, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def month(when: pd.Timestamp | str) -> str:
+    """A month as people say it: ``November 2027``."""
+    return f"{pd.Timestamp(when):%B %Y}"
+
+
+def a_month(usd_per_month: float) -> str:
+    """Money by month: ``$93 a month``."""
+    return f"{money(abs(usd_per_month))} a month"
+
+
+# one natural unit more of what binds; what no reader can move (pools of commitments, whole machines)
+# is not said
+_BINDING = {
+    "serve": "Serving one more request/s of {subject} in every hour",
+    "spot_share": "Allowing 1 % more of {subject} on spot machines",
+    "spot_max": "Finding one more spot machine of {subject} on the market",
+    "type_share": "Allowing 1 % more of {subject} on a single machine type",
+    "other_types": "Allowing 1 % more of {subject} on a single machine type",
+    "zones": "Keeping one more request/s of {subject} ready for a lost zone",
+    "min_instances": "Keeping one more replica of {subject} always ready",
+    "min_per_zone": "Keeping one more replica of {subject} ready in each zone",
+    "max_instances": "Allowing one more replica of {subject}",
+    "limit": "Allowing one more machine under {subject}",
+    "upfront_budget": "Paying one more dollar up front",
+    "total_budget": "Spending one more dollar of the budget",
+}
+
+
+def binding(row: Mapping[Any, Any], months: float) -> str:
+    """What holds the cost up, in dollars a month, from a row of ``plan.bindings``; empty for what
+    no reader can move.
+    """
+    subject, change = (
+        plainly(f"limits.{row['subject']}" if row["constraint"] == "limit" else str(row["subject"])),
+        -(row["shadow_price_usd"] / months),
+    )
+    if row["constraint"] == "zones" and str(row.get("sentence", "")).startswith("leaving out"):
+        return f"Surviving a lost zone costs {a_month(change)} for {subject}"
+    if row["constraint"] not in _BINDING:
+        return ""
+    what = _BINDING[row["constraint"]].format(subject=subject)
+    if change != change:
+        return f"{what} has no plan within the limits in any month"
+    return f"{what} {'costs' if change > 0 else 'saves'} {a_month(change)}"
+
+
+EVENTS = {
+    "overload": "More load",
+    "zone_lost": "A zone is lost",
+    "spot_lost": "All spot machines taken back",
+    "retries": "Retries after an overload",
+    "quota": "A quota is reached",
+    "budget": "The budget is spent",
+    "none": "Nothing",
+}
+
+
+def late(objective: str) -> str:
+    """What a broken objective means: ``the first token is late for more than 5 % of requests``."""
+    found = re.fullmatch(r"(latency|ttft|tpot)_p(\d\d)_s", objective)
+    if found is None:
+        return "requests are late"
+    return f"the {METRICS[found[1]].lower()} is late for more than {100 - int(found[2])} % of requests"
+
+
+def breaking(row: Mapping[Any, Any], time_zone: str) -> str:
+    """What a threat does to the plan, when, and what mending costs, from a row of
+    ``replay.breaks``.
+    """
+    times, of = row["load_multiplier"], row["service"]
+    if not np.isfinite(times):
+        return f"Bears any load of {of or 'this plan'} in every month"
+    when, usd = month(row["breaks_at"].tz_convert(time_zone)), row["mending_usd_per_month"]
+    mend = f"; mending it costs {a_month(usd)}" if usd >= 0.5 else ""
+    if row["cause"] == "budget":
+        if times >= 1:
+            return f"Keeps within the budget: {times:.2f} times what 9 of 10 futures need in {when}, the dearest month"
+        return f"Spends more than the budget in {when}: {money(usd)} short in 1 of 10 futures that month"
+    if row["cause"] == "quota":
+        named = re.search(r"quota of (\d+) (\S+)", str(row["sentence"]))
+        which = f" of {named[1]} {named[2]}" if named else ""
+        return f"Reaches the quota{which} at {times:.2f} times what is ready at most, in {when}"
+    if row["cause"] == "retries":
+        held = "Recovers from" if times >= 1 else "Stays down after"
+        return f"{held} an overload with retries up to {times:.2f} times the planned load of {of}, in {when}{mend}"
+    if row["cause"] == "overload":
+        return f"Bears {times:.2f} times the planned load of {of}; then {late(row['objective'])}, first in {when}{mend}"
+    held, event = "Survives" if times >= 1 else "Fails", _LOSSES[row["cause"]]
+    limit = f"up to {times:.2f} times" if times >= 1 else f"from {times:.2f} times"
+    return f"{held} {event} {limit} the planned load of {of}; then {late(row['objective'])}, first in {when}{mend}"
+
+
+_LOSSES = {"zone_lost": "the loss of a zone", "spot_lost": "the loss of all spot machines"}
+_LATE = {
+    "overload": "Asks more than the whole fleet bears",
+    "start_up": "Waits for machines to start",
+    "autoscaler": "Waits for the autoscaler to ask for more",
+    "zone_lost": "Loses a zone",
+    "spot_lost": "Loses spot machines",
+    "retries": "Keeps an overload up by retries",
+}
+
+
+def lateness(row: Mapping[Any, Any], time_zone: str) -> str:
+    """Why requests were late and how many, from a row of ``replay.causes``."""
+    when = month(row["worst_hour"].tz_convert(time_zone))
+    rate = f"{row['late_share'] * 1e6:,.0f} of a million requests" if row["late_share"] > 0 else "no requests"
+    return f"{_LATE[row['cause']]}: {rate} of {row['service']} late, worst in {when}"
+
+
+# why a machine is not used, the verb first; what is not listed is said as it stands
+_EXCUSES: tuple[tuple[str, str | None], ...] = (
+    (r"dearer for each request served", "Costs more for each request served"),
+    (r"the types kept are cheaper together", "Costs more than the machine types kept together"),
+    (r"another mix of whole machines is cheaper", "Costs more than another mix of whole machines"),
+    (r"latency target out of reach", "Misses the latency target"),
+    (r"(?:a )?previous generation.*", "Belongs to a previous generation"),
+    (r"has accelerators the service does not use", "Brings accelerators the service does not use"),
+    (r"no price (?:is )?known(.*)", r"Has no known price\1"),
+    (r"the price of (.*) is not known", r"Has no known price of \1"),
+    (r"(.*) does not fit (.*)", r"Lacks memory on \2 for \1"),
+    (r"the speed of its accelerator (.*) is not known", r"Has an accelerator of unknown speed: \1"),
+    (r"its accelerator (.*) needs (.*)", r"Needs \2 for its accelerator \1"),
+    (r"made for (.*)", r"Serves \1"),
+    (r"not among limits\.instance_types", "Stands outside the machine types allowed"),
+    (r"(?:its )?quota is 0", "Has a quota of 0 machines"),
+    (r"serves nothing within the objectives", "Serves nothing within the targets"),
+    (r"so many volumes do not fit a machine", "Takes too few volumes"),
+    (r"block disks of this size are too slow", "Has disks too slow at this size"),
+    (r"its accelerator (\S+) is not in .*", r"Has an accelerator that is not known: \1"),
+    (r"language-model servers do not support the (\S+) family .*", r"Has no language-model server for \1"),
+    (r"(.*) does not multiply (.*)", r"Cannot compute in \2 on \1"),
+    (r"the network between (.*) is not known", r"Has no known network between \1"),
+    (r"(\S+) takes (\d+) tokens at most", r"Takes \2 tokens at most with \1"),
+    (r"not the machine observed", "Was not observed"),
+    (r"architecture not supported by the service", "Has an architecture the service does not support"),
+    (r"its (.*) (?:is|are) not known", r"Has no known \1"),
+    (r"burstable types are excluded", "Runs on CPU credits, which are left out"),
+    (r"too far from (.*)", r"Stands too far from \1"),
+    (r"not measured", "Was not measured"),
+    (r"too little (.*)", r"Lacks \1"),
+    (r"no (.*)", r"Has no \1"),
+    (r"(?:has|costs|needs) (.*)", None),
+)
+
+
+def excuse(reason: str) -> str:
+    """Why a machine is not used, verb first, from a reason of ``plan.excuses``."""
+    for pattern, said in _EXCUSES:
+        if re.fullmatch(pattern, reason):
+            return plainly(capital(reason) if said is None else re.sub(pattern, said, reason))
+    return f"Falls out: {plainly(reason).replace('_', ' ')}"
+
+
+def proof(plan: Plan) -> str:
+    """How far the plan is from the best there can be, and for what that holds."""
+    found = plan.certificate
+    return (
+        f"Proven: no other choice of machines and commitments within the limits has an expected bill below"
+        f" {money(found.lower_bound_usd)}, where data and request charges are those of this plan; this plan is within"
+        f" {share(found.gap_share, 1)} of that"
+    )
+
+
+def limits_told(plan: Plan, scenario: Scenario) -> str:
+    """The dearest month, and what the budget leaves in it."""
+    months = plan.monthly().groupby("month")["effective_cost_usd"].sum()
+    dearest, usd = str(months.idxmax()), float(months.max())
+    budget = scenario.limits.budget_usd_per_month
+    left = "" if budget is None else f", {money(budget - usd)} under the budget of {money(budget)}"
+    return f"Dearest month: {month(dearest)}, {money(usd)}{left}"
+
+
+def steps(path: str, points: pd.DataFrame, own: float) -> list[str]:
+    """What the next value to each side of the chosen one costs: ``value monthly_usd`` of whole
+    plans.
+    """
+    table = points.sort_values("value").set_index("value")["monthly_usd"]
+    if own not in table.index:
+        return []
+    told, at = [], list(table.index).index(own)
+    for k in (at - 1, at + 1):
+        if 0 <= k < len(table):
+            other = float(table.index[k])
+            change = float(table.iloc[k] - table.iloc[at])
+            names = [setting(path, v).rpartition(": ")[2] for v in (own, other)]
+            verb = "costs" if change >= 0.005 else "saves"
+            end = f"{verb} {a_month(change)}" if abs(change) >= 0.5 else "changes nothing: $0 a month"
+            told.append(f"Moving {plainly(path)} from {names[0]} to {names[1]} {end}")
+    return told
+
+
+def setting(path: str, value: object) -> str:
+    """A changed field in words: ``the zones that may fail: 1``."""
+    likely = value["likely"] if isinstance(value, Mapping) else value
+    if likely is None:
+        return f"{plainly(path)}: none"
+    number_of = float(str(likely))
+    if path.endswith(("_share", "_per_year", "load_quantile")):
+        return f"{plainly(path)}: {number_of * 100:g} %"
+    if path.endswith("usd_per_month"):
+        return f"{plainly(path)}: {money(number_of)}"
+    return f"{plainly(path)}: {seconds(number_of) if path.endswith('_s') else format(number_of, 'g')}"

@@ -13,8 +13,8 @@ CELLS = {
         "Layout", help="Precision and number of accelerators a replica spans; empty for plain services"
     ),
     "paid": st.column_config.TextColumn("Paid"),
-    "mean": st.column_config.NumberColumn("Machines, mean"),
-    "most": st.column_config.NumberColumn("Machines, most", format="%.0f"),
+    "mean": st.column_config.NumberColumn("Mean"),
+    "most": st.column_config.NumberColumn("Most", format="%.0f"),
     "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),
     "usable_rps": st.column_config.NumberColumn(
         "Requests/s", format="%.3g", help="What one replica may carry, after all headroom"
@@ -94,6 +94,20 @@ CELLS = {
     "list_cost_usd": st.column_config.NumberColumn(
         "At list, USD", format="%,.0f", help="The same machines on demand at list price"
     ),
+    "usd_per_month": st.column_config.NumberColumn(
+        "USD a month", format="%,.0f", help="Effective: commitments spread over their term (amortized)"
+    ),
+    "usd_each": st.column_config.NumberColumn("USD", format="%.5f", help="Idle hours and all other charges included"),
+    "event": st.column_config.TextColumn("What happens"),
+    "times": st.column_config.NumberColumn(
+        "Borne × plan", format="%.2f", help="What is borne over what is planned; below 1 it fails as planned"
+    ),
+    "then": st.column_config.TextColumn("Then"),
+    "when": st.column_config.TextColumn("First in"),
+    "mending": st.column_config.TextColumn("Mending/month"),
+    "regret_low_usd": st.column_config.NumberColumn("Regret if load − 30 %, USD", format="%,.0f"),
+    "regret_high_usd": st.column_config.NumberColumn("Regret if load + 50 %, USD", format="%,.0f"),
+    "error_budget_share": st.column_config.TextColumn("Late over allowed", help="Above 100 % a target is missed"),
     "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
     "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),
     "accelerator": st.column_config.TextColumn("Accelerator"),

@@ -6,7 +6,7 @@ import streamlit as st
 from planner import export
 from planner.show import charts, views
 from planner.ui import controls, session
-from planner.ui.session import plain
+from planner.ui.drawing import chart, download, small
 
 
 def page() -> None:
@@ -30,19 +30,12 @@ def page() -> None:
         a, b = session.study(first), session.study(second)
         for name, changes in zip(names, (first_changes, second_changes), strict=True):
             if changes:
-                st.caption(plain(f"{name} with {controls.told(changes)}"))
+                small(f"{name} with {controls.told(changes)}")
         st.dataframe(views.side_by_side(dict(zip(names, (a, b), strict=True))), height="content")
         steps = views.bridge(a.plan, b.plan, names)
-        st.altair_chart(charts.bridge(steps), alt=f"Bridge of cost from {names[0]} to {names[1]}")
+        chart(charts.bridge(steps), f"Bridge of cost from {names[0]} to {names[1]}")
         rows: pd.DataFrame = a.plan.compare(b.plan)
-        st.download_button(
-            "Every difference (CSV)",
-            data=lambda: export.to_csv(rows).encode(),
-            file_name="bridge.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        download("Every difference (CSV)", lambda: export.to_csv(rows).encode(), "bridge.csv")
 
 
 page()

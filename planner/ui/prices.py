@@ -5,10 +5,10 @@ import streamlit as st
 
 from planner import export
 from planner.catalog import Catalog
-from planner.show import views
+from planner.show import answer, views
 from planner.ui import session
 from planner.ui.cells import CELLS
-from planner.ui.session import plain
+from planner.ui.drawing import download, small
 
 SHOWN = [
     "instance_type",
@@ -50,23 +50,19 @@ def page() -> None:
                 icon=":material/search_off:",
             )
             return
-        st.caption(
-            plain(
-                f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Oldest date used:"
-                f" {catalog.as_of}"
-            )
+        small(
+            f"{len(table):,} machines; list prices in USD, Linux, shared tenancy, before tax. Half of the prices were"
+            f" read on {catalog.as_of} or later, {catalog.age_days()} days ago."
         )
+        if catalog.age_days() > answer.OLD_DAYS:
+            st.warning(
+                f"Refresh these prices: a typical one is {catalog.age_days()} days old, more than {answer.OLD_DAYS}.",
+                icon=":material/update:",
+            )
         st.dataframe(
             table[SHOWN], hide_index=True, column_config={c: CELLS[c] for c in SHOWN}, placeholder="–", height=520
         )
-        st.download_button(
-            "These prices (CSV)",
-            data=lambda: export.to_csv(table).encode(),
-            file_name="prices.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        download("These prices (CSV)", lambda: export.to_csv(table).encode(), "prices.csv")
         _commitments(catalog)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import streamlit as st
 import yaml
 
 from planner import columns, load
+from planner.capacity import size
 from planner.catalog import Catalog
 from planner.data import data_path
 from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
@@ -21,6 +22,7 @@ from planner.latency.llm.architecture import architectures
 from planner.load import Traffic
 from planner.optimizer import tradeoff
 from planner.scenario import Scenario
+from planner.show.words import plainly, remedy
 from planner.study import Study, run, span, with_alternatives
 
 PATHS = 100
@@ -48,6 +50,12 @@ def bundled() -> dict[str, Path]:
     return {f.stem: f for f in sorted(data_path("scenarios").glob("*.yaml"), key=lambda f: (f.stem != FIRST, f.stem))}
 
 
+def about(name: str) -> str:
+    """What a sample is: the comment on its first line."""
+    first = bundled()[name].read_text(encoding="utf-8").splitlines()[0]
+    return first.lstrip("# ") if first.startswith("#") else ""
+
+
 def weights() -> list[str]:
     """Names of the language models that can be placed."""
     return list(architectures())
@@ -62,6 +70,16 @@ def _read_places() -> dict[str, list[str]]:
     return {str(p): sorted(rows["region"]) for p, rows in pairs.groupby("provider")}
 
 
+def _freshest() -> tuple[str, str]:
+    """Cloud and region whose prices were read last: where the questions about an upload begin."""
+    ages = Catalog.read().ages()
+    on_demand = ages[ages["purchase_option"] == "on_demand"].sort_values(
+        ["age_days", "prices"], ascending=[True, False]
+    )
+    first = on_demand.iloc[0]
+    return str(first["provider"]), str(first["region"])
+
+
 @dataclass
 class _Slot:
     """Room for one study; the lock lets two sessions that ask for the same one share the work."""
@@ -70,6 +88,7 @@ class _Slot:
     study: Study | None = None
     near: pd.DataFrame | None = None
     bounds: dict[str, pd.DataFrame] = field(default_factory=dict)
+    more: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
@@ -90,6 +109,7 @@ def _score(digest: str, time_zone: str, _traffic: Traffic) -> pd.DataFrame:  # n
 catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(
     _read_catalog
 )
+freshest: Callable[[], tuple[str, str]] = st.cache_data(max_entries=1, show_spinner=False)(_freshest)
 places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
 _scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(
     max_entries=16, show_spinner="Forecasting the past …"
@@ -134,6 +154,32 @@ def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
             values = span(scenario, path)
             slot.bounds[path] = tradeoff(scenario, found.load, found.capacity, found.catalog, path, values, whole=0)
     return slot.bounds.get(path, columns.empty("frontier"))
+
+
+def worked_out(scenario: Scenario, what: str, how: Callable[[Study], pd.DataFrame], paths: int = PATHS) -> pd.DataFrame:
+    """A table of a study that takes a while, such as its stress, worked out once for all sessions."""
+    found = study(scenario, paths)
+    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
+    with slot.lock:
+        if what not in slot.more:
+            slot.more[what] = how(found)
+        return slot.more[what]
+
+
+def reachable(scenario: Scenario, path: str, values: Sequence[float]) -> float | None:
+    """The first of rising latency bounds that some machine keeps; ``None`` if none does, or if no
+    load of this scenario is known yet.
+    """
+    latest = _latest(scenario.name, str(scenario.folder or ""), PATHS).study
+    prices = catalog(scenario.providers, scenario.regions)
+    service = path.split(".")[1]
+    low, high = 0, len(values)
+    while latest is not None and low < high:
+        middle = (low + high) // 2
+        sized = size(scenario.replace(**{path: values[middle]}), prices, latest.load).frame
+        able = (sized["service"] == service) & (sized["excuse"] == "")
+        low, high = (low, middle) if able.any() else (middle + 1, high)
+    return values[low] if latest is not None and low < len(values) else None
 
 
 def backtest(traffic: Traffic, time_zone: str) -> pd.DataFrame:
@@ -182,6 +228,10 @@ def failed(error: PlannerError) -> None:
     title = next(words for kind, words in TITLES if isinstance(error, kind))
     if isinstance(error, ScenarioError):
         body = "\n".join(f"- {plain(unplaced(problem))}" for problem in error.problems)
+    elif isinstance(error, InfeasiblePlan):
+        body = f"{plain(plainly(unplaced(error.what)).replace('_', ' '))}."
+        if error.relaxations:
+            body += "\n\n**What to do:**\n" + "\n".join(f"- {plain(remedy(r))}." for r in error.relaxations)
     else:
         where = f"{plain(unplaced(error.where))}: " if error.where else ""
         got = "" if error.got is None else f" (got {plain(repr(error.got)[:120])})"

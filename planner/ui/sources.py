@@ -1,24 +1,31 @@
-"""Your own traffic: an upload, a few answers, and a scenario is there to be moved like the samples."""
+"""Your own traffic: an upload is looked at, five questions are answered, and a scenario is there to be
+moved like the samples.
+"""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
+import pandas as pd
 import streamlit as st
 
-from planner.scenario import Scenario
+from planner.load import Traffic, read_traffic
+from planner.scenario import TrafficSource
+from planner.show import charts, words
 from planner.ui import session, uploads
+from planner.ui.drawing import chart, small
+from planner.ui.session import plain
 
-UPLOAD = "own traffic"
 CPU, LLM = "Web service or API (CPU)", "Language model (GPU)"
-COUNTS = {"requests per second": "requests_per_s", "requests in each row's interval": "requests_per_interval"}
+FOUND = "found by itself"
+COUNTS = {
+    FOUND: None,
+    "requests per second": "requests_per_s",
+    "requests in each row's interval": "requests_per_interval",
+    "a counter since some start": "counter",
+}
 HORIZONS = {"3 months": 2184, "6 months": 4368, "1 year": 8760}
-TIME_NAMES, VALUE_NAMES = (
-    ("ts", "time", "timestamp", "date", "hour"),
-    ("arrival_rate_rps", "rps", "requests", "rate", "count", "value"),
-)
-
-
 EXAMPLE = """ts,arrival_rate_rps
 2026-10-01T00:00Z,41.5
 2026-10-01T01:00Z,37.2
@@ -26,9 +33,16 @@ EXAMPLE = """ts,arrival_rate_rps
 """
 
 
-def own_traffic() -> Scenario | None:
-    """The upload in the sidebar, and the scenario made of it; ``None`` until the questions of
-    :func:`ask` are answered.
+def open_answer(name: str) -> None:
+    """Go to the answer of a scenario under the name it is offered by."""
+    for key in list(st.session_state):
+        if str(key).startswith(("limits.", "services.")):
+            del st.session_state[key]
+    st.switch_page(Path(__file__).parent / "answer.py", query_params={"scenario": name})
+
+
+def ask() -> None:
+    """Upload, look at what was read, answer five questions.
 
     Raises :class:`TrafficError` for a file that is no history, :class:`ScenarioError` for answers
     that cannot hold.
@@ -38,82 +52,80 @@ def own_traffic() -> Scenario | None:
         type=["csv", "tsv", "txt"],
         max_upload_size=uploads.MAX_MIB,
         key="history",
-        help=f"One row an hour (or finer): a time and a number of requests. Up to {uploads.MAX_MIB} MiB.",
+        help=f"A time and a number of requests on each row. Up to {uploads.MAX_MIB} MiB.",
     )
     if given is None:
-        _drop()
-        return None
-    st.session_state["own_columns"] = uploads.check(given.getvalue())
-    if "own" not in st.session_state:
-        return None
-    st.button("Change my answers", on_click=_again, icon=":material/edit:", width="stretch")
-    text, content_id = st.session_state["own"]
-    folder = uploads.keep(given.getvalue())
-    if folder.name != content_id:  # another file than the one the answers were given for
-        _again()
-        return None
-    return Scenario.from_yaml(text, where="your answers", folder=folder)
-
-
-def ask() -> None:
-    """The main part of the page until there is a scenario: what to upload, then what must be known
-    about it.
-    """
-    st.title("Plan from your own traffic")
-    given = st.session_state.get("history")
-    if given is None or "own_columns" not in st.session_state:
-        st.info(
-            "Upload a traffic history in the sidebar: one row an hour (or finer) with a time and a number of requests. "
-            "It stays on "
-            "this server, under no name of yours, and is removed when the server stops.",
-            icon=":material/upload_file:",
+        small(
+            "One row an hour (or finer) with a time and a number of requests: an export of Grafana, CloudWatch,"
+            " Datadog or Prometheus, an access log, or a table of your own. It stays on this server, under no name"
+            " of yours, is seen only by who has the link to it, and is removed when the server stops."
         )
-        st.caption("For example:")
         st.code(EXAMPLE, language="csv")
         return
-    kind = str(st.radio("What serves it", [CPU, LLM], key="own_kind", horizontal=True))
+    content = given.getvalue()
+    names = uploads.check(content)
+    source = _about_history(names)
+    _preview(read_traffic(source.model_copy(update={"file": "traffic.csv"}), folder=uploads.keep(content)), content)
+    kind = str(st.radio("2. What serves it?", [CPU, LLM], key="own_kind", horizontal=True))
     with st.form("own_form"):
-        names = st.session_state["own_columns"]
-        answers = _questions(names, kind)
+        answers = _questions(kind)
         if st.form_submit_button("Plan it", type="primary"):
-            st.session_state["own"] = (_as_yaml(names, kind, answers), uploads.keep(given.getvalue()).name)
-            st.rerun()
+            text = _as_yaml(source, names, kind, answers)
+            own = uploads.add(content, str(answers["name"]), text)
+            st.session_state.setdefault("own", []).append(own)
+            open_answer(own)
 
 
-def _drop() -> None:
-    for key in ("own", "own_columns"):
-        st.session_state.pop(key, None)
+def _about_history(names: list[str]) -> TrafficSource:
+    """The first question: what the columns are, where the file does not say it itself."""
+    st.markdown("**1. What is in the file?**")
+    zones = sorted(available_timezones())
+    cells = st.columns(4)
+    time = cells[0].selectbox("Column with the time", [FOUND, *names], key="own_ts")
+    rate = cells[1].selectbox("Column with the traffic", [FOUND, *names], key="own_rate")
+    counts = cells[2].selectbox("It counts", list(COUNTS), key="own_value")
+    zone = cells[3].selectbox("Time zone of times without one", zones, zones.index("UTC"), key="own_zone")
+    stated = {"ts": time, "arrival_rate_rps": rate}
+    chosen = {name: str(column) for name, column in stated.items() if column != FOUND}
+    said = {"file": "traffic.csv", "columns": chosen, "time_zone": zone, "value": COUNTS[str(counts)]}
+    return TrafficSource.model_validate({k: v for k, v in said.items() if v})
 
 
-def _again() -> None:
-    st.session_state.pop("own", None)
+def _preview(traffic: Traffic, content: bytes) -> None:
+    """What was read, before anything is planned on it."""
+    rates = traffic.hourly()
+    days, step = len(rates) / 24, pd.Timedelta(seconds=traffic.interval_s)
+    left, right = st.columns([2, 1])
+    with left:
+        chart(charts.history(rates, "What was read"), "Requests per second of the uploaded history")
+    with right:
+        st.markdown(
+            plain(
+                f"{days:,.0f} days from {traffic.start:%d %b %Y} to {traffic.end:%d %b %Y}, one row each"
+                f" {step / pd.Timedelta(minutes=1):g} minutes, {words.share(traffic.observed_share, 1)} observed."
+                f" Mean {words.number(float(rates.mean()))} requests/s,"
+                f" busiest hour {words.number(float(rates.max()))}."
+            )
+        )
+        for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"].head(4):
+            small(str(line))
+        with st.expander("First rows as uploaded"):
+            st.code("\n".join(content[:4000].decode("utf-8-sig", "replace").splitlines()[:6]), language="csv")
 
 
-def _questions(names: list[str], kind: str) -> dict[str, Any]:
-    history, promise, buying = st.columns(3)
-    with history:
-        st.subheader("The history")
-        a = _about_history(names)
+def _questions(kind: str) -> dict[str, Any]:
+    promise, owner, buying = st.columns(3)
     with promise:
-        st.subheader("The promise")
-        a |= _about_cpu() if kind == CPU else _about_llm()
-        a["team"] = st.text_input("Who answers for it (team)", max_chars=80)
+        st.markdown("**3. What is promised?**")
+        a = _about_cpu() if kind == CPU else _about_llm()
+    with owner:
+        st.markdown("**4. Who answers for it?**")
+        a["name"] = st.text_input("Name of the plan", "own traffic", max_chars=40)
+        a["team"] = st.text_input("Team", max_chars=80)
     with buying:
-        st.subheader("The plan")
+        st.markdown("**5. Where and when?**")
         a |= _about_plan()
     return a
-
-
-def _about_history(names: list[str]) -> dict[str, Any]:
-    zones = sorted(available_timezones())
-    return {
-        "ts": st.selectbox("Column with the time", names, _guess(names, TIME_NAMES)),
-        "rate": st.selectbox("Column with the traffic", names, _guess(names, VALUE_NAMES, 1)),
-        "value": COUNTS[st.selectbox("It counts", list(COUNTS), 0 if _has_rate(names) else 1, key="own_value")],
-        "time_zone": st.selectbox(
-            "Time zone (of times without one, and of days and months)", zones, zones.index("UTC")
-        ),
-    }
 
 
 def _about_cpu() -> dict[str, Any]:
@@ -134,23 +146,27 @@ def _about_llm() -> dict[str, Any]:
 
 
 def _about_plan() -> dict[str, Any]:
-    places = session.places()
+    places, (provider, region) = session.places(), session.freshest()
     regions = [r for here in places.values() for r in here]
+    zones = sorted(available_timezones())
     return {
         "start": st.date_input("Plan from", _next_month(datetime.now(UTC).date())),
         "horizon_h": HORIZONS[st.selectbox("Plan for", list(HORIZONS), 2)],
-        "providers": st.multiselect("Clouds", list(places), list(places)[:1]),
-        "regions": st.multiselect("Regions of these clouds", regions, [next(iter(places.values()))[-1]]),
+        "providers": st.multiselect("Clouds", list(places), [provider]),
+        "regions": st.multiselect("Regions of these clouds", regions, [region]),
+        "time_zone": st.selectbox("Time zone of days and months", zones, zones.index("UTC")),
     }
 
 
-def _as_yaml(names: list[str], kind: str, a: dict[str, Any]) -> str:
+def _as_yaml(source: TrafficSource, names: list[str], kind: str, a: dict[str, Any]) -> str:
     """The answers as a scenario file, so that it can be downloaded and used on the command line."""
-    columns = {"ts": a["ts"], "arrival_rate_rps": a["rate"]}
+    traffic: dict[str, Any] = {"file": "traffic.csv", **source.model_dump(mode="json", exclude_defaults=True)}
     latency: dict[str, Any] = {"model": "queue", "service_time_s": a.get("service_time_s")}
     objective: dict[str, Any] = {"latency_p99_s": a["limit_s"]}
     if kind == LLM:
-        columns |= {c: c for c in ("input_tokens", "output_tokens") if c in names}
+        tokens = {c: c for c in ("input_tokens", "output_tokens") if c in names}
+        if tokens and source.columns:
+            traffic["columns"] = {**source.columns, **tokens}
         latency = {
             "model": "llm",
             "weights": a["weights"],
@@ -158,24 +174,11 @@ def _as_yaml(names: list[str], kind: str, a: dict[str, Any]) -> str:
             "output_tokens": a["output_tokens"],
         }
         objective = {"ttft_p95_s": a["limit_s"], "tpot_p95_s": a["tpot_s"]}
-    service: dict[str, Any] = {
-        "traffic": {"file": "traffic.csv", "columns": columns, "value": a["value"], "time_zone": a["time_zone"]},
-        "latency": latency,
-        "objective": objective,
-    }
+    service: dict[str, Any] = {"traffic": traffic, "latency": latency, "objective": objective}
     if a["team"].strip():
         service["owner"] = {"team": a["team"].strip()}
     when = {key: a[key] for key in ("start", "horizon_h", "time_zone", "providers", "regions")}
-    return session.as_yaml({"name": "own traffic", **when, "services": {"service": service}})
-
-
-def _guess(names: list[str], wanted: tuple[str, ...], otherwise: int = 0) -> int:
-    lower = [n.lower() for n in names]
-    return next((lower.index(w) for w in wanted if w in lower), min(otherwise, len(names) - 1))
-
-
-def _has_rate(names: list[str]) -> bool:
-    return bool({"arrival_rate_rps", "rps", "rate"} & {n.lower() for n in names})
+    return session.as_yaml({"name": a["name"].strip() or "own traffic", **when, "services": {"service": service}})
 
 
 def _next_month(today: date) -> date:

@@ -5,6 +5,7 @@ own, removed with the server.
 import csv
 import hashlib
 import io
+import re
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -15,6 +16,7 @@ from planner.errors import TrafficError
 MAX_MIB, MAX_ROWS, MAX_COLUMNS, MAX_LINE = 20, 600_000, 60, 4_000
 KEPT = 32
 WHERE = "upload"
+MARK = " · "  # between the name of an own scenario and its id
 
 
 def check(content: bytes) -> list[str]:
@@ -105,3 +107,26 @@ def keep(content: bytes) -> Path:
                 inner.unlink(missing_ok=True)
             old.rmdir()
     return folder
+
+
+def add(content: bytes, name: str, scenario_yaml: str) -> str:
+    """Keep a scenario beside its history; the answer is the name under which it is offered, with an
+    id that cannot be guessed, so that a link to it is found again while the server runs.
+    """
+    folder = keep(content)
+    digest = hashlib.sha256(content + b"\0" + scenario_yaml.encode()).hexdigest()[:24]
+    file = folder / f"scenario-{digest}.yaml"
+    if not file.exists():
+        part = folder / f"{digest}.part"
+        part.write_text(scenario_yaml, encoding="utf-8")
+        part.replace(file)
+    return f"{name}{MARK}{digest}"
+
+
+def find(name: str) -> tuple[str, Path] | None:
+    """The text and the folder of an own scenario by the name :func:`add` gave; ``None`` if it is no
+    such name, or the server has forgotten it.
+    """
+    found = re.search(rf"{MARK}([0-9a-f]{{24}})$", name)
+    file = next(Path(_shelf().name).glob(f"*/scenario-{found[1]}.yaml"), None) if found else None
+    return None if file is None else (file.read_text(encoding="utf-8"), file.parent)

@@ -1,0 +1,127 @@
+"""The first page: what it costs over the year, what to run, what breaks first, and whether to bet
+on it.
+"""
+
+import math
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from planner.show import answer, charts, words
+from planner.study import Study
+from planner.ui import files, study_page
+from planner.ui.drawing import chart, small, table
+from planner.ui.session import plain
+
+ROW, HEAD = 26, 36  # height of a table's row and head [px]
+BREAKS = ["event", "service", "times", "when", "mending"]
+
+
+def body(study: Study) -> None:
+    """All on one screen; downloads and notes below it."""
+    with st.container(gap="small"):
+        _name(study)
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            _year(study)
+        with right:
+            _money(study)
+        _bet(study)
+        left, right = st.columns([6, 5], gap="medium")
+        one = len(study.scenario.services) == 1
+        with left.container(gap="xsmall"):
+            st.markdown("**What to run**")
+            _rows(answer.to_run(study), ["service", "machine", "paid", "mean", "most", "usd_per_month"][one:])
+        with right.container(gap="xsmall"):
+            st.markdown("**What breaks first**")
+            _rows(answer.breaking(study), ["event", "times", "when", "mending"] if one else BREAKS)
+    study_page.cautions(study)
+    _below(study)
+
+
+def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
+    table(rows, columns, row_height=ROW, height=HEAD + ROW * min(5, len(rows)) + 3)
+
+
+def _name(study: Study) -> None:
+    """One line: the name, its state, who answers for it, where and when."""
+    scenario = study.scenario
+    owners = sorted({s.owner.team for s in scenario.services.values() if s.owner is not None})
+    owner = ", ".join(owners) if owners else "nobody yet"
+    st.title(scenario.name)
+    end = scenario.end_utc - pd.Timedelta(hours=1)
+    st.markdown(
+        f":small[State **{plain(scenario.state)}** · owner **{plain(owner)}** ·"
+        f" {plain(', '.join(scenario.services))} · {scenario.start:%b %Y} to {end:%b %Y} ·"
+        f" {plain(', '.join(scenario.regions))} · {study.load.paths} futures (planner plan --paths {study.load.paths})]"
+    )
+
+
+def _year(study: Study) -> None:
+    now = study.today.today_usd_per_month if study.today else None
+    drawn = charts.year(answer.year(study), study.scenario.limits.budget_usd_per_month, now, height=250)
+    chart(drawn, "Cost by month, expected and P10 to P90, with the budget")
+
+
+def _money(study: Study) -> None:
+    figures, months = study.plan.summary(), study.plan.months
+    bound = answer.obligation(study)
+    first, second = st.columns(2)
+    low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
+    _card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
+    _card(second, *_today(study))
+    first, second = st.columns(2)
+    _card(first, "Paid up front", words.money(bound.upfront_usd), f"{words.money(figures['total_usd'])} in all")
+    until = (
+        f"after the plan, until {bound.until:%b %Y}" if bound.until and bound.owed_usd >= 0.5 else "after the plan ends"
+    )
+    _card(second, "Still owed", words.money(bound.owed_usd), until)
+
+
+def _today(study: Study) -> tuple[str, str, str]:
+    """Today → recommended: label, figure, and what to know about it."""
+    now = study.today
+    if now is None:
+        figures = study.plan.summary()
+        saved = words.share(figures["effective_savings_rate"])
+        return "Today → plan", "not stated", f"{saved} below list price of the same machines"
+    saving, months = now.saving_usd_per_month, now.payback_months
+    back = "" if not math.isfinite(months) else f", paid back in {months:.1f} months"
+    told = f"saves {words.a_month(saving)}{back}" if saving >= 0 else f"costs {words.a_month(saving)} more"
+    both = f"{words.money(now.today_usd_per_month)} → {words.money(now.plan_usd_per_month)}"
+    return "Today → plan, a month", both, told
+
+
+def _card(cell: Any, label: str, value: str, line: str) -> None:
+    with cell.container(gap=None):
+        st.metric(label, plain(value))
+        small(line)
+
+
+def _bet(study: Study) -> None:
+    """What the answer rests on, whether it held, and what would sharpen it most."""
+    shares = answer.basis_shares(study)
+    rests = ", ".join(f"{words.share(v)} {kind}" for kind, v in shares.items())
+    held = words.share(study.replay.within_share(), 2)
+    sharper = answer.sharpening(study)
+    best = f" {sharper['sentence'].iloc[0]}." if len(sharper) else ""
+    st.markdown(
+        f":small[**Would you bet on it?** {plain(rests)}. {plain(held)} of requests in time on"
+        f" {study.replay.paths} futures it was not made for.{plain(best)}.]"
+    )
+
+
+def _below(study: Study) -> None:
+    with st.expander("What would make this answer surer", icon=":material/target:"):
+        table(answer.sharpening(study), ["sentence", "usd_per_month"])
+    with st.expander("Downloads", icon=":material/download:"):
+        files.offer(study)
+    notes = tuple(dict.fromkeys((*study.load.notes, *study.plan.notes, *study.replay.notes)))
+    if notes:
+        with st.expander(f"{len(notes)} notes on data and method", icon=":material/info:"):
+            for note in notes:
+                st.markdown(f"- {plain(words.plainly(note))}.")
+
+
+study_page.show("Answer", body, wide=True)

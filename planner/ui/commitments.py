@@ -1,0 +1,51 @@
+"""The page of commitments: what to sign, from when, how far it is used, and what it costs if the
+load comes otherwise.
+"""
+
+import streamlit as st
+
+from planner.show import answer, charts, views, words
+from planner.study import Study
+from planner.ui import study_page
+from planner.ui.drawing import chart, small, table
+
+SHOWN = ["commitment", "quantity", "unit", "term_months", "payment", "start", "end"]
+MONEY = ["commitment", "upfront_usd", "hourly_usd", "commitment_utilization", "break_even_utilization"]
+
+
+def body(study: Study) -> None:
+    """What is signed, the ladder over time, the regret, and the machines covered."""
+    signed = study.plan.commitments
+    if signed.empty:
+        st.info(
+            "Sign nothing: of the commitments in the price catalog for these machines and terms, none would pay for"
+            " itself.",
+            icon=":material/contract:",
+        )
+    else:
+        _signed(study)
+    chart(charts.instances(views.running(study)), "Machines by day, committed, on demand and spot")
+
+
+def _signed(study: Study) -> None:
+    signed, zone = study.plan.commitments, study.scenario.time_zone
+    local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
+    shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
+    bound = answer.obligation(study)
+    st.markdown(
+        f"Pay **{_dollars(bound.upfront_usd)}** up front and **{_dollars(float(signed['hourly_usd'].sum()))}** an hour;"
+        f" **{_dollars(bound.owed_usd)}** is still owed after the plan ends."
+    )
+    table(shown, SHOWN)
+    table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])
+    small(
+        "Regret: what a commitment costs over the plan above its best size if the load comes 30 % lower or 50 % higher."
+    )
+    chart(charts.ladder(shown), "Commitments from signing to end")
+
+
+def _dollars(usd: float) -> str:
+    return words.money(usd).replace("$", r"\$")
+
+
+study_page.show("Commitments", body)

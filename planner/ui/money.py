@@ -1,0 +1,58 @@
+"""The page of the money: by month, amortized, in cash and at list, its range, its owners, and the
+cost of a request.
+"""
+
+import pandas as pd
+import streamlit as st
+
+from planner.show import charts, views, words
+from planner.study import Study
+from planner.ui import files, study_page
+from planner.ui.drawing import chart, small, table
+
+MEASURES = {
+    "Spread over the term (amortized)": "effective_cost_usd",
+    "Cash on the invoice": "billed_cost_usd",
+    "List price, on demand": "list_cost_usd",
+}
+
+
+def body(study: Study) -> None:
+    """Months, range, what it rests on, owners, unit costs, downloads."""
+    plan = study.plan
+    st.markdown(f"**{words.limits_told(study.plan, study.scenario)}**".replace("$", r"\$"))
+    measure = MEASURES[str(st.segmented_control("Count", list(MEASURES), default=next(iter(MEASURES)), required=True))]
+    span = views.month_range(plan) if measure == "effective_cost_usd" else None
+    chart(
+        charts.cost_months(plan.monthly(), words.CHARGES, measure, span=span),
+        "Cost by month and charge, with its range over simulated futures",
+    )
+    if plan.paths_usd:
+        _range(study)
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Who answers for it")
+        owners = plan.by_owner()
+        owners["owner"] = owners["owner"].where(owners["owner"] != "", "nobody")
+        table(owners, ["owner", "cost_center", "service", "effective_cost_usd", "billed_cost_usd", "list_cost_usd"])
+    with right:
+        st.subheader("What the bill rests on")
+        table(views.by_basis(plan).rename(columns={"basis": "rests"}), ["rests", "effective_cost_usd"])
+    st.subheader("What a request costs")
+    table(views.units(study), ["service", "unit", "usd_each"])
+    with st.expander("Downloads", icon=":material/download:", expanded=True):
+        files.offer(study)
+
+
+def _range(study: Study) -> None:
+    plan = study.plan
+    small(
+        "Bars: the expected bill. Lines: 8 of 10 futures. If all that must be ready ran:"
+        f" {words.money(plan.ready_usd / plan.months)} a month."
+    )
+    futures = charts.cost_range(pd.DataFrame({"usd": views.path_costs(plan)}))
+    chart(futures, "Distribution of total cost over simulated futures")
+    small("Machines follow the load of each future; commitments stay as signed.")
+
+
+study_page.show("Money", body)
