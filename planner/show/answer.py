@@ -160,9 +160,9 @@ def basis_shares(study: Study) -> dict[str, float]:
 
 _RANK = ["measured", "modeled", "assumed"]
 _SOURCES = {
-    "growth": "Firm up the growth of {}: its range",
-    "events": "Firm up the events of {}: their range",
-    "noise": "Bring a longer history of {}: what is left open by it",
+    "growth": "Firm up the growth of {}: its range is worth",
+    "events": "Firm up the events of {}: their range is worth",
+    "noise": "Bring a longer history of {}: what this one leaves open is worth",
 }
 
 
@@ -183,15 +183,18 @@ def sharpening(study: Study) -> pd.DataFrame:
         if cause in _SOURCES
     ]
     found += [
-        (usd, f"Measure {name} on {machine}: the model's error of ± {words.share(error)}")
+        (usd, f"Measure {name} on {machine}: its model may be off by {words.share(error)}, worth")
         for name, machine, error, usd in _model_errors(study)
     ]
     assumed = plan.cost[plan.cost["basis"] == "assumed"].groupby("charge", observed=True)["effective_cost_usd"].sum()
     found += [
-        (float(usd) / plan.months, f"State the {words.CHARGES.get(str(c), str(c)).lower()} of your services: assumed")
+        (
+            float(usd) / plan.months,
+            f"State the {words.CHARGES.get(str(c), str(c)).lower()} of your services: today we assume",
+        )
         for c, usd in assumed.items()
     ]
-    rows = [(usd, f"{text}, is {words.a_month(usd)}") for usd, text in found if usd >= 0.5]
+    rows = [(usd, f"{text} {words.a_month(usd)}") for usd, text in found if usd >= 0.5]
     return pd.DataFrame(sorted(rows, reverse=True), columns=["usd_per_month", "sentence"])
 
 

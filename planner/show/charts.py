@@ -15,7 +15,7 @@ import altair as alt
 import pandas as pd
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#1D6FA5", "#8F5600", "#00704F", "#A33B7C", "#2B7A9B", "#B3440B", "#5C6670"
-INK = "#1B2430"
+INK, GROUND = "#1B2430", "#FFFFFF"
 COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
 # the same meanings on a dark ground
 DARK = {
@@ -27,8 +27,8 @@ DARK = {
     RED: "#FF8F66",
     GRAY: "#A7B1BC",
     INK: "#E6EAF0",
+    GROUND: "#12161C",
 }
-GROUNDS = {"light": "#FFFFFF", "dark": "#12161C"}
 BAND, SERVED = "Load, 8 of 10 futures", "Usable capacity"
 # column of a load frame: name in the legend, color, width, dash
 CURVES: dict[str, tuple[str, str, float, list[int]]] = {
@@ -88,7 +88,9 @@ def year(
         return layer.transform_calculate(line=f"'{name}'").encode(color=color)
 
     base = alt.Chart(table).encode(x=x, tooltip=tips)
-    layers = [named(base.mark_bar(), "Expected").encode(y=alt.Y("expected:Q", title="USD a month", axis=top))]
+    # a light fill, so that the marks of the range stand out on it
+    bar = base.mark_bar(fillOpacity=0.25, stroke=BLUE, strokeWidth=1.5)
+    layers = [named(bar, "Expected").encode(y=alt.Y("expected:Q", title="USD a month", axis=top))]
     if table["p10"].notna().any():
         layers.append(named(base.mark_rule(strokeWidth=3), "P10 to P90").encode(y="p10:Q", y2="p90:Q"))
         layers += [named(base.mark_tick(thickness=3, size=14), "P10 to P90").encode(y=f"{c}:Q") for c in ("p10", "p90")]
@@ -378,7 +380,9 @@ def cost_months(
         shown = {"p10": "1 in 10 futures below", "p50": "Middle future", "p90": "1 in 10 futures above"}
         tips = [when, *(alt.Tooltip(f"{c}:Q", title=t, format=_MONEY) for c, t in shown.items())]
         lines = alt.Chart(span.assign(month=pd.to_datetime(span["month"]))).encode(x=x, tooltip=tips)
-        layers.append(lines.mark_rule(strokeWidth=2.5, color=INK).encode(y="p10:Q", y2="p90:Q"))
+        ends = {"y": "p10:Q", "y2": "p90:Q"}
+        layers.append(lines.mark_rule(strokeWidth=8, color=GROUND).encode(**ends))
+        layers.append(lines.mark_rule(strokeWidth=2.5, color=INK).encode(**ends))
         layers += [lines.mark_tick(thickness=2.5, size=14, color=INK).encode(y=f"{c}:Q") for c in ("p10", "p90")]
     return alt.layer(*layers).properties(title=_title(title, "USD per calendar month"), height=360)
 

@@ -28,7 +28,7 @@ def body(study: Study) -> None:
         with right:
             _money(study)
         _bet(study)
-        left, right = st.columns([6, 5], gap="medium")
+        left, right = st.columns(2, gap="medium")
         one = len(study.scenario.services) == 1
         with left.container(gap="xsmall"):
             st.markdown("**What to run**")

@@ -128,7 +128,8 @@ def _others(study: Study) -> None:
     st.subheader("Machines by the cost of a request")
     ranking = views.ranking(study)
     ranking = ranking.assign(reason=[words.excuse(r) if r else "" for r in ranking["reason"]])
-    shown = ["machine", "where", "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"]
+    place = ["where"] if len(study.scenario.regions) > 1 else []
+    shown = ["machine", *place, "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"]
     for name in study.scenario.services:
         small(f"{name}: machines that meet the target, cheapest for each request first (on demand, fully used).")
         table(ranking[ranking["service"] == name].head(8), shown)

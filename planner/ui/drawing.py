@@ -23,7 +23,7 @@ def chart(drawn: Any, alt: str) -> None:
 def small(*texts: str) -> None:
     """Small print in full color: gray on gray is hard to read."""
     for text in filter(None, texts):
-        st.markdown(f":small[{plain(text)}]")
+        st.markdown(f":small[{plain(text)}{'.' if text.endswith('.') else ''}]")
 
 
 def table(frame: pd.DataFrame, columns: Sequence[str], row_height: int | None = None, height: Any = "auto") -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -26,6 +27,7 @@ from planner.show.words import plainly, remedy
 from planner.study import Study, run, span, with_alternatives
 
 PATHS = 100
+CHOICE = 20  # machine types that make a choice
 FIRST = "web"
 STAGES = {
     "reading": 0.05,
@@ -51,9 +53,10 @@ def bundled() -> dict[str, Path]:
 
 
 def about(name: str) -> str:
-    """What a sample is: the comment on its first line."""
-    first = bundled()[name].read_text(encoding="utf-8").splitlines()[0]
-    return first.lstrip("# ") if first.startswith("#") else ""
+    """What a sample is: the first sentence of the comment it begins with."""
+    lines = bundled()[name].read_text(encoding="utf-8").splitlines()
+    comment = " ".join(line.lstrip("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+    return comment.partition(". ")[0].rstrip(".")
 
 
 def weights() -> list[str]:
@@ -70,13 +73,16 @@ def _read_places() -> dict[str, list[str]]:
     return {str(p): sorted(rows["region"]) for p, rows in pairs.groupby("provider")}
 
 
-def _freshest() -> tuple[str, str]:
-    """Cloud and region whose prices were read last: where the questions about an upload begin."""
-    ages = Catalog.read().ages()
-    on_demand = ages[ages["purchase_option"] == "on_demand"].sort_values(
-        ["age_days", "prices"], ascending=[True, False]
-    )
-    first = on_demand.iloc[0]
+def _freshest(accelerated: bool) -> tuple[str, str]:
+    """Cloud and region whose prices were read last, of those with a choice of machines with (or
+    without) accelerators: where the questions about an upload begin.
+    """
+    catalog = Catalog.read()
+    shapes = catalog.instances[(catalog.instances["accelerators"] > 0) == accelerated]
+    types = shapes.groupby(["provider", "region"]).size().rename("types").reset_index()
+    ages = catalog.ages()
+    dated = ages[ages["purchase_option"] == "on_demand"].merge(types[types["types"] >= CHOICE])
+    first = dated.sort_values(["age_days", "types"], ascending=[True, False]).iloc[0]
     return str(first["provider"]), str(first["region"])
 
 
@@ -109,7 +115,7 @@ def _score(digest: str, time_zone: str, _traffic: Traffic) -> pd.DataFrame:  # n
 catalog: Callable[[tuple[str, ...], tuple[str, ...]], Catalog] = st.cache_resource(max_entries=8, show_spinner=False)(
     _read_catalog
 )
-freshest: Callable[[], tuple[str, str]] = st.cache_data(max_entries=1, show_spinner=False)(_freshest)
+freshest: Callable[[bool], tuple[str, str]] = st.cache_data(max_entries=1, show_spinner=False)(_freshest)
 places: Callable[[], dict[str, list[str]]] = st.cache_data(max_entries=1, show_spinner=False)(_read_places)
 _scores: Callable[[str, str, Traffic], pd.DataFrame] = st.cache_data(
     max_entries=16, show_spinner="Forecasting the past …"

@@ -124,7 +124,7 @@ def _questions(kind: str) -> dict[str, Any]:
         a["team"] = st.text_input("Team", max_chars=80)
     with buying:
         st.markdown("**5. Where and when?**")
-        a |= _about_plan()
+        a |= _about_plan(kind == LLM)
     return a
 
 
@@ -145,8 +145,8 @@ def _about_llm() -> dict[str, Any]:
     }
 
 
-def _about_plan() -> dict[str, Any]:
-    places, (provider, region) = session.places(), session.freshest()
+def _about_plan(accelerated: bool) -> dict[str, Any]:
+    places, (provider, region) = session.places(), session.freshest(accelerated)
     regions = [r for here in places.values() for r in here]
     zones = sorted(available_timezones())
     return {
