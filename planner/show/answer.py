@@ -7,7 +7,6 @@ unless a name says otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -23,35 +22,6 @@ if TYPE_CHECKING:
 OLD_DAYS = 180  # a price read longer ago is named
 THIN_DAYS = 84  # twelve weeks: less shows neither a trend nor the turn of a season
 _POOL = ["service", "provider", "region", "instance_type", "purchase_option"]
-
-
-@dataclass(frozen=True)
-class Obligation:
-    """What commitments bind: ``upfront_usd`` paid at signing within the horizon, ``owed_usd`` still
-    to be paid after it [USD], until ``until`` (``None`` without any).
-    """
-
-    upfront_usd: float
-    owed_usd: float
-    until: pd.Timestamp | None
-
-
-def obligation(study: Study) -> Obligation:
-    """What is paid up front, and what the terms still ask after the horizon's end.
-
-    ``owed_usd`` = Σ hourly payment × hours of the term that lie after the horizon.
-    """
-    signed = study.plan.commitments
-    if signed.empty:
-        return Obligation(0.0, 0.0, None)
-    start, end = pd.Timestamp(study.scenario.start_utc), pd.Timestamp(study.scenario.end_utc)
-    left_h = ((signed["end"] - end) / pd.Timedelta(hours=1)).clip(lower=0.0)
-    new = signed["start"] >= start
-    return Obligation(
-        float(signed.loc[new, "upfront_usd"].sum()),
-        float((signed["hourly_usd"] * left_h).sum()),
-        signed["end"].max(),
-    )
 
 
 def year(study: Study) -> pd.DataFrame:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from planner import charges
 from planner.plan import Plan
 from planner.scenario import Scenario
-
-from planner import charges
 
 CHARGES = {name: charge.title for name, charge in charges.CHARGES.items()}
 CAUSES = {

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from planner.export import finance
 from planner.show import answer, charts, words
 from planner.study import Study
 from planner.ui import files, study_page
@@ -65,18 +66,14 @@ def _year(study: Study) -> None:
 
 
 def _money(study: Study) -> None:
-    figures, months = study.plan.summary(), study.plan.months
-    bound = answer.obligation(study)
+    figures, months, due = study.plan.summary(), study.plan.months, finance.headline(study)
     first, second = st.columns(2)
     low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
     _card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
     _card(second, *_today(study))
     first, second = st.columns(2)
-    _card(first, "Paid up front", words.money(bound.upfront_usd), f"{words.money(figures['total_usd'])} in all")
-    until = (
-        f"after the plan, until {bound.until:%b %Y}" if bound.until and bound.owed_usd >= 0.5 else "after the plan ends"
-    )
-    _card(second, "Still owed", words.money(bound.owed_usd), until)
+    _card(first, "Paid up front", words.money(float(due["upfront_usd"])), f"{words.money(figures['total_usd'])} in all")
+    _card(second, "Still owed", words.money(float(due["owed_after_usd"])), "on commitments after the plan ends")
 
 
 def _today(study: Study) -> tuple[str, str, str]:

@@ -4,7 +4,8 @@ load comes otherwise.
 
 import streamlit as st
 
-from planner.show import answer, charts, views, words
+from planner.export import finance
+from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import study_page
 from planner.ui.drawing import chart, small, table
@@ -31,10 +32,10 @@ def _signed(study: Study) -> None:
     signed, zone = study.plan.commitments, study.scenario.time_zone
     local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
     shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
-    bound = answer.obligation(study)
+    due = finance.headline(study)
     st.markdown(
-        f"Pay **{_dollars(bound.upfront_usd)}** up front and **{_dollars(float(signed['hourly_usd'].sum()))}** an hour;"
-        f" **{_dollars(bound.owed_usd)}** is still owed after the plan ends."
+        f"Pay **{_dollars(float(due['upfront_usd']))}** up front and **{_dollars(float(signed['hourly_usd'].sum()))}** an hour;"
+        f" **{_dollars(float(due['owed_after_usd']))}** is still owed after the plan ends."
     )
     table(shown, SHOWN)
     table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])

@@ -25,7 +25,7 @@ FILES = {
 def offer(study: Study) -> None:
     """A button for each table, one for the workbook, one for the scenario with its changes."""
     small("Each file holds exactly the rows behind these pages; the command line writes the same files.")
-    tables = export.tables(study.plan, study.replay)
+    tables = export.tables(study)
     cells = st.columns(3)
     for k, (name, text) in enumerate(FILES.items()):
         frame = tables[name]
@@ -49,4 +49,4 @@ def offer(study: Study) -> None:
 
 def _workbook(study: Study) -> bytes:
     with TemporaryDirectory() as folder:
-        return export.to_excel(study.plan, Path(folder) / "plan.xlsx", study.replay).read_bytes()
+        return export.to_excel(study, Path(folder) / "plan.xlsx").read_bytes()
