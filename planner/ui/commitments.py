@@ -33,9 +33,10 @@ def _signed(study: Study) -> None:
     local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
     shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
     due = finance.headline(study)
+    upfront, owed, hourly = due["upfront_usd"], due["owed_after_usd"], signed["hourly_usd"].sum()
     st.markdown(
-        f"Pay **{_dollars(float(due['upfront_usd']))}** up front and **{_dollars(float(signed['hourly_usd'].sum()))}** an hour;"
-        f" **{_dollars(float(due['owed_after_usd']))}** is still owed after the plan ends."
+        f"Pay **{_dollars(float(upfront))}** up front and **{_dollars(float(hourly))}** an hour;"
+        f" **{_dollars(float(owed))}** is still owed after the plan ends."
     )
     table(shown, SHOWN)
     table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])
