@@ -203,7 +203,7 @@ def _service(written: Scenario, prefix: str, at: str, service: Service) -> dict[
 
 
 def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
-    limits, values = written.limits, {}
+    limits, values = written.limits, dict[str, Any]()
     path = "limits.max_spot_share"
     _linked(written, prefix, path)
     values[path] = st.slider(
@@ -227,29 +227,7 @@ def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
         TERMS,
         "0: sign nothing. 12 and 36: reservations and savings plans of one or three years.",
     )
-    path = "limits.zones"
-    zones = st.slider(
-        "Zones used",
-        1,
-        int(max(4, limits.zones, *_linked(written, prefix, path), 0)),
-        limits.zones,
-        key=f"{prefix}{path}",
-        bind="query-params",
-        help="Availability zones over which machines are spread evenly.",
-    )
-    values |= {path: zones, "limits.zones_lost": 0}
-    if zones > 1:
-        path = "limits.zones_lost"
-        _linked(written.replace(**{"limits.zones": zones}), prefix, path)
-        values[path] = st.slider(
-            "Zones that may fail",
-            0,
-            zones - 1,
-            min(limits.zones_lost, zones - 1),
-            key=f"{prefix}{path}",
-            bind="query-params",
-            help="The rest must still carry the whole load.",
-        )
+    values |= _zones(prefix, written)
     path = "limits.budget_usd_per_month"
     _linked(written, prefix, path)
     values[path] = st.number_input(
@@ -263,6 +241,33 @@ def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
         bind="query-params",
         placeholder="no limit",
     )
+    return values
+
+
+def _zones(prefix: str, written: Scenario) -> dict[str, Any]:
+    limits, path = written.limits, "limits.zones"
+    zones = st.slider(
+        "Zones used",
+        1,
+        int(max(4, limits.zones, *_linked(written, prefix, path), 0)),
+        limits.zones,
+        key=f"{prefix}{path}",
+        bind="query-params",
+        help="Availability zones over which machines are spread evenly.",
+    )
+    values = {path: zones, "limits.zones_lost": 0}
+    if zones > 1:
+        path = "limits.zones_lost"
+        _linked(written.replace(**{"limits.zones": zones}), prefix, path)
+        values[path] = st.slider(
+            "Zones that may fail",
+            0,
+            zones - 1,
+            min(limits.zones_lost, zones - 1),
+            key=f"{prefix}{path}",
+            bind="query-params",
+            help="The rest must still carry the whole load.",
+        )
     return values
 
 
