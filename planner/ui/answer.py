@@ -3,13 +3,14 @@ on it.
 """
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from planner.export import finance
-from planner.show import answer, charts, words
+from planner.show import answer, charts, views, words
 from planner.study import Study
 from planner.ui import files, study_page
 from planner.ui.drawing import chart, small, table
@@ -51,11 +52,14 @@ def _name(study: Study) -> None:
     owners = sorted({s.owner.team for s in scenario.services.values() if s.owner is not None})
     owner = ", ".join(owners) if owners else "nobody yet"
     st.title(scenario.name)
+    days = views.typical_age_days(views.price_ages(study.plan, datetime.now(UTC).date()))
+    aged = "prices undated" if pd.isna(days) else f"half of the bill at prices of {days:.0f} days or less"
     end = scenario.end_utc - pd.Timedelta(hours=1)
     st.markdown(
         f":small[State **{plain(scenario.state)}** · owner **{plain(owner)}** ·"
         f" {plain(', '.join(scenario.services))} · {scenario.start:%b %Y} to {end:%b %Y} ·"
-        f" {plain(', '.join(scenario.regions))} · {study.load.paths} futures (planner plan --paths {study.load.paths})]"
+        f" {plain(', '.join(scenario.regions))} · {study.load.paths} futures (planner plan --paths {study.load.paths})"
+        f" · {aged}]"
     )
 
 
