@@ -71,6 +71,7 @@ def _ready(study: Study) -> pd.DataFrame:
 
 
 def _paid(option: str, committed: float) -> str:
+    """How a pool is paid: on demand, spot, or the share of its cost that commitments cover."""
     if option == "spot" or not committed > 0.005:
         return words.OPTIONS[option]
     return f"{words.share(min(1.0, committed))} committed"

@@ -43,6 +43,7 @@ def body(study: Study) -> None:
 
 
 def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
+    """A table whose rows are low enough for one screen."""
     table(rows, columns, row_height=ROW, height=HEAD + ROW * min(5, len(rows)) + 3)
 
 
@@ -64,12 +65,16 @@ def _name(study: Study) -> None:
 
 
 def _year(study: Study) -> None:
+    """The bill by month with its range, the budget and today as lines."""
     now = study.today.today_usd_per_month if study.today else None
     drawn = charts.year(answer.year(study), study.scenario.limits.budget_usd_per_month, now, height=250)
     chart(drawn, "Cost by month, expected and P10 to P90, with the budget")
 
 
 def _money(study: Study) -> None:
+    """Four figures: cost a month with its range, today beside the plan, paid up front, still owed
+    after the end.
+    """
     figures, months, due = study.plan.summary(), study.plan.months, finance.headline(study)
     first, second = st.columns(2)
     low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
@@ -95,6 +100,7 @@ def _today(study: Study) -> tuple[str, str, str]:
 
 
 def _card(cell: Any, label: str, value: str, line: str) -> None:
+    """A figure with its name above and what to know about it below."""
     with cell.container(gap=None):
         st.metric(label, plain(value))
         small(line)
@@ -114,6 +120,7 @@ def _bet(study: Study) -> None:
 
 
 def _below(study: Study) -> None:
+    """What does not fit on the first screen, folded."""
     with st.expander("What would make this answer surer", icon=":material/target:"):
         table(answer.sharpening(study), ["sentence", "usd_per_month"])
     with st.expander("Downloads", icon=":material/download:"):

@@ -29,6 +29,9 @@ def body(study: Study) -> None:
 
 
 def _why(study: Study) -> None:
+    """What binds and what one unit more of it is worth, how near the plan is to the best there can
+    be, and what capacity is kept free for.
+    """
     st.subheader("What holds the cost up")
     rows = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False).to_dict("records")
     sentences = [s for s in dict.fromkeys(words.binding(r, study.plan.months) for r in rows) if s]
@@ -43,6 +46,9 @@ def _why(study: Study) -> None:
 
 
 def _trade_offs(study: Study) -> None:
+    """Another value of one choice: the bound that no plan undercuts, whole plans, and each step
+    to the side of the chosen value in dollars a month.
+    """
     st.subheader("What another choice would cost")
     choices = _choices(study.scenario)
     name = st.selectbox("What if another value were chosen for", list(choices), key="choice", bind="query-params")
@@ -75,6 +81,7 @@ def _trade_offs(study: Study) -> None:
 
 
 def _choices(scenario: Scenario) -> dict[str, str]:
+    """Fields that can be traded off, by the words they are asked in."""
     found = {"Most on spot": "limits.max_spot_share", "Longest commitment, months": "limits.max_term_months"}
     if scenario.limits.zones > 1:
         found["Zones that may fail"] = "limits.zones_lost"
@@ -102,6 +109,9 @@ def _point(scenario: Scenario, path: str, value: Any, own: Any) -> dict[str, Any
 
 
 def _near(study: Study) -> None:
+    """Plans nearly as good, each without something the plan has; looked for only when asked, as
+    each is a plan of its own.
+    """
     st.subheader("Plans nearly as good")
     if not st.toggle(
         "Look for them",
@@ -125,6 +135,7 @@ def _near(study: Study) -> None:
 
 
 def _others(study: Study) -> None:
+    """Machines that could serve, by the cost of a request, and why the others are left out."""
     st.subheader("Machines by the cost of a request")
     ranking = views.ranking(study)
     ranking = ranking.assign(reason=[words.excuse(r) if r else "" for r in ranking["reason"]])

@@ -29,6 +29,9 @@ def body(study: Study) -> None:
 
 
 def _signed(study: Study) -> None:
+    """The sums first, then what is signed and on which terms, what it costs and how far it is used,
+    and when each begins and ends.
+    """
     signed, zone = study.plan.commitments, study.scenario.time_zone
     local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
     shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
@@ -47,6 +50,7 @@ def _signed(study: Study) -> None:
 
 
 def _dollars(usd: float) -> str:
+    """Money with its sign kept from being read as a formula."""
     return words.money(usd).replace("$", r"\$")
 
 

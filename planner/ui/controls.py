@@ -125,11 +125,13 @@ def put(path: str, value: Any) -> None:
 
 
 def _joined(key: str) -> set[Any]:
+    """Values that joined the steps of a control in this session."""
     found: set[Any] = st.session_state.setdefault("joined", {}).setdefault(key, set())
     return found
 
 
 def _choose(prefix: str, first: int) -> str:
+    """The scenario, by the name under which it is offered."""
     names = offered()
     return str(
         st.selectbox(
@@ -171,6 +173,7 @@ def _overridden(written: Scenario, prefix: str) -> tuple[Scenario, dict[str, Any
 
 
 def _service(written: Scenario, prefix: str, at: str, service: Service) -> dict[str, Any]:
+    """The controls of one service: its objectives, its growth, the share of futures it serves."""
     values: dict[str, Any] = {}
     for bound, metric, quantile, limit in service.objective.bounds():
         label = f"{words.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %")
@@ -203,6 +206,7 @@ def _service(written: Scenario, prefix: str, at: str, service: Service) -> dict[
 
 
 def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
+    """The controls of what may be bought: spot, terms, zones, budget."""
     limits, values = written.limits, dict[str, Any]()
     path = "limits.max_spot_share"
     _linked(written, prefix, path)
@@ -245,6 +249,7 @@ def _limits(prefix: str, written: Scenario) -> dict[str, Any]:
 
 
 def _zones(prefix: str, written: Scenario) -> dict[str, Any]:
+    """Zones used, and where there are several, how many of them may fail."""
     limits, path = written.limits, "limits.zones"
     zones = st.slider(
         "Zones used",
@@ -312,4 +317,5 @@ def _linked(written: Scenario, prefix: str, path: str) -> set[Any]:
 
 
 def _refuse(key: str, text: str) -> None:
+    """Note what a link asked for in vain, to be named on the page."""
     st.session_state.setdefault("refused", {})[key] = text

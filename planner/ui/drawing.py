@@ -67,12 +67,14 @@ def download(label: str, data: Any, file_name: str, mime: str = "text/csv") -> N
 
 
 def _few(value: object) -> str:
+    """A mean number of machines; one too small to be shown is said to be small, never zero."""
     if value is None or value != value:
         return "–"
     return f"{value:,.2f}" if isinstance(value, float) and not 0 < value < 0.005 else "< 0.01"
 
 
 def _share(value: object) -> str:
+    """A share as per cent, with two digits where it is nearly all."""
     return words.share(
         value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0
     )

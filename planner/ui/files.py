@@ -48,5 +48,6 @@ def offer(study: Study) -> None:
 
 
 def _workbook(study: Study) -> bytes:
+    """All tables as one workbook: written to a folder of its own, read back, and removed."""
     with TemporaryDirectory() as folder:
         return export.to_excel(study, Path(folder) / "plan.xlsx").read_bytes()

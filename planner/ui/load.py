@@ -39,6 +39,7 @@ def body(study: Study) -> None:
 
 
 def _week(hours: pd.DataFrame, name: str) -> None:
+    """One week hour by hour: the busiest, until another is chosen."""
     first, last = hours["time"].min().normalize(), hours["time"].max().normalize()
     peak = views.peak_week(hours)["time"].min()
     weeks = [f"{w:%d %b %Y}" for w in pd.date_range(first, last, freq="7D")]
@@ -51,6 +52,9 @@ def _week(hours: pd.DataFrame, name: str) -> None:
 
 
 def _past(traffic: Traffic, scenario: Scenario) -> None:
+    """The forecast of the last week beside what came, and its error by horizon beside the weekly
+    naive.
+    """
     scores = session.backtest(traffic, scenario.time_zone)
     chart(
         charts.hindcast(views.hindcast(traffic, scenario)),

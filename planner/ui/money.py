@@ -45,6 +45,9 @@ def body(study: Study) -> None:
 
 
 def _range(study: Study) -> None:
+    """What the bars and lines of the months mean, and the distribution of the whole bill over the
+    futures the plan was valued on.
+    """
     plan = study.plan
     small(
         "Bars: the expected bill. Lines: 8 of 10 futures. If all that must be ready ran:"

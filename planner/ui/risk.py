@@ -44,6 +44,9 @@ def body(study: Study) -> None:
 
 
 def _what_if(study: Study) -> None:
+    """Cases that take a while to play, each behind its own switch, so that a page is never late for
+    what nobody asked.
+    """
     st.subheader("What if")
     played = (study.plan, study.scenario, study.unseen or study.load, study.capacity)
     if st.toggle(
@@ -64,6 +67,7 @@ def _what_if(study: Study) -> None:
 
 
 def _table(frame: pd.DataFrame) -> None:
+    """The cases of ``replay.whatif`` with money a month and the main cause of what was late."""
     shown = frame.assign(
         monthly_usd=frame["monthly_mean_usd"].map(words.money),
         more_usd=frame["difference_usd"].map(words.money),

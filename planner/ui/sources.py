@@ -114,6 +114,7 @@ def _preview(traffic: Traffic, content: bytes) -> None:
 
 
 def _questions(kind: str) -> dict[str, Any]:
+    """Questions three to five side by side: the promise, the owner, where and when."""
     promise, owner, buying = st.columns(3)
     with promise:
         st.markdown("**3. What is promised?**")
@@ -129,6 +130,7 @@ def _questions(kind: str) -> dict[str, Any]:
 
 
 def _about_cpu() -> dict[str, Any]:
+    """The promise of a service on processors: the time one request takes and the time it may take."""
     return {
         "service_time_s": st.number_input("CPU time of one request (seconds)", 0.0001, 600.0, 0.05, format="%.4g"),
         "limit_s": st.number_input("99 % of requests answered within (seconds)", 0.001, 3600.0, 0.3, format="%.4g"),
@@ -136,6 +138,9 @@ def _about_cpu() -> dict[str, Any]:
 
 
 def _about_llm() -> dict[str, Any]:
+    """The promise of a language model: its weights, the lengths of prompt and answer, and the time
+    to the first and to each further token.
+    """
     return {
         "weights": st.selectbox("Model", session.weights()),
         "input_tokens": st.number_input("Mean prompt (tokens)", 1, 200_000, 1000),
@@ -146,6 +151,7 @@ def _about_llm() -> dict[str, Any]:
 
 
 def _about_plan(accelerated: bool) -> dict[str, Any]:
+    """Where and when: begins with the place whose prices were read last."""
     places, (provider, region) = session.places(), session.freshest(accelerated)
     regions = [r for here in places.values() for r in here]
     zones = sorted(available_timezones())
@@ -182,4 +188,5 @@ def _as_yaml(source: TrafficSource, names: list[str], kind: str, a: dict[str, An
 
 
 def _next_month(today: date) -> date:
+    """The first day of the month after ``today``: where a plan begins."""
     return date(today.year + today.month // 12, today.month % 12 + 1, 1)

@@ -40,6 +40,7 @@ def show(title: str, body: Callable[[Study], None], wide: bool = False) -> None:
 
 
 def _draw(study: Study, overrides: dict[str, Any], title: str, body: Callable[[Study], None], wide: bool) -> None:
+    """The head of a page, what was changed, and the body."""
     if not wide:
         st.title(title)
         small(f"{study.scenario.name}, {study.scenario.state}: {_span(study)}.")
@@ -49,6 +50,7 @@ def _draw(study: Study, overrides: dict[str, Any], title: str, body: Callable[[S
 
 
 def _span(study: Study) -> str:
+    """What the figures stand for: services, time, place, and the number of futures."""
     scenario = study.scenario
     return (
         f"{', '.join(scenario.services)} from {scenario.start:%d %b %Y} for {scenario.horizon_h / 24:,.0f} days on"
