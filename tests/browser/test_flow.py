@@ -11,12 +11,12 @@ import pytest
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 pytestmark = pytest.mark.browser
-FIRST = 60_000  # ms: the first study of a fresh server
+FIRST = 180_000  # ms: the first study of a fresh server
 
 
 def total(page) -> int:
     """The whole horizon's cost as the page states it [USD]."""
-    text = page.get_by_text(re.compile(r"^\$[\d,]+ in all$")).first
+    text = page.get_by_text(re.compile(r"^\$[\d,]+ in all\.?$")).first
     expect(text).to_be_visible(timeout=FIRST)
     return int(re.sub(r"\D", "", text.inner_text()))
 
@@ -30,14 +30,14 @@ def test_read_move_share_and_download(app_url, page, tmp_path):
     expect(cost(page)).to_have_text(re.compile(r"^\$[\d,.]+$"), timeout=FIRST)
     before = cost(page).inner_text()
 
-    slider = page.get_by_role("slider", name="Most of it on spot machines")
+    slider = page.get_by_role("slider", name="At most on spot machines, of the load")
     slider.focus()
     slider.press("ArrowLeft" if slider.input_value() == "1" else "ArrowRight")
     expect(page).to_have_url(re.compile(r"limits\.max_spot_share=0\.\d+"))
     expect(cost(page)).not_to_have_text(before, timeout=FIRST)
     after, address = cost(page).inner_text(), page.url
 
-    page.get_by_role("tab", name="Downloads").click()
+    page.get_by_text("Downloads", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile("^Cost, every charge")).click()
     download.value.save_as(tmp_path / "cost.csv")
@@ -63,7 +63,8 @@ def test_the_other_pages_are_a_click_away(app_url, page):
 
 
 def test_upload_a_history_and_then_nonsense(app_url, page):
-    page.goto(f"{app_url}/?scenario=own+traffic", wait_until="domcontentloaded")
+    page.goto(app_url, wait_until="domcontentloaded")
+    page.get_by_role("link", name="Start").click()
     chooser = page.get_by_test_id("stFileUploaderDropzoneInput")
     chooser.wait_for(state="attached", timeout=FIRST)
     start = datetime(2026, 9, 7, tzinfo=UTC)
@@ -75,8 +76,7 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
     expect(page.get_by_role("heading", name="own traffic")).to_be_visible(timeout=FIRST)
     assert total(page) > 0
 
-    page.get_by_role("button", name="Remove ../../etc/history.csv").click()
-    expect(page.get_by_text("Upload a traffic history in the sidebar")).to_be_visible(timeout=FIRST)
+    page.get_by_role("link", name="Start").click()
     chooser.set_input_files({"name": "history.csv", "mimeType": "text/csv", "buffer": bytes(range(256)) * 64})
     alert = page.get_by_test_id("stAlert")
     expect(alert).to_contain_text("The traffic history cannot be used", timeout=FIRST)
