@@ -18,7 +18,8 @@ from planner.scenario import Scenario
 
 
 def checked(scenario: Scenario, catalog: Catalog) -> None:
-    """Raises :class:`ScenarioError` with every fault that a reader of the scenario alone cannot see.
+    """Raises :class:`ScenarioError` with every fault that a reader of the
+    scenario alone cannot see.
 
     ``catalog``: what the plan may buy. A machine that is on sale in another region of the
     scenario's providers is no fault: its quota then binds nothing here.

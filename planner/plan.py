@@ -224,7 +224,8 @@ class Plan:
 
 
 def bridge(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """From the charges ``before`` to those ``after`` (``plan.bridge``); the differences add up exactly.
+    """From the charges ``before`` to those ``after`` (``plan.bridge``); the
+    differences add up exactly.
 
     For a charge in both with quantities q, Q and effective unit prices p, P: ``volume`` (Q − q)·p and
     ``price`` (P − p)·Q; charges of one side only are ``added`` or ``removed``.  Both hold the columns
@@ -263,9 +264,9 @@ def _midnight(month: pd.Period, time_zone: str) -> pd.Timestamp:
 def path_quantile(values: Floats, weight: Floats, q: float) -> Floats:
     """Quantile ``q`` over the first axis of ``values`` (paths, …), each of its ``weight`` (paths,).
 
-    Sorted, value k stands at (C_k − w_k/2 − w_1/2) / (C_n − w_1/2 − w_n/2) with C_k the weights up to
-    and with k; between two values it is interpolated. Equal weights give the usual quantile, k/(n − 1)
-    (Hyndman & Fan 1996, type 7); one value is its own quantile.
+    Sorted, value k stands at (C_k − w_k/2 − w_1/2) / (C_n − w_1/2 − w_n/2) with C_k the weights
+    up to and with k; between two values it is interpolated. Equal weights give the usual
+    quantile, k/(n − 1) (Hyndman & Fan 1996, type 7); one value is its own quantile.
     """
     flat = values.reshape(len(values), -1)
     found = np.empty(flat.shape[1])

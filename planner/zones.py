@@ -1,4 +1,6 @@
-"""What is left when zones are lost: said once for the plan, the ledger of capacity and the screen."""
+"""What is left when zones are lost: said once for the plan, the ledger of
+capacity and the screen.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -44,7 +44,9 @@ def knows(table: Table) -> bool:
 
 
 def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
-    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming the row of what cannot be."""
+    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming
+    the row of what cannot be.
+    """
     kind, usage = table.text("lineitemlineitemtype"), table.text("lineitemusagetype")
     held = table.words("reservationreservationarn", "savingsplansavingsplanarn")
     bought = (kind == "Fee") & (held != "")

@@ -31,7 +31,9 @@ def knows(table: Table) -> bool:
 
 
 def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
-    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming the row of what cannot be."""
+    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming
+    the row of what cannot be.
+    """
     kind = table.text("chargetype").str.lower()
     model = table.text("pricingmodel").str.lower().str.replace(" ", "")
     held = first(table.text("benefitid"), table.text("reservationid"))

@@ -22,7 +22,9 @@ def knows(table: Table) -> bool:
 
 
 def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
-    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming the row of what cannot be."""
+    """The rows as frame ``actuals``. Raises :class:`PlannerError` naming
+    the row of what cannot be.
+    """
     category, status = (table.text(n).str.lower() for n in ("chargecategory", "commitmentdiscountstatus"))
     bought = (category == "purchase") & (table.text("commitmentdiscountid") != "")
     once = table.text("chargefrequency").str.lower() == "one-time"

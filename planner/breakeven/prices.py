@@ -35,8 +35,8 @@ class ApiPrice:
         return f"{self.provider}/{self.model}"
 
     def usd_per_1m_tokens(self, input_share: float, cached_share: float = 0.0) -> float:
-        """Price of a million tokens of a mix [USD]: ``input_share`` of them input, ``cached_share`` of
-        the input read from a cache.
+        """Price of a million tokens of a mix [USD]: ``input_share`` of them input,
+        ``cached_share`` of the input read from a cache.
 
         Where no price of cached input is known it costs what other input does.
 

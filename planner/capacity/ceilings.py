@@ -57,7 +57,9 @@ def machine_limits() -> dict[tuple[str, str], Limits]:
 
 @cache
 def volume_limits() -> dict[tuple[str, str], VolumeLimits]:
-    """Limits of one volume by (provider, storage class), from ``data/hardware/volume_limits.csv``."""
+    """Limits of one volume by (provider, storage class), from
+    ``data/hardware/volume_limits.csv``.
+    """
     zero = {"included_iops", "iops_per_gib", "included_mib_per_s", "mib_per_s_per_gib"}
     with data_path("hardware", "volume_limits.csv").open(newline="", encoding="utf-8") as file:
         return {

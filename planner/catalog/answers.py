@@ -1,4 +1,6 @@
-"""What a provider's API answered: raw records kept with their date, and the rows read out of them."""
+"""What a provider's API answered: raw records kept with their date, and
+the rows read out of them.
+"""
 
 from __future__ import annotations
 

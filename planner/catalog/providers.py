@@ -24,9 +24,9 @@ _THIRTY, _TWENTY = (1.0, 0.8, 0.6, 0.4), (1.0, 0.8678, 0.733, 0.6)
 class Provider:
     """A seller of machines; the defaults promise least and assume nothing special.
 
-    ``module`` has ``VARIABLE_MAP`` and ``fetch(regions, raw, known_shapes)``, empty where no price
-    API can be asked; ``offer_file``: it can read a whole offer file instead.
-    ``fleet``: the module whose ``account_fleet(regions, tag)`` reads what an account runs and holds.
+    ``module`` has ``VARIABLE_MAP`` and ``fetch(regions, raw, known_shapes)``, empty where no
+    price API can be asked; ``offer_file``: it can read a whole offer file instead. ``fleet``:
+    the module whose ``account_fleet(regions, tag)`` reads what an account runs and holds.
     ``block_storage`` and ``object_storage`` are the classes a plan takes unless told otherwise.
     ``zone_availability``: share of time promised for one instance in one zone.
     ``address_in_each_zone``: its balancer takes a public address of its own in each zone.
@@ -35,8 +35,8 @@ class Provider:
     ``internet_gbit``: the most a machine sends to addresses on the internet, all flows together
     [Gbit/s]; from ``halved_from_vcpus`` on it is half of its network instead.
     ``flexible_size(machine)``: group and units of a reservation that pays for several sizes, or
-    ``None`` (:mod:`planner.catalog.sizes`).
-    ``sustained_use`` {family: price of each quarter of the month over the on-demand price}.
+    ``None`` (:mod:`planner.catalog.sizes`). ``sustained_use`` {family: price of each quarter of
+    the month over the on-demand price}.
     """
 
     title: str

@@ -107,7 +107,9 @@ def requests_text(frame: pd.DataFrame) -> str:
 
 
 def whatif_text(frame: pd.DataFrame) -> str:
-    """One line a case: dollars, requests in time, the worst hour, the error budget spent and why."""
+    """One line a case: dollars, requests in time, the worst hour, the
+    error budget spent and why.
+    """
     rows = [
         [
             r["variant"],
@@ -126,7 +128,9 @@ def whatif_text(frame: pd.DataFrame) -> str:
 
 
 def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load) -> str:
-    """Volume and peak by service with ranges, their causes, and what was repaired in the history."""
+    """Volume and peak by service with ranges, their causes, and what was
+    repaired in the history.
+    """
     rows = []
     for name, s in load.services.items():
         volume, peak = (np.quantile(v, [0.1, 0.5, 0.9]) for v in (load.volume(name), load.peak(name)))
@@ -248,7 +252,9 @@ def _cost(study: "Study") -> str:
 
 
 def _headline(study: "Study") -> list[str]:
-    """A month, what is due up front and when, the cash of the horizon, and what is owed after it."""
+    """A month, what is due up front and when, the cash of the horizon,
+    and what is owed after it.
+    """
     head = headline(study)
     due = f"{usd(float(head['upfront_usd']))} up front" + (f" on {head['upfront_on']}" if head["upfront_on"] else "")
     cash, owed = (usd(float(head[k])) for k in ("cash_usd", "owed_after_usd"))
@@ -474,7 +480,9 @@ def _merged(notes: Sequence[str]) -> list[str]:
 
 
 def compare_text(before: "Study", after: "Study") -> str:
-    """Two plans side by side, and the bridge from one bill to the other; its lines add up exactly."""
+    """Two plans side by side, and the bridge from one bill to the other;
+    its lines add up exactly.
+    """
     a, b = before.plan.summary(), after.plan.summary()
     shown = (
         ("amortized cost", "total_usd"),
@@ -531,7 +539,9 @@ def frontier_text(frame: pd.DataFrame, path: str) -> str:
 
 
 def sweep_text(frame: pd.DataFrame) -> str:
-    """One line a variant: cost, range, requests within, load multiplier, or why there is no plan."""
+    """One line a variant: cost, range, requests within, load multiplier,
+    or why there is no plan.
+    """
     rows = [
         (
             [

@@ -256,7 +256,9 @@ def quota(region: str, instance_types: tuple[str, ...]) -> None:
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Instances wanted at once.")
 @click.argument("instance_types", nargs=-1, required=True)
 def spot_score(regions: tuple[str, ...], count: int, instance_types: tuple[str, ...]) -> None:
-    """How likely AWS has COUNT spot instances of these TYPEs now, by zone: 10 likely, 1 unlikely."""
+    """How likely AWS has COUNT spot instances of these TYPEs now, by
+    zone: 10 likely, 1 unlikely.
+    """
     from planner.catalog.holdings import spot_scores
 
     _print(spot_scores(regions, instance_types, count), False, "AWS gives no score")

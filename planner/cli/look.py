@@ -1,4 +1,6 @@
-"""``planner look FILE``: what was understood of a file, and what was refused and why, before any plan."""
+"""``planner look FILE``: what was understood of a file, and what was refused
+and why, before any plan.
+"""
 
 from pathlib import Path
 
@@ -51,8 +53,8 @@ def look(
     date_order: str | None,
     start: str | None,
 ) -> None:
-    """What is read of FILE, a traffic history or a load test: columns, unit, clock, gaps, hours; and
-    what is refused and why.
+    """What is read of FILE, a traffic history or a load test: columns, unit, clock, gaps, hours;
+    and what is refused and why.
     """
     said = {
         "time_zone": time_zone,
@@ -80,7 +82,9 @@ def look(
 
 
 def look_text(traffic: Traffic, spec: TrafficSource) -> str:
-    """What was understood of a history: span, unit, gaps, repairs, hours of the day and of the week."""
+    """What was understood of a history: span, unit, gaps, repairs, hours of
+    the day and of the week.
+    """
     hours = traffic.hourly()
     local = hours.tz_convert(traffic.user_time_zone or "UTC")
     facts = [

@@ -1,4 +1,6 @@
-"""``planner new``: five questions, or as many options, to a commented scenario that plans as it stands."""
+"""``planner new``: five questions, or as many options, to a commented scenario
+that plans as it stands.
+"""
 
 import os
 import sys
@@ -73,7 +75,8 @@ def _ask(option: str, given: str | None, question: str, default: Any = None) -> 
 @click.option("--start", help="First day of the plan.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 def new(file: str, force: bool, **given: Any) -> None:
-    """Write a commented scenario to FILE from five questions: what, how much, how fast, where, whose.
+    """Write a commented scenario to FILE from five questions: what, how
+    much, how fast, where, whose.
 
     Options answer them without a terminal. The traffic is read before anything is written.
     """

@@ -1,5 +1,6 @@
-"""What leaves the planner: tables as CSV and Parquet in a folder, one JSON answer, a workbook, and a
-FOCUS dataset. All hold the rows of ``plan.cost`` to the cent, and each is whole or not there.
+"""What leaves the planner: tables as CSV and Parquet in a folder, one JSON answer, a
+workbook, and a FOCUS dataset. All hold the rows of ``plan.cost`` to the cent, and
+each is whole or not there.
 
 ``asked`` what an export is made of · ``cells`` a frame as text · ``together`` a set of files as one
 thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``tables`` every

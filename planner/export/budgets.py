@@ -22,9 +22,10 @@ WHOLE = "the whole plan"
 def budgets(study: Answered) -> pd.DataFrame:
     """One row a budget, that of the plan first (``export.budgets``); none where none is stated.
 
-    ``pace_share`` is the expected bill of the horizon over the budget of its months; ``first_breach``
-    the first month that any path breaches, with the share of paths that do (``first_breach_share``),
-    and ``breach_share`` the share of paths that breach any month. Shares are unknown without paths.
+    ``pace_share`` is the expected bill of the horizon over the budget of its months;
+    ``first_breach`` the first month that any path breaches, with the share of paths that do
+    (``first_breach_share``), and ``breach_share`` the share of paths that breach any month.
+    Shares are unknown without paths.
     """
     limit = study.scenario.limits.budget_usd_per_month
     wanted = ({WHOLE: limit} if limit is not None else {}) | study.scenario.team_budgets

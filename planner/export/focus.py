@@ -1,5 +1,5 @@
-"""A plan as a FOCUS dataset (FinOps Open Cost and Usage Specification 1.2, 1.3 and 1.4), marked as a
-forecast by its ``x_`` columns.
+"""A plan as a FOCUS dataset (FinOps Open Cost and Usage Specification 1.2, 1.3 and 1.4), marked
+as a forecast by its ``x_`` columns.
 
 One row is a charge of a local day, a month, or a signing: hours of a day that are charged alike are
 one row. Money is USD, periods end exclusively and are told in UTC, a billing period is a calendar
@@ -338,8 +338,8 @@ def _committed(rows: pd.DataFrame, by: dict[str, _Signed]) -> Floats:
 
 
 def _new(rows: pd.DataFrame, signed: list[_Signed]) -> dict[str, object]:
-    """ContractApplied: which contracts each row belongs to, those of one name in proportion to their
-    size.
+    """ContractApplied: which contracts each row belongs to, those of one name in
+    proportion to their size.
     """
     return {"ContractApplied": pd.Series(list(_applied(rows, signed)), index=rows.index, dtype="object")}
 

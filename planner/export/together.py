@@ -1,9 +1,11 @@
-"""A folder of files written as one thing: at any moment, whatever is killed, it holds one whole set.
+"""A folder of files written as one thing: at any moment, whatever is
+killed, it holds one whole set.
 
-The new set is written beside the folder, flushed to disk, and put in its place by one exchange of
-names (``renameat2`` with ``RENAME_EXCHANGE``: Linux 3.15; ext4, xfs, btrfs, tmpfs, overlayfs). Where
-the system or file system lacks it, the old folder is moved aside and the new one in: between these
-two renames the name is absent, the old set whole beside it, and the next writer puts it back.
+The new set is written beside the folder, flushed to disk, and put in its place by one
+exchange of names (``renameat2`` with ``RENAME_EXCHANGE``: Linux 3.15; ext4, xfs, btrfs,
+tmpfs, overlayfs). Where the system or file system lacks it, the old folder is moved aside and
+the new one in: between these two renames the name is absent, the old set whole beside it, and
+the next writer puts it back.
 
 ``manifest.json`` lists the files of a set with their SHA-256. Files of the folder that no manifest
 lists belong to someone else and stay: they are hard-linked into the new set before the exchange.
@@ -133,7 +135,9 @@ def _locked(folder: Path) -> int | None:
 
 
 def _clear(target: Path) -> None:
-    """Remove what killed writers left; put back an old set that was moved aside and not replaced."""
+    """Remove what killed writers left; put back an old set that was
+    moved aside and not replaced.
+    """
     aside = target.with_name(f".{target.name}.old")
     if aside.is_dir():
         if not target.exists():

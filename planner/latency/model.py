@@ -143,7 +143,9 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Excuse:
-    """Why a machine cannot serve: a reason a reader understands, and how far it is from being able."""
+    """Why a machine cannot serve: a reason a reader understands, and how
+    far it is from being able.
+    """
 
     reason: str
     gap: str = ""

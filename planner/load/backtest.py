@@ -1,4 +1,6 @@
-"""How good the forecast would have been on the user's own series, beside the weekly naive forecast."""
+"""How good the forecast would have been on the user's own series, beside
+the weekly naive forecast.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ def _origins(y: Floats, first: int, horizon: int, count: int) -> list[int]:
 
 
 def _window(truth: Floats, answer: pd.DataFrame, hours: int) -> Floats:
-    """Sums of one window: loss at SCORED, |y|, hours, covered at .9 and .99, peak loss, exceeded."""
+    """Sums of one window: loss at SCORED, |y|, hours, covered at .9 and
+    .99, peak loss, exceeded.
+    """
     seen = np.isfinite(truth)
     y, said = truth[seen], answer.to_numpy()[:hours][seen]
     loss = [2 * float(pinball(y - said[:, QUANTILES.index(q)], 0.0, q).sum()) for q in SCORED]

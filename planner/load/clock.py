@@ -1,4 +1,6 @@
-"""The users' wall clock: people sleep and work by it, so seasons are learned on it and not on UTC."""
+"""The users' wall clock: people sleep and work by it, so seasons are
+learned on it and not on UTC.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def wall_grid(history: pd.Series[Any], horizon: int, zone: str | None, country: 
 
 
 def days_off(first: int, hours: int, country: str | None) -> Flags:
-    """Saturdays, Sundays and the public holidays of ``country`` (``DE``, ``US-NY``), by wall hour."""
+    """Saturdays, Sundays and the public holidays of ``country`` (``DE``,
+    ``US-NY``), by wall hour.
+    """
     day = (np.arange(hours, dtype=np.int64) + first) // DAY
     free = (day + _EPOCH_WEEKDAY) % 7 >= 5
     if country:

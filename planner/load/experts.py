@@ -179,7 +179,9 @@ def _fade(lead: Floats, half_life_h: float) -> Floats:
 
 
 def _damped(lead: Floats) -> Floats:
-    """Half-weeks of growth still to come at a lead: grows to a limit, so that no trend runs away."""
+    """Half-weeks of growth still to come at a lead: grows to a limit, so
+    that no trend runs away.
+    """
     found: Floats = 2.0 * (1.0 - 0.7 ** ((lead + WEEK / 2) / WEEK))
     return found
 

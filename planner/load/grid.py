@@ -101,7 +101,9 @@ def _no_stray(slot: Ints, size: int, raw: Raw, where: str) -> None:
 
 
 def interval_of(ts_us: Ints, where: str) -> int:
-    """Most common distance of sorted stamps [s], from 1 s to 1 day. Raises :class:`TrafficError`."""
+    """Most common distance of sorted stamps [s], from 1 s to 1 day.
+    Raises :class:`TrafficError`.
+    """
     gaps = np.diff(ts_us)
     gaps = gaps[gaps > 0]
     if not gaps.size:

@@ -58,8 +58,8 @@ class Shape:
 
 
 def shape_of(name: str, folder: Path | None = None) -> Shape:
-    """The shape called ``name``: ``office``, ``consumer``, ``batch``, ``flat``, ``mixed`` (office and
-    consumer), or an own CSV file beside the scenario.
+    """The shape called ``name``: ``office``, ``consumer``, ``batch``, ``flat``, ``mixed``
+    (office and consumer), or an own CSV file beside the scenario.
 
     An own file has 24 rows (hours of a day) or 168 (hours of a week from Monday 00:00) and a column
     of loads for each week that may come; a column ``hour`` or ``hour_of_week`` orders the rows.

@@ -30,8 +30,8 @@ THIN_D = 182.0  # below half a year an answer says what its history cannot show
 
 
 def scores(paths: int, rng: np.random.Generator) -> Floats:
-    """Evenly spread normal scores in random order, shape (paths,): one a path for all services, whose
-    levels are taken to move together.
+    """Evenly spread normal scores in random order, shape (paths,): one a path for all services,
+    whose levels are taken to move together.
     """
     from scipy.special import ndtri
 

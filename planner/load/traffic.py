@@ -186,8 +186,8 @@ def read_histories(scenario: Scenario) -> Mapping[str, Traffic]:
 
 
 def stated_traffic(spec: TrafficSource, requests_per_day: Range, scenario: Scenario) -> Traffic:
-    """A week of the stated shape before the plan starts, at the likely level: what the forecast of a
-    service without history stands on.
+    """A week of the stated shape before the plan starts, at the likely level: what the forecast
+    of a service without history stands on.
 
     Rate of an hour [requests/s] = requests a day / 86,400 × the shape's mean at that hour of the
     users' week. Raises :class:`TrafficError` for a shape that is not known.

@@ -1,5 +1,5 @@
-"""From a plan to the files it is run by: alert rules, budgets, a dashboard, manifests and a page for
-the owner and the on-call, every number of them a figure of the plan.
+"""From a plan to the files it is run by: alert rules, budgets, a dashboard, manifests and a page
+for the owner and the on-call, every number of them a figure of the plan.
 
 A *figure* is one number of the plan with its unit, its hour or month and the frame it comes from
 (:mod:`planner.operate.figures`); a *line* is a figure for each hour (:mod:`planner.operate.lines`).

@@ -99,8 +99,8 @@ def _aws_use(study: "Study", figures: Figures, names: Names) -> list[Body]:
 
 
 def gcp_budgets(study: "Study", figures: Figures, names: Names) -> list[Body]:
-    """Budgets of ``billingbudgets.googleapis.com/v1``: one a month, since a month has its own amount;
-    told at the expected bill and at its P90, for the plan and for each owner.
+    """Budgets of ``billingbudgets.googleapis.com/v1``: one a month, since a month has its own
+    amount; told at the expected bill and at its P90, for the plan and for each owner.
     """
     told = [(owner, figure) for owner in _owners(study) for figure in _monthly(owner, figures)]
     return [_gcp(study, owner, figure, figures, names) for owner, figure in told]

@@ -64,7 +64,9 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Figures:
-    """All figures by name, the lines by figure name, and the settings of each service's autoscaler."""
+    """All figures by name, the lines by figure name, and the settings of
+    each service's autoscaler.
+    """
 
     numbers: Mapping[str, Figure]
     lines: Mapping[str, Line]
@@ -86,7 +88,8 @@ class Figures:
 
 
 def figures_of(study: "Study", names: Names) -> Figures:
-    """All figures of a study, each taken once from the frames that the plan's own tables are made of.
+    """All figures of a study, each taken once from the frames that the
+    plan's own tables are made of.
 
     ``names``: only its age limit of prices is a number.  The settings of the autoscaler are those of
     the scenario as its replay plays them.  Raises as :func:`planner.simulate`.

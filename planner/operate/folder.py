@@ -33,8 +33,8 @@ def write(study: "Study", folder: str | Path, names: Names | None = None) -> lis
 
 
 def texts(study: "Study", names: Names | None = None) -> dict[str, str]:
-    """Every file by name: alert rules and their tests, lines, budgets, alarms, a dashboard, manifests,
-    variables, the hand-off page, and all figures as CSV.
+    """Every file by name: alert rules and their tests, lines, budgets, alarms, a dashboard,
+    manifests, variables, the hand-off page, and all figures as CSV.
 
     ``names``: what metrics and objects are called where the files are used.  Files of a cloud are
     written where the plan runs something on it.  Raises as :func:`planner.simulate`.

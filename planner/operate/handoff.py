@@ -1,8 +1,8 @@
 """The page for the owner and the on-call: what runs and why, limits, what breaks first and what to
 do, whom to call, what is due when.
 
-Each number carries a footnote: the figure, its exact value and unit, its hour or month, and the frame
-it comes from.
+Each number carries a footnote: the figure, its exact value and unit, its hour or month, and
+the frame it comes from.
 """
 
 from collections.abc import Callable, Iterator, Sequence

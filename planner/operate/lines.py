@@ -53,8 +53,8 @@ def quoted(text: str) -> str:
 
 
 def lines_of(study: "Study", service: str) -> tuple[Line, Line]:
-    """Of one service by hour [requests/s]: the load that its load quantile stays below, and what the
-    machines of the plan may carry.
+    """Of one service by hour [requests/s]: the load that its load quantile stays below, and what
+    the machines of the plan may carry.
 
     Both are the curves of :func:`planner.show.views.hourly`, so the alert, the dashboard and the page
     of the app show one number.  The second is for load within every objective with the headroom of

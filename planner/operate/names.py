@@ -1,7 +1,7 @@
 """What the files assume of the place they are used in: metric names, labels and objects, said once.
 
-Each is a default that the command renames with ``--name KEY=VALUE``; every file that uses names says
-which they are.
+Each is a default that the command renames with ``--name KEY=VALUE``; every file that uses
+names says which they are.
 """
 
 import re

@@ -112,11 +112,11 @@ def le(limit_s: float) -> str:
 
 
 def late_share(service: str, metric: str, limit_s: float, names: Names, window: str) -> str:
-    """PromQL: share of requests outside a bound over a window: 1 − requests in the bucket at the limit
-    over all.
+    """PromQL: share of requests outside a bound over a window: 1 − requests in the
+    bucket at the limit over all.
 
-    It lies where the histogram has no bucket at the limit: the query then has no answer, and no alert
-    can come of it.
+    It lies where the histogram has no bucket at the limit: the query then has no answer, and
+    no alert can come of it.
     """
     histogram, label = names.of(metric), f"{names.service_label}={quoted(service)}"
     within = f"sum(rate({histogram}_bucket{{{label},{le(limit_s)}}}[{window}]))"

@@ -1,5 +1,5 @@
-"""Unit tests of the alert rules for ``promtool test rules``: quiet on the plan's own load, loud on a
-replayed overload.
+"""Unit tests of the alert rules for ``promtool test rules``: quiet on the plan's own load,
+loud on a replayed overload.
 
 Both play hours around the plan's busiest: the median load path with the machines of the plan,
 and a load beyond what all its replicas serve, with the requests that its replay finds in time.
@@ -60,8 +60,8 @@ def date_tests(study: "Study", figures: Figures, rules: Rules, files: Sequence[s
     """The tests of the rules that look at the date: at the plan's start, and after its end; and the
     first value of each line.
 
-    promtool 2 begins at 1970 and evaluates every interval: with the plan's start as the interval its
-    second evaluation is the first hour of the horizon, and its third lies 57 years later.
+    promtool 2 begins at 1970 and evaluates every interval: with the plan's start as the interval
+    its second evaluation is the first hour of the horizon, and its third lies 57 years later.
     """
     start = pd.Timestamp(study.load.ts[0])
     old = figures["prices.as_of_s"].value + 86400 * figures["prices.age_limit_days"].value
@@ -184,7 +184,9 @@ def _fixed(value: float) -> str:
 
 
 def _money(study: "Study", figures: Figures, names: Names, rules: Rules) -> Iterator[Test]:
-    """Spend at the plan's own pace and beyond it; commitments used as planned and below what pays."""
+    """Spend at the plan's own pace and beyond it; commitments used as
+    planned and below what pays.
+    """
     line, at, ends = figures.lines[SPEND], f"{HOURS}h", np.ones(HOURS)
     month = pd.Timestamp(line.ts[0]).tz_convert(study.plan.time_zone).strftime("%Y-%m")
     share = figures[f"month.{month}.expected_share"].value if f"month.{month}.expected_share" in figures else 1.0

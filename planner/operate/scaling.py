@@ -1,7 +1,7 @@
 """The settings of the autoscaler that the replay plays, as numbers a manifest can hold.
 
-The replay counts in units of the smallest replica of a service (a larger machine is several), scales
-on the rate over the rate at which they saturate, and so its target is a rate of one unit.
+The replay counts in units of the smallest replica of a service (a larger machine is several),
+scales on the rate over the rate at which they saturate, and so its target is a rate of one unit.
 """
 
 from dataclasses import dataclass

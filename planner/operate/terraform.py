@@ -13,7 +13,9 @@ _SIGNED = ("quantity", "upfront_usd", "hourly_usd", "term_months")
 
 
 def variables(study: "Study", figures: Figures) -> dict[str, Any]:
-    """The variables: scenario, zones, services with pools and replicas, commitments, money a month."""
+    """The variables: scenario, zones, services with pools and replicas,
+    commitments, money a month.
+    """
     s = study.scenario
     return {
         "scenario": s.name,

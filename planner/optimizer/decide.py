@@ -161,8 +161,8 @@ def _bias(objective: float, unseen: tuple[float, ...]) -> list[str]:
 
 
 def _bound(scenario: Scenario, load: Load, decision: Decision, cost: pd.DataFrame, weight: Floats) -> float:
-    """Lower bound of the expected bill [USD]: of machines, disks and fees whatever is chosen, beside
-    this plan's charges for data and requests; a share of a bill is taken of its bound.
+    """Lower bound of the expected bill [USD]: of machines, disks and fees whatever is chosen,
+    beside this plan's charges for data and requests; a share of a bill is taken of its bound.
     """
     usd, units = cost["effective_cost_usd"], decision.expected.units
     machines = float(usd[cost["charge"].isin(COMPUTE)].sum()) + _disks(load, decision.signed, units)
@@ -359,7 +359,9 @@ def _cross_check(load: Load, months: Months, catalog: Catalog, decision: Decisio
 
 
 def _discounts(market: Market, cost: pd.DataFrame) -> list[str]:
-    """What the sustained-use discount took off, so that a reduction nobody asked for can be seen."""
+    """What the sustained-use discount took off, so that a reduction
+    nobody asked for can be seen.
+    """
     rows = cost[(cost["charge"] == "compute") & (cost["purchase_option"] == "on_demand")]
     known = {
         (c.service, c.region, c.instance_type): c

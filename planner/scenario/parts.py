@@ -457,7 +457,9 @@ class PriceAdjustment(Part):
 
 
 def known_zone(value: str) -> str:
-    """The IANA time zone as written. Raises ValueError, which names near ones, for any other text."""
+    """The IANA time zone as written. Raises ValueError, which names near
+    ones, for any other text.
+    """
     if value in available_timezones():
         return value
     near = difflib.get_close_matches(value, sorted(available_timezones()), n=3)

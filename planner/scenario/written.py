@@ -140,7 +140,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def assign(raw: dict[str, Any], dotted: str, value: Any) -> None:
-    """Set one dotted field in place. Raises :class:`ScenarioError` for an index that is not there."""
+    """Set one dotted field in place. Raises :class:`ScenarioError` for an
+    index that is not there.
+    """
     at: Any = raw
     *parents, last = (
         dotted.split(".", 2) if dotted.startswith("limits.quota.") else dotted.split(".")

@@ -25,7 +25,9 @@ _POOL = ["service", "provider", "region", "instance_type", "purchase_option"]
 
 
 def year(study: Study) -> pd.DataFrame:
-    """The bill by calendar month: ``month expected p10 p90`` [USD]; the range is NaN without paths."""
+    """The bill by calendar month: ``month expected p10 p90`` [USD]; the
+    range is NaN without paths.
+    """
     plan = study.plan
     expected = plan.monthly().groupby("month")["effective_cost_usd"].sum().rename("expected").reset_index()
     return expected.merge(views.month_range(plan).drop(columns="p50"), on="month", how="left")

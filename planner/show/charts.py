@@ -126,7 +126,9 @@ def ladder(signed: pd.DataFrame, title: str = "Commitments in force") -> alt.Cha
 
 
 def strain(cases: pd.DataFrame, title: str = "Requests late under strain") -> alt.Chart:
-    """Error budget spent in each case of ``replay.whatif`` [share]; above 100 % a target is missed."""
+    """Error budget spent in each case of ``replay.whatif`` [share]; above
+    100 % a target is missed.
+    """
     table = cases.assign(held=cases["error_budget_share"].le(1).map({True: "Holds", False: "Misses a target"}))
     color = alt.Color(
         "held:N", scale=alt.Scale(domain=["Holds", "Misses a target"], range=[GREEN, RED]), legend=_BOTTOM

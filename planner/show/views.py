@@ -48,7 +48,9 @@ def price_ages(plan: Plan, today: date) -> pd.DataFrame:
 
 
 def oldest_prices(plan: Plan, today: date, limit_days: int) -> list[str]:
-    """Places whose prices of this bill are older than ``limit_days``, such as ``gcp europe-west4``."""
+    """Places whose prices of this bill are older than ``limit_days``, such
+    as ``gcp europe-west4``.
+    """
     prices = plan.prices.drop_duplicates(["provider", "region", "as_of"])
     first = prices["as_of"].map(first_day)
     old = [d is not None and (today - d).days > limit_days for d in first]
@@ -267,7 +269,9 @@ def latency_curve(model: LatencyModel, objective: Objective, upto_rps: float) ->
 
 
 def out_of_reach(capacity: Capacity) -> pd.DataFrame:
-    """Why machines cannot serve at all: ``service excuse types example``, the most frequent first."""
+    """Why machines cannot serve at all: ``service excuse types example``,
+    the most frequent first.
+    """
     grouped = capacity.frame[capacity.frame["excuse"] != ""].groupby(["service", "excuse"])
     table: pd.DataFrame = grouped.agg(
         types=("instance_type", "nunique"), example=("instance_type", "first")
@@ -298,7 +302,9 @@ def range_causes(load: Load) -> pd.DataFrame:
 
 
 def reasons(plan: Plan) -> pd.DataFrame:
-    """Why machines are not used: ``service reason types example``, the most frequent reason first."""
+    """Why machines are not used: ``service reason types example``, the
+    most frequent reason first.
+    """
     grouped = plan.excuses.groupby(["service", "reason"])
     table: pd.DataFrame = grouped.agg(
         types=("instance_type", "nunique"), example=("instance_type", "first")

@@ -109,7 +109,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") 
 
 
 def money(usd: float | None) -> str:
-    """Whole dollars with thousands separators; cents only below 10; a dash for what is not known."""
+    """Whole dollars with thousands separators; cents only below 10; a
+    dash for what is not known.
+    """
     if usd is None or np.isnan(usd):
         return "–"
     sign, size = ("−" if usd < 0 else ""), abs(usd)

@@ -67,7 +67,9 @@ def _cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -
 
 
 def _price(plan: Plan, pool: Pool) -> float:
-    """What the plan pays for an hour of a machine beyond commitments; list where it pays for none."""
+    """What the plan pays for an hour of a machine beyond commitments;
+    list where it pays for none.
+    """
     rows = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["resource"] == pool[3])]
     rows = rows[(rows["service"] == pool[0]) & (rows["provider"] == pool[1]) & (rows["region"] == pool[2])]
     own = rows[rows["purchase_option"] == pool[5]]

@@ -184,8 +184,8 @@ def _rates(hour: int, blocks: Ints, rule: Rule, s: State) -> tuple[int, int]:
 
 @within
 def _quiet(p: int, minute: int, end: int, low: float, high: float, s: State) -> int:
-    """Steps from ``minute`` on, before ``end``, whose rate stays between two bounds; all of them lie
-    on one line.
+    """Steps from ``minute`` on, before ``end``, whose rate stays between two bounds; all
+    of them lie on one line.
     """
     now, slope = s.now[p], s.slope[p]
     here = now * s.flat[minute] + slope * s.tilt[minute]

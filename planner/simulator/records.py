@@ -67,7 +67,9 @@ class Rule(NamedTuple):
 
 
 class Strikes(NamedTuple):
-    """Events of the block's paths, ordered by path and step; ``first`` (paths + 1,) of each path."""
+    """Events of the block's paths, ordered by path and step; ``first``
+    (paths + 1,) of each path.
+    """
 
     first: Ints
     step: Ints

@@ -1,5 +1,5 @@
-"""A language model step by step, compiled: every iteration takes prompts in chunks beside a token of
-each running sequence.
+"""A language model step by step, compiled: every iteration takes prompts in chunks beside a
+token of each running sequence.
 """
 
 from planner.arrays import Floats, Ints

@@ -1,4 +1,6 @@
-"""Scenarios kept with who, when and why: append-only revisions, their states, and what they cost."""
+"""Scenarios kept with who, when and why: append-only revisions, their
+states, and what they cost.
+"""
 
 from planner.store.bridging import Growth, growth
 from planner.store.recompute import Recomputed, recompute

@@ -1,4 +1,6 @@
-"""One revision: what was asked, on which traffic and prices, what the answer was, by whom and why."""
+"""One revision: what was asked, on which traffic and prices, what the
+answer was, by whom and why.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

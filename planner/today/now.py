@@ -122,7 +122,9 @@ class Today:
         return off / billed if billed > 0 else math.nan
 
     def plain(self) -> dict[str, object]:
-        """All but the single charges in plain values for JSON; unknown and infinite are ``None``."""
+        """All but the single charges in plain values for JSON; unknown
+        and infinite are ``None``.
+        """
         rows = {n: [_plain(r._asdict()) for r in getattr(self, n)] for n in ("changes", "latency", "moves", "bill")}
         names = (
             "today_usd_per_month",

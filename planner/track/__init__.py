@@ -1,4 +1,6 @@
-"""Plan against what came: the bill explained, drift of load, cost and latency, what to change now."""
+"""Plan against what came: the bill explained, drift of load, cost and
+latency, what to change now.
+"""
 
 from planner.actuals import read_bill
 

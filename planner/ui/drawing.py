@@ -15,7 +15,9 @@ from planner.ui.session import plain
 
 
 def chart(drawn: Any, alt: str) -> None:
-    """An Altair chart in the colors of the reader's ground; ``alt`` says it to who cannot see it."""
+    """An Altair chart in the colors of the reader's ground; ``alt`` says
+    it to who cannot see it.
+    """
     theme = "dark" if st.context.theme.type == "dark" else "light"
     st.vega_lite_chart(charts.on(drawn, theme), alt=alt, width="stretch")
 

@@ -1,4 +1,6 @@
-"""The downloads: each file holds exactly the rows behind the pages, as the command line writes them."""
+"""The downloads: each file holds exactly the rows behind the pages, as the
+command line writes them.
+"""
 
 from importlib.util import find_spec
 from pathlib import Path

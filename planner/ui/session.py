@@ -1,4 +1,6 @@
-"""What every page needs: the cached study, the catalog, clean error messages, text that stays text."""
+"""What every page needs: the cached study, the catalog, clean error
+messages, text that stays text.
+"""
 
 import hashlib
 import re
@@ -163,7 +165,9 @@ def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
 
 
 def worked_out(scenario: Scenario, what: str, how: Callable[[Study], pd.DataFrame], paths: int = PATHS) -> pd.DataFrame:
-    """A table of a study that takes a while, such as its stress, worked out once for all sessions."""
+    """A table of a study that takes a while, such as its stress, worked
+    out once for all sessions.
+    """
     found = study(scenario, paths)
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
     with slot.lock:
@@ -194,7 +198,9 @@ def backtest(traffic: Traffic, time_zone: str) -> pd.DataFrame:
 
 
 def warm() -> None:
-    """Have the first sample ready before anybody asks; its errors are shown to who asks, not here."""
+    """Have the first sample ready before anybody asks; its errors are
+    shown to who asks, not here.
+    """
     scenario = Scenario.read(bundled()[FIRST])
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), PATHS)
     with slot.lock, suppress(PlannerError):

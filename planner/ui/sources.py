@@ -1,5 +1,5 @@
-"""Your own traffic: an upload is looked at, five questions are answered, and a scenario is there to be
-moved like the samples.
+"""Your own traffic: an upload is looked at, five questions are answered, and a scenario is there
+to be moved like the samples.
 """
 
 from datetime import UTC, date, datetime
@@ -130,7 +130,9 @@ def _questions(kind: str) -> dict[str, Any]:
 
 
 def _about_cpu() -> dict[str, Any]:
-    """The promise of a service on processors: the time one request takes and the time it may take."""
+    """The promise of a service on processors: the time one request takes
+    and the time it may take.
+    """
     return {
         "service_time_s": st.number_input("CPU time of one request (seconds)", 0.0001, 600.0, 0.05, format="%.4g"),
         "limit_s": st.number_input("99 % of requests answered within (seconds)", 0.001, 3600.0, 0.3, format="%.4g"),

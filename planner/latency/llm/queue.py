@@ -242,7 +242,9 @@ def exceedance(station: Station, state: Steady, metric: str, limit_s: ArrayLike)
 
 
 def _wait_tail(state: Steady, t: Floats) -> Floats:
-    """P(prompt wait + slot wait > t): each is 0 with an atom, else exponential; t on the last axis."""
+    """P(prompt wait + slot wait > t): each is 0 with an atom, else
+    exponential; t on the last axis.
+    """
     p1 = np.minimum(state.prompt_utilization, 1.0)[..., None]
     r1 = p1 / np.maximum(state.prompt_wait_s[..., None], 1e-12)
     p2, r2 = state.slot_probability[..., None], state.slot_rate[..., None]

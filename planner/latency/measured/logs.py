@@ -100,7 +100,9 @@ def _locust_level(users: float, rows: list[dict[str, str]]) -> Step:
 
 
 def k6_rows(text: str) -> list[Step]:
-    """CSV of ``--out csv`` [ms]: a step for each scenario, or for each level that its users hold."""
+    """CSV of ``--out csv`` [ms]: a step for each scenario, or for each
+    level that its users hold.
+    """
     wanted = ["metric_name", "timestamp", "metric_value", "scenario"]
     table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"scenario": "str"})
     if "scenario" not in table:

@@ -1,4 +1,6 @@
-"""The ``observed`` model: no load test, but what production shows of the machines that run today."""
+"""The ``observed`` model: no load test, but what production shows of the
+machines that run today.
+"""
 
 import difflib
 import math

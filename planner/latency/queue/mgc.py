@@ -48,7 +48,9 @@ class Law(Protocol):
 
 
 class TabulatedLaw:
-    """A law read from 3,000 points between 1e-4 and far in the tail: ten times faster, within 1e-4."""
+    """A law read from 3,000 points between 1e-4 and far in the tail: ten
+    times faster, within 1e-4.
+    """
 
     def __init__(self, law: ServiceLaw) -> None:
         far = law.residual_quantile(1 - 1e-7)

@@ -245,7 +245,9 @@ class Queue(PlainService, BaseModel):
         return ServiceLaw.of(self.service_scv, self.service_law)
 
     def workers(self, machine: Machine) -> int | Excuse:
-        """Parallel workers c = floor(vcpus/vcpus_per_request), fewer where memory runs out first."""
+        """Parallel workers c = floor(vcpus/vcpus_per_request), fewer
+        where memory runs out first.
+        """
         by_cpu = math.floor(machine.vcpus / self.vcpus_per_request + 1e-9)
         if by_cpu < 1:
             return Excuse(

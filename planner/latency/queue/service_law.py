@@ -60,7 +60,9 @@ class ServiceLaw:
 
     @property
     def branches(self) -> tuple[float, float, float]:
-        """Hyperexponential with balanced means: (p, rate of the first branch, rate of the second)."""
+        """Hyperexponential with balanced means: (p, rate of the first
+        branch, rate of the second).
+        """
         p = 0.5 * (1 + math.sqrt((self.scv - 1) / (self.scv + 1)))
         return p, 2 * p, 2 * (1 - p)
 

@@ -86,7 +86,9 @@ def _text(path: Path, head: bytes) -> str:
 
 
 def _counted(path: Path, layout: Layout) -> tuple[list[str], list[int], int]:
-    """Distinct minute texts, their lines, and lines that are no text or hold a control character."""
+    """Distinct minute texts, their lines, and lines that are no text or
+    hold a control character.
+    """
     try:
         import duckdb
     except ImportError:

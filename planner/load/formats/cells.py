@@ -53,7 +53,9 @@ def parsed(text: pd.Series[Any], place: Place) -> tuple[Floats, Said]:
 
 
 def unit(text: str) -> tuple[float, Said]:
-    """Multiple and kind of a unit such as ``K req/s``; ``gauge`` for one that counts no requests."""
+    """Multiple and kind of a unit such as ``K req/s``; ``gauge`` for one
+    that counts no requests.
+    """
     text, factor = text.strip(), 1.0
     if found := _MULTIPLE.match(text if text[:1] == "M" else text[:1].lower() + text[1:]):
         word = (found["word"] or found["tight"] or "").strip()

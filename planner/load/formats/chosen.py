@@ -171,7 +171,9 @@ def _several(names: list[str]) -> str:
 
 
 def part_of_one(labels: list[tuple[str, ...]], kinds: tuple[str, ...]) -> bool:
-    """Whether the series of a long table are parts of one demand: they share their metric's name."""
+    """Whether the series of a long table are parts of one demand: they
+    share their metric's name.
+    """
     for at, kind in enumerate(kinds):
         values = {row[at] for row in labels}
         if plain_name(kind) in SERIES_NAMES and len({metric_of(v) for v in values}) > 1:

@@ -34,7 +34,9 @@ REFUSED = (
 
 @dataclass(frozen=True)
 class Dialect:
-    """``names`` of the columns, the ``delimiter``, and how many lines stand before the first row."""
+    """``names`` of the columns, the ``delimiter``, and how many lines
+    stand before the first row.
+    """
 
     names: list[str]
     delimiter: str

@@ -106,7 +106,9 @@ def rate_of(plain: str) -> Said | None:
 
 
 def groups(names: Sequence[str]) -> dict[str, list[str]]:
-    """Columns by the metric they are parts of; columns that are labels alone share the metric ''."""
+    """Columns by the metric they are parts of; columns that are labels
+    alone share the metric ''.
+    """
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(metric_of(name), []).append(name)

@@ -164,12 +164,13 @@ def fetch(
     step_s: int = 300,
     token_env: str | None = None,
 ) -> Path:
-    """Save the answer of a live range query as the JSON file that :func:`planner.read_traffic` reads.
+    """Save the answer of a live range query as the JSON file that
+    :func:`planner.read_traffic` reads.
 
-    A server answers at most 11,000 values a series, so long spans are asked for in parts and joined.
-    Redirects are not followed, an answer has at most 256 MiB, and the file is written whole or not
-    at all. ``token_env``: environment variable with a bearer token. Raises :class:`TrafficError`
-    with what the server said.
+    A server answers at most 11,000 values a series, so long spans are asked for in parts and
+    joined. Redirects are not followed, an answer has at most 256 MiB, and the file is written
+    whole or not at all. ``token_env``: environment variable with a bearer token. Raises
+    :class:`TrafficError` with what the server said.
     """
     path, end = Path(path), end or datetime.now(UTC)
     if urlsplit(address).scheme not in ("http", "https"):

@@ -1,4 +1,6 @@
-"""Rows of a table as Arrow batches, whatever file holds them; nothing is unpacked without a limit."""
+"""Rows of a table as Arrow batches, whatever file holds them; nothing is
+unpacked without a limit.
+"""
 
 from __future__ import annotations
 

@@ -99,7 +99,9 @@ def add_metered(
 
 
 def _add_others(ledger: Ledger, scenario: Scenario, grid: Grid, starts: pd.DatetimeIndex) -> None:
-    """Costs stated by the scenario and its services; shares of the bill last, over all other rows."""
+    """Costs stated by the scenario and its services; shares of the bill
+    last, over all other rows.
+    """
     stated = [(name, c) for name, s in scenario.services.items() for c in s.other_costs]
     stated += [("", c) for c in scenario.other_costs]
     hours = grid.months.total(grid.weight_h)

@@ -197,9 +197,9 @@ def _relaxed(
     """Units of each term worth a closer look in the linear program, shares of the pools by service,
     and its bound; ``None`` if infeasible.
 
-    Besides what it buys, the cheapest term of each pool that covers a machine kept, and of each that
-    ends earlier in the horizon: worth nothing to parts of machines bought for good, such a term may
-    pay for the whole ones that fill the rest, signed later, or for a load that falls.
+    Besides what it buys, the cheapest term of each pool that covers a machine kept, and of each
+    that ends earlier in the horizon: worth nothing to parts of machines bought for good, such a
+    term may pay for the whole ones that fill the rest, signed later, or for a load that falls.
     """
     horizon_h = float(counted.sum())
     existing = {
@@ -229,7 +229,9 @@ def _relaxed(
 
 
 class _Value:
-    """The exact expected cost of trial purchases; what two trials have in common is counted once."""
+    """The exact expected cost of trial purchases; what two trials have
+    in common is counted once.
+    """
 
     def __init__(
         self,
@@ -280,7 +282,9 @@ class _Value:
 
 
 def _sorted(load: Floats, weight_h: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """All path hours by load, and the hours (a year has W of them, not W × paths) at or below each."""
+    """All path hours by load, and the hours (a year has W of them, not W ×
+    paths) at or below each.
+    """
     flat = load.ravel()
     order = np.argsort(flat)
     hours = (weight[:, None] * weight_h[None, :]).ravel()[order]

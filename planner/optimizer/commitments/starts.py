@@ -97,7 +97,9 @@ def only(market: Market, signed: Mapping[int, float], repeats: Collection[int]) 
 
 
 def _starts(term: Term, load: Load, time_zone: str) -> list[tuple[pd.Timestamp, bool]]:
-    """Later starts of a term inside the horizon, and whether one signed at the start lapses then."""
+    """Later starts of a term inside the horizon, and whether one signed
+    at the start lapses then.
+    """
     first = load.ts[0]
     last = load.ts[-1] + pd.Timedelta(hours=1)
     enough = min(term.hours, (last - first) / pd.Timedelta(hours=1)) / 2.0

@@ -242,8 +242,8 @@ def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFra
 
 
 def _excuse(scenario: Scenario, catalog: Catalog, frame: pd.DataFrame) -> "pd.Series[str]":
-    """Why a machine is out before any price is compared; empty if it is in. What is reserved already
-    is never too old.
+    """Why a machine is out before any price is compared; empty if it is in. What is reserved
+    already is never too old.
     """
     limits = scenario.limits
     excuse = frame["excuse"].fillna("").astype("str").copy()
@@ -265,7 +265,9 @@ def _excuse(scenario: Scenario, catalog: Catalog, frame: pd.DataFrame) -> "pd.Se
 
 
 def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, frame: pd.DataFrame) -> Floats:
-    """Cost of what hangs on each running instance [USD/h], mean over the calendar of the horizon."""
+    """Cost of what hangs on each running instance [USD/h], mean over the
+    calendar of the horizon.
+    """
     months = Months.over(load.ts, scenario.time_zone)
     per_hour = float((load.weight_h / months.hours[months.of]).sum() / load.weight_h.sum())
     needs = capacity.needs[capacity.needs["driver"] == "instance_hour"]

@@ -98,7 +98,9 @@ class Cover:
 
 @dataclass(frozen=True)
 class Menu:
-    """Mixes of one service: ``counts`` (mixes, offers) units, ``reach`` (mixes,) load each serves."""
+    """Mixes of one service: ``counts`` (mixes, offers) units, ``reach``
+    (mixes,) load each serves.
+    """
 
     offers: tuple[Offer, ...]
     counts: Ints
@@ -166,7 +168,9 @@ class Steps:
 
 
 def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
-    """Largest load each mix serves under the rules; −1 where a mix breaks a rule whatever the load."""
+    """Largest load each mix serves under the rules; −1 where a mix breaks
+    a rule whatever the load.
+    """
     spot = np.array([o.spot for o in offers])
     steady, every = _after_loss(offers, counts, rules)
     found = every

@@ -75,7 +75,9 @@ class _Leaf:
 
 
 def aggregate(states: States, member: Index) -> States:
-    """States replaced by their group's mean load; all rows of a group must have one price vector."""
+    """States replaced by their group's mean load; all rows of a group
+    must have one price vector.
+    """
     _, member = np.unique(member, return_inverse=True)
     groups = int(member.max()) + 1
     weight = np.bincount(member, states.weight_h, minlength=groups).astype(np.float64)
