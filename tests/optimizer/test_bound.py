@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from planner.optimizer.mixes.covering import Shelf, least_cost, least_set
+from planner.optimizer.mixes.covering import Shelf, least_cost
 from planner.optimizer.mixes.menu import Offer, Rules, menu
 
 CASES = 240
@@ -109,22 +109,6 @@ def test_the_bound_is_near_the_cheapest_plan():
         ratio.append(float(least_cost(shelf, np.array([[0, 1]]), rules, np.array([load]), grid=2_000)[0, 0]) / truth)
     assert np.mean(ratio) > 0.94
     assert np.mean(np.array(ratio) > 1 - 1e-6) > 0.4
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_bound_of_all_sets_is_the_least_of_each(seed):
-    rng = np.random.default_rng(seed)
-    rules = random_rules(rng)
-    shelf = random_shelf(rng, 5, rules.spot_share)
-    planned, weight = rng.uniform(10, 300, 30), rng.uniform(0.5, 2, 30)
-    sets = shelf.sets(2, 1)
-    assert len(sets) == 10
-    each = least_cost(shelf, sets, rules, np.unique(planned)) @ weight[np.argsort(planned)]
-    found = least_set(shelf, sets, rules, [(planned, weight, shelf.usage)], np.inf)
-    assert found == pytest.approx(each.min(), rel=1e-9)
-    assert least_cost(shelf, np.arange(5)[None, :], rules, np.unique(planned)) @ weight[
-        np.argsort(planned)
-    ] <= found * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(20))

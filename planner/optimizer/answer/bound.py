@@ -1,53 +1,67 @@
 """What any plan within the limits costs at least: a bound for every choice of machines and
 commitments on sale.
 
-Two relaxations of the expected bill; the larger counts.
+Commitments are replaced by prices of the hours they cover
+(:mod:`planner.optimizer.answer.shadow`), under which signing more never pays. What is left of a
+service is a choice of machine types and, hour by hour, of whole machines that cover its load
+(:mod:`planner.optimizer.mixes.covering`). So
 
-*Parts of machines.* The linear program over all load paths with every machine that could pay and
-every commitment on sale, bought anew for each stretch of about a quarter (so later contracts and
-renewals are relaxed too). Hours of like load are averaged, which bounds a convex cost from below
-(Jensen 1906). A machine that another of the same service undercuts for each request/s under every
-way to pay is left out: parts of the other do the same for less.
+    bound = fees of what is held + Σ_services min over sets of types Σ_hours least(set, load, prices)
+            − what held units save at those prices
 
-*Whole machines.* Each hour costs at least the whole machines that cover its load
-(:mod:`planner.optimizer.mixes.covering`) at the lowest price any commitment on sale gives them;
-least over all sets of as many types as the limits allow (up to two; else any types). Units held
-already are paid whatever runs; they save at most what they would cost at those prices.
+for any such prices; each set has its own, unless services share commitments: then one choice of
+prices serves them all. Of several choices the best counts. Sets are opened best first: parts of
+machines for all, whole ones on a coarse and then a fine grid for those that could still be least.
+Contracts may begin at any date the planner may sign at, and cost the least of their kind.
+Beside it stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`); the larger
+counts.
 
-Both leave out rules that only make plans dearer (type shares, largest replicas, prepayment
-budgets). Charges that follow no machine (data, requests) are not part of the bound.
+Rules that only make plans dearer are left out (type shares, largest replicas, prepayment budgets;
+where there are too many sets of types, or quotas dealt by the hour, any types at once). Charges that
+follow no machine (data, requests) are not part of the bound.
 
-Where it is loose: a small fleet under a load that swings. The whole-machine bound then prices every
-hour as if it were committed, the linear program prices parts of machines; a true optimum pays for
-whole machines and commits only what runs most hours. On constant loads the first is near the
-optimum, on large fleets the second.
+Where it is loose: three or more types a service; several services on one commitment, whose prices
+are not fitted to each choice of types; mixes whose relaxed best changes with every hour.
 
-The bound never depends on the plan it is compared with, but for ``best_usd``, which only stops the
-work early: a plan that reaches the first bound needs no second.
+The bound never depends on the plan it is compared with, but for ``best_usd``, above which no bound
+needs to go.
 
-Sources: J. Jensen, Sur les fonctions convexes (1906); G. Dantzig and P. Wolfe, Decomposition
-principle for linear programs (1960), for leaving out columns that price out.
+Sources: H. Everett, Generalized Lagrange multiplier method (1963); A. Geoffrion, Lagrangean
+relaxation for integer programming (1974).
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from math import ceil, comb
 
 import numpy as np
 
-from planner.arrays import Floats
+from planner.arrays import Floats, Index
 from planner.load import Load
-from planner.optimizer.market.as_program import problem_of
+from planner.optimizer.answer.parts import in_parts
+from planner.optimizer.answer.shadow import (
+    Bands,
+    Pools,
+    Prices,
+    bands_of,
+    pools_of,
+    shared,
+    stretches_of,
+    worth_keeping,
+)
+from planner.optimizer.market.as_program import zone_factor
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.covering import FINE, Shelf, least_cost, least_set, sampled
+from planner.optimizer.mixes.covering import Shelf, least_cost, parts_price, sampled
 from planner.optimizer.mixes.fleet import shelf_of
-from planner.optimizer.program.groups import aggregate, groups_of
-from planner.optimizer.program.model import build
-from planner.optimizer.program.solve import solve
+from planner.optimizer.mixes.menu import Rules
 from planner.scenario import Scenario
 
-STRETCHES = 4  # of the horizon, in each of which commitments are bought anew
-GROUPS = 120  # of like hours in each
-VALUES = 4_000  # loads of all paths and hours, rounded down, that whole machines are covered for
+OVER = (1.15, 1.0, 1.4, 2.0)  # of the price of what would run instead: whole machines fit worse than parts
+MOST_SETS = 200_000  # of types; where there are more, any types at once
+IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is priced
+TOGETHER, OPENED, CHUNK = 256, 4_096, 16  # sets valued together; ranked together coarsely; finely
+STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, coarse and fine
+Worths = Callable[[Index, bool], list[Floats]]  # prices of hours for some sets, one choice or several
+_Cost = Callable[[Index, Floats], Floats]  # of some sets under prices of use in each band [USD]
 
 
 def least_bill(
@@ -58,121 +72,127 @@ def least_bill(
     """
     cheap = market.at_lowest_prices()
     fees = sum(t.held * t.usd_per_h * float(load.weight_h @ t.in_force(load.ts)) for t in cheap.offered if t.held)
-    whole = _whole(scenario, load, cheap, followed, weight, best_usd - fees)
-    if best_usd > 0 and (best_usd - fees - whole) / best_usd < 1e-6:
-        return whole + fees
-    return max(whole, _parts(scenario, load, cheap, followed, weight)) + fees
+    first = stretches_of(cheap, load, scenario.time_zone)
+    pools, places = pools_of(cheap, load, scenario.time_zone, first), scenario.limits.max_regions is not None
+    shelves = {s: shelf_of(cheap, s) for s in cheap.candidates}
+    shelves = {s: shelf.take(worth_keeping(shelf, pools, places=places)) for s, shelf in shelves.items()}
+    best = best_usd - fees
+    if shared(cheap, shelves):
+        bands = bands_of(followed, list(shelves), weight, first)
+        found = _together(scenario, cheap, shelves, pools, bands)
+    else:
+        found = 0.0
+        for s, shelf in shelves.items():
+            prices = Prices(shelf, pools, bands_of(followed, [s], weight, first), zone_factor(cheap.rules[s]))
+            found += _Sets(scenario, cheap, s, prices).least(_own(prices), best - found)[0]
+    if best > found * (1 + 1e-6):
+        found = max(found, in_parts(scenario, load, cheap, followed, weight))
+    return min(best_usd, fees + max(0.0, found))
 
 
-def _whole(scenario: Scenario, load: Load, market: Market, followed: Load, weight: Floats, best: float) -> float:
-    limits, total = scenario.limits, 0.0
-    credit = 0.0
-    lowest = _on_sale(market)
-    for s in market.candidates:
-        shelf = shelf_of(market, s)
-        sale = np.array([lowest.get(k, np.inf) for k in shelf.kind]) * shelf.unit
-        usage = np.minimum(shelf.usage, sale)
-        values, hours = _distribution(followed, s, load.weight_h, weight)
-        rows = shelf.undominated(usage, places=limits.max_regions is not None)
-        part = shelf.take(rows)
-        size = limits.max_instance_types
-        if size is None or size > 2 or market.rules[s].type_share is not None or _shared_quota(market):
-            loads, at = sampled(values, FINE[1])
-            each = least_cost(
-                part, np.arange(len(part))[None, :], market.rules[s], loads, usage=usage[rows], grid=FINE[0]
-            )
-            total += float(hours @ each[0, at])
+def _own(prices: Prices) -> Worths:
+    """Prices of hours fitted to each set of types."""
+    held, spot = bool(prices.pools.held.any()), bool(np.isfinite(prices.shelf.spot_price).any())
+
+    def worths(sets: Index, few: bool) -> list[Floats]:
+        caps = [prices.caps(sets, over) for over in OVER[: 1 if few else None]]
+        found = [prices.worth(c, sets) for c in caps]
+        if few:
+            return found
+        even = np.repeat(np.minimum(caps[0], prices.fee)[..., None], len(prices.bands.hours), axis=-1)
+        idle = [prices.worth(caps[0], sets, part) for part in IDLE] if held else []
+        risky = [prices.worth(prices.caps(sets, over, spot=True), sets) for over in OVER] if spot else []
+        return [*found, prices.kept(even), *idle, *risky]
+
+    return worths
+
+
+def _together(scenario: Scenario, market: Market, shelves: dict[str, Shelf], pools: Pools, bands: Bands) -> float:
+    """The best bound of a few prices that all services see alike."""
+    each = {s: Prices(shelf, pools, bands, zone_factor(market.rules[s])) for s, shelf in shelves.items()}
+    search = {s: _Sets(scenario, market, s, prices) for s, prices in each.items()}
+    every = {s: np.arange(len(shelf))[None, :] for s, shelf in shelves.items()}
+    sets, best, one = every, 0.0, next(iter(each.values()))
+    for over in (OVER[0], *OVER):
+        caps = [np.max([each[s].caps(kept[s], over)[0] for s in each], axis=0) for kept in (sets, every)]
+        cap = np.where(caps[0] > 0, *caps)
+        for idle in IDLE if pools.held.any() else IDLE[-1:]:
+            worth = one.worth(cap[None], every[next(iter(every))], idle)
+            total = -float(one.credit(worth)[0])
+            for s in each:
+                usd, chosen = search[s].least(_alike(worth), np.inf, credit=False)
+                total += usd
+                sets = sets | {s: chosen[None, :]}
+            best = max(best, total)
+    return best
+
+
+def _alike(worth: Floats) -> Worths:
+    """The same prices for every set."""
+
+    def worths(_sets: Index, _few: bool) -> list[Floats]:
+        return [worth]
+
+    return worths
+
+
+class _Sets:
+    """The sets of machine types a service may keep, and the least bound among them."""
+
+    def __init__(self, scenario: Scenario, market: Market, service: str, prices: Prices) -> None:
+        self.rules: Rules = market.rules[service]
+        self.prices, self.shelf, self.loads = prices, prices.shelf, prices.bands.loads[service]
+        self.volume = np.array([float(v @ h) for v, h in self.loads])
+        size, regions = scenario.limits.max_instance_types, scenario.limits.max_regions
+        if size is not None and self.rules.type_share is not None:
+            size = max(size, ceil(1.0 / self.rules.type_share - 1e-9))
+        if size is None or market.by_hour or comb(len(self.shelf), size) > MOST_SETS:
+            self.sets = np.arange(len(self.shelf))[None, :]
         else:
-            sets = part.sets(size, limits.max_regions)
-            total += least_set(part, sets, market.rules[s], [(values, hours, usage[rows])], np.inf)
-    for t in market.offered:
-        if t.held and t.units:
-            hours_h = float(load.weight_h @ t.in_force(load.ts))
-            worth = max((_price_of(market, lowest, k) / u for k, u in t.units.items()), default=0.0)
-            credit += t.held * worth * hours_h
-    return min(best, max(0.0, total - credit))
+            self.sets = self.shelf.sets(size, regions)
 
+    def least(self, worths: Worths, most: float, *, credit: bool = True) -> tuple[float, Index]:
+        """Least of ``most`` and the bounds of all sets [USD], opened in the order of their bounds in
+        parts of machines; and the set that has it.
+        """
+        parts = self._by_chunk(self.sets, worths, self._in_parts, credit, few=True)
+        order, best = np.argsort(parts, kind="stable"), most
+        chosen = self.sets[order[0]]
+        order = order[parts[order] < best]
+        for at in range(0, len(order), OPENED):
+            rows = order[at : at + OPENED]
+            rows = rows[parts[rows] < best]
+            coarse = self._by_chunk(self.sets[rows], worths, self._whole(*STEPS[0]), credit, few=True)
+            coarse = np.maximum(coarse, parts[rows])
+            for k in np.array_split(np.argsort(coarse, kind="stable"), max(1, len(rows) // CHUNK)):
+                k = k[coarse[k] < best]
+                if not len(k):
+                    break
+                fine = self._by_chunk(self.sets[rows[k]], worths, self._whole(*STEPS[1]), credit, few=False)
+                fine = np.maximum(fine, coarse[k])
+                if fine.min() < best:
+                    best, chosen = float(fine.min()), self.sets[rows[k[int(np.argmin(fine))]]]
+        return best, chosen
 
-def _shared_quota(market: Market) -> bool:
-    return bool(market.by_hour)
+    def _by_chunk(self, sets: Index, worths: Worths, cost: _Cost, credit: bool, *, few: bool) -> Floats:
+        chunks = np.array_split(sets, len(sets) // TOGETHER + 1)
+        return np.concatenate([self._value(c, worths(c, few), cost, credit) for c in chunks])
 
+    def _value(self, sets: Index, worths: Sequence[Floats], cost: _Cost, credit: bool) -> Floats:
+        found = [cost(sets, self.prices.usage(sets, w)) - (self.prices.credit(w) if credit else 0.0) for w in worths]
+        return np.asarray(np.max(found, axis=0))
 
-def _price_of(market: Market, lowest: Mapping[str, float], kind: str) -> float:
-    prices = [c.on_demand for s in market.candidates for c in market.named(s, [kind]) if np.isfinite(c.on_demand)]
-    return min([*prices, lowest.get(kind, np.inf)]) if prices or kind in lowest else 0.0
+    def _in_parts(self, sets: Index, usage: Floats) -> Floats:
+        price = usage + self.shelf.disk[sets][..., None]
+        return np.asarray(parts_price(self.shelf, sets, self.rules, price) @ self.volume)
 
+    def _whole(self, grid: int, count: int) -> _Cost:
+        def cost(sets: Index, usage: Floats) -> Floats:
+            total = np.zeros(len(sets))
+            for m, (loads, hours) in enumerate(self.loads):
+                few, at = sampled(loads, count)
+                each = least_cost(self.shelf, sets, self.rules, few, usage=usage[..., m], grid=grid)
+                total += each @ np.bincount(at, hours, minlength=len(few))
+            return total
 
-def _on_sale(market: Market) -> dict[str, float]:
-    """Lowest price of an instance-hour [USD/h] of each kind under a commitment that can still be
-    signed.
-    """
-    found: dict[str, float] = {}
-    for t in market.offered:
-        for kind, units in t.units.items() if not t.held else ():
-            found[kind] = min(found.get(kind, np.inf), units * t.usd_per_h)
-    return found
-
-
-def _distribution(followed: Load, service: str, weight_h: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Loads of all paths and hours, rounded down to at most ``VALUES``, and the hours of each."""
-    rate = followed.services[service].arrival_rate_rps.astype(np.float64).ravel()
-    hours = (weight[:, None] * weight_h[None, :]).ravel()
-    order = np.argsort(rate, kind="stable")
-    cuts = np.unique(np.linspace(0, len(order), min(VALUES, len(order)) + 1).astype(np.intp))[:-1]
-    return rate[order][cuts], np.add.reduceat(hours[order], cuts)
-
-
-def _parts(scenario: Scenario, load: Load, market: Market, followed: Load, weight: Floats) -> float:
-    """The linear program stretch by stretch [USD], without the fees of what is held; 0 where it has
-    no answer.
-    """
-    kept = {s: market.named(s, _worth_a_look(market, s)) for s in market.candidates}
-    narrow = market.narrowed(kept)
-    relaxed = {s: replace(r, type_share=None, max_replicas=None) for s, r in narrow.rules.items()}
-    narrow = replace(narrow, rules=relaxed)
-    free = scenario.model_copy(update={"limits": scenario.limits.model_copy(update={"upfront_budget_usd": None})})
-    total = 0.0
-    for hours in np.array_split(np.arange(load.hours), min(STRETCHES, load.hours)):
-        weight_h = load.weight_h[hours]
-        loads = {s: followed.services[s].arrival_rate_rps[:, hours].astype(np.float64) for s in kept}
-        existing = {i: float((t.held * t.in_force(load.ts)[hours]).max()) for i, t in enumerate(narrow.terms) if t.held}
-        problem = problem_of(free, narrow, loads, weight_h, existing=existing, probability=weight)
-        found = solve(build(problem, aggregate(problem.hours, groups_of(problem.hours, GROUPS))).lp)
-        if not found.optimal:
-            return 0.0
-        total += found.bound
-    return total
-
-
-def _worth_a_look(market: Market, service: str) -> list[str]:
-    """Kinds of a service that no other undercuts for each request/s in every way to pay (with as
-    many replicas, where some are asked for); all that a held commitment covers or a quota bounds.
-    """
-    shelf = shelf_of(market, service)
-    capacity, spot = np.maximum(shelf.capacity, 1e-12), np.maximum(shelf.spot_capacity, 1e-12)
-    ways = [(shelf.usage + shelf.disk) / capacity, shelf.spot_price / spot, *_ways(market, shelf, capacity)]
-    columns = np.stack([-shelf.replicas / capacity if market.rules[service].min_replicas else capacity * 0.0, *ways])
-    held = {k for t in market.offered if t.held for k in t.units}
-    always = np.array([k in held or np.isfinite(m) for k, m in zip(shelf.kind, shelf.most, strict=True)], dtype=bool)
-    kept: list[int] = []
-    for j in np.argsort(np.nan_to_num(ways[0], posinf=1e30), kind="stable"):
-        beaten = any((columns[:, i] <= columns[:, j] + 1e-15).all() for i in kept if not np.isfinite(shelf.most[i]))
-        if always[j] or not beaten:
-            kept.append(int(j))
-    return [shelf.kind[j] for j in kept]
-
-
-def _ways(market: Market, shelf: Shelf, capacity: Floats) -> list[Floats]:
-    """Price of a request/s under the best reservation, and under each spending plan [USD/h]."""
-    reserved = np.full(len(shelf), np.inf)
-    plans: dict[str, Floats] = {}
-    for t in market.offered:
-        if t.held:
-            continue
-        each = np.array([t.units.get(k, np.nan) for k in shelf.kind]) * t.usd_per_h * shelf.unit
-        each = np.where(np.isnan(each), np.inf, (each + shelf.disk) / capacity)
-        if t.category == "Spend":
-            plans[t.pool] = np.minimum(plans.get(t.pool, np.inf), each)
-        else:
-            reserved = np.minimum(reserved, each)
-    return [reserved, *plans.values()]
+        return cost

@@ -96,6 +96,16 @@ def only(market: Market, signed: Mapping[int, float], repeats: Collection[int]) 
     return replace(market, terms=terms, offered=offered, origin=origin), {kept.index(i): a for i, a in signed.items()}
 
 
+def in_force_windows(term: Term, load: Load, time_zone: str) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """From when to when a term is in force for each start it may have; a later contract that is
+    signed already, or what is held, has its own.
+    """
+    own = [(term.start, term.end)]
+    if term.held or term.start > load.ts[0]:
+        return own
+    return own + [(start, later(start, term.term_months, time_zone)) for start, _ in _starts(term, load, time_zone)]
+
+
 def _starts(term: Term, load: Load, time_zone: str) -> list[tuple[pd.Timestamp, bool]]:
     """Later starts of a term inside the horizon, and whether one signed
     at the start lapses then.

@@ -31,6 +31,7 @@ class Term:
 
     ``size``: units that one contract brings, since contracts are bought whole. In force from
     ``start`` to ``end`` (exclusive). ``held`` units are already signed; 0 for an offer.
+    ``cheapest_usd_per_h``: lowest price of a unit of the contracts it stands for, its own by default.
     """
 
     commitment: str
@@ -49,6 +50,12 @@ class Term:
     end: pd.Timestamp
     size: float = 1.0
     held: float = 0.0
+    cheapest_usd_per_h: float | None = None
+
+    @property
+    def lowest(self) -> float:
+        """Lowest price of a unit [USD/h] among the contracts that this one stands for."""
+        return self.usd_per_h if self.cheapest_usd_per_h is None else self.cheapest_usd_per_h
 
     def in_force(self, ts: pd.DatetimeIndex) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
         """Hours in which it holds."""
@@ -288,8 +295,10 @@ def _finest(terms: list[Term]) -> list[Term]:
         alike.setdefault((t.pool, t.plan_kind, t.term_months, t.payment), []).append(t)
     kept = []
     for found in alike.values():
-        best = min(t.usd_per_h for t in found) * (1.0 + SAME_PRICE)
-        kept.append(min((t for t in found if t.usd_per_h <= best), key=lambda t: (t.size, t.usd_per_h, t.commitment)))
+        least = min(t.usd_per_h for t in found)
+        near = [t for t in found if t.usd_per_h <= least * (1.0 + SAME_PRICE)]
+        finest = min(near, key=lambda t: (t.size, t.usd_per_h, t.commitment))
+        kept.append(replace(finest, cheapest_usd_per_h=least))
     return kept
 
 
@@ -301,10 +310,14 @@ def _undominated(terms: list[Term], until: pd.Timestamp) -> list[Term]:
     by_pool: dict[str, list[Term]] = {}
     for t in sorted(terms, key=lambda t: (t.usd_per_h, t.upfront_share * t.term_months, t.term_months, t.commitment)):
         rivals = by_pool.setdefault(t.pool, [])
-        if not any(
-            min(r.end, until) <= min(t.end, until)
+        better = (
+            n
+            for n, r in enumerate(rivals)
+            if min(r.end, until) <= min(t.end, until)
             and r.upfront_share * r.usd_per_h * r.term_months <= t.upfront_share * t.usd_per_h * t.term_months
-            for r in rivals
-        ):
+        )
+        if (n := next(better, None)) is None:
             rivals.append(t)
+        else:
+            rivals[n] = replace(rivals[n], cheapest_usd_per_h=min(rivals[n].lowest, t.lowest))
     return [t for found in by_pool.values() for t in found]

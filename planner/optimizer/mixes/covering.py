@@ -18,13 +18,13 @@ down to samples, so a coarse grid loosens the bound and never breaks it. Type sh
 ``max_replicas`` are left to the linear program.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
-from planner.arrays import Floats, Index
+from planner.arrays import Flags, Floats, Index
+from planner.latency.kernels import compiled
 from planner.optimizer.mixes.menu import Rules
 
 COARSE = ((200, 40), (800, 160))  # grid of capacities and loads sampled where there are many sets
@@ -100,6 +100,17 @@ class Shelf:
         found: Index = np.flatnonzero(~better.any(axis=1))
         return found
 
+    def as_good(self, *, places: bool) -> Flags:
+        """[i, j]: j serves as much as i for no more on demand and on spot, without a quota."""
+        better = np.ones((len(self), len(self)), dtype=bool)
+        for column in (-self.capacity, -self.spot_capacity, -self.replicas, self.spot_price, self.usage + self.disk):
+            better &= column[None, :] <= column[:, None]
+        better &= self.disk[None, :] <= self.disk[:, None]
+        if places:
+            better &= self.place[None, :] == self.place[:, None]
+        better &= np.isinf(self.most)[None, :]
+        return better
+
     def sets(self, size: int, regions: int | None) -> Index:
         """All sets of at most ``size`` types in at most ``regions``, short ones filled up by
         repeating a type.
@@ -124,68 +135,108 @@ class Shelf:
 def least_cost(
     shelf: Shelf, sets: Index, rules: Rules, loads: Floats, *, usage: Floats | None = None, grid: int = FINE[0]
 ) -> Floats:
-    """Lower bound [USD/h] for each set of types (rows of ``sets``) and load, shape (sets, loads);
-    ``usage`` in place of the shelf's.
+    """Lower bound [USD/h] for each set of types (rows of ``sets``) and load, shape (sets, loads).
+
+    ``usage`` in place of the shelf's: one price of a unit for each type, or one for each place of
+    ``sets``. The largest of (a), (b), (c) above and of the parts of machines that (b) needs.
     """
-    price = (shelf.usage if usage is None else usage) + shelf.disk
-    wide = rules.zones / (rules.zones - rules.zones_lost)
-    step = max(1e-12, float(loads.max()) * wide / grid)
-    most = shelf.most[sets]
-    steady = _covering(shelf.capacity[sets], price[sets], most, grid, step)
-    spot = np.full_like(steady, np.inf)
-    spot[:, 0] = 0.0
-    if rules.spot_share > 0 and np.isfinite(shelf.spot_price[sets]).any():
-        spot = _covering(shelf.spot_capacity[sets], shelf.spot_price[sets], most, grid, step)
-    floor = np.zeros(len(sets))
-    if rules.min_replicas:
-        floor = _covering(shelf.replicas[sets], price[sets], most, rules.min_replicas, 1.0)[:, -1]
-    found = np.zeros((len(sets), len(loads)))
-    for j, load in enumerate(loads):
-        y, x, w = (int(np.ceil(v / step - 1e-9)) for v in ((1 - rules.spot_share) * load, load, wide * load))
-        by_zone = _zones(steady, y, rules)
-        apart = wide * (steady[:, y : x + 1] + spot[:, : x - y + 1][:, ::-1]).min(axis=1)
-        first = min(w, int(np.ceil(wide * (1 - rules.spot_share) * load / step - 1e-9)))
-        together = (np.maximum(steady[:, first : w + 1], by_zone[:, None]) + spot[:, : w - first + 1][:, ::-1]).min(
-            axis=1
-        )
-        found[:, j] = np.maximum(np.maximum(apart, together), floor)
-    return found
+    own = shelf.usage if usage is None else usage
+    price = (own[sets] if own.ndim == 1 else own) + shelf.disk[sets]
+    found = np.empty((len(sets), len(loads)))
+    share = rules.spot_share if rules.spot_share > 0 and np.isfinite(shelf.spot_price[sets]).any() else 0.0
+    _floors(
+        shelf.capacity[sets], price, shelf.most[sets], shelf.spot_capacity[sets], shelf.spot_price[sets],
+        shelf.replicas[sets], loads.astype(np.float64), rules.zones, rules.zones_lost, rules.spot_share, share > 0,
+        rules.min_replicas, grid, found,
+    )  # fmt: skip
+    return np.maximum(found, np.outer(parts_price(shelf, sets, rules, price), loads))
 
 
-def _zones(steady: Floats, need: int, rules: Rules) -> Floats:
-    """Least price of machines in zones of which any that stay carry ``need``."""
-    stay = rules.zones - rules.zones_lost
-    if not rules.zones_lost:
-        return steady[:, need]
-    if stay == 1:
-        return rules.zones * steady[:, need]
-    largest = np.arange(-(-need // stay), need + 1)
-    return np.asarray(((rules.zones_lost + 1) * steady[:, largest] + steady[:, need - largest]).min(axis=1))
-
-
-def _covering(capacity: Floats, price: Floats, most: Floats, grid: int, step: float) -> Floats:
-    """Least price of whole machines of capacity ≥ u·``step``, u = 0 … ``grid``; capacities rounded
-    up; rows are independent.
+def parts_price(shelf: Shelf, sets: Index, rules: Rules, price: Floats) -> Floats:
+    """Lowest price of a request/s in parts of machines [USD/h], shape (sets, …); ``price`` of a unit
+    with its disk, shape (sets, size, …).
     """
-    size = np.clip(np.ceil(capacity / step - 1e-9), 1, grid).astype(np.intp)
-    found = np.full((len(capacity), grid + 1), np.inf)
-    found[:, 0] = 0.0
-    row = np.arange(len(capacity))[:, None]
-    free = np.where(np.isinf(most), price, np.inf)
-    if np.isfinite(free).any():
-        for u in range(1, grid + 1):
-            found[:, u] = (free + found[row, np.maximum(u - size, 0)]).min(axis=1)
-    for column in np.flatnonzero((np.isfinite(most) & np.isfinite(price)).any(axis=0)):
-        left = np.where(np.isfinite(most[:, column]), most[:, column], 0.0)
-        chunk = 1.0
-        while (left > 0).any():  # a number up to m is a sum of some of 1, 2, 4 … and the rest
-            number = np.minimum(chunk, left)
-            before = np.maximum(np.arange(grid + 1)[None, :] - (number * size[:, column]).astype(np.intp)[:, None], 0)
-            cost = np.where(number > 0, number * np.where(np.isfinite(price[:, column]), price[:, column], 0.0), np.inf)
-            cost = np.where(np.isfinite(price[:, column]), cost, np.inf)
-            found = np.minimum(found, found[row, before] + cost[:, None])
-            left, chunk = left - number, chunk * 2
-    return found
+    more = (slice(None), slice(None), *(None,) * (price.ndim - 2))
+    steady: Floats = (price / np.maximum(shelf.capacity[sets], 1e-12)[more]).min(axis=1)
+    spot = (shelf.spot_price[sets] / np.maximum(shelf.spot_capacity[sets], 1e-12)).min(axis=1)
+    spot = np.minimum(steady, spot.reshape(-1, *(1,) * (steady.ndim - 1)))
+    part = rules.spot_share
+    mixed = (1.0 - part) * steady + (part * spot if part else 0.0)
+    return np.asarray(np.where(np.isfinite(mixed), mixed, 0.0) * rules.zones / (rules.zones - rules.zones_lost))
+
+
+@compiled
+def _floors(
+    capacity: Floats,
+    price: Floats,
+    most: Floats,
+    spot_capacity: Floats,
+    spot_price: Floats,
+    replicas: Floats,
+    loads: Floats,
+    zones: int,
+    lost: int,
+    spot_share: float,
+    spot: bool,
+    fewest: int,
+    grid: int,
+    found: Floats,
+) -> None:
+    """Fill ``found`` (sets, loads) with the largest of (a), (b) and (c)."""
+    wide, stay = zones / (zones - lost), zones - lost
+    step = max(1e-12, loads.max() * wide / grid)
+    steady, risky, spare = np.empty(grid + 1), np.empty(grid + 1), np.empty(grid + 1)
+    few, rest = np.empty(fewest + 1), np.empty(fewest + 1)
+    for r in range(capacity.shape[0]):
+        _cover(capacity[r], price[r], most[r], step, steady, spare)
+        risky[:] = np.inf
+        risky[0] = 0.0
+        if spot:
+            _cover(spot_capacity[r], spot_price[r], most[r], step, risky, spare)
+        _cover(replicas[r], price[r], most[r], 1.0, few, rest)
+        for j in range(loads.size):
+            load = loads[j]
+            y = int(np.ceil((1.0 - spot_share) * load / step - 1e-9))
+            x, w = int(np.ceil(load / step - 1e-9)), int(np.ceil(wide * load / step - 1e-9))
+            by_zone = np.inf
+            if lost == 0:
+                by_zone = steady[y]
+            elif stay == 1:
+                by_zone = zones * steady[y]
+            else:
+                for k in range(-(-y // stay), y + 1):
+                    by_zone = min(by_zone, (lost + 1) * steady[k] + steady[y - k])
+            apart, together = np.inf, np.inf
+            for s in range(y, x + 1):
+                apart = min(apart, steady[s] + risky[x - s])
+            for s in range(min(w, int(np.ceil(wide * (1.0 - spot_share) * load / step - 1e-9))), w + 1):
+                together = min(together, max(steady[s], by_zone) + risky[w - s])
+            found[r, j] = max(wide * apart, together, few[fewest])
+
+
+@compiled
+def _cover(capacity: Floats, price: Floats, most: Floats, step: float, found: Floats, before: Floats) -> None:
+    """Least price of whole machines of capacity ≥ u·``step``, u = 0 …, into ``found``; capacities are
+    rounded up. ``before`` is room to work in.
+    """
+    grid = found.size - 1
+    found[:] = np.inf
+    found[0] = 0.0
+    for j in range(capacity.size):
+        if not np.isfinite(price[j]):
+            continue
+        size = min(max(int(np.ceil(min(capacity[j] / step, grid) - 1e-9)), 1), max(grid, 1))
+        if np.isinf(most[j]):
+            for u in range(1, grid + 1):
+                found[u] = min(found[u], found[max(u - size, 0)] + price[j])
+            continue
+        left, chunk = most[j], 1.0
+        while left > 0:  # a number up to m is a sum of some of 1, 2, 4 … and the rest
+            number = min(chunk, left)
+            before[:] = found
+            for u in range(1, grid + 1):
+                found[u] = min(found[u], before[max(u - int(number) * size, 0)] + number * price[j])
+            left, chunk = left - number, chunk * 2.0
 
 
 def sampled(planned: Floats, count: int) -> tuple[Floats, Index]:
@@ -195,27 +246,6 @@ def sampled(planned: Floats, count: int) -> tuple[Floats, Index]:
     ordered = np.unique(planned)
     picked = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(count, len(ordered))).astype(np.intp))]
     return picked, np.searchsorted(picked, planned, side="right") - 1
-
-
-def least_set(
-    shelf: Shelf, sets: Index, rules: Rules, parts: Sequence[tuple[Floats, Floats, Floats]], best: float
-) -> float:
-    """Least of ``best`` and the bounds of all sets [USD], coarse first, finer for those below it.
-
-    ``parts`` cut the hours: planned loads, hours they stand for, and the price of a unit's use
-    there.
-    """
-    for grid, count in (*COARSE, FINE):
-        total = np.zeros(len(sets))
-        for planned, weight_h, usage in parts:
-            loads, at = sampled(planned, count)
-            total += least_cost(shelf, sets, rules, loads, usage=usage, grid=grid) @ np.bincount(
-                at, weight_h, minlength=len(loads)
-            )
-        sets, total = sets[total < best], total[total < best]
-        if not len(sets):
-            return best
-    return min(best, float(total.min()))
 
 
 def restricted(shelf: Shelf, rules: Rules) -> Shelf:
