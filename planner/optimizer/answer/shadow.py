@@ -62,9 +62,9 @@ class Bands:
 
 @dataclass(frozen=True)
 class Pools:
-    """Commitments by pool: ``units`` (pools, …) by kind; ``spends`` (pools,) for
-    spending plans; ``fee`` (pools, windows) lowest on sale [USD/h of a unit], inf = none; ``windows`` (windows, stretches) 1 where in force; ``held``
-    (pools, stretches) units.
+    """Commitments by pool: ``units`` (pools, …) by kind; ``fee`` (pools, windows) lowest on sale
+    [USD/h of a unit], inf = none; ``windows`` (windows, stretches) 1 where in force; ``held``
+    (pools, stretches) units; ``spends`` (pools,) true for spending plans.
     """
 
     names: tuple[str, ...]
