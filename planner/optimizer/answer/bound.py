@@ -55,12 +55,15 @@ from planner.optimizer.mixes.fleet import shelf_of
 from planner.optimizer.mixes.menu import Rules
 from planner.scenario import Scenario
 
-OVER = (1.15, 1.0, 1.4, 2.0)  # of the price of what would run instead: whole machines fit worse than parts
+# times the price of what would run instead: whole machines fit worse than parts
+OVER = (1.15, 1.0, 1.4, 2.0)
 MOST_SETS = 200_000  # of types; where there are more, any types at once
 IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is priced
-TOGETHER, OPENED, CHUNK = 256, 4_096, 16  # sets valued together; ranked together coarsely; finely
+# sets valued together; ranked together coarsely; finely
+TOGETHER, OPENED, CHUNK = 256, 4_096, 16
 STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, coarse and fine
-Worths = Callable[[Index, bool], list[Floats]]  # prices of hours for some sets, one choice or several
+# prices of hours for some sets, one choice or several
+Worths = Callable[[Index, bool], list[Floats]]
 _Cost = Callable[[Index, Floats], Floats]  # of some sets under prices of use in each band [USD]
 
 

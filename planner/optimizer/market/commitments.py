@@ -31,7 +31,7 @@ class Term:
 
     ``size``: units that one contract brings, since contracts are bought whole. In force from
     ``start`` to ``end`` (exclusive). ``held`` units are already signed; 0 for an offer.
-    ``cheapest_usd_per_h``: lowest price of a unit of the contracts it stands for, its own by default.
+    ``cheapest_usd_per_h``: lowest price of a unit of the contracts it stands for, default its own.
     """
 
     commitment: str
