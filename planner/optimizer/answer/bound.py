@@ -11,20 +11,20 @@ service is a choice of machine types and, hour by hour, of whole machines that c
 
 for any such prices; each set has its own, unless services share commitments: then one choice of
 prices serves them all. Of several choices the best counts. Sets are opened best first: parts of
-machines for all, whole ones on a coarse and then a fine grid for those that could still be least.
-Contracts may begin at any date the planner may sign at, and cost the least of their kind.
-Beside it stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`); the larger
-counts.
+machines for all, whole ones on a coarse and then a fine grid for those that could still be
+least. Contracts may begin at any date the planner may sign at, and cost the least of their kind.
+Beside it stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`); the
+larger counts.
 
-Rules that only make plans dearer are left out (type shares, largest replicas, prepayment budgets;
-where there are too many sets of types, or quotas dealt by the hour, any types at once). Charges that
-follow no machine (data, requests) are not part of the bound.
+Rules that only make plans dearer are left out (type shares, largest replicas, prepayment
+budgets; where there are too many sets of types, or quotas dealt by the hour, any types at once).
+Charges that follow no machine (data, requests) are not part of the bound.
 
-Where it is loose: three or more types a service; several services on one commitment, whose prices
-are not fitted to each choice of types; mixes whose relaxed best changes with every hour.
+Where it is loose: three or more types a service; several services on one commitment, whose
+prices are not fitted to each choice of types; mixes whose relaxed best changes with every hour.
 
-The bound never depends on the plan it is compared with, but for ``best_usd``, above which no bound
-needs to go.
+The bound never depends on the plan it is compared with, but for ``best_usd``, above which no
+bound needs to go.
 
 Sources: H. Everett, Generalized Lagrange multiplier method (1963); A. Geoffrion, Lagrangean
 relaxation for integer programming (1974).

@@ -1,12 +1,12 @@
-"""The bound in parts of machines: a linear program over all load paths with every machine that could
-pay and every commitment on sale.
+"""The bound in parts of machines: a linear program over all load paths with every machine that
+could pay and every commitment on sale.
 
-Commitments are bought anew for each stretch of about a quarter, so that later contracts and renewals
-are relaxed too. Hours of like load are averaged, which bounds a convex cost from below (Jensen 1906).
-A machine that another of the same service undercuts for each request/s under every way to pay is
-left out: parts of the other do the same for less. Type shares, largest replicas and prepayment
-budgets are left out. It takes minutes with a thousand machine types, so it stands beside the bound of
-whole machines only where there are at most ``MOST_KINDS``.
+Commitments are bought anew for each stretch of about a quarter, so that later contracts and
+renewals are relaxed too. Hours of like load are averaged, which bounds a convex cost from below
+(Jensen 1906). A machine that another of the same service undercuts for each request/s under
+every way to pay is left out: parts of the other do the same for less. Type shares, largest
+replicas and prepayment budgets are left out. It takes minutes with a thousand machine types, so
+it stands beside the bound of whole machines only where there are at most ``MOST_KINDS``.
 
 Sources: J. Jensen, Sur les fonctions convexes (1906).
 """

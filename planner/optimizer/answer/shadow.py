@@ -7,20 +7,22 @@ hour, used or not. Price a covered unit in hour t at λ_g(t) ≥ 0 instead. As l
     Σ_{t in force} ω_t λ_g(t) ≤ F_g · hours in force         for each contract that may be signed,
 
 no plan costs less than its machines at the lower of their prices on demand and λ, less what held
-units save at λ (weak duality; Everett 1963, Geoffrion 1974): signing more can only cost more. Then
-every hour stands alone, and whole machines can be counted in it.
+units save at λ (weak duality; Everett 1963, Geoffrion 1974): signing more can only cost more.
+Then every hour stands alone, and whole machines can be counted in it.
 
-Good prices are 0 where a commitment lies idle and the price of what would run instead where it is
-exhausted: hours are ranked by load, and λ_g is positive in the busiest share ρ_g of them,
+Good prices are 0 where a commitment lies idle and the price of what would run instead where it
+is exhausted: hours are ranked by load, and λ_g is positive in the busiest share ρ_g of them,
 
     ρ_g = F_g / cap_g,    cap_g = max over its machines j of min(on demand_j, π·c_j − disk_j) / units_j,
 
-π the lowest price of a request/s on demand (for one type this is the newsvendor's quantile, and the
-bound is reached). Where load falls later in the horizon, contracts signed at the start may not be
-signed anew, so the ranks of neighbouring stretches are pooled until thresholds do not fall.
+π the lowest price of a request/s on demand (for one type this is the newsvendor's quantile, and
+the bound is reached). Where load falls later in the horizon, contracts signed at the start may
+not be signed anew, so the ranks of neighbouring stretches are pooled until thresholds do not
+fall.
 
-Hours are dealt to bands of like rank; within a band prices are constant and loads are rounded down.
-Whatever the ranks, prices are scaled down until every contract keeps its rule, so the bound holds.
+Hours are dealt to bands of like rank; within a band prices are constant and loads are rounded
+down. Whatever the ranks, prices are scaled down until every contract keeps its rule, so the
+bound holds.
 """
 
 from collections.abc import Mapping, Sequence
