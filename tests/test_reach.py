@@ -19,7 +19,6 @@ AWAITED = {
     "planner.latency.queue.retries.": "the replay tells at which load retries do not come down again",
     "planner.latency.queue.queueing.QueueLatency.retry_state": "as above",
     "planner.latency.measured.usl.ScalabilityLaw.": "sizes of a measured type beside the one that was tested",
-    "planner.load.drift.": "actuals are held against the plan",
     "planner.catalog.holdings.with_price_list": "a negotiated price list in the scenario",
 }
 

@@ -37,6 +37,8 @@ from planner.cli.now import today
 from planner.cli.operate import operate
 from planner.cli.store import store
 from planner.cli.variants import combinations, executor_of, instant
+from planner.cli.track import track
+from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
@@ -91,6 +93,7 @@ main.add_command(today)
 main.add_command(look)
 main.add_command(new)
 main.add_command(fetch)
+main.add_command(track)
 main.add_command(store)
 main.add_command(operate)
 main.add_command(breakeven)

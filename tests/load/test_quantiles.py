@@ -1,4 +1,4 @@
-"""The forecaster: hard histories, clocks, agreement of paths with quantiles, backtest, drift."""
+"""The forecaster: hard histories, clocks, agreement of paths with quantiles, backtest."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 
 from planner.data import data_path
 from planner.errors import TrafficError
-from planner.load import Traffic, backtest, drift, forecast, forecast_quantiles, read_traffic
+from planner.load import Traffic, backtest, forecast, forecast_quantiles, read_traffic
 from planner.load.blend import weights
 from planner.load.clock import days_off, wall_grid
 from planner.scenario import Scenario
@@ -191,19 +191,3 @@ def test_backtest_names_the_naive_and_beats_it_on_a_noisy_week():
     assert table["coverage_99_share"].between(0.9, 1).all()
     with pytest.raises(TrafficError, match="ten days"):
         backtest(Traffic("s", pd.Timestamp("2026-01-01", tz="UTC"), 3600, wavy(100)))
-
-
-def test_drift_sounds_seldom_without_and_surely_with_a_change():
-    made = Traffic("made", pd.Timestamp("2026-01-05", tz="UTC"), 3600, wavy(24 * 210, 0.12), user_time_zone="UTC")
-    past = Traffic("made", made.start, 3600, made.arrival_rate_rps[: 24 * 182], user_time_zone="UTC")
-    load = forecast(past, plan(start="2026-07-06", time_zone="UTC"), paths=200)
-    assert load.ts[0] == past.end
-    alarms = []
-    for seed in range(60):
-        y = wavy(24 * 210, 0.12, seed + 100)[24 * 182 :]
-        alarms.append(drift(load, "web", Traffic("now", load.ts[0], 3600, y)).drifted)
-    assert np.mean(alarms) <= 0.1
-    grown = drift(load, "web", Traffic("now", load.ts[0], 3600, 1.4 * wavy(24 * 210, 0.12, 7)[24 * 182 :]))
-    assert (grown.drifted, grown.direction) == (True, "above")
-    with pytest.raises(TrafficError, match="days of actual traffic"):
-        drift(load, "web", past)
