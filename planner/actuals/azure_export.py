@@ -25,7 +25,10 @@ _UNUSED = ("unusedreservation", "unusedsavingsplan")
 
 
 def knows(table: Table) -> bool:
-    """Whether the columns are those of the export."""
+    """Whether the columns are those of the export.
+
+    ``Cost`` alone is not enough: other clouds name a column so too.
+    """
     cost = any(table.has(c) for c in ("costinbillingcurrency", "pretaxcost", "cost"))
     return cost and table.has("metercategory")
 

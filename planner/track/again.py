@@ -121,6 +121,10 @@ def _contracts(before: Plan, after: Plan, start: pd.Timestamp, months: float) ->
 
 
 def _same(before: Plan, row: Mapping[object, object]) -> bool:
+    """Whether the first plan holds this very contract: its name and its last hour.
+
+    The same name with another end is another contract, to be signed by itself.
+    """
     mine = before.commitments
     return bool(((mine["commitment"] == row["commitment"]) & (mine["end"] == row["end"])).any())
 

@@ -77,6 +77,7 @@ class Line:
 
 
 def _over(a: Floats, b: Floats) -> Floats:
+    """Unit prices a/b; 0 where there is no quantity, whose money is then all price or volume."""
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 

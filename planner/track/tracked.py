@@ -67,11 +67,6 @@ class Track:
         """Actual − planned."""
         return self.actual_usd - self.planned_usd
 
-    @property
-    def unmatched_usd(self) -> float:
-        """Money that no row of the plan answers for."""
-        return self.causes()["unmatched"]
-
     def causes(self) -> dict[str, float]:
         """The difference by cause; they add up to it."""
         sums = self.bridge.groupby("cause")["difference_usd"].sum()
@@ -143,6 +138,11 @@ def compared(
 
 
 def _inside(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose spending a plan can expect day by day.
+
+    Taxes and credits come in one sum on one day, and what nobody planned has no day to be held
+    against: both stand in the bridge, not in the test for drift.
+    """
     return rows[(rows["matched_by"] != "") & rows["charge_category"].isin(["usage", "purchase"])]
 
 
@@ -208,6 +208,11 @@ def _no_tokens(traffic: Traffic) -> dict[str, Any]:
 
 
 def _period(scenario: Scenario, bill: pd.DataFrame, now: date | None) -> Period:
+    """Hours that plan and bill both cover.
+
+    Begin and end are those of the usage on the bill: a fee for a month that has just begun, or a
+    tax of the month before, would otherwise stretch the period over days of which nothing is known.
+    """
     if bill["ts"].isna().any():
         raise PlannerError(
             "a row of the bill has no date",
@@ -251,6 +256,11 @@ def _shared(due: pd.DataFrame) -> pd.DataFrame:
 
 
 def _notes(rows: pd.DataFrame, money: str, column: str) -> list[str]:
+    """Sentences for the reader: which cost was compared, and what stayed without a plan.
+
+    One sentence a reason, dearest first, so that the money without a plan is on the screen even
+    where its lines are too many to be shown.
+    """
     found = []
     if money == "billed":
         found.append("The bill has no amortized figure for every row: plan and bill are compared by what is invoiced.")
