@@ -47,6 +47,7 @@ REFUSALS = {
     "catalog diff": ["catalog", "diff", "nobody", "."],
     "catalog existing": ["catalog", "existing", "--file", "none.csv"],
     "today import": ["today", "import", "aws", "--region", "nowhere"],
+    "track": ["track", "small.yaml", "--actual", "none.csv"],
     "catalog quota": ["catalog", "quota", "--region", "nowhere", "m6a.xlarge"],
     "catalog spot-score": ["catalog", "spot-score", "--region", "nowhere", "m6a.xlarge"],
 }
