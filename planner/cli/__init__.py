@@ -36,9 +36,8 @@ from planner.cli.new import new
 from planner.cli.now import today
 from planner.cli.operate import operate
 from planner.cli.store import store
-from planner.cli.variants import combinations, executor_of, instant
 from planner.cli.track import track
-from planner.cli.variants import combinations, executor_of
+from planner.cli.variants import combinations, executor_of, instant
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
