@@ -53,7 +53,12 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     option = pd.Series("on_demand", index=kind.index).mask(usage.str.contains("SpotUsage"), "spot")
     billed = np.nan_to_num(table.number("lineitemunblendedcost"))
     quantity = table.number("lineitemusageamount")
-    words = ("lineitemlineitemtype", "productproductname", "lineitemproductcode", "lineitemusagetype")
+    words = (
+        "lineitemlineitemtype",
+        "productproductname",
+        "lineitemproductcode",
+        "lineitemusagetype",
+    )
     told = (
         table.words(*words) + " " + table.text("lineitemlineitemdescription") + " " + _product(table, "instance_type")
     )

@@ -45,7 +45,11 @@ def read_bill(path: str | Path, *, usd_per: Mapping[str, float] | None = None) -
 def _files(folder: Path) -> list[Path]:
     found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES)
     if not found:
-        raise PlannerError("the folder holds no bill", where=folder, remedy=f"Put {', '.join(_SUFFIXES)} files there")
+        raise PlannerError(
+            "the folder holds no bill",
+            where=folder,
+            remedy=f"Put {', '.join(_SUFFIXES)} files there",
+        )
     return found
 
 

@@ -15,15 +15,27 @@ _CHARGES = tuple(
             "cross_zone",
             r"regional data transfer|between EC2 AZs|Inter[- ]?Zone|DataTransfer-Regional|availability zone",
         ),
-        ("egress", r"data transfer|DataTransfer-Out|\bEgress\b|Data Transfer Out|Internet.*(Out|Egress)"),
-        ("logs", r"CloudWatch.*(log|PutLogEvents)|log data|Log Analytics|Cloud Logging|Log Storage cost|VendedLog"),
+        (
+            "egress",
+            r"data transfer|DataTransfer-Out|\bEgress\b|Data Transfer Out|Internet.*(Out|Egress)",
+        ),
+        (
+            "logs",
+            r"CloudWatch.*(log|PutLogEvents)|log data|Log Analytics|Cloud Logging|Log Storage cost|VendedLog",
+        ),
         ("metrics", r"CloudWatch|Cloud Monitoring|Azure Monitor"),
         (
             "block_storage",
             r"\bgp[23]\b|provisioned storage|EBS|VolumeUsage|snapshot|Managed Disk|PD Capacity|\bvolume\b",
         ),
-        ("object_storage", r"Simple Storage|\bbucket\b|Storage account|Cloud Storage|Blob|TimedStorage"),
-        ("other", r"Fargate|Container Service|Lambda|Kubernetes|Relational Database|Machine Learning"),
+        (
+            "object_storage",
+            r"Simple Storage|\bbucket\b|Storage account|Cloud Storage|Blob|TimedStorage",
+        ),
+        (
+            "other",
+            r"Fargate|Container Service|Lambda|Kubernetes|Relational Database|Machine Learning",
+        ),
         (
             "compute",
             r"BoxUsage|SpotUsage|Elastic Compute Cloud|Compute Engine|Virtual Machine|\bCompute\b|Savings ?Plan"

@@ -40,13 +40,19 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     if table.has("resultsbytime"):
         if (table.text("nextpagetoken") != "").any():
             raise PlannerError(
-                "this is one page of several", where=table.where, remedy="Save all pages, or --actual cost-explorer"
+                "this is one page of several",
+                where=table.where,
+                remedy="Save all pages, or --actual cost-explorer",
             )
         answers = [{"ResultsByTime": json.loads(cell)} for cell in table.text("resultsbytime") if cell]
         keys = [json.loads(c) if c else [] for c in table.text("groupdefinitions")]
         rows = [r for a, k in zip(answers, keys, strict=True) for r in _rows({**a, "GroupDefinitions": k})]
         if not rows:
-            raise PlannerError("the answer holds no costs", where=table.where, remedy="Ask for a period with charges")
+            raise PlannerError(
+                "the answer holds no costs",
+                where=table.where,
+                remedy="Ask for a period with charges",
+            )
         table = Table(pd.DataFrame(rows, dtype="str"), table.where)
     kind = table.text("recordtype")
     category = kind.str.lower().where(kind.isin(["Tax", "Credit", "Refund"]), "usage")
@@ -85,7 +91,10 @@ def _rows(answer: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """One row a group of each period; a period without groups is one row of its total."""
     names = [(str(d.get("Type")), str(d.get("Key"))) for d in answer.get("GroupDefinitions") or []]
     for result in answer["ResultsByTime"]:
-        period = {"periodstart": result["TimePeriod"]["Start"], "periodend": result["TimePeriod"]["End"]}
+        period = {
+            "periodstart": result["TimePeriod"]["Start"],
+            "periodend": result["TimePeriod"]["End"],
+        }
         groups = result.get("Groups") or [{"Keys": [], "Metrics": result.get("Total") or {}}]
         for group in groups:
             row = {**period, **_keys(names, group.get("Keys") or []), **_figures(group["Metrics"])}
@@ -136,10 +145,15 @@ def ask_cost_explorer(start: date, end: date, *, tag: str = "service", client: A
         ]
     except (BotoCoreError, ClientError) as error:
         raise PlannerError(
-            f"AWS Cost Explorer does not answer: {error}", remedy="Allow ce:GetCostAndUsage, or save a bill as a file"
+            f"AWS Cost Explorer does not answer: {error}",
+            remedy="Allow ce:GetCostAndUsage, or save a bill as a file",
         ) from None
     if not rows:
-        raise PlannerError("the account has no costs in the period", got=f"{start} to {end}", remedy="Give --actual")
+        raise PlannerError(
+            "the account has no costs in the period",
+            got=f"{start} to {end}",
+            remedy="Give --actual",
+        )
     return read(Table(pd.DataFrame(rows, dtype="str"), "Cost Explorer"), {})
 
 

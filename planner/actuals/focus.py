@@ -13,7 +13,14 @@ from planner.actuals.rows import finished, first, provider_of, tags_of
 from planner.actuals.table import Table
 
 NAME = "FOCUS"
-_WORDS = ("chargecategory", "servicecategory", "servicename", "resourcetype", "skumeter", "chargedescription")
+_WORDS = (
+    "chargecategory",
+    "servicecategory",
+    "servicename",
+    "resourcetype",
+    "skumeter",
+    "chargedescription",
+)
 
 
 def knows(table: Table) -> bool:

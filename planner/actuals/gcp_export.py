@@ -18,7 +18,11 @@ from planner.actuals.table import Table
 from planner.arrays import Floats
 
 NAME = "GCP billing export"
-_COVERING = ("COMMITTED_USAGE_DISCOUNT", "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE", "FEE_UTILIZATION_OFFSET")
+_COVERING = (
+    "COMMITTED_USAGE_DISCOUNT",
+    "COMMITTED_USAGE_DISCOUNT_DOLLAR_BASE",
+    "FEE_UTILIZATION_OFFSET",
+)
 _FREE = ("PROMOTION", "FREE_TIER", "SUBSCRIPTION_BENEFIT")
 _CATEGORY = {"tax": "tax", "adjustment": "adjustment", "rounding_error": "adjustment"}
 
@@ -36,7 +40,10 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     cost, given = np.nan_to_num(table.number("cost")), credits_.sum(axis=1)
     covered = (credits_[:, 0] < 0) & (-credits_[:, 0] >= 0.5 * np.abs(cost))
     fee = sku.str.contains(r"^Commitment\b|\bCommitment v\d|commitment - dollar based", case=False)
-    machine, cores = _label(table, "machine_spec"), pd.to_numeric(_label(table, "cores"), errors="coerce")
+    machine, cores = (
+        _label(table, "machine_spec"),
+        pd.to_numeric(_label(table, "cores"), errors="coerce"),
+    )
     compute = sku.str.contains(r"\b(?:Instance )?Core\b", case=False) & cores.notna().to_numpy()
     ram = sku.str.contains(r"\bRam\b", case=False) & (machine != "")
     amount = table.number("usageamountinpricingunits")

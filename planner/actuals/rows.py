@@ -27,7 +27,18 @@ PROVIDERS = {
     "gcp": "gcp",
     "google cloud platform": "gcp",
 }
-_TEXTS = ("charge", "resource", "unit", "currency", "words", "tags", "provider", "commitment", "account", "region")
+_TEXTS = (
+    "charge",
+    "resource",
+    "unit",
+    "currency",
+    "words",
+    "tags",
+    "provider",
+    "commitment",
+    "account",
+    "region",
+)
 
 
 def finished(table: Table, given: Mapping[str, Any], usd_per: Mapping[str, float]) -> pd.DataFrame:

@@ -30,7 +30,10 @@ class Table:
 
     def __init__(self, frame: pd.DataFrame, where: str) -> None:
         """Columns whose plain names are equal keep the first. ``where``: the file, for messages."""
-        self.where, self.written = where, {plain(str(c)): str(c) for c in reversed(list(frame.columns))}
+        self.where, self.written = (
+            where,
+            {plain(str(c)): str(c) for c in reversed(list(frame.columns))},
+        )
         self._frame = frame
 
     def __len__(self) -> int:
@@ -63,7 +66,12 @@ class Table:
         column = self.text(*names)
         values = pd.to_numeric(column.where(column != "", "nan"), errors="coerce").to_numpy(np.float64)
         wrong = (np.isnan(values) & (column != "").to_numpy()) | (np.abs(values) > 1e12)
-        self.refuse(wrong, column, next((n for n in names if n in self.written), names[0]), "is not an amount")
+        self.refuse(
+            wrong,
+            column,
+            next((n for n in names if n in self.written), names[0]),
+            "is not an amount",
+        )
         return values
 
     def instant(self, *names: str) -> pd.Series:

@@ -14,7 +14,15 @@ from planner.errors import PlannerError
 from planner.export.together import write_set
 from planner.scenario import Scenario
 from planner.show.words import CHARGES, number, percent, spelled, table, usd
-from planner.track import Track, compared, files_of, read_arrivals, read_latencies, with_actions, with_arrivals
+from planner.track import (
+    Track,
+    compared,
+    files_of,
+    read_arrivals,
+    read_latencies,
+    with_actions,
+    with_arrivals,
+)
 
 ASK = "cost-explorer"
 MOST = 8
@@ -36,14 +44,52 @@ _CAUSES = {
     metavar="BILL",
     help="Bill: a FOCUS, AWS CUR, Cost Explorer, Google or Azure export (file or folder), or cost-explorer to ask AWS.",
 )
-@click.option("--traffic", "traffic", multiple=True, metavar="SERVICE=FILE", help="What arrived, and its latencies.")
-@click.option("--now", type=click.DateTime(["%Y-%m-%d"]), help="Look from this day on (default: the bill's end).")
+@click.option(
+    "--traffic",
+    "traffic",
+    multiple=True,
+    metavar="SERVICE=FILE",
+    help="What arrived, and its latencies.",
+)
+@click.option(
+    "--now",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Look from this day on (default: the bill's end).",
+)
 @click.option("--tag", default="service", show_default=True, help="Tag whose value names the service.")
-@click.option("--usd-per", "rates", multiple=True, metavar="CUR=USD", help="Worth of a bill's currency: EUR=1.08.")
-@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the scenario.")
-@click.option("--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan on.")
-@click.option("--again/--no-again", default=True, show_default=True, help="Also plan again: what to change now.")
-@click.option("--csv", "csv_folder", type=click.Path(file_okay=False), help="Also write every table to this folder.")
+@click.option(
+    "--usd-per",
+    "rates",
+    multiple=True,
+    metavar="CUR=USD",
+    help="Worth of a bill's currency: EUR=1.08.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Override a field of the scenario.",
+)
+@click.option(
+    "--paths",
+    type=click.IntRange(2, 5000),
+    default=200,
+    show_default=True,
+    help="Load paths to plan on.",
+)
+@click.option(
+    "--again/--no-again",
+    default=True,
+    show_default=True,
+    help="Also plan again: what to change now.",
+)
+@click.option(
+    "--csv",
+    "csv_folder",
+    type=click.Path(file_okay=False),
+    help="Also write every table to this folder.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def track(
     scenario_file: str,
@@ -68,7 +114,11 @@ def track(
     files = files_of(scenario, traffic)
     arrived, latencies = read_arrivals(scenario, files), read_latencies(scenario, files)
     bill = _bill(actual, scenario, now, tag, rates)
-    study = run(scenario, paths=paths, progress=lambda stage: click.echo(f"{scenario.name}: {stage}", err=True))
+    study = run(
+        scenario,
+        paths=paths,
+        progress=lambda stage: click.echo(f"{scenario.name}: {stage}", err=True),
+    )
     found = compared(scenario, study.plan, bill, now=now.date() if now else None, tag=tag)
     found = with_arrivals(found, study.load, arrived, latencies, study.replay, study.capacity)
     if again:
@@ -162,7 +212,15 @@ def _lines(found: Track) -> str:
         )
         name = r["service"] or "nobody's" if r["charge"] not in _SHARED_WORDS else "all services"
         figures = [usd(r["planned_usd"]), usd(r["actual_usd"]), _signed(r["difference_usd"])]
-        rows.append([name, r["owner"] or "–", _SHARED_WORDS.get(r["charge"]) or _charge(r["charge"]), *figures, words])
+        rows.append(
+            [
+                name,
+                r["owner"] or "–",
+                _SHARED_WORDS.get(r["charge"]) or _charge(r["charge"]),
+                *figures,
+                words,
+            ]
+        )
     more = len(found.lines) - len(rows)
     title = "Largest differences" + (f" ({more} smaller ones: --csv)" if more > 0 else "")
     return _titled(title, ["service", "owner", "charge", "plan", "actual", "difference", "why"], rows)
@@ -195,7 +253,7 @@ def _accuracy(found: Track) -> str:
     rows = [
         [
             r["service"],
-            number(r["requests"]),
+            number(r["arrived_requests"]),
             f"{number(r['p50_requests'])} ({number(r['p10_requests'])} to {number(r['p90_requests'])})",
             percent(r["forecast_error_share"]),
             percent(r["within_band_share"], 0),
@@ -216,7 +274,12 @@ def _accuracy(found: Track) -> str:
 
 def _commitments(found: Track) -> str:
     rows = [
-        [r["commitment"], percent(r["planned_utilization"]), percent(r["billed_utilization"]), usd(r["paid_usd"])]
+        [
+            r["commitment"],
+            percent(r["planned_utilization"]),
+            percent(r["billed_utilization"]),
+            usd(r["paid_usd"]),
+        ]
         for r in found.commitments.to_dict("records")
     ]
     return _titled("Commitments used", ["", "planned", "billed", "paid"], rows)

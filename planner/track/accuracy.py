@@ -34,7 +34,7 @@ def accuracy(load: Load, actual: Mapping[str, Traffic]) -> pd.DataFrame:
             {
                 "service": name,
                 "hours": float(known.sum()),
-                "requests": float(y.sum() * _HOUR_S),
+                "arrived_requests": float(y.sum() * _HOUR_S),
                 "p10_requests": float(np.quantile(volume, 0.1)),
                 "p50_requests": float(np.quantile(volume, 0.5)),
                 "p90_requests": float(np.quantile(volume, 0.9)),
@@ -64,7 +64,14 @@ def utilization(plan: Plan, planned: pd.DataFrame, rows: pd.DataFrame, period: P
         mine = own[own["commitment"] == name]
         # a bill has names of its own: where one contract is in force, all of it is that one
         theirs = bound if len(names) == 1 else bound[bound["commitment"] == name]
-        found.append((str(name), _used(mine), _used(theirs), float(theirs["effective_cost_usd"].sum(min_count=1))))
+        found.append(
+            (
+                str(name),
+                _used(mine),
+                _used(theirs),
+                float(theirs["effective_cost_usd"].sum(min_count=1)),
+            )
+        )
     table = pd.DataFrame(found if names or len(bound) else [], columns=list(columns.columns_of("track.commitments")))
     return columns.check("track.commitments", table.astype({"commitment": "str"}))
 

@@ -46,7 +46,12 @@ def appended(history: Traffic, actual: Traffic) -> Traffic:
     index = pd.date_range(both.index[0], both.index[-1], freq="h", unit="us")
     rates: Floats = np.asarray(both.reindex(index), dtype=np.float64)
     return replace(
-        history, start=index[0], interval_s=3600, arrival_rate_rps=rates, input_tokens=None, output_tokens=None
+        history,
+        start=index[0],
+        interval_s=3600,
+        arrival_rate_rps=rates,
+        input_tokens=None,
+        output_tokens=None,
     )
 
 
@@ -101,7 +106,10 @@ def actions(before: Plan, after: Plan, asked: Scenario, scenario: Scenario) -> p
     start, end = pd.Timestamp(asked.start_utc), pd.Timestamp(asked.end_utc)
     common = Period(start, min(end, pd.Timestamp(scenario.end_utc)))
     months = after.months * common.days / max(Period(start, end).days, 1e-9)
-    rows = [*_contracts(before, after, start, months), *_machines(before, after, common, scenario, months)]
+    rows = [
+        *_contracts(before, after, start, months),
+        *_machines(before, after, common, scenario, months),
+    ]
     table = pd.DataFrame(rows, columns=["service", "action", "usd_per_month", "sentence"])
     table = table.astype({"service": "str", "action": "str", "sentence": "str", "usd_per_month": "float64"})
     order = table["usd_per_month"].abs().sort_values(ascending=False, kind="stable").index
@@ -147,7 +155,12 @@ def _machines(
             continue
         verb = "add" if new > old else "remove"
         kind = f"{r['resource']} {str(r['purchase_option']).replace('_', ' ')}"
-        yield str(r["service"]), verb, usd, f"{verb} {abs(new - old):.1f} × {kind}: {old:.1f} to {new:.1f} on average"
+        yield (
+            str(r["service"]),
+            verb,
+            usd,
+            f"{verb} {abs(new - old):.1f} × {kind}: {old:.1f} to {new:.1f} on average",
+        )
 
 
 def _running(plan: Plan, common: Period, end: pd.Timestamp) -> pd.DataFrame:
@@ -157,5 +170,6 @@ def _running(plan: Plan, common: Period, end: pd.Timestamp) -> pd.DataFrame:
     found = rows.groupby(["service", "resource", "purchase_option"], observed=True)
     table = found[["quantity", "effective_cost_usd"]].sum()
     return pd.DataFrame(
-        {"mean": table["quantity"] / (common.days * 24), "usd": table["effective_cost_usd"]}, index=table.index
+        {"mean": table["quantity"] / (common.days * 24), "usd": table["effective_cost_usd"]},
+        index=table.index,
     )

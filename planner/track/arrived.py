@@ -66,5 +66,10 @@ def read_latencies(scenario: Scenario, files: Mapping[str, Path]) -> dict[tuple[
 def _grid(stated: TrafficSource, path: Path, column: str) -> "pd.Series[float]":
     """One column of the file on an hourly UTC index; NaN where it was not observed."""
     columns = {k: v for k, v in stated.columns.items() if k == "ts"} | {"arrival_rate_rps": column}
-    update = {"file": str(path.resolve()), "columns": columns, "value": "requests_per_s", "requests": None}
+    update = {
+        "file": str(path.resolve()),
+        "columns": columns,
+        "value": "requests_per_s",
+        "requests": None,
+    }
     return read_traffic(stated.model_copy(update=update)).hourly().rename(column)

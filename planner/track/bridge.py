@@ -104,7 +104,10 @@ def bridge(planned: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFram
         dict.fromkeys(("service", "charge", "cause", "sentence"), "str")
     )
     order = table["difference_usd"].abs().sort_values(ascending=False, kind="stable").index
-    return columns.check("track.bridge", table.loc[order].astype({"difference_usd": "float64"}).reset_index(drop=True))
+    return columns.check(
+        "track.bridge",
+        table.loc[order].astype({"difference_usd": "float64"}).reset_index(drop=True),
+    )
 
 
 def _told(rows: pd.DataFrame, money: str, cause: str) -> list[tuple[str, str, str, float, str]]:

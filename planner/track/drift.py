@@ -80,7 +80,12 @@ def of_load(load: Load, actual: Mapping[str, Traffic], level: float = SIGNIFICAN
 
 
 def of_cost(
-    plan: Plan, planned: pd.DataFrame, rows: pd.DataFrame, money: str, period: Period, level: float = SIGNIFICANCE
+    plan: Plan,
+    planned: pd.DataFrame,
+    rows: pd.DataFrame,
+    money: str,
+    period: Period,
+    level: float = SIGNIFICANCE,
 ) -> Iterator[Finding]:
     """The bill, and each service of it, day by day against the plan's day times P90 or P10 over
     mean of its month: above its P90 on more than half of the days is drift, below P10 likewise.
@@ -127,7 +132,12 @@ def of_latency(
 
 
 def _daily(
-    name: str, measure: str, came: Floats, bounds: list[Floats], day: "pd.Series[float]", level: float
+    name: str,
+    measure: str,
+    came: Floats,
+    bounds: list[Floats],
+    day: "pd.Series[float]",
+    level: float,
 ) -> Finding:
     sides = {"above": came > bounds[1], "below": came < bounds[0]}
     found = {s: sequential.bets(out) for s, out in sides.items()}

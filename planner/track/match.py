@@ -17,8 +17,25 @@ from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.track.period import Period
 
-SERVICE_KEYS = ("service", "app", "application", "component", "workload", "name", "app.kubernetes.io/name", "k8s-app")
-OWNER_KEYS = ("owner", "team", "cost_center", "costcenter", "cost-center", "business_unit", "cost center")
+SERVICE_KEYS = (
+    "service",
+    "app",
+    "application",
+    "component",
+    "workload",
+    "name",
+    "app.kubernetes.io/name",
+    "k8s-app",
+)
+OWNER_KEYS = (
+    "owner",
+    "team",
+    "cost_center",
+    "costcenter",
+    "cost-center",
+    "business_unit",
+    "cost center",
+)
 ASIDE = ("tax", "credit", "refund", "adjustment")
 SHARED = ("commitment_fee", "commitment_purchase", "commitment_unused")
 _EXCUSES = {
@@ -81,7 +98,10 @@ class Planned:
             return Answer("", "", "", _EXCUSES["provider"])
         keys = dict.fromkeys((tag, *SERVICE_KEYS))
         said = next((s for k in keys if k in tags for s in self.services if _names(tags[k], s)), "")
-        team = next((tags[k].lower() for k in OWNER_KEYS if k in tags and tags[k].lower() in self.owners), "")
+        team = next(
+            (tags[k].lower() for k in OWNER_KEYS if k in tags and tags[k].lower() in self.owners),
+            "",
+        )
         if said:
             return self._of(said, charge, "tag")
         if team:

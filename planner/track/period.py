@@ -12,7 +12,16 @@ import pandas as pd
 from planner.arrays import Floats
 from planner.plan import Plan
 
-_LINE = ["service", "charge", "resource", "purchase_option", "commitment", "provider", "region", "unit"]
+_LINE = [
+    "service",
+    "charge",
+    "resource",
+    "purchase_option",
+    "commitment",
+    "provider",
+    "region",
+    "unit",
+]
 ONCE = "commitment_purchase"  # paid at an instant, not spread
 _HOUR = pd.Timedelta(hours=1)
 

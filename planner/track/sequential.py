@@ -83,7 +83,10 @@ def bets(above: Flags, share: float = 0.5) -> Evidence:
         played = (played + 1.0 / ((t + 1) * (t + 2))) * gain[:, t]
         wealth[t] = played.mean() + 1.0 / (t + 2)
     top = np.maximum.accumulate(wealth) if len(wealth) else wealth
-    return Evidence(np.minimum(1.0, 1.0 / np.maximum(top, 1e-12)).astype(np.float64), np.arange(1.0, len(wealth) + 1))
+    return Evidence(
+        np.minimum(1.0, 1.0 / np.maximum(top, 1e-12)).astype(np.float64),
+        np.arange(1.0, len(wealth) + 1),
+    )
 
 
 def two_sided(high: Evidence, low: Evidence) -> tuple[float, str]:

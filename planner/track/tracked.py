@@ -103,7 +103,12 @@ class Track:
 
 
 def compared(
-    scenario: Scenario, plan: Plan, bill: pd.DataFrame, *, now: date | None = None, tag: str = "service"
+    scenario: Scenario,
+    plan: Plan,
+    bill: pd.DataFrame,
+    *,
+    now: date | None = None,
+    tag: str = "service",
 ) -> Track:
     """The bill beside the plan over the hours that both cover, up to ``now`` (default: where the
     bill ends); without drift and actions.
