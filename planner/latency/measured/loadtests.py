@@ -67,6 +67,9 @@ def read_load_tests(
 
 
 def _steps(path: Path, kind: str | None) -> list[Step]:
+    """The steps of one file, by the reader of its format. Raises :class:`ScenarioError` for a
+    format that is not known, or a result that is not complete.
+    """
     text = _text(path)
     kind = _named(kind, text) or _recognized(text)
     if kind not in LOAD_TEST_FORMATS:
@@ -81,6 +84,9 @@ def _steps(path: Path, kind: str | None) -> list[Step]:
 
 
 def _text(path: Path) -> str:
+    """The text of a result file. Raises :class:`ScenarioError` for more than 64 MiB, or
+    for what is no UTF-8 text.
+    """
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise ScenarioError(
@@ -98,6 +104,12 @@ def _named(kind: str | None, text: str) -> str | None:
 
 
 def _recognized(text: str) -> str | None:
+    """The format of a result by marks in it: keys of a JSON report, the header of a table, else
+    lines of a text report; ``None`` for none.
+
+    >>> _recognized('{"latencyPercentiles": {}}')
+    'oha_json'
+    """
     if text.lstrip().startswith("{"):
         return next((kind for kind, mark in _JSON_MARKS.items() if re.search(mark, text[:400_000])), None)
     first = text.lstrip("\n").partition("\n")[0]

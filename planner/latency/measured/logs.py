@@ -34,6 +34,10 @@ def plain(text: str) -> list[Step]:
 
 
 def _own(number: int, row: dict[str, str]) -> Step:
+    """A step of the planner's own columns. Raises :class:`ValueError` for a row
+    without a rate, or one whose clients could not hold rate × median requests (twice
+    their number is allowed for).
+    """
     if not (row.get("arrival_rate_rps") or "").strip():
         raise ValueError(f"row {number} has no arrival_rate_rps")
     times = {p: row.get(f"latency_p{p}_s") for p in PERCENTS}
@@ -76,6 +80,9 @@ def _runs(rows: list[dict[str, str]], name: str) -> Iterator[tuple[str, list[dic
 
 
 def _locust_summary(r: dict[str, str]) -> Step:
+    """The Aggregated row of a summary [ms to s]. The users are not in it, so how it was driven
+    is found from the rate and the mean time alone.
+    """
     rate = float(r["Requests/s"])
     times = {p: float(r[f"{p}%"]) / 1e3 for p in PERCENTS if r.get(f"{p}%") not in (None, "", "N/A")}
     mean = float(r.get("Average Response Time") or "nan") / 1e3
@@ -102,6 +109,10 @@ def _locust_level(users: float, rows: list[dict[str, str]]) -> Step:
 def k6_rows(text: str) -> list[Step]:
     """CSV of ``--out csv`` [ms]: a step for each scenario, or for each
     level that its users hold.
+
+    Stamps may be in seconds, ms, µs or ns; the users inside at the end of a request are those of
+    the last ``vus`` sample before it. Failures are matched to requests by their order; if their numbers differ, none is counted as failed. Dropped iterations mean that the
+    rate was set from outside, so it is then no closed loop.
     """
     wanted = ["metric_name", "timestamp", "metric_value", "scenario"]
     table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"scenario": "str"})
@@ -170,6 +181,9 @@ def _active(users: list[tuple[str, str]]) -> float:
 
 
 def _is_steady(users: list[tuple[str, str]], active: float) -> bool:
+    """Whether the active users stay within 10 % (standard deviation over mean) in the middle of
+    the run: then it is a closed loop of so many.
+    """
     level = _inside(users)
     return bool(len(level)) and float(level.std()) < _STEADY * active
 
@@ -193,7 +207,12 @@ def _unit(stamps: Floats) -> float:
 def _levels(
     ended: Floats, took: Floats, good: Flags, clients: Floats, *, loop: bool, paced: bool = False
 ) -> list[Step]:
-    """A step for each level of clients that lasts; all requests as one where no level does."""
+    """A step for each level of clients that lasts; all requests as one where no level does.
+
+    A level counts from 50 requests and 2 s on. Several levels are kept only if all of them are
+    closed loops: under open arrivals the number inside is a result and no setting. Raises
+    :class:`ValueError` where a time or latency is missing.
+    """
     if not np.isfinite(took).all() or not np.isfinite(ended).all():
         raise ValueError("a time or latency is missing")
     steps = []
@@ -210,12 +229,16 @@ def _levels(
 
 
 def _lasted(ended: Floats, took: Floats) -> float:
+    """Seconds from the first request sent to the last one answered."""
     return float(ended.max() - (ended - took).min()) if len(ended) else 0.0
 
 
 def _step(ended: Floats, took: Floats, good: Flags, clients: float, loop: bool, paced: bool) -> Step:
-    """Percentiles and mean of the requests of one step; open arrivals that took ever longer fell
-    behind.
+    """Percentiles and mean of the requests of one step; open arrivals that took
+    ever longer fell behind.
+
+    Falling behind: the later half of the requests took over 1.5 times the earlier half on
+    average, and over 2 % of the length of the run. Times are of all requests, failed ones too.
     """
     lasted = _lasted(ended, took)
     order = np.argsort(ended, kind="stable")

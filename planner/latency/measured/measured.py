@@ -113,8 +113,13 @@ class MeasuredLatency(PlainReplica):
         return self.points[-1][0]
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
-        """Quantile of latency [s]: that of the first point below it, ``inf`` beyond the last. Only
-        metric ``latency``.
+        """Quantile of latency [s]: that of the first point below it, ``inf`` beyond the last.
+        Only metric ``latency``.
+
+        ``arrival_rate_rps`` [requests/s] is that of all ``replicas``, which share it
+        evenly. Percentiles are made not to fall with the rate. It lies where the
+        service depends on something shared by the replicas (a database, a lock): the
+        test of one replica cannot show it.
 
         Raises :class:`ScenarioError` for another metric.
         """
@@ -130,8 +135,12 @@ class MeasuredLatency(PlainReplica):
         return np.where(rate <= rates[-1] * (1 + 1e-12), inside, np.inf)
 
     def goodput_rps(self, objective: Objective, replicas: int = 1) -> Goodput:
-        """Largest measured rate with every bound met; the binding objective is ``last_point`` if
-        none binds.
+        """Largest measured rate with every bound met; the binding objective is
+        ``last_point`` if none binds.
+
+        Found by bisection on each bound, as latency does not fall with the rate; 0 where the
+        first point misses a bound already. ``last_point`` says that the test ended before the
+        machine did: a test at higher rates could raise it.
         """
         top = self.largest_rate_rps
         best = Goodput(top * replicas, "last_point", 1.0)
@@ -142,6 +151,10 @@ class MeasuredLatency(PlainReplica):
         return best
 
     def _largest(self, metric: str, quantile: float, limit_s: float) -> float:
+        """Largest rate of one replica [requests/s] at which a quantile keeps its
+        limit: 50 bisections of the geometric mean; 0 if the lowest point misses it or
+        no point knows the quantile.
+        """
         rates, _ = _series(self.points, quantile)
         if not len(rates) or float(self.latency_s(rates[0], 1, quantile, metric)) > limit_s:
             return 0.0
@@ -166,8 +179,15 @@ def _series(points: tuple[tuple[float, ...], ...], quantile: float) -> tuple[Flo
 
 
 def _percentile(values: tuple[float, ...], quantile: float) -> float:
-    """A percentile from measured ones: below the lowest takes the lowest (safe), above the highest
-    is unknown.
+    """A percentile from measured ones: below the lowest takes the lowest (safe),
+    above the highest is unknown.
+
+    Between two of them log latency is straight over the normal quantile, as for a lognormal law:
+
+    >>> round(_percentile((0.1, math.nan, math.nan, 0.4), 0.9), 4)
+    0.2146
+    >>> _percentile((0.1, 0.2, math.nan, math.nan), 0.99)
+    nan
     """
     known = [(q, v) for q, v in zip(_NORMAL, values, strict=True) if not math.isnan(v)]
     if quantile > known[-1][0]:
@@ -181,6 +201,9 @@ def _percentile(values: tuple[float, ...], quantile: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _curve(points: tuple[tuple[float, ...], ...], quantile: float) -> Callable[[Floats], Floats]:
+    """Log latency over log rate: monotone cubic through the points (Fritsch and Butland
+    1984), a constant for one.
+    """
     from scipy.interpolate import PchipInterpolator
 
     rates, latency = _series(points, quantile)
@@ -258,11 +281,16 @@ def latency_model(points: tuple[Point, ...]) -> MeasuredLatency:
 
 
 def _row(point: Point) -> tuple[float, ...]:
+    """Rate and the four percentiles of a point, NaN where not given."""
     return (point.arrival_rate_rps, *(math.nan if v is None else v for v in point.percentiles()))
 
 
 def _read(given: Mapping[str, Any], folder: Path) -> list[dict[str, float]]:
-    """Points of ``{files: [...], format: ...}``; a wrong key or file is a fault of the scenario."""
+    """Points of ``{files: [...], format: ...}``; a wrong key or file is a fault of the scenario.
+
+    Raises :class:`ValueError`, which pydantic turns into a message that names
+    the place in the scenario.
+    """
     files, strange = given.get("files"), set(given) - {"files", "format", "clients", "driven"}
     files = [files] if isinstance(files, str) else files
     if strange or not files or not isinstance(files, list) or not all(isinstance(f, str) for f in files):

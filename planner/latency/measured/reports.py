@@ -25,8 +25,12 @@ def _refuse(constant: str) -> float:
 
 
 def k6(text: str) -> list[Step]:
-    """The summary of ``--summary-export`` or ``handleSummary`` [ms]; p99 only if the run asked for
-    it.
+    """The summary of ``--summary-export`` or ``handleSummary`` [ms]; p99 only
+    if the run asked for it.
+
+    Both layouts are read: figures of a metric beside its name, or under ``values``. Of users the
+    largest number is taken. Dropped iterations above 1 % of the requests are those of an arrival
+    rate whose users were all busy, which is a closed loop again.
     """
     metrics = load(text)["metrics"]
 
@@ -60,7 +64,11 @@ def vegeta(text: str) -> list[Step]:
 
 
 def oha(text: str) -> list[Step]:
-    """JSON of oha [s]: workers that wait for their answers; how many is not in it."""
+    """JSON of oha [s]: workers that wait for their answers; how many is not in it.
+
+    Failed are errors, except requests cut off at the end of a timed run, and
+    answers of status 400 or above.
+    """
     report = load(text)
     summary, codes = report["summary"], report.get("statusCodeDistribution") or {}
     # what a run by time cuts off at its end has not failed
@@ -80,7 +88,7 @@ def oha(text: str) -> list[Step]:
 
 
 def bombardier(text: str) -> list[Step]:
-    """JSON of bombardier with ``-l`` [µs]."""
+    """JSON of bombardier with ``-l`` [µs]; its rate is answers over time, failures included."""
     report = load(text)
     spec, found = report["spec"], report["result"]
     counts = {c: number(found.get(c, 0)) for c in ("req1xx", "req2xx", "req3xx", "req4xx", "req5xx", "others")}
@@ -148,5 +156,8 @@ def optional(value: Any) -> float:
 
 
 def _named(table: Mapping[str, Any], scale: float) -> dict[int, float]:
+    """Percentiles p50 … p99 under names such as ``p95``, times ``scale`` [s a unit]; zeros
+    and absent ones left out.
+    """
     found = {p: table.get(f"p{p}") for p in PERCENTS}
     return {p: number(v) * scale for p, v in found.items() if v is not None and number(v) > 0}

@@ -12,8 +12,11 @@ _SHARE = re.compile(r"^\s*([\d.]+)%+(?:\s+in)?\s+([\d.]+)\s?([a-zµμ]*)\s*$", r
 
 
 def wrk(text: str) -> list[Step]:
-    """Wrk and wrk2 with ``--latency``; wrk2 sends at a rate and counts latency from the time
-    planned.
+    """Wrk and wrk2 with ``--latency``; wrk2 sends at a rate and counts
+    latency from the time planned.
+
+    Which of the two wrote it is seen by its calibration lines or its histogram. Failed are
+    answers other than 2xx and 3xx, and socket errors.
     """
     total = float(_found(r"(\d+) requests in", text))
     bad = sum(float(n) for n in re.findall(r"Non-2xx or 3xx responses:\s+(\d+)", text))
@@ -35,7 +38,11 @@ def wrk(text: str) -> list[Step]:
 
 
 def hey(text: str) -> list[Step]:
-    """Text report of hey and oha: workers that wait for their answers; how many is not in it."""
+    """Text report of hey and oha: workers that wait for their answers; how many is not in it.
+
+    Failed are errors, except requests cut off at the end of a timed run, and
+    answers of status 400 or above.
+    """
     codes = {c: float(n) for c, n in re.findall(r"\[(\d{3})\]\s+(\d+) responses", text)}
     told = text.partition("Error distribution")[2]
     # what a run by time cuts off at its end has not failed
@@ -63,8 +70,8 @@ def vegeta(text: str) -> list[Step]:
 
 
 def vegeta_step(rate: float, latencies_s: Mapping[str, float], success: float, times: list[float]) -> list[Step]:
-    """One attack; it fell behind where its last answer came after the attack by more than a tenth
-    of it: a queue that stands for 5 % of the run was still growing.
+    """One attack; it fell behind where its last answer came after the attack by more than a
+    tenth of it: a queue that stands for 5 % of the run was still growing.
     """
     known = {p: latencies_s[k] for p in (50, 90, 95, 99) for k in (str(p), f"{p}th") if k in latencies_s}
     _, attack, wait = times
@@ -110,6 +117,9 @@ def _listed(name: str, text: str) -> dict[str, float]:
 
 
 def _found(pattern: str, text: str) -> str:
+    """The first group of a pattern that must be there. Raises
+    :class:`ValueError` naming the pattern.
+    """
     match = re.search(pattern, text)
     if match is None:
         raise ValueError(f"nothing like {pattern!r}")
@@ -117,7 +127,11 @@ def _found(pattern: str, text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """``1m2.5s``, ``635.91us``, ``12.9 ms`` in seconds. Raises ValueError for anything else."""
+    """``1m2.5s``, ``635.91us``, ``12.9 ms`` in seconds. Raises ValueError for anything else.
+
+    >>> seconds("1m2.5s"), seconds("12.9 ms")
+    (62.5, 0.0129)
+    """
     parts = re.findall(r"([\d.]+)\s?([a-zµμ]+)", text.strip())
     if not parts:
         raise ValueError(f"{text!r} is not a time")

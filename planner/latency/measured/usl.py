@@ -26,7 +26,12 @@ class ScalabilityLaw:
     gamma: float = 1.0
 
     def throughput(self, load: ArrayLike) -> Floats:
-        """X(N)."""
+        """X(N) [1/s] at concurrency (or vCPUs) N: a straight line where α = β = 0,
+        with a peak where β > 0.
+
+        >>> ScalabilityLaw(0.1, 0.0, 10.0).throughput(11.0).item()
+        55.0
+        """
         n = np.asarray(load, dtype=np.float64)
         return self.gamma * n / (1 + self.alpha * (n - 1) + self.beta * n * (n - 1))
 
@@ -53,6 +58,10 @@ class ScalabilityLaw:
     @classmethod
     def fit(cls, load: Sequence[float], throughput: Sequence[float], *, positive: bool = False) -> "ScalabilityLaw":
         """Least squares on throughput, three parameters; ``positive`` keeps α and β ≥ 0.
+
+        ``load`` N > 0 and ``throughput`` X > 0 of the same length; residuals are over the
+        largest X, so the high end counts most. Without ``positive`` α may be negative, which
+        means better than linear in the range fitted and nothing beyond it.
 
         Raises :class:`PlannerError` for fewer than three points or values that are not positive.
         """

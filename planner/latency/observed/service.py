@@ -171,6 +171,9 @@ class ObservedOn(PlainService):
         return (Deployment(1.0, "", model),)
 
     def _stated(self, machine: Machine) -> float | None:
+        """The stated speed of a machine against the observed one, by type, else family, else
+        architecture; ``None`` if none is.
+        """
         names = (machine.instance_type, machine.family, machine.arch)
         return next((self.observed.speed[k] for k in names if k in self.observed.speed), None)
 
@@ -178,6 +181,9 @@ class ObservedOn(PlainService):
         return self._stated(machine) or 1.0
 
     def _speed_error(self, machine: Machine) -> float:
+        """Half-width that an unstated speed adds to the band: 0.15 for another family, 0.25 for
+        another architecture, 0 for the machine's own family.
+        """
         if machine.instance_type == self.own.instance_type or self._stated(machine) is not None:
             return 0.0
         if machine.arch != self.own.arch:
@@ -185,6 +191,9 @@ class ObservedOn(PlainService):
         return 0.0 if machine.family == self.own.family else _OTHER_FAMILY
 
     def _misfit(self, machine: Machine) -> Excuse | None:
+        """Why a machine cannot run the service: architecture, accelerators, figures not known,
+        or memory (with 0.5 GiB for the system); ``None`` if it can.
+        """
         archs = self.observed.archs
         if machine.arch not in archs:
             return Excuse(

@@ -89,6 +89,9 @@ def _read(table: pd.DataFrame, path: Path) -> Telemetry:
 
 
 def _numbers(column: "pd.Series[str]", name: str, path: Path) -> Floats:
+    """Numbers ≥ 0 of a column, NaN for an empty cell and its usual names. Raises
+    :class:`ScenarioError` naming row and value of anything else.
+    """
     words = column.str.strip().replace(dict.fromkeys(("", "null", "NULL", "N/A", "NaN"), "nan"))
     values = pd.to_numeric(words, errors="coerce").to_numpy(np.float64)
     wrong = (np.isnan(values) & (words != "nan").to_numpy()) | (values < 0) | np.isinf(values) | (values > 1e12)

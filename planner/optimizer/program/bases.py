@@ -49,11 +49,15 @@ class Bases:
         self.solved = 0
 
     def inherit(self, other: "Bases") -> None:
-        """Take over the used bases of a program with fewer columns and rows; a new row starts with
-        its slack.
+        """Take over the used bases of a program with fewer columns and rows; a new
+        row starts with its slack.
 
-        Only those that stay dual feasible (c − π A ≥ 0), and none where two columns or rows bear
-        one label.
+        Columns and rows of the two programs are matched by ``labels``. Each kept basis is
+        completed by the slacks of the rows the other program lacks, so it is a basis of this
+        one, and its dual is priced against all columns here: only those that stay dual feasible
+        (c − π A ≥ −1e-9 · (1 + max |c|)) are kept, since a bound π·b from any other would be
+        false. Nothing is taken over where two columns or rows bear one label, or where the
+        number of basic columns would not fit the rows.
         """
         at = {label: j for j, label in enumerate(self.labels)}
         if len(at) < len(self.labels):
@@ -76,11 +80,16 @@ class Bases:
         self._keep(basic[holds])
 
     def settle(self, fixed: Floats, load: Floats, most: float = np.inf) -> "tuple[Floats, Index, int] | None":
-        """Cost and basis of each hour of ``load`` (k, loads), and how many were left; ``None`` if
-        one cannot be served.
+        """Cost and basis of each hour of ``load`` (k, loads), and how many were left; ``None``
+        if one cannot be served.
 
-        After about ``most`` hours were given to the solver the rest is left with its best bound and
-        the basis that gives it.
+        ``fixed`` (m,) is the part of the right-hand side that does not follow the load. First
+        the bases met before are tried; what stays open is solved for up to 64 examples at a
+        time, each new basis is tried on all open hours, and so on until none is open.
+
+        After about ``most`` hours were given to the solver the rest is left with its best bound
+        and the basis that gives it: by weak duality this bound is never above the cost of the
+        hour, so a sum over such hours is a lower bound and no estimate.
         """
         most += self.solved
         size = 1.0 + np.abs(fixed).max(initial=0.0) + np.abs(load) @ np.abs(self.follows).max(axis=0, initial=0.0)
@@ -107,6 +116,11 @@ class Bases:
     def _by_known(self, work: "_Hours", fixed: Floats) -> None:
         """Settle hours by the bases met before; bases with one and the same bound are tried in
         turn, the most used first.
+
+        Different bases may share the line π·b (degenerate duals): for an hour all of them give
+        the same bound, but x_B ≥ 0 may hold for one only. Lines are compared after scaling
+        each coefficient by its largest, to 10 digits, and only the first of each line enters
+        the product over all hours.
         """
         constant, slope = self._lines(fixed)
         lines = np.concatenate([constant[:, None], slope], axis=1)
@@ -135,7 +149,12 @@ class Bases:
         work.close()
 
     def _by_new(self, work: "_Hours", fixed: Floats, new: Index) -> None:
-        """Settle open hours by bases just met."""
+        """Settle open hours by bases just met.
+
+        Besides settling, it raises the ``bound`` of each open hour to the best of the
+        new bases, and notes in ``hint`` a basis that gives it; bases within 1e-10 of the
+        best bound are all tried.
+        """
         constant, slope = self._lines(fixed, new)
         points = {number: inside for number, _, inside in self._points([(int(j), work.open) for j in new], fixed)}
         for rows in work.blocks(len(new), work.open) if len(new) else ():
@@ -150,7 +169,11 @@ class Bases:
         work.close()
 
     def _points(self, tried: list[tuple[int, Index]], fixed: Floats) -> Iterator[tuple[int, Index, Floats]]:
-        """With each basis x_B = B⁻¹b as (rows, 1 + loads), to be multiplied by (1, load)."""
+        """With each basis x_B = B⁻¹b as (rows, 1 + loads), to be multiplied by (1, load).
+
+        ``b`` is linear in the load, so one solve with 1 + loads right-hand sides serves all
+        hours of a basis. Bases are solved in stacks of at most ``ENTRIES`` numbers.
+        """
         right = np.concatenate([fixed[:, None], self.follows], axis=1)
         size = max(1, ENTRIES // max(1, len(self.sense) ** 2))
         for at in range(0, len(tried), size):
@@ -175,7 +198,7 @@ class Bases:
         return np.array(number, dtype=np.intp)
 
     def _duals(self, basic: NDArray[np.int32]) -> Floats:
-        """π = c_B B⁻¹ of each basis."""
+        """π = c_B B⁻¹ of each basis (bases, rows), by solving Bᵀ πᵀ = c_Bᵀ in stacks."""
         size = max(1, ENTRIES // max(1, len(self.sense) ** 2))
         parts = [
             np.linalg.solve(self._by_column[some], self._cost[some][:, :, None])[:, :, 0]
@@ -184,7 +207,14 @@ class Bases:
         return np.concatenate([np.zeros((0, len(self.sense))), *parts])
 
     def _ask(self, b: Floats) -> "NDArray[np.int32] | None":
-        """An optimal basis for one hour, by the solver, from the last one."""
+        """An optimal basis for one hour with right-hand side ``b`` (m,), by the
+        solver, from the last one.
+
+        The model is handed to HiGHS once; afterwards only its row bounds move, so the
+        simplex starts from the last basis, whose dual still holds. ``None`` where the hour
+        has no optimum. A slack is numbered after the variables, as HiGHS' negative basic
+        numbers are translated here.
+        """
         import highspy
 
         self.solved += 1
@@ -240,12 +270,22 @@ class _Hours:
         return (rows[at : at + size] for at in range(0, len(rows), size))
 
     def examples(self, count: int) -> Index:
-        """Open hours spread over the bases that bound them."""
+        """Open hours spread over the bases that bound them.
+
+        Hours are ordered by the basis that bounds them best and picked at even
+        distances, so bases that bound many open hours are asked about often and few
+        examples ask for the same basis again.
+        """
         ordered = self.open[np.argsort(self.hint[self.open], kind="stable")]
         return ordered[np.unique(((np.arange(count) + 0.5) * len(ordered) / count).astype(np.intp))]
 
     def test(self, number: int, rows: Index, inside: Floats, constant: float, slope: Floats) -> None:
-        """Settle those of the rows at which the basis is feasible."""
+        """Settle those of the rows at which the basis is feasible.
+
+        ``inside`` (m, 1 + loads) gives x_B = ``inside``[:, 0] + ``inside``[:, 1:] · load;
+        feasible means that its least entry is not below −``tolerance`` of the hour. The cost is
+        then constant + slope · load, exact to rounding.
+        """
         load = self.load[rows]
         point = inside[:, 1:] @ load.T
         point += inside[:, :1]
@@ -262,7 +302,12 @@ class _Hours:
 
 
 def by_rows(dense: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-    """Start, index and value of a matrix by rows."""
+    """Start, index and value of a matrix by rows, zeros left out (compressed sparse rows).
+
+    >>> start, index, value = by_rows(np.array([[0.0, 2.0], [3.0, 0.0]]))
+    >>> start.tolist(), index.tolist(), value.tolist()
+    ([0, 1, 2], [1, 0], [2.0, 3.0])
+    """
     owner, index = np.nonzero(dense)
     start = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(dense)))])
     return start.astype(np.int32), index.astype(np.int32), dense[owner, index]
@@ -271,9 +316,16 @@ def by_rows(dense: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats
 def undominated(A: Floats, cost: Floats, sense: Floats) -> Flags:
     """Columns (n,) of min c·x, sense · (A x − b) ≥ 0, x ≥ 0 that a program needs.
 
-    Column j is dominated by k on the same rows if some λ ≥ 0 has λ · sense · a_k ≥ sense · a_j and
-    λ · c_k ≤ c_j: λ x_j of k does all that x_j does at no more cost. Of two that dominate each
-    other the first stays.
+    Column j is dominated by k on the same rows if some λ ≥ 0 has λ · sense · a_k ≥ sense · a_j
+    and λ · c_k ≤ c_j: λ x_j of k does all that x_j does at no more cost. Of two that dominate
+    each other the first stays.
+
+    Only columns with entries in the same rows are compared, and a group of them with a negative
+    cost is left whole; so what is dropped is safe to drop, but a column beaten only by a mixture
+    of two others stays. A machine of twice the capacity at three times the price goes:
+
+    >>> undominated(np.array([[1.0, 2.0]]), np.array([1.0, 3.0]), np.array([1.0])).tolist()
+    [True, False]
     """
     helps = sense[:, None] * A
     kept = np.ones(A.shape[1], dtype=bool)
@@ -287,6 +339,13 @@ def undominated(A: Floats, cost: Floats, sense: Floats) -> Flags:
 
 
 def _undominated(helps: Floats, cost: Floats) -> Flags:
+    """Which of n columns with entries in the same rows stay (n,).
+
+    ``helps`` (rows, n) holds the entries with the sign that helps. λ ≥ a_j / a_k is needed
+    where the entry of k helps, λ ≤ a_j / a_k where it harms, and λ ≤ c_j / c_k for the cost: k
+    beats j if these bounds leave a λ. Columns are dropped from the last to the first, each only
+    for one that is still alive.
+    """
     n = len(cost)
     # λ for "column by row is dominated by": [k, j]
     least, most = np.zeros((n, n)), np.full((n, n), np.inf)

@@ -25,7 +25,15 @@ class Conflict:
 
 
 def diagnose(problem: Problem) -> Conflict | None:
-    """The conflict that makes a problem infeasible; ``None`` if it can be solved."""
+    """The conflict that makes a problem infeasible; ``None`` if it can be solved.
+
+    First the problem with parts of machines is tried; if that can be solved, only whole numbers
+    make it impossible and the tests run with them. A restriction is in ``alone`` if breaking it
+    and nothing else restores the problem, by the least amount given, those on demand last. If
+    none suffices, a deletion filter (Chinneck and Dravnieks 1991) lifts one restriction after
+    another and keeps those without which the problem could be solved: a conflict from which
+    nothing can be left out, though other conflicts may exist beside it.
+    """
     states = hard_states(problem)
     whole, problem = problem, problem.linear()
     names = restrictions(problem)
@@ -60,8 +68,13 @@ def _give(problem: Problem, states: States, elastic: frozenset[Restriction]) -> 
 
 
 def hard_states(problem: Problem) -> States:
-    """States enough to show the conflict: with a budget over all hours every state, else those no
-    other state exceeds.
+    """States enough to show the conflict: with a budget over all hours every state, else
+    those no other state exceeds.
+
+    A state is left out if another with the same prices has at least its load in every workload,
+    effective and raw. The 8 states of the lowest summed load stay, since a largest share of the
+    load can clash with a least number of machines there. Problems of up to 64 states, with a
+    least purchase or with a total budget are tested whole.
     """
     states = problem.states
     if problem.total_budget_usd is not None or any(b.minimum > 0 for b in problem.products) or len(states) <= 64:

@@ -90,6 +90,9 @@ class Stack:
         )
 
     def _cuts(self) -> "_Rows":
+        """Rows of the cuts: Σ_g ω_g z_g − Σ_b slope_b N_b ≥ constant, one for each cut and
+        family f, over the groups g of the family; a product a cut does not name has the slope 0.
+        """
         z, families = np.zeros(len(self.grouped), dtype=np.intp), int(self.family.max()) + 1
         for price, (here, column) in self.column_of.items():
             n = self.templates[price].A.shape[1] + 1
@@ -108,6 +111,13 @@ class Stack:
         return _Rows(count, np.concatenate(index), np.concatenate(value), low, np.full(len(low), np.inf))
 
     def _hours(self, t: Template, here: Index, column: int, extra: int) -> "_Rows":
+        """Rows of all groups of one price class: the hour's own rows (A x − bought N against b)
+        and, with cuts, z − cost·x ≥ 0.
+
+        The pattern of one hour is made once and its columns are shifted for each
+        group, those of the products excepted; ``column`` is the first column of the
+        class, ``extra`` 1 with cuts.
+        """
         n = t.A.shape[1] + extra
         block = np.zeros((len(t.rows) + extra, n + self.products))
         block[: len(t.rows), : t.A.shape[1]], block[: len(t.rows), n:] = t.A, -t.bought

@@ -61,7 +61,12 @@ class _Leaf:
                 self.badness = 0.0
 
     def halves(self, load: Floats) -> list["_Leaf"]:
-        """The two groups below and above the cut."""
+        """The two groups below and above the cut.
+
+        The sample decides the cut; all rows are dealt by the load, in its own
+        units, of the sampled row that stands nearest below it, so a row equal to
+        that one falls on the same side.
+        """
         column, stride = self.scaled[self.seen, self.axis], -(-len(load) // len(self.scaled))
         below = column <= self.cut
         example = self.seen[below][np.argmax(column[below])]
@@ -77,6 +82,11 @@ class _Leaf:
 def aggregate(states: States, member: Index) -> States:
     """States replaced by their group's mean load; all rows of a group
     must have one price vector.
+
+    Weights [h] add up; loads are means weighted by hours. The cost of the aggregated program
+    is at most that of the original one (Jensen 1906), with equality where all rows of a
+    group are equal. It lies low where a group spans a kink of the cost, such as the load at
+    which commitments are full.
     """
     _, member = np.unique(member, return_inverse=True)
     groups = int(member.max()) + 1
@@ -94,8 +104,11 @@ def aggregate(states: States, member: Index) -> States:
 
 
 def groups_of(states: States, groups: int) -> Index:
-    """Groups of states with one price vector each and near loads; about ``groups`` in all, shared
-    out by weight.
+    """Groups of states with one price vector each and near loads; about ``groups`` in
+    all, shared out by weight.
+
+    Each price class gets at least one group, so that there may be more groups than asked for
+    where prices change often.
     """
     classes = states.price
     count = int(classes.max()) + 1

@@ -45,7 +45,12 @@ class Template:
     first_bound: Floats
 
     def rhs(self, states: States, picked: Index, units: Floats) -> Floats:
-        """Right-hand sides (m, picked)."""
+        """Right-hand sides (m, picked) = constant + bought · N + factor · load
+        + raw_factor · raw load.
+
+        ``units`` (products,) are the commitments N; each row follows the load of its ``owner``
+        alone, and a row without owner has both factors 0.
+        """
         fixed = self.constant + self.bought @ units
         return (
             fixed[:, None]
@@ -73,8 +78,14 @@ class Template:
 
 
 def template(problem: Problem, states: States, price: int, *, prune: bool = True) -> Template:
-    """The one-hour model of a price class, read off the formulation itself with unit loads, without
-    dominated columns if ``prune``.
+    """The one-hour model of a price class, read off the formulation itself with unit loads,
+    without dominated columns if ``prune``.
+
+    The program of one state with all loads 1 is built by :func:`build`, and its arrays are
+    sorted into what follows the load (bound × load of the owner), what follows the commitments
+    (columns of the purchases) and what is constant. So there is one formulation and no second
+    one to keep in step. It holds as long as each right-hand side is a constant or proportional
+    to the load of one workload.
     """
     ones = np.ones((1, len(problem.workloads)))
     unit = States(
@@ -126,12 +137,18 @@ def templates_of(problem: Problem, states: States, *, prune: bool = True) -> dic
 
 
 def _parts(key: tuple[str, ...]) -> tuple[str, str, str]:
+    """Pool, workload and type of a variable from its key; "" where it has none."""
     if key[0] == "covered":
         return key[1], key[2], key[3]
     return ("", key[1], key[2]) if key[0] in ("on_demand", "spot", "running", "flow") else ("", "", "")
 
 
 def _owner(problem: Problem, constraint: str, subject: str) -> int:
+    """Number of the workload whose load the right-hand side of a row follows; −1 for none.
+
+    Subjects of rows by type or zone begin with the workload's name; of several names that
+    fit the longest is meant.
+    """
     if constraint in ("serve", "spot_share", "flow"):
         return [w.name for w in problem.workloads].index(subject)
     if constraint in ("type_share", "other_types", "zones"):

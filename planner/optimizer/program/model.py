@@ -169,6 +169,7 @@ class _Builder:
         )
 
     def _variable(self, *name: object, whole: bool = False) -> Any:
+        """A variable ≥ 0 named by its parts; the name and the parts are kept in ``keys``."""
         key = tuple(map(str, name))
         text = "_".join(filter(None, key)).translate(_PLAIN)
         if text in self.keys:  # .lp files cannot hold some signs, so two names may become one
@@ -178,6 +179,12 @@ class _Builder:
         return self.variables[-1]
 
     def _row(self, terms: Terms, sense: str, bound: float, constraint: str, subject: str, k: int) -> None:
+        """Add Σ factor · variable against ``bound`` as a named row; terms of one
+        variable are summed first.
+
+        In an elastic model a row of a restriction under suspicion also holds the amount by which
+        that restriction gives way, one variable for all its rows.
+        """
         sums: dict[Any, float] = defaultdict(float)
         for variable, factor in terms:
             sums[variable] += factor
@@ -195,6 +202,10 @@ class _Builder:
         self.rows.append((constraint, subject, k))
 
     def _first_stage(self) -> dict[str, tuple[Any, float]]:
+        """Purchases {product: (variable, units of a step)} with their fees, least and
+        largest amounts and the budget due up front. With whole commitments the variable
+        counts steps, else units.
+        """
         bought = {}
         for b in self.p.products:
             step = b.step if self.p.whole_commitments else 1.0
@@ -224,7 +235,13 @@ class _Builder:
         return hour
 
     def _instances(self, hour: Hour, w: Workload, k: int) -> tuple[list[Place], list[Place]]:
-        """Variables of the instances of a workload; those that cannot be interrupted and spot."""
+        """Variables of the instances of a workload; those that cannot be interrupted and spot.
+
+        An option exists only where it is sold: a price of NaN makes no variable. Covered
+        instances pay for their disk alone, their unit being paid by the commitment; with
+        whole instances and pools that may cover them, it is on demand and covered
+        together that must be whole.
+        """
         weight, whole = float(self.states.weight_h[k]), self.p.whole_instances
         on_demand: list[Place] = []
         covered: list[Place] = []
@@ -259,6 +276,13 @@ class _Builder:
     def _serve(
         self, hour: Hour, w: Workload, k: int, steady: list[Place], spot: list[Place], load: float, raw: float
     ) -> None:
+        """Rows of one workload in one state: the load is served, and the shares, zones
+        and counts asked for hold.
+
+        ``load`` is the effective load, ``raw`` the load itself, which only the cost of serving
+        follows. Unserved load, where it has a price, helps to serve, to survive the loss of a
+        zone and to do without a type; it does not help shares or counts.
+        """
         name, weight, short = w.name, float(self.states.weight_h[k]), Terms()
         every = steady + spot
         if w.shortage_usd is not None:
@@ -308,6 +332,9 @@ class _Builder:
             self._flows(hour, w, k, every, short, raw)
 
     def _flows(self, hour: Hour, w: Workload, k: int, every: list[Place], short: Terms, raw: float) -> None:
+        """Load sent to each type, where serving has a cost by type: at most the type's capacity,
+        all of the raw load together.
+        """
         flows: Terms = []
         for kind in dict.fromkeys(i for _, _, i, _ in every):
             f = hour.flow[w.name, kind] = self._variable("flow", w.name, kind, k)

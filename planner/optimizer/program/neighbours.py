@@ -45,7 +45,11 @@ def frontier(problems: Sequence[Problem], *, groups: int = 160) -> list[Solution
 
 
 def _same_hours(one: Problem, other: Problem) -> bool:
-    """Whether two problems share loads and prices, so that their groups of hours are the same."""
+    """Whether two problems share loads and prices, so that their groups of hours are the same.
+
+    Loads and types are compared by identity, which variants of one problem made by ``replace``
+    keep; equal copies count as different and only cost time.
+    """
     alike = all(
         a.load is b.load
         and (a.headroom_share, a.keep_h, a.lead_h, bool(a.serve_cost))

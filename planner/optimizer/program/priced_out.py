@@ -54,10 +54,15 @@ class Audit:
             )
 
     def examine(self, pairs: Pairs, known: set[str], duals: Duals, tolerance: float) -> Finding:
-        """Price out. ``known`` pools are in the program.
+        """Price out what a program left out. ``known`` pools are in the program.
 
         ``duals`` {price class: (its rows, duals (rows, k), cost factor (k,), weight (k,
         families))}. Rows the program lacks have the dual 0.
+
+        A (workload, type) not in ``pairs`` is found if a reduced cost c · factor − π·a is
+        below −``tolerance`` in any of the k columns of duals. A pool not ``known`` is found
+        with what one unit saves, summed over hours with ``weight``; whether that is more than
+        its fee is for the caller to say.
         """
         finding = Finding({}, {}, {})
         for price, (rows, y, factor, weight) in duals.items():
@@ -72,6 +77,9 @@ class Audit:
     def _pairs_out(
         self, finding: Finding, full: "_Columns", columns: Index, lifted: Floats, factor: Floats, tolerance: float
     ) -> None:
+        """Machines left out whose reduced cost is negative in some column of duals, with the
+        sum of the negative ones.
+        """
         worst, total = np.zeros(len(columns)), np.zeros(len(columns))
         for part in _parts(len(columns), lifted.shape[1]):
             reduced = full.reduced(columns, lifted[:, part], factor[part])
@@ -84,6 +92,10 @@ class Audit:
     def _pools_out(
         self, finding: Finding, full: "_Columns", columns: Index, lifted: Floats, factor: Floats, weight: Floats
     ) -> None:
+        """What one unit of each absent pool saves: Σ_k weight_k · max(0, max_j −reduced_jk /
+        units_j), over the machines j it covers; and each machine's own gain, for the choice of
+        which to take into play.
+        """
         columns = columns[np.argsort(full.pool[columns], kind="stable")]
         if not len(columns):
             return
@@ -104,8 +116,11 @@ class Audit:
 
 
 class _Columns:
-    """A one-hour model by columns: the rows each touches and its entries there, ``width`` of them
-    at most.
+    """A one-hour model by columns: the rows each touches and its entries there,
+    ``width`` of them at most.
+
+    Columns touch few rows, so a reduced cost c − π·a is summed over ``width`` entries instead of
+    all rows; shorter columns are filled with entries 0.
     """
 
     def __init__(self, t: Template, units: Floats, pool: Index) -> None:
@@ -126,7 +141,9 @@ class _Columns:
         return found
 
     def reduced(self, columns: Index, y: Floats, factor: Floats) -> Floats:
-        """Reduced costs (columns, k)."""
+        """Reduced costs (columns, k) = cost · factor − π·a, with ``y`` (rows, k) the duals π and
+        ``factor`` (k,) the weight that the duals bear.
+        """
         found: Floats = self.t.cost[columns][:, None] * factor[None, :]
         for row, entry in zip(self.row[columns].T, self.entry[columns].T, strict=True):
             found -= entry[:, None] * y[row]

@@ -57,7 +57,12 @@ class Workload:
 
     @cached_property
     def effective_load(self) -> Floats:
-        """Load after headroom, scale-in delay and start-up lead, shape (scenarios, hours)."""
+        """Load after headroom, scale-in delay and start-up lead, shape (scenarios, hours).
+
+        (1 + ``headroom_share``) · max(load[t − ``keep_h`` … t + ``lead_h``]): machines started
+        ``lead_h`` before they are needed and kept ``keep_h`` after. The window is cut off at
+        both ends of the horizon, so the load before the first hour is not seen.
+        """
         found, hours = self.load.copy(), self.load.shape[1]
         for shift in range(1, min(self.keep_h, hours - 1) + 1):
             np.maximum(found[:, shift:], self.load[:, :-shift], out=found[:, shift:])
@@ -171,7 +176,9 @@ class Problem:
     whole_commitments: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse loads of the wrong shape and names that do not exist."""
+        """Refuse loads of the wrong shape and names that do not exist.
+        Raises :class:`PlannerError`.
+        """
         shape = (len(self.probability), len(self.weight_h))
         for w in self.workloads:
             if w.load.shape != shape:
@@ -191,7 +198,12 @@ class Problem:
         return float(self.weight_h.sum())
 
     def fee_usd(self, product: Product) -> float:
-        """What one unit of a commitment costs over the horizon [USD]."""
+        """What one unit of a commitment costs over the horizon [USD].
+
+        upfront · horizon / term + hourly · horizon: a horizon shorter than the term bears
+        its part of the upfront payment, and a longer one renews. Without a term the
+        upfront payment counts once.
+        """
         term = self.horizon_h if product.term_h is None else product.term_h
         return product.upfront_usd * self.horizon_h / term + product.hourly_usd * self.horizon_h
 
@@ -241,6 +253,13 @@ class Problem:
         return self._states(merge=False)
 
     def _states(self, merge: bool) -> States:
+        """Hours of all scenarios as states; equal ones (same loads and same price
+        row) merged if ``merge``.
+
+        Merging is exact: equal states have the same optimal decisions, so only their weights [h]
+        add up. Hours with the same prices of all types share one row of the price tables; NaN
+        stands for "not sold" and is compared as −1.
+        """
         scenarios, hours = len(self.probability), len(self.weight_h)
         count = scenarios * hours
         load = np.stack([w.effective_load.reshape(count) for w in self.workloads], axis=1)

@@ -112,6 +112,9 @@ class _Search:
         self._play(shortlist(problem))
 
     def _play(self, pairs: Pairs) -> None:
+        """Take offers into play: the smaller problem, its known pools and one-hour models; bases
+        are inherited when next asked.
+        """
         self.pairs, self.small = pairs, self.problem.restricted(pairs)
         self.known = {g.name for g in self.small.pools}
         self.templates = templates_of(self.small, self.states)
@@ -131,6 +134,10 @@ class _Search:
     def lower_bound(self, grouped: States, member: Index) -> bool:
         """The program over groups and cuts, with offers added until none left out has a negative
         reduced cost; False if infeasible.
+
+        The value is a lower bound of the whole problem only then, since an offer left out could
+        make it cheaper. If the offers in play cannot serve, all of them are taken into play
+        before the problem is called infeasible.
         """
         of_group = np.zeros(len(grouped), dtype=np.intp)
         if self.cuts:
@@ -158,8 +165,11 @@ class _Search:
         return {b: sum(float(d @ -c.slope[b]) for d, c in zip(duals, self.cuts, strict=True)) for b in self.fee}
 
     def _grow(self, finding: Finding, credit: Mapping[str, float], tolerance: float, step: int = STEP) -> bool:
-        """Take into play the best of what the audit found worth it: a few offers of each workload,
-        a few pools, at a time.
+        """Take into play the best of what the audit found worth it: a few offers of each
+        workload, a few pools, at a time.
+
+        A product is worth it if what a unit saves, in the hours priced out and by the cuts, is
+        more than its fee. Returns False if nothing was added.
         """
         more: Pairs = {w: {} for w in self.pairs}
         for (w, i), _ in sorted(finding.pairs.items(), key=lambda item: item[1]):
@@ -185,6 +195,10 @@ class _Search:
     def learn(self, out: bool) -> Valued | None:
         """Value commitments and learn a cut: those of the lower bound if ``out``, else half-way
         from there to the best known.
+
+        The half-way point keeps the search near what was good and so learns from fewer extreme
+        commitments. Offers that would lower the cost of an hour at these commitments are taken
+        into play first and the hours valued again. ``None`` if an hour cannot be served.
         """
         if self.best and not out:
             self.units = 0.5 * (self.units + self._units(self.best))
@@ -215,7 +229,11 @@ class _Search:
         return self.estimate - self.lower <= gap * abs(self.estimate)
 
     def settle(self) -> bool:
-        """Value the best commitments in every hour; False if one cannot be served."""
+        """Value the best commitments in every hour; False if one cannot be served.
+
+        This turns the estimate, a lower bound where hours were left to their bases, into a cost
+        that can be had: the upper bound.
+        """
         before, self.units = self.units, self._units(self.best)
         valued = self.recourse.cost(self.units)
         if valued is None:
@@ -272,6 +290,12 @@ class _Search:
         return out
 
     def _learn(self, valued: Valued, weights: Mapping[int, Floats], finding: Finding) -> None:
+        """Add a cut at the commitments just valued (Benders 1962), one
+        for each family f of hours.
+
+        Q_f(N) ≥ Σ_k ω_k V_k − slope·N⁰ + slope·N, slope_b = Σ_k ω_k π_k · bought_b. A product
+        whose pool is not in play has the slope −saved, the most a unit of it could save.
+        """
         families = int(self.families.max()) + 1
         slope = np.zeros((len(self.units), families))
         for price, weight in weights.items():
@@ -299,8 +323,13 @@ def _full(problem: Problem) -> Reduced:
 
 
 def shortlist(problem: Problem) -> Pairs:
-    """Types that are cheapest for their capacity in some option, for each workload, and all that a
-    rule may force in.
+    """Types that are cheapest for their capacity in some option, for each workload, and all
+    that a rule may force in.
+
+    Only where the search begins: what is left out here is priced out later and taken in if it
+    pays. One type for each option, four where zones, shares, limits or scarce spot may force
+    a second choice, all of them where traffic costs or credits tie offers together. Prices
+    are means over the hours.
     """
     fees: dict[str, float] = {}
     for b in problem.products:
@@ -359,8 +388,12 @@ def _extra(w: Workload, t: Type) -> float:
 def _split(
     states: States, member: Index, valued: Valued, at_mean: Floats, grouped: States, enough: float, most: int
 ) -> Index:
-    """Groups split by basis where the mean hides the most cost, until what stays hidden is below
-    ``enough`` [USD].
+    """Groups split by basis where the mean hides the most cost, until what stays hidden
+    is below ``enough`` [USD].
+
+    Hidden cost of a group: Σ ω V(load) − ω_g V(mean load) ≥ 0. Hours of one basis have one
+    linear cost, so a group of a single basis hides nothing. At most ``PARTS`` groups come of
+    one, the heaviest bases by hours, and at most about ``most`` groups in all.
     """
     hidden = np.bincount(member, states.weight_h * valued.cost, minlength=len(grouped)) - grouped.weight_h * at_mean
     after, count, left = member.copy(), len(grouped), float(hidden.sum())

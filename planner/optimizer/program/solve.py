@@ -44,8 +44,11 @@ class Matrix:
 
     @classmethod
     def of(cls, lp: Any, variables: Sequence[Any] | None = None) -> "Matrix":
-        """Read the arrays of a PuLP problem, columns in the order of ``variables`` (default
-        ``lp.variables()``).
+        """Read the arrays of a PuLP problem, columns in the order of ``variables``
+        (default ``lp.variables()``).
+
+        An equality gets both bounds, ≤ a lower bound of −∞, ≥ an upper bound of +∞. PuLP 4
+        identifies variables by ``id`` of its own, PuLP 3 by the object.
         """
         variables, rows = lp.variables() if variables is None else variables, lp.constraints()
         identity: Callable[[Any], int] = attrgetter("id") if PULP >= 4 else id
@@ -167,8 +170,10 @@ def solve(
 
 
 def nothing_to_choose(matrix: Matrix) -> Solution:
-    """The answer of a program without variables, which HiGHS calls empty: feasible if every bound
-    admits 0.
+    """The answer of a program without variables, which HiGHS calls empty: feasible
+    if every bound admits 0.
+
+    All its rows read 0, so the objective is 0 and so are the duals.
     """
     fits = bool((matrix.row_lower <= TOLERANCE).all() and (matrix.row_upper >= -TOLERANCE).all())
     return Solution("optimal" if fits else "infeasible", 0.0, 0.0, np.zeros(len(matrix.row_lower)))
@@ -228,6 +233,14 @@ def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]
 
 
 def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str, float]:
+    """Scaled violations of the conditions of a linear optimum (Karush
+    1939, Kuhn and Tucker 1951).
+
+    ``dual``: signs of the reduced costs c − Aᵀy and of the duals y where a bound is infinite;
+    ``complementarity``: Σ |slack · y| + Σ |distance from bound · reduced cost| over the
+    objective; ``gap``: |c·x − dual objective| over the objective. All near 0 prove the optimum
+    without trust in the solver.
+    """
     reduced = matrix.cost - matrix.transposed(y)
     scale = (
         np.abs(matrix.cost)
@@ -270,7 +283,9 @@ def _dual_checks(matrix: Matrix, x: Floats, rows: Floats, y: Floats) -> dict[str
 
 
 def hand_over(matrix: Matrix) -> Any:
-    """The matrix as one HiGHS model."""
+    """The matrix as one HiGHS model, rows compressed, whole numbers marked
+    only where there are any.
+    """
     import highspy
 
     model = highspy.HighsLp()
@@ -302,7 +317,10 @@ def _silent() -> type[Any]:
 
 
 def live_handle(**options: Any) -> Any:
-    """A silent single-threaded HiGHS with ``options`` by HiGHS' own names."""
+    """A silent single-threaded HiGHS with ``options`` by HiGHS' own names.
+
+    One thread, so that the answer does not depend on the machine's number of cores.
+    """
     live = _silent()()
     for name, value in {"output_flag": False, "threads": 1, **options}.items():
         live.setOptionValue(name, value)
