@@ -21,7 +21,12 @@ _SYNC_S = 15.0
 
 @within
 def _changed(p: int, step: int, desired: float, wish: float, rule: Rule, s: State) -> float:
-    """Replicas after this step's syncs: windows, rate policies, limits (Kubernetes)."""
+    """Replicas after this step's syncs: windows, rate policies, limits (Kubernetes).
+
+    ``wish`` is this step's recommendation, ``desired`` what stands. The recommendations of each
+    window bound it, then each sync of 15 s within the step moves as far as the rate policies
+    allow and notes its change, until nothing moves.
+    """
     low = high = wish
     slot = s.slot[p]
     for _ in range(min(rule.up_window, step + 1)):
@@ -57,7 +62,11 @@ def _changed(p: int, step: int, desired: float, wish: float, rule: Rule, s: Stat
 def _rate(
     p: int, at: float, desired: float, kinds: Ints, values: Floats, periods: Floats, select: int, sign: int, s: State
 ) -> float:
-    """Bound of the rate policies, from the changes within each one's period."""
+    """Bound of the rate policies, from the changes within each one's period.
+
+    Changes are kept in a ring of ``EVENT_MEMORY``; what is older than a period, or fell out of
+    the ring, does not count.
+    """
     for k in range(periods.size):
         s.shifts[k] = 0.0
         e = s.head[p]
@@ -72,7 +81,11 @@ def _rate(
 
 @within
 def _wish_of_load(desired: float, rate: float, idle: float, rule: Rule) -> float:
-    """KEDA: replicas for the rate itself, none once nothing came for the cool-down."""
+    """KEDA: replicas for the rate itself, none once nothing came for the cool-down.
+
+    ⌈rate / target rate of a replica⌉ outside the tolerance, at least 1; ``idle`` counts steps
+    without a request, and the first request after none starts one replica.
+    """
     if rate <= 0 and idle >= rule.down_window:
         return 0.0
     if desired == 0:
@@ -119,7 +132,13 @@ def rest(p: int, steps: int, s: State) -> None:
 
 @within
 def _wish(p: int, was: float, tried: float, rule: Rule, s: State) -> float:
-    """Replicas that the metric of a step asks for."""
+    """Replicas that the metric of a step asks for.
+
+    Use of a path is min(rate tried / saturation, 1): a machine past saturation shows 100 %
+    and no more, so one look asks for no more than about 100 / target [%] times what is
+    ready. Replicas still starting count as unready. Without a ready replica there is no
+    metric and nothing changes.
+    """
     ready, starting = s.units[0, p], s.units[1, p]
     if rule.kind == KEDA:
         s.below[p] = 0 if tried > 0 else s.below[p] + 1
@@ -173,7 +192,10 @@ def _climb(p: int, units: float, fleet: Fleet, s: State) -> None:
 
 @within
 def rung(bears: Floats, rate: float) -> int:
-    """The lowest rung that bears a rate, or the highest."""
+    """The lowest rung that bears a rate, or the highest.
+
+    ``bears`` (rungs,) [requests/s] rises.
+    """
     low, high = 0, bears.size - 1
     while low < high:
         middle = (low + high) // 2

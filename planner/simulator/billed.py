@@ -28,6 +28,10 @@ _PLACE = ["service", "provider", "region", "resource"]
 def bill_usd(plan: Plan, replay: Replay, load: Load) -> Floats:
     """The bill of each path of a replay [USD], shape (paths,): fees, machines that no commitment
     pays for, and the plan's other charges, of which disks and metrics follow the machines.
+
+    Σ_h w_h (fees_h + Σ_pools price · machines left_h) + other charges. Storage, network and the
+    like are those of the plan, which were counted on its load and not on that of the path. NaN
+    where the plan has no row of a machine that the replay may run.
     """
     fees = _fees(plan, load.ts)
     left = {pool: n.copy() for pool, n in replay.running.items()}
@@ -52,7 +56,13 @@ def _fees(plan: Plan, ts: pd.DatetimeIndex) -> dict[str, Floats]:
 
 
 def _cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -> None:
-    """Take off what a commitment pays for: the machines on which it saves most first."""
+    """Take off what a commitment pays for: the machines on which it saves most first.
+
+    From the plan's own rows of this commitment: e = effective cost and u = list cost of
+    an instance-hour of each machine type. Machines with the lowest e / u draw first, each
+    taking e of the hour's dollars, until those are used up. ``left`` {pool: (paths,
+    hours) machines} is changed.
+    """
     rows = plan.cost[(plan.cost["commitment"] == name) & (plan.cost["charge"] == "compute")]
     sums = rows.groupby(_PLACE, observed=True)[["effective_cost_usd", "quantity", "list_cost_usd"]].sum()
     takes = {k: (e / q, u / q) for k, (e, q, u) in zip(sums.index, sums.to_numpy(), strict=True) if q > 0 and e > 0}
@@ -69,6 +79,9 @@ def _cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -
 def _price(plan: Plan, pool: Pool) -> float:
     """What the plan pays for an hour of a machine beyond commitments;
     list where it pays for none.
+
+    The mean over the horizon, so hours of cheaper spot and dearer spot cost the same. NaN if the
+    plan has no row of this machine in this place.
     """
     rows = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["resource"] == pool[3])]
     rows = rows[(rows["service"] == pool[0]) & (rows["provider"] == pool[1]) & (rows["region"] == pool[2])]
@@ -79,7 +92,11 @@ def _price(plan: Plan, pool: Pool) -> float:
 
 
 def _others(plan: Plan, replay: Replay, load: Load) -> Floats:
-    """Storage, network and the like [USD] by path."""
+    """Storage, network and the like [USD] by path.
+
+    Disks and metrics of a service go with its instance-hours over those the plan
+    bills; the rest is the plan's.
+    """
     rows = plan.cost[~plan.cost["charge"].isin(["compute", "commitment_unused"])]
     by_machine = (
         rows.loc[rows["charge"].isin(_BY_MACHINE)].groupby("service", observed=True)["effective_cost_usd"].sum()
@@ -140,7 +157,9 @@ def expected_usd(plan: Plan, paths: int) -> float:
 
 
 def _ladder_of(ops: Operations) -> Iterator[tuple[str, Operations]]:
-    """What each step plays."""
+    """What each step plays, by name: from machines that follow each hour's load without delay to
+    all that the operations say, one thing more at a time.
+    """
     calm = replace(ops, scale_down_delay_s=0.0, scale_up_delay_s=0.0, zone_losses_per_year=0.0, interruptions=False)
     yield "other machines than the plan's, followed without delay", replace(calm, policy="follow", autoscaler="ideal")
     yield "policy and its rule", calm

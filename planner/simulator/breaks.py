@@ -45,7 +45,14 @@ def burst_of(burst_factor: float) -> float:
 
 
 def margins(task: Task) -> Iterator[Margin]:
-    """Every threat to a service that its plan has an answer to or lacks one."""
+    """Every threat to a service that its plan has an answer to or lacks one.
+
+    Asked is the planned load times the burst (where the plan runs nothing, the median of the
+    paths'); borne is what the machines of the hour may carry within each objective: all of them,
+    those left when the fullest zone is lost, those left without spot. With retries also
+    saturation over 1 + retries: beyond it the tries of those who gave up keep the fleet full,
+    and it does not recover (metastable failure; Bronson and others 2021).
+    """
     # load may come where nothing runs
     unplanned = (task.scheduled.sum(axis=1) == 0) & (task.planned_rps == 0)
     asked = np.where(unplanned, np.median(task.rate, axis=0), task.planned_rps) * burst_of(task.burst)
@@ -65,7 +72,9 @@ def margins(task: Task) -> Iterator[Margin]:
 
 
 def bears(task: Task, counts: Ints) -> Together:
-    """What counts (hours, kinds) bear, hour by hour."""
+    """What counts (hours, kinds) of replicas bear, hour by hour, with traffic split by
+    what each kind may bear.
+    """
     n = counts.T.astype(np.float64)
     weight = np.stack([k.bears_rps[c] for k, c in zip(task.kinds, counts.T, strict=True)]) if task.kinds else n
     return Together.of(list(task.tables), n, weight) if task.kinds else _none(task)
@@ -88,6 +97,7 @@ def without_zone(task: Task) -> Ints:
 
 
 def _over(borne: Floats, asked: Floats) -> Floats:
+    """Borne over asked, ``inf`` where nothing is asked."""
     out = np.full(np.broadcast_shapes(borne.shape, asked.shape), np.inf)
     return np.asarray(np.divide(borne, asked, out=out, where=asked > 1e-9))
 
@@ -131,6 +141,10 @@ def _sentence(task: Task, m: Margin, least: float, hour: int, when: pd.Timestamp
 def _mending(task: Task, missing_rps: Floats) -> float:
     """What replicas of the cheapest kind cost that would bear what is missing [USD over the
     horizon]; NaN without prices.
+
+    Σ_h w_h · ⌈missing_h / limit⌉ · price, cheapest by price for the limit of one replica,
+    spot left out. An estimate: it buys at the price beyond commitments, and does not ask
+    whether the quota allows it.
     """
     each = [
         (k.usd_per_h / t.limit[:, 0].min(), k.usd_per_h, t.limit[:, 0].min())

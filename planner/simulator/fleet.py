@@ -204,6 +204,9 @@ def _kind(
     instances: float,
     bounds: Bounds,
 ) -> tuple[Table, Kind]:
+    """Table and kind of one pool: what 0 … ``most`` replicas bear and where they saturate.
+    Raises :class:`PlannerError` where the capacity has no latency model of the pool.
+    """
     key = (name, *pool[:4])
     if key not in capacity.models:
         raise PlannerError("the capacity has no latency model of a pool that runs", where=name, got="/".join(pool[:4]))
@@ -223,6 +226,9 @@ def _kind(
 
 
 def _spot_yield(capacity: Capacity, key: tuple[str, ...]) -> float:
+    """Share of a steady instance that a spot one is worth, as the capacity says;
+    1 where it says nothing.
+    """
     frame = capacity.frame
     rows = np.logical_and.reduce(
         [
@@ -235,7 +241,11 @@ def _spot_yield(capacity: Capacity, key: tuple[str, ...]) -> float:
 
 
 def _hazard(kind: Kind, recovery_s: float) -> float:
-    """Interruptions of an instance an hour, from the share of time it is worth."""
+    """Interruptions of an instance an hour, from the share of time it is worth.
+
+    A spot instance interrupted h times an hour, each costing ``recovery_s`` of start-up, is
+    worth 1 / (1 + h · recovery_s / 3600) of a steady one; solved for h.
+    """
     if not kind.spot or recovery_s <= 0:
         return 0.0
     return (1 / kind.spot_yield - 1) * 3600 / recovery_s
@@ -258,8 +268,11 @@ def _rungs(
 
 
 def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:
-    """Replicas ordered by the clock: the plan's hours, whole hours of start-up ahead; one fleet for
-    all where the policy is static.
+    """Replicas ordered by the clock: the plan's hours, whole hours of start-up ahead; one fleet
+    for all where the policy is static.
+
+    Each hour runs the most of its own and of the next ⌊start-up / 1 h⌋ hours; a start-up below
+    an hour is not ordered ahead.
     """
     if policy == "static":
         return np.broadcast_to(scheduled.max(axis=0, initial=0), scheduled.shape).copy()
@@ -269,8 +282,11 @@ def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:
 
 
 def _target(service: Service, ops: Operations, rungs: Ladder | None, kinds: list[Kind], planned: Floats) -> float:
-    """Utilization [%] of saturation that the autoscaler holds: as stated, else what the plan's own
-    machines are loaded to.
+    """Utilization [%] of saturation that the autoscaler holds: as stated, else what the plan's
+    own machines are loaded to.
+
+    Unstated: of the rung that bears the mean of the hours with load, what it bears over its
+    saturation, in whole per cents and at least 1 %.
     """
     stated = service.autoscaling.target_utilization if ops.target_utilization is None else ops.target_utilization
     if stated is not None:
@@ -288,6 +304,9 @@ def _target(service: Service, ops: Operations, rungs: Ladder | None, kinds: list
 def _strikes(
     rate: Singles, pools: tuple[Pool, ...], kinds: list[Kind], hazard: Floats, zones: int, ops: Operations
 ) -> Ints:
+    """Events of all paths, rows of (path, step, kind, pool, zone, end) in order of path and
+    step, those beyond the horizon left out.
+    """
     paths, hours = rate.shape
     peak, each = rate.argmax(axis=1).astype(np.int64), 3600 / ops.step_s
     rows = zone_losses(ops, zones, paths, hours)

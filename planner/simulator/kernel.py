@@ -27,6 +27,9 @@ from planner.simulator.records import EVENT_MEMORY, HPA, IDEAL, KEDA, STATIC, Fl
 def _slope(before: float, now: float, after: float, most: float) -> float:
     """Change of the rate over the hour that makes no new extreme, at most ``most`` of the mean
     either way (van Leer 1977).
+
+    0 at a peak or a trough; else the least of twice the change on either side, half their
+    sum, and ``most`` · now.
     """
     left, right = now - before, after - now
     if left * right <= 0:
@@ -37,8 +40,12 @@ def _slope(before: float, now: float, after: float, most: float) -> float:
 
 @within
 def _queue(p: int, tries: float, rule: Rule, s: State, out: Out) -> float:
-    """Serve what waits and arrives [requests served]; clients that retry give up what waits longer
-    than their time-out.
+    """Serve what waits and arrives [requests served]; clients that retry give up what waits
+    longer than their time-out.
+
+    A fluid queue: backlog' = max(0, backlog + tries · step − saturation · step). With retries
+    the backlog is held at saturation · time-out and what is beyond it is dropped, and the path
+    is failing while it stands there.
     """
     todo, room = s.backlog[p] + tries * rule.step_s, s.saturation[p] * rule.step_s
     done: float = min(todo, room)
@@ -54,7 +61,13 @@ def _queue(p: int, tries: float, rule: Rule, s: State, out: Out) -> float:
 
 @within
 def _strain(p: int, hour: int, arriving: float, rule: Rule, s: State, out: Out) -> float:
-    """A step of a path that is late, or in which something waits."""
+    """A step of a path that is late, or in which something waits.
+
+    Clients whose requests fail try again, so the rate tried is (1 + retries) times that
+    arriving while the path is failing. Requests of a step are late for a bound if anything
+    waits or the rate tried is above the bound's limit; a whole step counts as late or not.
+    Returns the rate tried [requests/s].
+    """
     bounds = s.limit.shape[0]
     tries: float = arriving * (1.0 + rule.retries * s.failing[p])
     count, served = arriving * rule.step_s, tries * rule.step_s
@@ -205,7 +218,9 @@ def _quiet(p: int, minute: int, end: int, low: float, high: float, s: State) -> 
 
 @within
 def _pass(p: int, hour: int, minute: int, steps: int, half: int, s: State, out: Out) -> None:
-    """Count the machines of steps of an hour."""
+    """Count the machines of ``steps`` steps from ``minute`` of an hour: paid,
+    starting, and ready at half past.
+    """
     for q in range(s.ready.shape[0]):
         out.running[q, hour, p] += steps * (s.ready[q, p] + s.starting[q, p])
         out.starting[q, hour] += steps * s.starting[q, p]

@@ -33,6 +33,7 @@ def _random(state: NDArray[np.uint64], p: int) -> np.uint64:
 
 @within
 def _exponential(state: NDArray[np.uint64], p: int) -> float:
+    """A draw of the exponential law of mean 1, by −ln u with u of 53 bits and never 0."""
     return -math.log((_random(state, p) + 0.5) / 9007199254740992.0)
 
 
@@ -58,6 +59,10 @@ def _await_the_next(q: int, p: int, fleet: Fleet, s: State) -> None:
 def bears(p: int, fleet: Fleet, s: State) -> None:
     """What the ready replicas of a path bear: saturation, each bound's largest rate with traffic
     split by weight, and their number in units.
+
+    A kind with n ready gets the share weight / Σ weight of the traffic, so bound b holds up to
+    min_kinds limit_b · Σ weight / weight; ``calm`` is the least of these and saturation, below
+    which a step needs no closer look.
     """
     kinds = s.ready.shape[0]
     whole = full = up = coming = 0.0
@@ -97,7 +102,12 @@ def _take(q: int, p: int, k: int, slot: int, s: State) -> None:
 
 @within
 def aim(p: int, step: int, fleet: Fleet, s: State) -> None:
-    """Order and stop replicas towards a path's target; ``short`` if some cannot be had now."""
+    """Order and stop replicas towards a path's target; ``short`` if some cannot be had now.
+
+    More: start-up steps are drawn from the 256 of the kind, one draw for all replicas ordered at
+    once. Fewer: the latest orders go first, then ready ones, at once. A pool that is closed is
+    asked again in the next step.
+    """
     s.short[p] = False
     length = s.ring.shape[0]
     for q in range(s.target.shape[0]):
@@ -119,7 +129,12 @@ def aim(p: int, step: int, fleet: Fleet, s: State) -> None:
 
 @within
 def _lose(p: int, kind: int, pool: int, zone: int, end: int, fleet: Fleet, s: State) -> None:
-    """Take a zone's machines, or those of a spot pool."""
+    """Take a zone's machines, or those of a spot pool.
+
+    ``kind`` 0 a zone (all pools), 1 a spot pool in a zone, 2 it everywhere; ``pool`` −1 every
+    spot pool. Only ready machines are taken; those that are starting stay. A pool is closed
+    until ``end`` where no other zone can give it.
+    """
     turn = 0
     for q in range(s.ready.shape[0]):
         n = s.ready[q, p]
@@ -156,7 +171,9 @@ def strike(p: int, step: int, fleet: Fleet, strikes: Strikes, s: State) -> None:
 
 @within
 def unstruck(p: int, step: int, most: int, fleet: Fleet, strikes: Strikes, s: State) -> int:
-    """How many of the next ``most`` steps surely lose no machine."""
+    """How many of the next ``most`` steps surely lose no machine: up to the next event, and
+    before the machine-steps reach the draw of any kind.
+    """
     if s.coming[p] < strikes.first[p + 1]:
         most = min(most, strikes.step[s.coming[p]] - step)
     for q in range(fleet.hazard.size):
@@ -167,7 +184,9 @@ def unstruck(p: int, step: int, most: int, fleet: Fleet, strikes: Strikes, s: St
 
 @within
 def arrive(p: int, step: int, fleet: Fleet, s: State) -> None:
-    """Replicas that are ready now; orders again for what is missing."""
+    """Replicas that are ready now; orders again for what is missing. Once nothing is missing or
+    starting, a past loss is no cause any more.
+    """
     if s.units[1, p] > 0:
         slot, fresh = step % s.ring.shape[0], 0
         for q in range(s.ready.shape[0]):

@@ -68,6 +68,7 @@ def blocks_of(task: Task) -> list[Block]:
 
 
 def _those(strikes: Ints, first: int) -> Ints:
+    """The events of one block's paths, numbered from its first path."""
     found = strikes[(strikes[:, 0] >= first) & (strikes[:, 0] < first + BLOCK)].copy()
     found[:, 0] -= first
     return np.asarray(found)
@@ -116,6 +117,9 @@ def play_block(block: Block, *, closely: bool = False) -> Played:
 
 
 def _fleet(task: Task, rungs: Ladder) -> Fleet:
+    """What does not change while a task is played, as arrays for the compiled steps; tables by
+    number of replicas are padded to one width.
+    """
     kinds = task.kinds
     most = max(len(k.bears_rps) for k in kinds)
     sizes = np.arange(most)
@@ -175,7 +179,11 @@ def rule_of(task: Task, rungs: Ladder) -> Rule:
 
 
 def _kept(target: float, tolerance: float) -> tuple[float, float]:
-    """The least and the most whole per cents at which the autoscaler keeps what there is."""
+    """The least and the most whole per cents at which the autoscaler keeps what there is.
+
+    >>> _kept(50.0, 0.11)
+    (45.0, 55.0)
+    """
     percent = np.arange(101.0)
     kept = percent[np.abs(1.0 - percent / target) <= tolerance]
     return (float(kept[0]), float(kept[-1])) if len(kept) else (np.inf, -np.inf)

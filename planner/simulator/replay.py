@@ -164,11 +164,12 @@ def _told(task: Task) -> str:
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """part/whole, 1 where nothing came."""
+    """Part over whole, 1 where nothing came: of no requests all were in time."""
     return np.asarray(np.divide(part, whole, out=np.ones_like(part), where=whole > 0))
 
 
 def _worst(within: Floats, arrived: Floats, ts: pd.DatetimeIndex) -> dict[str, Any]:
+    """The hour of the least share in time, all paths together, and that share."""
     share = _share(within, arrived)
     at = int(share.argmin())
     return {"worst_hour_share": float(share[at]), "worst_hour": ts[at]}
@@ -203,6 +204,9 @@ def _latencies(task: Task, played: Played) -> tuple[Floats, Floats]:
 
 
 def _latency(task: Task, played: Played, rate: Any, q: float) -> Floats:
+    """Latency (bounds, hours) at half past, hour by hour on the path at quantile ``q`` of the
+    loads of that hour; where nothing runs ``inf`` under load, else 0.
+    """
     paths, hours = rate.shape
     rank = min(int(np.ceil(q * (paths - 1))), paths - 1)
     which = np.argpartition(rate, rank, axis=0)[rank]

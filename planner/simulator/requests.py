@@ -74,13 +74,19 @@ def play_requests(
 
 
 def _arrivals(rate_rps: Floats, minute_s: float, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """When requests come [s] and in which minute."""
+    """When requests come [s] and in which minute.
+
+    A Poisson number in each minute, spread evenly: a Poisson stream of the minute's rate.
+    """
     minute = np.repeat(np.arange(len(rate_rps)), rng.poisson(rate_rps * minute_s))
     at = np.sort((minute + rng.random(len(minute))) * minute_s)
     return at, np.minimum((at // minute_s).astype(np.int64), len(rate_rps) - 1)
 
 
 def _queued(model: QueueLatency, replicas: int, rate_rps: Floats, minute_s: float, rng: np.random.Generator) -> Floats:
+    """Latency [s] of each request of a queue: waiting by the exact recursion of first come,
+    first served, plus its own service, on the queues that the balancer makes.
+    """
     at, minute = _arrivals(rate_rps, minute_s, rng)
     services = draw(model.law, rng, len(at)) * _service_s(model, replicas, rate_rps)[minute]
     if model.balancer.startswith("jsq"):
@@ -100,6 +106,9 @@ def _of_each(turn: Ints, queues: int, play: Any) -> Floats:
 
 
 def _waits(at: Floats, services: Floats, workers: int) -> Floats:
+    """Waits [s] at one queue of ``workers`` (Kiefer and Wolfowitz 1955): each request takes the
+    worker that is free first.
+    """
     from planner.latency.kernels import shared_queue, shared_queue_heap
 
     waits, gaps = np.empty(len(at)), np.diff(at, prepend=0.0)
@@ -128,13 +137,18 @@ def _shortest(model: QueueLatency, replicas: int, at: Floats, services: Floats, 
 
 
 def _service_s(model: QueueLatency, replicas: int, rate_rps: Floats) -> Floats:
-    """Mean service by minute: longer the busier the threads of a core are."""
+    """Mean service by minute: longer the busier the threads of a core are.
+
+    s = s₀ (1 + k ρ) with ρ = λ s / (c · replicas), k the slowdown: solved for ρ = a / (1 − k a),
+    a = λ s₀ / (c · replicas), and held at 1.
+    """
     alone = rate_rps * model.service_time_s / (model.servers * replicas)
     busy = np.minimum(alone / np.maximum(1 - model.slowdown * alone, 1e-9), 1.0)
     return np.asarray(model.service_time_s * (1 + model.slowdown * busy))
 
 
 def _batched(model: BatchLatency, replicas: int, rate_rps: Floats, minute_s: float, rng: np.random.Generator) -> Floats:
+    """Latency [s] of each request served in batches, replicas chosen at random."""
     from planner.latency.kernels import batch_server
 
     at, _ = _arrivals(rate_rps, minute_s, rng)
@@ -185,7 +199,12 @@ def _by_steps(
 def pointwise_s(
     model: LatencyModel, replicas: int, rate_rps: Floats, quantile: float, metric: str = "latency"
 ) -> float:
-    """Quantile of the hour's latencies if each minute is at its stationary law [s]."""
+    """Quantile of the hour's latencies if each minute is at its stationary law [s].
+
+    The mixture of the minutes' laws, each weighted by its requests: F(t) = Σ_m λ_m F_m(t) / Σ_m
+    λ_m, on a grid of quantiles of each minute. It lies where an hour is not many service times
+    long, and is ``inf`` at quantiles that fall into minutes beyond saturation.
+    """
     if np.ptp(rate_rps) == 0:
         return float(model.latency_s(rate_rps[:1], replicas, quantile, metric)[0])
     simulated = isinstance(model, BatchLatency) or (isinstance(model, QueueLatency) and "jsq" in model.balancer)

@@ -96,8 +96,11 @@ def wanted_of_average(current: float, target: float, value: float, tolerance: fl
 
 @within
 def stabilized(current: float, lowest: float, highest: float) -> float:
-    """The ``lowest`` recommendation of the up window bounds an increase, the ``highest`` of the
-    down window a decrease.
+    """The ``lowest`` recommendation of the up window bounds an increase, the ``highest`` of
+    the down window a decrease.
+
+    What stands at ``current`` is moved no further than into [lowest, highest]: it rises only if
+    all of the up window asked for more, and falls only if all of the down window asked for less.
     """
     return min(max(current, lowest), highest)
 
@@ -146,11 +149,12 @@ def limited(
 def tracked(
     current: float, target: float, metric: float, above: int, below: int, minimum: float, maximum: float
 ) -> tuple[float, int, int]:
-    """Target tracking after one more minute of ``metric``: replicas, and minutes so far above and
-    below.
+    """Target tracking after one more minute of ``metric``: replicas, and
+    minutes so far above and below.
 
     Out after :data:`ALARM_UP` minutes above the target, in after :data:`ALARM_DOWN` below
-    :data:`LOW_SHARE` of it, each to ⌈current·metric/target⌉ and counted anew.
+    :data:`LOW_SHARE` of it, each to ⌈current·metric/target⌉ and counted anew. Between
+    :data:`LOW_SHARE` of the target and the target nothing ever moves.
     """
     above = above + 1 if metric > target else 0
     below = below + 1 if metric < target * LOW_SHARE else 0

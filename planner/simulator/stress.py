@@ -107,8 +107,11 @@ def _strains(scenario: Scenario, plan: Plan, load: Load, base: Operations) -> It
 
 
 def grown(scenario: Scenario, load: Load, part: float) -> Load:
-    """The load if growth were ``part`` of what the scenario expects, from the start of the horizon
-    on.
+    """The load if growth were ``part`` of what the scenario expects, from the
+    start of the horizon on.
+
+    Each rate is multiplied by ((1 + part · g) / (1 + g)) ^ years since the first hour, g the
+    likely growth a year. The spread of growth over the paths stays as it is.
     """
     years = (load.ts - load.ts[0]) / pd.Timedelta(hours=1) / _YEAR_H
     services = {}
@@ -129,7 +132,11 @@ def _rows(plan: Plan, scenario: Scenario, capacity: Capacity, variants: Iterable
 
 
 def figures(replay: Replay) -> dict[str, Any]:
-    """Share in time, worst hour, error budget spent and the main cause of a replay."""
+    """Share in time, worst hour, error budget spent and the main cause of a replay.
+
+    Error budget spent: (1 − share in time) / (1 − percentile) of the worst objective; above 1 it
+    is broken. ``sentence`` names the cause of most late requests of any one service.
+    """
     o = replay.objectives
     spent = ((1 - o["within_share"]) / (1 - o["percentile_share"])).max()
     causes = replay.causes.sort_values("late_share", ascending=False)

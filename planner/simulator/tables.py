@@ -59,8 +59,12 @@ def _splits(model: LatencyModel, bounds: Bounds, alone: float, most: int) -> boo
 
 
 def _saturation(model: LatencyModel, replicas: int, metric: str) -> float:
-    """Largest rate of one replica [requests/s] in a pool of ``replicas`` at which a metric is
-    finite (relative 1e-4).
+    """Largest rate of one replica [requests/s] in a pool of ``replicas`` at which a metric
+    is finite (relative 1e-4).
+
+    Found on a ladder of 45 rates from 1e-4 to 1e7 requests/s, then by sections of
+    16; 0 for a model that is finite at none of them. It takes for granted that a
+    metric once infinite stays so.
     """
 
     def stable(rate: Floats) -> Flags:
@@ -105,6 +109,11 @@ class Together:
     def of(cls, tables: list[Table], replicas: Floats, weight: Floats) -> "Together":
         """Traffic is split in proportion to what the pools may bear (``weight``); the first one
         beyond its limit decides.
+
+        ``replicas`` and ``weight`` (pools, hours). A pool with the share p of the traffic and a
+        limit of its own l holds up to a total rate l / p, so the limit of an objective is
+        min_pools l / p; saturation is the sum. It lies where a balancer splits otherwise: evenly
+        over unlike machines, the smallest would fail first.
         """
         whole = weight.sum(axis=0)
         share = np.divide(weight, whole, out=np.zeros_like(weight), where=whole > 0)

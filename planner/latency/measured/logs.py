@@ -111,8 +111,9 @@ def k6_rows(text: str) -> list[Step]:
     level that its users hold.
 
     Stamps may be in seconds, ms, µs or ns; the users inside at the end of a request are those of
-    the last ``vus`` sample before it. Failures are matched to requests by their order; if their numbers differ, none is counted as failed. Dropped iterations mean that the
-    rate was set from outside, so it is then no closed loop.
+    the last ``vus`` sample before it. Failures are matched to requests by their order; if their
+    numbers differ, none is counted as failed. Dropped iterations mean that the rate was set from
+    outside, so it is then no closed loop.
     """
     wanted = ["metric_name", "timestamp", "metric_value", "scenario"]
     table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"scenario": "str"})

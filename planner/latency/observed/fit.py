@@ -66,9 +66,10 @@ def utilization_law(seen: Observations, vcpus: float) -> tuple[float, float]:
     """CPU seconds a request and the idle share, by least squares; through the origin where rates
     hardly differ. Raises :class:`ScenarioError` where CPU does not grow with the rate.
 
-    U = u₀ + r·D/v over the observations, D = slope · v. Fewer than three points, or rates that spread over less than 15 % of their mean, cannot part u₀ from D: all CPU is then laid to the requests,
-    which overstates D. A u₀ that comes out negative is taken as 0. It lies where other work on the machine rises and
-    falls with the requests.
+    U = u₀ + r·D/v over the observations, D = slope · v. Fewer than three points, or rates that
+    spread over less than 15 % of their mean, cannot part u₀ from D: all CPU is then laid to the
+    requests, which overstates D. A u₀ that comes out negative is taken as 0. It lies where other
+    work on the machine rises and falls with the requests.
     """
     r, u = seen.rate_rps, seen.utilization
     origin = float(r @ u / (r @ r)) * vcpus

@@ -41,8 +41,13 @@ class Fleet:
 
 
 def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
-    """Every usable machine of a service; with ``listed``, of those with a quota only the short
-    list's.
+    """Every usable machine of a service; with ``listed``, of those with a
+    quota only the short list's.
+
+    A row is a unit: the whole instances that carry whole replicas, ⌈instances a replica⌉ of them
+    where a replica needs more than one, else one with ⌊1 / instances a replica⌋ replicas.
+    Capacity [requests/s] is that in the largest pool, so a bound from the shelf is never above
+    the cost of a real mix; prices [USD/h] are ``inf`` where a machine is not sold that way.
     """
     rules, table = market.rules[service], market.usable(service)
     if listed:
@@ -83,16 +88,23 @@ def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
 def choose_fleets(
     scenario: Scenario, market: Market, planned: Mapping[str, Floats], followed: Load, weight: Floats
 ) -> tuple[Market, dict[str, Fleet]]:
-    """The market with only the machine types each service keeps: those of the least expected cost
-    over the paths that machines follow, each of its ``weight``, which reach what is ``planned``.
+    """The market with only the machine types each service keeps: those of the least
+    expected cost over the paths that machines follow, each of its ``weight``, which
+    reach what is ``planned``.
+
+    ``planned`` {service: (hours,) load [requests/s]}, ``weight`` (paths,).
+    Services are chosen one by one.
     """
     fleets = {s: _fleet(scenario, market, s, *_typical(planned[s], followed, s, weight)) for s in market.candidates}
     return market.narrowed({s: f.candidates for s, f in fleets.items()}), fleets
 
 
 def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> tuple[Floats, Floats]:
-    """Mean loads of at most ``TYPICAL`` groups of like hours of all paths, the hours of each, and
-    the largest planned load at none.
+    """Mean loads of at most ``TYPICAL`` groups of like hours of all paths, the hours of each,
+    and the largest planned load at none.
+
+    Loads above the largest planned one are cut to it. The planned peak has the weight 0 h: it
+    must be reached, and costs nothing here.
     """
     rate = followed.services[service].arrival_rate_rps.astype(np.float64).ravel()
     hours = (weight[:, None] * followed.weight_h[None, :]).ravel()
@@ -104,6 +116,12 @@ def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> t
 
 
 def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, weight_h: Floats) -> Fleet:
+    """The types one service keeps: the best set of the size asked for, up to three types more
+    where fewer cannot carry the load.
+
+    A largest share of one type sets a least number of types, ⌈1 / share⌉. Services whose quotas
+    are dealt hour by hour keep their short list.
+    """
     limits, rules = scenario.limits, market.rules[service]
     asked, regions = limits.max_instance_types, limits.max_regions
     valuer = Valuer(market, service, planned, weight_h)
@@ -147,8 +165,13 @@ def _unlimited(
 
 
 def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int | None) -> tuple[str, ...] | None:
-    """The cheapest set of ``size`` types after commitments, without types it does not use; ``None``
-    if none reaches the load.
+    """The cheapest set of ``size`` types after commitments, without types it does not use;
+    ``None`` if none reaches the load.
+
+    All sets of one or two types are ranked; larger ones grow from the three best by one type,
+    then by one exchange, so of three or more types the best found need not be the best there is.
+    Sets of fewer types compete where no share of a type sets their number, and so do sets of one
+    region. A type without which the cost stays is dropped.
     """
     prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
     found: dict[tuple[str, ...], float] = {}
@@ -174,8 +197,13 @@ def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int 
 
 
 def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Floats) -> list[tuple[float, Index]]:
-    """Sets valued exactly, best first: in the order of their lower bounds, while these are below
-    the best value.
+    """Sets valued exactly, best first: in the order of their lower bounds, while these
+    are below the best value.
+
+    Each pass of ``COARSE`` bounds the sets left on a finer grid, values the three of the
+    lowest bounds and drops those whose bound is not below the best value. At most
+    ``MOST_VALUED`` of the rest are valued; where more have a bound below the best value,
+    the best set may be missed.
     """
     best, values, at = np.inf, {}, np.arange(len(sets))
     bounds = np.zeros(len(sets))
@@ -251,8 +279,13 @@ class Valuer:
         return float(self.weight_h @ steps.cost[steps.at(self.planned)])
 
     def settled(self, kinds: tuple[str, ...]) -> float:
-        """The same once the base of each type is committed where that pays: one price of the hour
-        for each further unit.
+        """The same once the base of each type is committed where that pays: one price of the
+        hour for each further unit.
+
+        The cheaper of two ways: mixes chosen at on-demand prices, and mixes chosen at the
+        lowest committed prices, both then billed at on-demand prices less what
+        commitments for the base save. Each type takes the one commitment of the lowest
+        hourly price, for the whole horizon.
         """
         mixes, best = self._menu(kinds), np.inf
         lowest = self._lowest(kinds)
@@ -304,8 +337,11 @@ class Valuer:
         return found
 
     def _saved(self, mixes: Menu, counts: Ints, lowest: dict[str, tuple[Term, float]]) -> float:
-        """What commitments for the base save: a unit is signed where its hours of use at the price
-        outweigh its fee.
+        """What commitments for the base save: a unit is signed where its hours of use at
+        the price outweigh its fee.
+
+        The n-th unit of an offer runs in the hours in which at least n units run, h_n; committed
+        for the horizon H it saves max(0, price · h_n − committed price · H).
         """
         saved, horizon_h = 0.0, float(self.weight_h.sum())
         for j, offer in enumerate(mixes.offers):
@@ -322,5 +358,8 @@ class Valuer:
 
 
 def _repriced(offer: Offer, usage: Mapping[str, float]) -> Offer:
+    """An offer whose machines cost ``usage`` [USD/h a unit] beside their disks; spot, and types
+    without such a price, as they are.
+    """
     price = usage.get(offer.kind, np.inf)
     return offer if offer.spot or not np.isfinite(price) else replace(offer, usd_per_h=price + offer.disk_usd_per_h)

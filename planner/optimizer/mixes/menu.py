@@ -107,8 +107,12 @@ class Menu:
     reach: Floats
 
     def price(self, covers: Sequence[Cover]) -> Floats:
-        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order, dearest
-        hours saved first.
+        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order,
+        dearest hours saved first.
+
+        Within a cover the machines that save most for each unit it holds draw first. A covered
+        machine costs its disks alone; what a mix leaves of a cover is lost to it. The fee of the
+        covers is not in the cost.
         """
         price = np.array([o.usd_per_h for o in self.offers])
         cost: Floats = self.counts @ price
@@ -124,6 +128,9 @@ class Menu:
         return cost
 
     def _savings(self, units: dict[str, float]) -> list[int]:
+        """Places of the on-demand offers a cover applies to, those that save most [USD] for
+        each of its units first.
+        """
         able = [j for j, o in enumerate(self.offers) if not o.spot and o.kind in units]
         return sorted(
             able,
@@ -135,7 +142,11 @@ class Menu:
         )
 
     def steps(self, covers: Sequence[Cover]) -> "Steps":
-        """The cheapest mix by load."""
+        """The cheapest mix by load.
+
+        Mixes are taken from the farthest reach down, and one is kept where it is cheaper than
+        all that reach at least as far: cost rises with reach among those kept.
+        """
         cost = self.price(covers)
         order = np.lexsort((cost, -self.reach))
         best = np.minimum.accumulate(cost[order])
@@ -170,6 +181,11 @@ class Steps:
 def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     """Largest load each mix serves under the rules; −1 where a mix breaks
     a rule whatever the load.
+
+    ``counts`` (mixes, offers) units. The least of: the capacity left after the worst loss of
+    zones; that of machines that cannot be taken back over 1 − ``spot_share``; and what a largest
+    share of one type allows. Broken are a least or a largest number of replicas (the least
+    without spot) and a quota of instances.
     """
     spot = np.array([o.spot for o in offers])
     steady, every = _after_loss(offers, counts, rules)
@@ -220,7 +236,20 @@ def _staying(units: Ints, rules: Rules) -> Ints:
 
 
 def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
-    """Largest L with Σ_types min(capacity, share·L) ≥ L."""
+    """Largest L with Σ_types min(capacity, share·L) ≥ L.
+
+    ``each`` (mixes, offers) [requests/s] is summed by type. With the m largest types at their
+    share, L ≤ Σ of the others / (1 − m · share) for every m ≥ 1 with m · share < 1, and the
+    least of these is given; that L is at most the sum of all is for the caller to see to. One
+    type alone with a share below 1 serves nothing:
+
+    >>> offer = Offer("a", "", False, 1, 1, 10.0, 1.0)
+    >>> _shared([offer], np.array([[10.0]]), 0.5).tolist()
+    [0.0]
+    >>> other = Offer("b", "", False, 1, 1, 10.0, 1.0)
+    >>> _shared([offer, other], np.array([[10.0, 4.0]]), 0.5).tolist()
+    [8.0]
+    """
     kinds = sorted({o.kind for o in offers})
     by_kind = np.stack([each[:, [o.kind == k for o in offers]].sum(axis=1) for k in kinds], axis=1)
     tail = by_kind.sum(axis=1)[:, None] - np.cumsum(-np.sort(-by_kind, axis=1), axis=1)
@@ -308,7 +337,14 @@ def _spare(counts: Ints, reached: Floats) -> Flags:
 
 
 def _stride(counts: Ints) -> Ints | None:
-    """Factors that make one number of each mix; ``None`` where it would not fit."""
+    """Factors that make one number of each mix; ``None`` where it would not fit.
+
+    Numbers to a mixed base: count j runs from 0 to its largest value, so different mixes get
+    different numbers as long as they stay below 2⁶².
+
+    >>> _stride(np.array([[1, 2], [3, 0]])).tolist()
+    [1, 4]
+    """
     size = counts.max(axis=0, initial=0) + 1
     if float(np.prod(size.astype(np.float64))) >= 2**62:
         return None
@@ -348,6 +384,9 @@ def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int],
 
 
 def _most(offer: Offer, need: float, rules: Rules) -> int:
+    """Units of an offer beyond which no mix needs more: enough for ``need`` alone and one in
+    each zone more, within quota and largest number of replicas.
+    """
     quota = min((count for _, kinds, count in rules.quota if offer.kind in kinds), default=None)
     by_load = int(np.ceil(need / offer.capacity)) + rules.zones
     if len(offer.gains) > 1:
@@ -367,6 +406,7 @@ def _levels(most: int) -> Ints:
 
 
 def _block(width: int, columns: dict[int, Ints]) -> Ints:
+    """Mixes of ``width`` offers with the counts of some ``columns``, none of the others."""
     counts = np.zeros((len(next(iter(columns.values()))), width), dtype=np.int64)
     for j, values in columns.items():
         counts[:, j] = values
@@ -374,6 +414,7 @@ def _block(width: int, columns: dict[int, Ints]) -> Ints:
 
 
 def _grid(offers: Sequence[Offer], pair: tuple[int, int], ranges: tuple[Ints, Ints], need: float) -> Ints:
+    """All mixes of two offers over two ranges of counts, without those far beyond ``need``."""
     first, second = (a.ravel() for a in np.meshgrid(*ranges, indexing="ij"))
     spare = max(offers[pair[0]].largest, offers[pair[1]].largest)
     fits = offers[pair[0]].bears(first) + offers[pair[1]].bears(second) <= need * 1.2 + 3 * spare
@@ -440,8 +481,12 @@ def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
 
 
 def _by_share(offers: Sequence[Offer], rules: Rules, need: float, most: list[int]) -> list[Ints]:
-    """Mixes in which all types but one serve the largest share a type may, at many loads; with and
-    without spot of the same types.
+    """Mixes in which all types but one serve the largest share a type may, at many loads; with
+    and without spot of the same types.
+
+    For the cheapest ``MOST_TYPES`` types by price for capacity, in sets of ⌈1 / share⌉; the last
+    type bears the rest. Beside each mix stand its neighbours by one machine, since rounding up
+    every type is seldom the cheapest.
     """
     share = rules.type_share or 1.0
     wanted = int(np.ceil(1.0 / share - 1e-9))
@@ -478,6 +523,9 @@ def _moved(counts: Ints, change: Ints, most: list[int]) -> Ints:
 
 
 def _enough(load: Floats, offer: Offer, most: int) -> Ints:
+    """Fewest units of an offer that bear a load, at most ``most``; where its replicas gain from
+    a larger pool by look-up.
+    """
     if len(offer.gains) == 1:
         found: Ints = np.minimum(np.ceil(load / offer.capacity - 1e-9), most).astype(np.int64)
         return found

@@ -40,7 +40,11 @@ class Ways:
         self.number = number.reshape(-1)
 
     def at(self, load: float) -> "Front":
-        """The ways to carry a load of which no other uses and costs no more."""
+        """The ways to carry a load of which no other uses and costs no more.
+
+        Of mixes with equal use of the quotas the cheapest that reaches the load [requests/s];
+        kept by step, since all loads between two reaches have the same ways.
+        """
         level = int(np.searchsorted(self.levels, load * (1 - 1e-12)))
         if level not in self._known:
             rows = np.flatnonzero(self.menu.reach >= load * (1 - 1e-12))
@@ -72,7 +76,12 @@ class Front:
     rows: Index
 
     def efficient(self) -> "Front":
-        """Without ways that another beats in every use and in cost."""
+        """Without ways that another beats in every use and in cost.
+
+        >>> front = Front(np.array([[1], [2], [0]]), np.array([5.0, 6.0, 7.0]), np.zeros((3, 1), dtype=np.intp))
+        >>> front.efficient().use.tolist()
+        [[1], [0]]
+        """
         order = np.lexsort((*self.use.T, self.cost))
         kept: list[int] = []
         for k in order:
@@ -81,7 +90,11 @@ class Front:
         return Front(self.use[kept], self.cost[kept], self.rows[kept])
 
     def beside(self, other: "Front", most: Floats) -> "Front":
-        """Both together, within the quotas."""
+        """Both together, within the quotas.
+
+        Every pair of ways whose uses add up to at most ``most`` (quotas,), their costs
+        added, efficient ones kept.
+        """
         use = self.use[:, None, :] + other.use[None, :, :]
         i, j = np.nonzero((use <= most).all(axis=2))
         joined = np.concatenate([self.rows[i], other.rows[j]], axis=1)
@@ -136,7 +149,7 @@ def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Ma
 
 
 def together(fronts: Sequence[Front], most: Floats) -> Front:
-    """All services at once within the quotas."""
+    """All services at once within the quotas; empty where no combination fits."""
     found = fronts[0].beside(
         Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)), most
     )
@@ -146,7 +159,11 @@ def together(fronts: Sequence[Front], most: Floats) -> Front:
 
 
 def _hardest(services: Sequence[str], ways: Mapping[str, Ways], planned: Mapping[str, Floats]) -> Iterator[int]:
-    """Hours of distinct steps, the busiest first."""
+    """Hours of distinct steps, the busiest first.
+
+    One hour for each distinct combination of the services' steps, since hours of one combination
+    have the same ways; busy is the sum of each load over its largest.
+    """
     level = np.stack([np.searchsorted(ways[s].levels, planned[s] * (1 - 1e-12)) for s in services], axis=1)
     _, first = np.unique(level, axis=0, return_index=True)
     busy = sum(planned[s] / max(1e-12, float(planned[s].max())) for s in services)
@@ -161,8 +178,13 @@ def _parts(
     planned: Mapping[str, Floats],
     load: Load,
 ) -> Ints:
-    """Parts (services, quotas): from the cheapest at the peaks, then moved between services while
-    the planned hours get cheaper.
+    """Parts (services, quotas): from the cheapest at the peaks, then moved between services
+    while the planned hours get cheaper.
+
+    A local search: blocks of machines go from one service to another, half the largest quota at
+    first, then half as many once nothing moves, and a move stays if the two services together
+    get cheaper. At most ``MOST_MOVES`` trials, so the parts need not be the best there are;
+    they always carry the peaks.
     """
     at = int(np.argmin(fixed.cost))
     parts = np.stack([ways[s].use[row] for s, row in zip(services, fixed.rows[at], strict=True)])
@@ -261,4 +283,5 @@ def _refusal(
 
 
 def _least(front: Front, q: int) -> float:
+    """Fewest machines of quota q with which a combination carries the hour; inf where none does."""
     return float(front.use[:, q].min()) if len(front.cost) else np.inf
