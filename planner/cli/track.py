@@ -104,8 +104,8 @@ def track(
     csv_folder: str | None,
     as_json: bool,
 ) -> None:
-    """The plan beside what was paid: the difference by cause, drift of load, cost and latency, use of
-    commitments, and what to change now.
+    """The plan beside what was paid: the difference by cause, drift of load, cost and latency,
+    use of commitments, and what to change now.
     """
     from planner.study import run
 
@@ -159,7 +159,9 @@ def _rate(text: str) -> tuple[str, float]:
 
 
 def track_text(found: Track) -> str:
-    """The answer on a screen: total, causes, lines, drift, forecast, commitments, actions, notes."""
+    """The answer on a screen: total, causes, lines, drift, forecast,
+    commitments, actions, notes.
+    """
     parts = [
         _head(found),
         _causes(found),

@@ -40,7 +40,9 @@ class Again(NamedTuple):
 
 
 def appended(history: Traffic, actual: Traffic) -> Traffic:
-    """The history with what came after it, hourly; where both observed an hour, what came counts."""
+    """The history with what came after it, hourly; where both observed
+    an hour, what came counts.
+    """
     before, after = history.hourly(), actual.hourly()
     both = after.combine_first(before).sort_index()
     index = pd.date_range(both.index[0], both.index[-1], freq="h", unit="us")
@@ -102,7 +104,9 @@ def plan_again(
 
 
 def actions(before: Plan, after: Plan, asked: Scenario, scenario: Scenario) -> pd.DataFrame:
-    """What differs over the hours that both plans cover (frame ``track.actions``), largest first."""
+    """What differs over the hours that both plans cover (frame
+    ``track.actions``), largest first.
+    """
     start, end = pd.Timestamp(asked.start_utc), pd.Timestamp(asked.end_utc)
     common = Period(start, min(end, pd.Timestamp(scenario.end_utc)))
     months = after.months * common.days / max(Period(start, end).days, 1e-9)

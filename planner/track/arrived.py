@@ -16,7 +16,8 @@ from planner.scenario import Scenario, TrafficSource
 
 
 def files_of(scenario: Scenario, given: Iterable[str]) -> dict[str, Path]:
-    """Files by service from ``SERVICE=FILE`` texts; a plain file where the scenario has one service.
+    """Files by service from ``SERVICE=FILE`` texts; a plain file where the
+    scenario has one service.
 
     Raises :class:`PlannerError` for a service that the scenario does not have.
     """

@@ -82,8 +82,8 @@ def _over(a: Floats, b: Floats) -> Floats:
 
 
 def bridge(planned: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFrame:
-    """Frame ``track.bridge``: service, charge, cause and difference [USD], largest first; Σ = Σ rows
-    − Σ planned.
+    """Frame ``track.bridge``: service, charge, cause and difference [USD], largest
+    first; Σ = Σ rows − Σ planned.
 
     ``planned``: rows of ``plan.cost`` of the period; ``rows``: the matched bill; ``money``: the
     column that both are compared by.
