@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +45,10 @@ def a_server_of_ones_own(tmp_path_factory):
     user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
     if user:
         shutil.chown(folder, "postgres", "postgres")
-        for parent in folder.parents[:2]:
+        shared = Path(tempfile.gettempdir()).resolve()
+        for parent in folder.resolve().parents:
+            if parent == shared or shared not in parent.parents:
+                break
             parent.chmod(0o755)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
