@@ -30,10 +30,11 @@ def body(study: Study) -> None:
         with right:
             _money(study)
         _bet(study)
-        left, right = st.columns(2, gap="medium")
+        left, right = st.columns([11, 9], gap="small")
         one = len(study.scenario.services) == 1
         with left.container(gap="xsmall"):
-            st.markdown("**What to run**")
+            monthly = words.money(study.plan.summary()["monthly_mean_usd"])
+            st.markdown(f"**What to run**, {plain(monthly)} a month in all")
             _rows(answer.to_run(study), ["service", "machine", "paid", "mean", "most", "usd_per_month"][one:])
         with right.container(gap="xsmall"):
             st.markdown("**What breaks first**")
@@ -44,7 +45,7 @@ def body(study: Study) -> None:
 
 def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
     """A table whose rows are low enough for one screen."""
-    table(rows, columns, row_height=ROW, height=HEAD + ROW * min(5, len(rows)) + 3)
+    table(rows, columns, row_height=ROW, height=HEAD + ROW * min(6, len(rows)) + 3)
 
 
 def _name(study: Study) -> None:

@@ -39,7 +39,7 @@ def _why(study: Study) -> None:
         st.markdown(f"- {plain(sentence)}.")
     if not sentences:
         small("No limit of the scenario costs anything: loosening one would not make the plan cheaper.")
-    small(words.proof(study.plan))
+    small(f"{words.proof(study.plan)}.")
     ledger = views.ledger(study)
     if len(ledger):
         chart(charts.headroom(ledger), "Capacity kept free by cause")

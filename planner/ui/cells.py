@@ -72,10 +72,10 @@ CELLS = {
     "quantity": st.column_config.NumberColumn("Quantity", format="%.4g"),
     "unit": st.column_config.TextColumn("Unit"),
     "term_months": st.column_config.NumberColumn("Months", format="%d"),
-    "payment": st.column_config.TextColumn("Upfront"),
+    "payment": st.column_config.TextColumn("Up front"),
     "start": st.column_config.DateColumn("From", format="D MMM YYYY"),
     "end": st.column_config.DateColumn("Until", format="D MMM YYYY"),
-    "upfront_usd": st.column_config.NumberColumn("Paid upfront, USD", format="%,.0f"),
+    "upfront_usd": st.column_config.NumberColumn("Up front, USD", format="%,.0f"),
     "hourly_usd": st.column_config.NumberColumn("USD an hour", format="%.4g"),
     "commitment_utilization": st.column_config.NumberColumn("Used"),
     "break_even_utilization": st.column_config.NumberColumn(
@@ -95,7 +95,7 @@ CELLS = {
         "At list, USD", format="%,.0f", help="The same machines on demand at list price"
     ),
     "usd_per_month": st.column_config.NumberColumn(
-        "USD a month", format="%,.0f", help="Effective: commitments spread over their term (amortized)"
+        "USD/month", format="%,.0f", help="Effective: commitments spread over their term (amortized)"
     ),
     "usd_each": st.column_config.NumberColumn("USD", format="%.5f", help="Idle hours and all other charges included"),
     "event": st.column_config.TextColumn("What happens"),
@@ -105,8 +105,8 @@ CELLS = {
     "then": st.column_config.TextColumn("Then"),
     "when": st.column_config.TextColumn("First in"),
     "mending": st.column_config.TextColumn("Mending/month"),
-    "regret_low_usd": st.column_config.NumberColumn("Regret if load − 30 %, USD", format="%,.0f"),
-    "regret_high_usd": st.column_config.NumberColumn("Regret if load + 50 %, USD", format="%,.0f"),
+    "regret_low_usd": st.column_config.NumberColumn("Regret at − 30 %", format="%,.0f"),
+    "regret_high_usd": st.column_config.NumberColumn("Regret at + 50 %", format="%,.0f"),
     "error_budget_share": st.column_config.TextColumn("Late over allowed", help="Above 100 % a target is missed"),
     "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
     "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),

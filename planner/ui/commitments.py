@@ -43,9 +43,7 @@ def _signed(study: Study) -> None:
     )
     table(shown, SHOWN)
     table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])
-    small(
-        "Regret: what a commitment costs over the plan above its best size if the load comes 30 % lower or 50 % higher."
-    )
+    small("Regret: the dollars a commitment costs above its best size if the load comes 30 % lower or 50 % higher.")
     chart(charts.ladder(shown), "Commitments from signing to end")
 
 

@@ -3,6 +3,7 @@ where there is none.
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.builders import ROOT
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"]
 QUIET += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 HERE = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:")
+# Streamlit looks for itself below the address of a page before it looks at the root
+SEARCH = re.compile(r"^http://127\.0\.0\.1:\d+/[a-z]+/_stcore/(health|host-config)$")
 
 
 def _free_port() -> int:
@@ -87,7 +90,12 @@ def page(chromium):
     context = chromium.new_context(viewport={"width": 1280, "height": 1800})
     tab = context.new_page()
     errors, outside = [], []
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+
+    def heard(message):
+        if message.type == "error" and not SEARCH.match(message.location["url"]):
+            errors.append(message.text)
+
+    tab.on("console", heard)
     tab.on("pageerror", lambda error: errors.append(str(error)))
     tab.on("request", lambda request: outside.append(request.url) if not request.url.startswith(HERE) else None)
     yield tab

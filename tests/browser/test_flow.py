@@ -25,6 +25,11 @@ def cost(page):
     return page.get_by_test_id("stMetricValue").first
 
 
+def settled(page):
+    """Wait until the page is drawn whole: what was folded open before that is folded again."""
+    expect(page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]')).to_be_visible(timeout=FIRST)
+
+
 def test_read_move_share_and_download(app_url, page, tmp_path):
     page.goto(app_url, wait_until="domcontentloaded")
     expect(cost(page)).to_have_text(re.compile(r"^\$[\d,.]+$"), timeout=FIRST)
@@ -35,6 +40,7 @@ def test_read_move_share_and_download(app_url, page, tmp_path):
     slider.press("ArrowLeft" if slider.input_value() == "1" else "ArrowRight")
     expect(page).to_have_url(re.compile(r"limits\.max_spot_share=0\.\d+"))
     expect(cost(page)).not_to_have_text(before, timeout=FIRST)
+    settled(page)
     after, address = cost(page).inner_text(), page.url
 
     page.get_by_text("Downloads", exact=True).click()
@@ -60,6 +66,8 @@ def test_the_other_pages_are_a_click_away(app_url, page):
     expect(page.get_by_text(re.compile(r"machines; list prices in USD"))).to_be_visible(timeout=FIRST)
     page.get_by_role("link", name="Compare").click()
     expect(page.get_by_text("Both sides are the same scenario")).to_be_visible(timeout=FIRST)
+    page.goto(f"{app_url}/risk", wait_until="domcontentloaded")
+    expect(page.get_by_text("Requests in time", exact=True)).to_be_visible(timeout=FIRST)
 
 
 def test_upload_a_history_and_then_nonsense(app_url, page):
@@ -78,7 +86,7 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
 
     page.get_by_role("link", name="Start").click()
     chooser.set_input_files({"name": "history.csv", "mimeType": "text/csv", "buffer": bytes(range(256)) * 64})
-    alert = page.get_by_test_id("stAlert")
-    expect(alert).to_contain_text("The traffic history cannot be used", timeout=FIRST)
+    alert = page.get_by_test_id("stAlert").filter(has_text="The traffic history cannot be used")
+    expect(alert).to_be_visible(timeout=FIRST)
     expect(alert).to_contain_text("What to do")
     expect(page.get_by_test_id("stException")).to_have_count(0)

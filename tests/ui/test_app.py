@@ -113,6 +113,7 @@ def test_what_to_run_adds_up_to_the_cost_a_month(small):
     assert rows["usd_per_month"].iloc[:-1].sum() == pytest.approx(monthly, abs=1.0)
 
 
+@pytest.mark.slow
 def test_every_control_moves_and_the_plan_follows(small):
     at = small().run()
     before = session.study(_scenario()).plan.total_usd
@@ -135,6 +136,7 @@ def test_every_control_moves_and_the_plan_follows(small):
     assert "Changed from the scenario file" in shown(at)
 
 
+@pytest.mark.slow
 def test_a_budget_holds_or_says_what_it_would_take(small):
     at = small().run()
     at.number_input(key="limits.budget_usd_per_month").set_value(1234567.0).run()
@@ -150,6 +152,7 @@ def test_a_budget_holds_or_says_what_it_would_take(small):
     assert at.number_input(key="limits.budget_usd_per_month").value > 1
 
 
+@pytest.mark.slow
 def test_a_target_out_of_reach_names_the_nearest_one_and_keeps_the_plan_before(small):
     at = small().run()
     before = cost(at)
@@ -174,6 +177,7 @@ def test_the_forecast_is_held_against_the_past(small):
     assert any("windows" in d.value.columns for d in at.dataframe)
 
 
+@pytest.mark.slow
 def test_trade_offs_are_plans_of_their_own(small):
     at = small()
     at.query_params.update({"frontier": "true", "choice": "Longest commitment, months"})
@@ -222,6 +226,7 @@ def test_a_link_restores_the_view(small):
     assert f"{session.study(wanted).plan.total_usd:,.0f} in all" in shown(at)
 
 
+@pytest.mark.slow
 def test_values_of_a_link_join_their_control(small):
     at = small()
     at.query_params["limits.max_term_months"] = "24"
@@ -252,6 +257,7 @@ UNCERTAIN = SCENARIO.replace(
 )
 
 
+@pytest.mark.slow
 def test_a_slider_keeps_the_range_it_moves(small):
     at = small(UNCERTAIN).run()
     at.slider(key="services.web.growth_share_per_year").set_value(0.5).run()
@@ -267,9 +273,11 @@ def _upload(small, content, name="../../etc/passwd.csv"):
 
 
 def _plan_it(at):
+    next(s for s in at.selectbox if s.label == "Plan for").set_value("3 months")
     next(b for b in at.button if b.label == "Plan it").click().run()
 
 
+@pytest.mark.slow
 def test_an_upload_is_looked_at_planned_and_stays(small):
     at = _upload(small, history().encode())
     assert "28 days from" in shown(at)
@@ -287,6 +295,7 @@ def test_an_upload_is_looked_at_planned_and_stays(small):
     assert cost(again.run()) == monthly
 
 
+@pytest.mark.slow
 def test_an_upload_with_columns_of_its_own_is_planned_when_they_are_named(small):
     at = _upload(small, history().replace("ts,arrival_rate_rps", "Hour of day,hits").encode())
     at.selectbox(key="own_ts").set_value("Hour of day").run()
@@ -414,6 +423,7 @@ def _scenario(**overrides):
     return Scenario.read(session.bundled()["small"]).replace(**overrides)
 
 
+@pytest.mark.slow
 def test_plans_nearly_as_good_are_worked_out_when_asked_for(small):
     at = go(small().run(), "capacity")
     assert not any("variant" in d.value.columns for d in at.dataframe)
@@ -423,6 +433,7 @@ def test_plans_nearly_as_good_are_worked_out_when_asked_for(small):
     assert table["variant"].str.startswith("without ").any()
 
 
+@pytest.mark.slow
 def test_nothing_is_worked_out_twice(small, monkeypatch):
     asked = []
     monkeypatch.setattr(session, "run", lambda *a, **k: asked.append(k["known"]) or run(*a, **k))
