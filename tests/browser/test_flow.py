@@ -81,7 +81,7 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
         {"name": "../../etc/history.csv", "mimeType": "text/csv", "buffer": "\n".join(["time,rps", *rows]).encode()}
     )
     page.get_by_role("button", name="Plan it").click()
-    expect(page.get_by_role("heading", name="own traffic")).to_be_visible(timeout=FIRST)
+    expect(page.get_by_role("heading", name="own traffic", exact=True)).to_be_visible(timeout=FIRST)
     assert total(page) > 0
 
     page.get_by_role("link", name="Start").click()

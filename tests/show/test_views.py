@@ -197,7 +197,7 @@ def test_the_range_of_the_months_comes_from_the_paths(study):
     span = views.month_range(study.plan)
     assert span["month"].tolist() == ["2027-01", "2027-02"]
     assert span["p10"].sum() == pytest.approx(study.plan.summary()["p10_usd"])
-    assert len(charts.cost_months(study.plan.monthly(), words.CHARGES, span=span).to_dict()["layer"]) == 4
+    assert len(charts.cost_months(study.plan.monthly(), words.CHARGES, span=span).to_dict()["layer"]) == 5
 
 
 def test_the_month_chart_adds_up_to_the_plan(study):

@@ -216,6 +216,7 @@ def test_prices_are_found_with_their_source(small):
     assert "No machine" in at.info[0].value
 
 
+@pytest.mark.slow
 def test_a_link_restores_the_view(small):
     at = small()
     at.query_params["limits.max_spot_share"] = "0.5"
@@ -372,6 +373,7 @@ def test_a_bad_history_is_one_clean_error_with_a_remedy(small, kind):
     assert "/tmp" not in at.error[0].value
 
 
+@pytest.mark.slow
 def test_a_small_gap_is_planned_over_and_told(small):
     rows = history().splitlines(keepends=True)
     at = small(traffic="".join(rows[:100] + rows[110:]))
