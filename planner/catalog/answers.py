@@ -84,6 +84,9 @@ class RawAnswers:
 
 
 def _plain(value: Any) -> Any:
+    """A value JSON has no kind for: decimals as numbers, instants as ISO
+    8601, all else as its text.
+    """
     if isinstance(value, Decimal):
         return float(value)
     return value.isoformat() if isinstance(value, datetime) else str(value)
@@ -92,6 +95,12 @@ def _plain(value: Any) -> Any:
 def money(value: Any, where: str, currency: str = "USD") -> float:
     """A price as the API writes it [USD]; raises :class:`CatalogError` for text, a missing or
     negative value, another currency.
+
+    Zero passes here, since free tiers cost 0; a machine at 0 is refused by
+    the checks of a snapshot.
+
+    >>> money("0.0450", "a SKU")
+    0.045
     """
     if currency != "USD":
         raise CatalogError("prices must be in USD", where=where, got=currency, remedy="Ask the provider for USD prices")
@@ -176,7 +185,11 @@ def bounded(answer: IO[bytes], where: str, largest: int = LARGEST_ANSWER_BYTES) 
 
 
 def within(mapping: Mapping[str, Any], path: Iterable[str], where: str) -> Any:
-    """``mapping[a][b]...``; a missing key raises :class:`CatalogError` that names it."""
+    """``mapping[a][b]...``; a missing key raises :class:`CatalogError` that names it.
+
+    >>> within({"a": {"b": 1}}, ("a", "b"), "an answer")
+    1
+    """
     at: Any = mapping
     for key in path:
         if not isinstance(at, Mapping) or key not in at:

@@ -134,6 +134,12 @@ class Cloud:
 
 
 def _fetch_region(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, bulk: bool) -> None:
+    """Rows of one region: shapes, on-demand and spot prices, reserved terms,
+    Savings Plans, disks, egress.
+
+    A type is priced only where it has a shape and one on-demand price; what is left
+    out stands in the notes.
+    """
     stamp = {"region": region, "provider": "aws", "as_of": raw.as_of}
     shapes = _shapes(region, cloud, raw)
     for row in shapes.values():
@@ -233,6 +239,9 @@ def _products(
 
 
 def _listed_prices(region: str, cloud: Cloud, raw: RawAnswers) -> tuple[dict[str, set[float]], list[Term]]:
+    """Every on-demand price of each type in use on plain Linux, and its reserved terms,
+    from the paged Price List.
+    """
     prices: dict[str, set[float]] = {}
     terms: list[Term] = []
     for entry in _products(region, "AmazonEC2", {"regionCode": region, **SOLD}, cloud, raw, "prices"):
@@ -343,6 +352,7 @@ _VOLUMES = ("gp3", "gp2", "io2", "st1")
 
 
 def _volumes_and_egress(region: str, cloud: Cloud, raw: RawAnswers, out: Fetched, stamp: Mapping[str, Any]) -> None:
+    """Disks by GiB-month and internet egress by GiB, tier by tier, from the Price List."""
     listed = {**stamp, "basis": "observed", "source": "AWS Price List"}
     for entry in _products(
         region, "AmazonEC2", {"regionCode": region, "productFamily": "Storage"}, cloud, raw, "volumes"

@@ -71,7 +71,9 @@ def sells_plain_linux(attributes: Mapping[str, str]) -> bool:
 def on_demand_usd(entry: Mapping[str, Any]) -> float | None:
     """Hourly on-demand price [USD/h] of a Price List entry, None if it has no on-demand term.
 
-    Raises :class:`CatalogError` where a machine has two on-demand prices.
+    Only dimensions in hours count. Zero comes back as 0: rows of allocated capacity
+    reservations carry it, and the caller leaves them out. Raises :class:`CatalogError` where a
+    machine has two on-demand prices.
     """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     terms = within(entry, ("terms",), sku).get("OnDemand", {})
@@ -136,6 +138,9 @@ def reserved(entry: Mapping[str, Any]) -> Iterator[tuple[str, int, str, float, f
 def tiers(entry: Mapping[str, Any]) -> list[tuple[float, float, float, str]]:
     """On-demand tiers of an entry as (from, to, USD, unit), lowest first; the account's free
     allowance is not in the list.
+
+    The last tier ends at infinity. Raises :class:`CatalogError` for an entry without its SKU
+    or a price that is none.
     """
     sku = str(within(entry, ("product", "sku"), "Price List"))
     out = []
@@ -148,7 +153,13 @@ def tiers(entry: Mapping[str, Any]) -> list[tuple[float, float, float, str]]:
 
 
 def shape(kind: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns of ``instances`` from one item of describe_instance_types."""
+    """Columns of ``instances`` from one item of describe_instance_types.
+
+    Memory comes in MiB and stays binary; local disks come in GB and become GiB; bandwidth
+    becomes GiB/s. A burstable type that is not in ``BASELINE_SHARE`` has an unknown baseline
+    (NaN), others sustain all of their vCPUs. Raises :class:`CatalogError` where a field that
+    every type has is missing.
+    """
     name = str(within(kind, ("InstanceType",), "describe_instance_types"))
     vcpus, memory = within(kind, ("VCpuInfo",), name), within(kind, ("MemoryInfo", "SizeInMiB"), name)
     slug, count, size = _accelerator(kind)
@@ -191,8 +202,13 @@ def _accelerator(kind: Mapping[str, Any]) -> tuple[str, float, float]:
 
 
 def network_gbps(network: Mapping[str, Any]) -> float:
-    """Sustained bandwidth [Gbit/s]: the stated total, or where that is a burst ("Up to") the cards'
-    baselines; NaN if unknown.
+    """Sustained bandwidth [Gbit/s]: the stated total, or where that is a burst ("Up to") the
+    cards' baselines; NaN if unknown.
+
+    >>> network_gbps({"NetworkPerformance": "4x 100 Gigabit"})
+    400.0
+    >>> network_gbps({"NetworkPerformance": "Up to 10 Gigabit", "NetworkCards": [{"BaselineBandwidthInGbps": 0.75}]})
+    0.75
     """
     stated = re.fullmatch(r"(?:(\d+)x )?(\d+(?:\.\d+)?) Gigabit", str(network.get("NetworkPerformance", "")))
     if stated:

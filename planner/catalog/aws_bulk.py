@@ -111,6 +111,9 @@ def read_offers(lines: Iterable[str], keep: Callable[[Mapping[str, str]], None] 
 
 
 def _term(key: tuple[str, ...], hourly: float, upfront: float) -> Iterator[Term]:
+    """A reserved term from its two rows of the file, hours and upfront, read as the
+    Price List's own entry is.
+    """
     sku, _, name, kind, length, option = key
     entry = {
         "product": {"sku": sku},

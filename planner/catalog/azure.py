@@ -43,7 +43,11 @@ _B1 = {"B1ls": 0.05, "B1s": 0.10, "B1ms": 0.20, "B2s": 0.20, "B2ms": 0.30, "B4ms
 
 
 def baseline_share(name: str) -> float:
-    """Share of its vCPUs a size sustains; 1 unless it is of a B series."""
+    """Share of its vCPUs a size sustains; 1 unless it is of a B series.
+
+    >>> baseline_share("Standard_B2ts_v2"), baseline_share("Standard_B2ms"), baseline_share("Standard_D4s_v5")
+    (0.2, 0.3, 1.0)
+    """
     size = name.removeprefix("Standard_")
     modern = re.match(r"B\d+[pa]?(?P<small>[tl]?)s_v2$", size)
     if modern:
@@ -101,6 +105,9 @@ def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
 def full_size(name: str) -> str:
     """The full size a constrained one is billed as: Standard_E8-2s_v5 → Standard_E8s_v5; other
     names come back unchanged.
+
+    >>> full_size("Standard_E8-2s_v5"), full_size("Standard_D4s_v5")
+    ('Standard_E8s_v5', 'Standard_D4s_v5')
     """
     return re.sub(r"^(Standard_[A-Z]+\d+)-\d+", r"\1", name)
 
@@ -165,6 +172,12 @@ def _rows(
     stamp: Mapping[str, Any],
     out: Fetched,
 ) -> None:
+    """Rates and commitments of the machines whose shape is known.
+
+    A constrained size without a price of its own takes that of its full size. Commitments
+    not below the on-demand price are left out; each is there paid monthly and paid at once,
+    which cost the same at Azure.
+    """
     names = list(shapes["instance_type"])
     for name in names:
         billed = name if (name, "on_demand", 0) in seen else full_size(name)
@@ -275,5 +288,11 @@ def _get(address: str) -> dict[str, Any]:
 
 
 def _asked_wait(headers: Iterable[tuple[str, str]]) -> float:
+    """Seconds that a ``Retry-After`` header asks for, at most 60; 0 without
+    one, or where it is a date.
+
+    >>> _asked_wait([("Retry-After", "7")]), _asked_wait([])
+    (7.0, 0.0)
+    """
     asked = next((v for k, v in headers if k.lower() == "retry-after"), "0")
     return min(60.0, float(asked)) if asked.isdigit() else 0.0

@@ -36,8 +36,13 @@ WEAK = frozenset({"inferred", "test_fixture", "vendor_maximum"})  # read only wh
 
 
 def first_day(as_of: str) -> date | None:
-    """First day of an ``as_of`` such as 2026-07-20, 2026-09, 2026 or 2025-11..2026-06; None if
-    unknown.
+    """First day of an ``as_of`` such as 2026-07-20, 2026-09, 2026 or
+    2025-11..2026-06; None if unknown.
+
+    The first day, so that an age counted from it is never too young.
+
+    >>> first_day("2025-11..2026-06")
+    datetime.date(2025, 11, 1)
     """
     found = re.match(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?", as_of)
     return date(int(found[1]), int(found[2] or 1), int(found[3] or 1)) if found else None
@@ -91,8 +96,12 @@ def check_commitments(file: Path, offers: pd.DataFrame) -> None:
 
 
 def check_tiers(file: Path, table: pd.DataFrame, column: str) -> None:
-    """Raise :class:`CatalogError` for a negative price, or tiers of one price that overlap or leave
-    a gap.
+    """Raise :class:`CatalogError` for a negative price, or tiers of one price
+    that overlap or leave a gap.
+
+    ``column`` tells the prices of a region apart (a storage class, a kind of transfer). Tiers
+    are ordered by their start; each begins where the one before it ends. An account's free
+    allowance is counted beside the tiers of a region.
     """
     sane = (table["price_usd"] >= 0) & (table["price_usd"] < float("inf"))
     _refuse(file, table, ~sane, "a price must be finite and not negative or missing", "price_usd")

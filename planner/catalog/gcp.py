@@ -91,6 +91,12 @@ def component(sku: Mapping[str, Any]) -> Component | None:
 
 
 def _gpu_alias(name: str) -> str:
+    """The catalog's name of an accelerator as the planner's table writes it, with the memory
+    it has where none is said.
+
+    >>> _gpu_alias("A100 80GB"), _gpu_alias("A100"), _gpu_alias("L4")
+    ('A100-80GB', 'A100-40GB', 'L4')
+    """
     found = re.match(r"(?P<chip>[a-z]+\d+[a-z]*)(?: (?P<size>\d+)gb)?", name, re.I)
     if found is None:
         return name
@@ -221,6 +227,10 @@ def fetch(regions: Sequence[str], raw: RawAnswers, known: pd.DataFrame | None = 
 
 
 def _machines(shapes: pd.DataFrame, prices: Prices, stamp: Mapping[str, Any], out: Fetched) -> None:
+    """Rates and resource commitments of the known shapes, each composed of its
+    components; a commitment not below the on-demand price is left out, and so is a
+    machine that lacks a component's price.
+    """
     missing = 0
     for row in shapes.to_dict("records"):
         shape, name = {str(k): v for k, v in row.items()}, str(row["instance_type"])
@@ -268,11 +278,13 @@ _VOLUMES = {
 
 
 def _egress(sku: Mapping[str, Any]) -> str:
+    """Kind of internet egress a SKU prices, by its network tier; '' for all other transfer."""
     text, group = str(sku.get("description", "")), str(sku.get("category", {}).get("resourceGroup", ""))
     return _EGRESS.get(group, "") if "Data Transfer Out to Internet" in text else ""
 
 
 def _volume(sku: Mapping[str, Any]) -> str:
+    """Class of disk a SKU prices; '' for regional disks and all else."""
     text = str(sku.get("description", "")).lower()
     return next((v for k, v in _VOLUMES.items() if re.match(rf"{k}(?! regional)( in |$)", text)), "")
 
@@ -316,6 +328,9 @@ def _list_skus() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _asking() -> Iterator[None]:
+    """Turn missing libraries, missing credentials and refusals into a
+    :class:`CatalogError` that says what to do.
+    """
     try:
         from google.api_core import exceptions
         from google.auth.exceptions import GoogleAuthError

@@ -27,10 +27,14 @@ _ENTRY = ("", "req", "reqs", "requests", "request", "count", "hits", "calls", "q
 
 
 def parsed(text: pd.Series[Any], place: Place) -> tuple[Floats, Said]:
-    """Numbers of cells that no plain parser reads, and what their unit says (``Said('')``:
-    nothing).
+    """Numbers of cells that no plain parser reads, and what their unit says
+    (``Said('')``: nothing).
 
-    Raises :class:`TrafficError` naming the row whose unit or marks cannot be read.
+    Distinct cells are read once. The decimal mark is decided over the whole column and the
+    multiple (``K``, ``mil``, ``M``) cell by cell; an empty cell is NaN. One column has one unit.
+
+    Raises :class:`TrafficError` naming the row whose unit or marks cannot be read, and for
+    cells of different units.
     """
     distinct, code = np.unique(text.fillna("").to_numpy(dtype=object).astype(str), return_inverse=True)
     cells = [_CELL.match(t.strip()) for t in distinct]
@@ -55,6 +59,14 @@ def parsed(text: pd.Series[Any], place: Place) -> tuple[Floats, Said]:
 def unit(text: str) -> tuple[float, Said]:
     """Multiple and kind of a unit such as ``K req/s``; ``gauge`` for one
     that counts no requests.
+
+    Without a unit, or with a bare ``req`` or ``hits``, the kind is '' and the column's name
+    decides. A small ``m`` is no million.
+
+    >>> unit("K req/s")
+    (1000.0, Said(kind='rate', per_s=1.0))
+    >>> unit("%")[1].kind
+    'gauge'
     """
     text, factor = text.strip(), 1.0
     if found := _MULTIPLE.match(text if text[:1] == "M" else text[:1].lower() + text[1:]):
@@ -72,8 +84,12 @@ def unit(text: str) -> tuple[float, Said]:
 
 
 def _decimal(numbers: list[str], place: Place) -> str:
-    """The decimal mark of a column: what stands last where both stand, else what cannot group
-    thousands.
+    """The decimal mark of a column: what stands last where both stand, else
+    what cannot group thousands.
+
+    ``1,234`` may be either and votes for nothing; ``1,23`` and ``0,123`` can only be decimals,
+    ``1,234,567`` only groups. A point is taken as the decimal mark where nothing speaks against
+    it. Raises :class:`TrafficError` where votes disagree, and for commas that are never decided.
     """
     votes = set()
     for text in numbers:
@@ -104,6 +120,14 @@ def _decimal(numbers: list[str], place: Place) -> str:
 
 
 def _number(text: str, decimal: str) -> float:
+    """The value of a cell under a decimal mark; NaN where its thousands marks do not
+    stand every three digits.
+
+    >>> _number("1.234,5", ",")
+    1234.5
+    >>> _number("12,34", ".")
+    nan
+    """
     thousands = "," if decimal == "." else "."
     body = re.sub(r"[\s'’  _]", "", text).rstrip(".,")
     whole = re.split(r"[eE]", body)[0].partition(decimal)[0]

@@ -64,8 +64,13 @@ class Chosen:
 
 
 def choose(names: list[str], source: TrafficSource, where: str, quality: Quality) -> Chosen:
-    """Columns of a table by what is stated and by their names. Raises :class:`TrafficError` where
-    that is a guess.
+    """Columns of a table by what is stated and by their names. Raises
+    :class:`TrafficError` where that is a guess.
+
+    Stated columns come first, then usual names, then for the stamps any name with time, date or
+    stamp in it. Token lengths without a demand column make each row a single request, unless
+    their names say that they are means. What is not used is noted; a gauge is refused as demand
+    unless both its column and ``traffic.value`` are stated.
     """
     plain = {plain_name(n): n for n in names}
     _check_stated(names, source, where)
@@ -112,6 +117,10 @@ def choose(names: list[str], source: TrafficSource, where: str, quality: Quality
 
 
 def _check_stated(names: list[str], source: TrafficSource, where: str) -> None:
+    """Raises :class:`TrafficError` for a header that names a column twice, a mapping
+    to an unknown name, and mapped columns that are not there (of a long table these
+    may be names of series).
+    """
     if len(set(names)) != len(names):
         raise TrafficError(
             "a column name stands twice in the header", where=where, got=names, remedy="Rename one of them"
@@ -130,6 +139,13 @@ def _check_stated(names: list[str], source: TrafficSource, where: str) -> None:
 
 
 def _values(rest: list[str], single: bool, source: TrafficSource, where: str) -> tuple[str, ...]:
+    """Columns that hold the demand: stated; named ``arrival_rate_rps``; the only rate; the
+    only counter; a usual name of a count; else the only one left that is no gauge. Empty
+    where each row is a request.
+
+    Columns of one metric that differ in their labels go together. Raises :class:`TrafficError`
+    where several could be meant.
+    """
     stated = tuple(c for c in source.demand_columns if c in rest)
     if stated:
         return stated

@@ -38,7 +38,12 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
-    """Read a saved reply; one series must be the demand. Raises :class:`TrafficError`."""
+    """Read a saved reply; one series must be the demand. Raises :class:`TrafficError`.
+
+    The values are taken as sums of requests a period unless ``traffic.value`` says
+    otherwise. Periods without a point are not taken as zero here: a point may also be absent
+    because it was not measured.
+    """
     document = read_json(path)
     if isinstance(document, dict) and isinstance(document.get("Datapoints"), list):
         return _statistics(document, path, source, quality)
@@ -94,6 +99,9 @@ def _picked(results: list[Any], path: Path, source: TrafficSource) -> list[Any]:
 
 
 def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, quality: Quality) -> Raw:
+    """A reply of GetMetricStatistics; its points must hold ``Sum``. Raises :class:`TrafficError`
+    for points without it: an average of a count says nothing of its size.
+    """
     label = str(document.get("Label", "metric"))
     _refuse_gauge(label, source, path)
     place = Place(str(path), label, "point", 1)
@@ -130,6 +138,9 @@ def _refuse_gauge(label: str, source: TrafficSource, path: Path) -> None:
 
 
 def _raw(ts: Any, value: Any, source: TrafficSource, label: str, path: Path, quality: Quality) -> Raw:
+    """Points as raw rows: a sum of requests in each period unless stated otherwise, a
+    counter turned into rates.
+    """
     quality.add(
         "noted",
         0,

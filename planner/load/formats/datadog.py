@@ -31,7 +31,12 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
-    """Add up the scopes of one metric. Raises :class:`TrafficError`."""
+    """Add up the scopes of one metric. Raises :class:`TrafficError`.
+
+    Scopes are columns, or rows of one value column told apart by tags; both are summed
+    stamp by stamp. A query's ``as_rate()`` or ``as_count()`` says what the values are,
+    else ``traffic.value`` must.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     form = dialect_of(path, head)
@@ -80,6 +85,9 @@ def pa_table(path: Path, form: Dialect, wanted: list[str]) -> Any:
 
 
 def _meaning(text: str, source: TrafficSource, path: Path, quality: Quality) -> str:
+    """What the values are, by ``traffic.value``, else by the query. Raises :class:`TrafficError`
+    for a gauge, and where neither says.
+    """
     metric = " ".join(re.findall(r"(?:avg|sum|min|max):([\w.]+)", text)) or text
     if said(metric).kind == "gauge" and not source.value:
         raise TrafficError(

@@ -53,8 +53,12 @@ def refuse_known(path: Path, head: bytes) -> None:
 
 
 def dialect_of(path: Path, head: bytes) -> Dialect:
-    """Delimiter and names of a text table. Raises :class:`TrafficError` for binary and header-less
-    files.
+    """Delimiter and names of a text table. Raises :class:`TrafficError` for
+    binary and header-less files.
+
+    ``head`` are the first bytes of the file. A header has two columns or more, does not begin
+    with a number or a date, and holds no more of them than names. Comment lines (``#``), blank
+    lines and Excel's ``sep=;`` may stand above it.
     """
     if not head.strip():
         raise TrafficError("the file is empty", where=path, remedy="Export the history again")
@@ -118,6 +122,12 @@ def _header(path: Path, head: bytes) -> tuple[int, str, str]:
 
 
 def _delimiter(header: str) -> str:
+    """The mark that stands most often in the header outside quotes and braces; the comma of
+    two equally frequent ones.
+
+    >>> _delimiter('ts;"a,b,c";value')
+    ';'
+    """
     bare = re.sub(r'"(?:[^"]|"")*"', "", header)
     bare = re.sub(r"\{[^{}]*\}", "", bare)
     return max("\t;,|", key=lambda mark: (bare.count(mark), mark == ","))

@@ -33,8 +33,11 @@ def read_json(path: Path) -> Any:
 
 
 def numbers(values: Sequence[Any], place: Place) -> Floats:
-    """Finite numbers ≥ 0, or NaN where the source itself says not-a-number. Raises
-    :class:`TrafficError`.
+    """Finite numbers ≥ 0, or NaN where the source itself says not-a-number.
+    Raises :class:`TrafficError`.
+
+    ``values`` may be numbers or their text, as Prometheus writes samples. A negative value is no
+    demand, infinity no measurement (often a division by zero in the query).
     """
     try:
         found = np.array([float(v) for v in values], dtype=np.float64)

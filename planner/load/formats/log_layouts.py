@@ -76,6 +76,10 @@ def _w3c(fields: str) -> Layout | None:
 
 
 def _json(line: str) -> Layout | None:
+    """The layout of a JSON log by the keys of its first line: where its minute stands, and
+    which lines are requests; ``None`` for an unknown one. Lines that are no JSON have no
+    minute and count as unread.
+    """
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -95,7 +99,16 @@ def _zoned(text: object) -> bool:
 
 
 def iso_minute(text: str) -> str:
-    """ISO text of a counted minute; empty if it is none."""
+    """ISO text of a counted minute; empty if it is none.
+
+    Minutes since 1970 are UTC; Common Log Format carries its offset; of ISO text the offset
+    stays as it is, or stays away.
+
+    >>> iso_minute("04/May/2026:13:07 +0200")
+    '2026-05-04T13:07:00+02:00'
+    >>> iso_minute("29640000")
+    '2026-05-10T08:00:00Z'
+    """
     if re.fullmatch(r"\d{6,9}", text):
         return f"{datetime.fromtimestamp(int(text) * 60, UTC):%Y-%m-%dT%H:%M:00Z}"
     if found := re.fullmatch(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d)(?::[\d.]+)?(Z|[+-]\d{2}:?\d{2})?", text):

@@ -59,20 +59,39 @@ NOTHING = Said()
 
 
 def plain_name(name: str) -> str:
-    """A name in lower case with underscores."""
+    """A name in lower case with underscores.
+
+    >>> plain_name("Requests / s (total)")
+    'requests_s_total'
+    """
     return re.sub(r"[\s./()\[\]-]+", "_", name.strip().lower()).strip("_")
 
 
 def metric_of(name: str) -> str:
-    """The name without its labels: ``requests{pod="a"}`` and ``requests (a)`` are both
-    ``requests``.
+    """The name without its labels: ``requests{pod="a"}`` and ``requests
+    (a)`` are both ``requests``.
+
+    >>> metric_of('requests{pod="a"}'), metric_of("requests (a)"), metric_of("requests: a")
+    ('requests', 'requests', 'requests')
     """
     return _LABELS.sub("", name.strip()).strip()
 
 
 def said(name: str) -> Said:
-    """What ``name`` says of its values; words inside a counter's or a function's name decide
-    nothing.
+    """What ``name`` says of its values; words inside a counter's or a
+    function's name decide nothing.
+
+    In order: a function of a rate; ``increase`` over a window; a usual name of a count; a total
+    of seconds or bytes, which is no demand; endings of a counter; a unit of a rate; a scaled
+    count; words of a gauge. A name that says nothing has the kind ''. It goes by names alone: a
+    gauge called ``requests`` passes as a count.
+
+    >>> said("krps")
+    Said(kind='rate', per_s=1000.0)
+    >>> said("http_requests_total").kind, said("increase(http_requests_total[5m])").per_s == 1 / 300
+    ('counter', True)
+    >>> said("process_cpu_seconds_total").kind, said("requests").kind
+    ('gauge', 'count')
     """
     if re.search(r"\b(?:i?rate|per_second|deriv)\s*\(|\.as_rate\(\)", name) or _RECORDED.search(name):
         return Said("gauge") if _OF_UNITS.search(_inside(name)) else Said("rate")
@@ -97,6 +116,11 @@ def said(name: str) -> Said:
 def rate_of(plain: str) -> Said | None:
     """The rate that a plain name or unit ends in, such as ``req_s``, ``krps``,
     ``requests_per_minute``.
+
+    ``per_s`` are the requests/s of one unit; ``None`` for a name that ends in no rate.
+
+    >>> rate_of("requests_per_minute").per_s == 1 / 60
+    True
     """
     found = _RATE.search(plain)
     if not found:

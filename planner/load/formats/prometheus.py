@@ -37,8 +37,11 @@ def sniff(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
-    """Add up the series of a range query. Raises :class:`TrafficError` naming the series that is
-    wrong.
+    """Add up the series of a range query. Raises :class:`TrafficError` naming
+    the series that is wrong.
+
+    Each series of a counter is turned into rates before they are added, since each restarts by
+    itself. Of a histogram only the bucket without a bound is taken, which counts every request.
     """
     document = read_json(path)
     data = document.get("data") if isinstance(document, dict) else None
@@ -69,8 +72,11 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
 def _meaning(
     names: list[str], parts: list[Series], source: TrafficSource, path: Path, quality: Quality
 ) -> tuple[str, float]:
-    """What the samples are and their factor: as stated, else by the metric's name, else by never
-    falling.
+    """What the samples are and their factor: as stated, else by the metric's
+    name, else by never falling.
+
+    A result of ``rate(...)`` carries no name, so ``traffic.value`` must say it. Raises
+    :class:`TrafficError` for a gauge, and where nothing tells.
     """
     if source.value:
         return source.value, 1.0
@@ -134,6 +140,9 @@ def _buckets(result: list[Any], path: Path, quality: Quality) -> list[Any]:
 
 
 def _samples(series: Any, path: Path) -> Series:
+    """Stamps [µs] and values of a series. Raises :class:`TrafficError` for a sample that is no
+    pair, or a stamp that does not count seconds since 1970.
+    """
     pairs = series["values"]
     place = Place(str(path), str(series["metric"].get("__name__") or series["metric"]), "sample", 1)
     if not all(

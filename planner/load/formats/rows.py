@@ -37,7 +37,11 @@ class Rows:
 
 
 def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
-    """The rows of any table. Raises :class:`TrafficError`."""
+    """The rows of any table. Raises :class:`TrafficError`.
+
+    Parquet is told by its first bytes, workbooks and JSON lines by their suffix; all else is a
+    text table. Columns are known at once, rows come when they are asked for, part by part.
+    """
     suffix = path.suffix.lower()
     if head[:4] == b"PAR1":
         return _parquet(path)
@@ -50,8 +54,11 @@ def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
 
 
 def csv_parts(path: Path, form: Dialect, wanted: list[str]) -> Iterator[Any]:
-    """The wanted columns as text. Raises :class:`TrafficError` for ragged rows and lines beyond 1
-    MiB.
+    """The wanted columns as text. Raises :class:`TrafficError` for ragged
+    rows and lines beyond 1 MiB.
+
+    Everything is read as text: what a cell means is decided later, over the whole column. A line
+    break inside quotes is not read.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -76,6 +83,10 @@ def csv_parts(path: Path, form: Dialect, wanted: list[str]) -> Iterator[Any]:
 
 
 def _parquet(path: Path) -> Rows:
+    """Rows of a Parquet file in batches of ``BATCH``, their types kept. Raises
+    :class:`TrafficError` for a damaged file and, when read, for a cell longer
+    than ``MAX_CELL`` bytes.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -143,6 +154,9 @@ def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _json_parts(path: Path, wanted: list[str]) -> Iterator[Any]:
+    """The wanted fields of each line as text, in batches; a field that a line lacks is null.
+    Raises :class:`TrafficError` naming the line that is no object.
+    """
     import pyarrow as pa
 
     held: dict[str, list[str | None]] = {n: [] for n in wanted}
@@ -170,7 +184,12 @@ def _json_parts(path: Path, wanted: list[str]) -> Iterator[Any]:
 
 
 def _workbook(path: Path, quality: Quality) -> Rows:
-    """The first sheet that holds a table of two columns or more."""
+    """The first sheet that holds a table of two columns or more.
+
+    Its header is the first line with two texts or more; what stands above it is left out. Values
+    are those Excel saved for formulas. Raises :class:`TrafficError` without openpyxl, for a
+    workbook that unpacks to more than 128 MiB, and where no sheet has a header above its rows.
+    """
     try:
         import openpyxl
     except ImportError:

@@ -20,7 +20,14 @@ STATE_COUNTER = "State traffic.value: counter, or export the increase of each in
 
 
 def added(series: Sequence[Series]) -> Series:
-    """Sum of several series stamp by stamp; a stamp counts as observed if one of them has it."""
+    """Sum of several series stamp by stamp; a stamp counts as observed if one of them has it.
+
+    It lies low at stamps that some series lack, as when one of several pods was not scraped.
+
+    >>> one, other = (np.array([0, 1]), np.array([1.0, 3.0])), (np.array([1, 2]), np.array([2.0, np.nan]))
+    >>> [part.tolist() for part in added([one, other])]
+    [[0, 1, 2], [1.0, 5.0, nan]]
+    """
     ts = np.concatenate([s[0] for s in series])
     value = np.concatenate([s[1] for s in series])
     seen = np.isfinite(value)
@@ -65,8 +72,11 @@ def increase(samples: Series, where: object, quality: Quality) -> Series:
 
 
 def never_falls(samples: Series) -> bool:
-    """True for a series that rises in most steps over days and never falls: a counter, whatever it
-    is called.
+    """True for a series that rises in most steps over days and never falls: a
+    counter, whatever it is called.
+
+    From 24 values over two days on, with more than half of the steps rising. A demand that grew
+    at every step of two days would be taken for a counter; one with a single lower night is not.
     """
     order = np.argsort(samples[0], kind="stable")
     ts, value = samples[0][order], samples[1][order]
@@ -90,7 +100,14 @@ def refuse_cumulative(samples: Series, where: object) -> None:
 
 
 def total_of(parts: Sequence[Floats]) -> int | None:
-    """Place of the column that is the sum of all others, row by row; ``None`` if there is none."""
+    """Place of the column that is the sum of all others, row by row; ``None`` if there is none.
+
+    From three columns on: with two equal ones neither need be a total. A
+    missing value counts as 0.
+
+    >>> total_of([np.array([1.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 3.0])])
+    2
+    """
     if len(parts) < 3:
         return None
     whole = np.nansum(np.array(parts), axis=0)

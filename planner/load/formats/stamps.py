@@ -92,8 +92,12 @@ class Stamps:
         self.parts.append(_quick(text))
 
     def finish(self) -> Ints:
-        """Microseconds since 1970 UTC, shape (rows,). Raises :class:`TrafficError` wherever this
-        would be a guess.
+        """Microseconds since 1970 UTC, shape (rows,). Raises :class:`TrafficError`
+        wherever this would be a guess.
+
+        Numbers count from ``traffic.start`` if it is stated, else from 1970 in the unit that
+        their size shows, or they are dates without marks (``2026050413``). Texts all carry a
+        zone or none does; without one the file's clock must be stated.
         """
         kinds = {p[0] for p in self.parts}
         if kinds == {"number"}:
@@ -134,6 +138,9 @@ class Stamps:
         return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
     def _numbers(self, whole: Ints, part: Any) -> Ints:
+        """Numeric stamps as microseconds. Raises :class:`TrafficError` for numbers too small for
+        an epoch of today without a stated start, and for more than one unit in a column.
+        """
         if self.clock.start is not None:
             return self._offsets(whole, part)
         low, high = int(whole.min()), int(whole.max())
@@ -161,6 +168,10 @@ class Stamps:
         return checked(micro, self.place)
 
     def _offsets(self, whole: Ints, part: Any) -> Ints:
+        """Stamps that count from ``traffic.start``, in the stated unit, else that of the
+        column's name, else seconds where there are fractions. Raises :class:`TrafficError` where
+        no unit is told, or for a stamp beyond 2200.
+        """
         unit = self.clock.unit or _named_unit(self.place.column) or ("s" if part.any() else "")
         if not unit:
             raise TrafficError(
@@ -248,6 +259,10 @@ def _plain(column: Any) -> Any:
 
 
 def _slow(text: pd.Series[Any], clock: Clock, place: Place) -> tuple[Ints, Flags]:
+    """Texts that Arrow does not read, by the pattern of the first of them. Raises
+    :class:`TrafficError` for a row that does not follow it, and where some stamps
+    carry a zone and some do not.
+    """
     zoned = text.str.contains(_ZONED, regex=True) & text.str.contains(":")
     if zoned.any() and not zoned.all():
         raise TrafficError(
@@ -310,6 +325,10 @@ def _clock(rest: re.Match[str]) -> str:
 
 
 def _ordered(text: pd.Series[Any], date: re.Match[str], clock: Clock, place: Place) -> str:
+    """The pattern of a date of two short numbers: a number above 12 anywhere in the column
+    proves which is the day; dots mean day first; else ``traffic.date_order``. Raises
+    :class:`TrafficError` where nothing tells, or both are above 12.
+    """
     mark = date["s"]
     numbers = text.str.extract(rf"^(\d{{1,2}}){re.escape(mark)}(\d{{1,2}}){re.escape(mark)}").astype("float64")
     day_first, month_first = bool((numbers[0] > 12).any()), bool((numbers[1] > 12).any())
@@ -329,7 +348,13 @@ def _ordered(text: pd.Series[Any], date: re.Match[str], clock: Clock, place: Pla
 
 
 def _compact(whole: Ints, part: Any) -> str:
-    """The pattern of dates written without marks, such as YYYYMMDDHH, if every number is one."""
+    """The pattern of dates written without marks, such as YYYYMMDDHH, if every number is one.
+
+    >>> _compact(np.array([2026050413, 2026050414]), np.zeros(2))
+    '%Y%m%d%H'
+    >>> _compact(np.array([1777900000]), np.zeros(1))
+    ''
+    """
     digits = len(str(int(whole.max())))
     if digits not in _COMPACT or part.any() or len(str(int(whole.min()))) != digits:
         return ""
@@ -340,6 +365,11 @@ def _compact(whole: Ints, part: Any) -> str:
 
 
 def _named_unit(column: str) -> str:
+    """The unit that a column's name ends in, such as ``t_ms``; '' for none.
+
+    >>> _named_unit("start_ms"), _named_unit("timestamp")
+    ('ms', '')
+    """
     found = _NAMED_UNIT.search(re.sub(r"[\s./()\[\]-]+", "_", column.strip().lower()).strip("_"))
     return next((u for u, g in zip(("ms", "us", "ns", "s"), found.groups(), strict=True) if g), "") if found else ""
 
@@ -350,6 +380,12 @@ def _micro(found: pd.DatetimeIndex) -> Ints:
 
 
 def _localize(naive: pd.DatetimeIndex, zone: str, quality: Quality) -> pd.DatetimeIndex:
+    """Clock readings of a zone as instants.
+
+    An hour repeated at the end of summer time is told apart by the order of the rows; where that
+    cannot be, its first passage is taken and noted as assumed. Readings in the hour that is
+    skipped move to the first instant after it, noted as repaired.
+    """
     try:
         aware = naive.tz_localize(zone, ambiguous="infer", nonexistent="NaT")
     except ValueError:

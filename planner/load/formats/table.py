@@ -180,6 +180,9 @@ class _Columns:
         )
 
     def _wide(self, ts: Ints, values: list[Floats], meaning: str, place: Place) -> series.Series:
+        """Several value columns as one demand: if one is the sum of the others it is read alone,
+        else they are added up, counters as their increase.
+        """
         whole = series.total_of(values)
         if whole is not None:
             self.quality.add(
@@ -194,6 +197,9 @@ class _Columns:
         return self._summed([(ts, v) for v in values])
 
     def _long(self, ts: Ints, value: Floats, meaning: str, place: Place) -> series.Series:
+        """Rows of several series as one demand. Raises :class:`TrafficError` where it is neither
+        stated which series add up nor plain from their labels that all are parts of one metric.
+        """
         found: dict[tuple[str, ...], list[int]] = {}
         for at, label in enumerate(self.labels):
             found.setdefault(tuple(str(v) for v in label), []).append(at)
@@ -227,8 +233,12 @@ _SAME = {("rate", "requests_per_s"), ("count", "requests_per_interval")}
 
 
 def request_log(ts: Ints, tokens: dict[str, Floats | None], place: Place) -> Raw:
-    """One row a request: counted by the minute, lengths kept as pairs. Raises
-    :class:`TrafficError`.
+    """One row a request: counted by the minute, lengths kept as pairs.
+    Raises :class:`TrafficError`.
+
+    Rows are put in order of time. Minutes without a row had no request: a log is complete.
+    Refused are requests without a length, and rows evenly spaced by a minute or more, which are
+    buckets whose demand column is not known.
     """
     for name, values in tokens.items():
         if values is not None and np.isnan(values).any():
@@ -259,8 +269,11 @@ def request_log(ts: Ints, tokens: dict[str, Floats | None], place: Place) -> Raw
 
 
 def numbers(column: Any, place: Place) -> tuple[Floats, Said]:
-    """Values ≥ 0 (NaN where a cell is empty) and what their unit says. Raises
-    :class:`TrafficError`.
+    """Values ≥ 0 (NaN where a cell is empty) and what their unit says.
+    Raises :class:`TrafficError`.
+
+    An empty cell was not observed; a cell that says NaN or infinity is refused, since it stands
+    for neither a zero nor a gap.
     """
     import pyarrow as pa
 
