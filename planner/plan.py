@@ -212,7 +212,9 @@ class Plan:
         unknown = sorted(set(volume) - set(cost.index))
         if unknown:
             raise PlannerError(
-                "no charge of this service in the plan", got=unknown, remedy=f"Services: {', '.join(cost.index)}"
+                "no charge of this service in the plan",
+                got=unknown,
+                remedy=f"Services: {', '.join(cost.index)}",
             )
         return {s: float(cost[s]) / v * each if v > 0 else float("nan") for s, v in volume.items()}
 

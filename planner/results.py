@@ -51,5 +51,7 @@ class Rows:
 
 def _unwritable(folder: Path, error: OSError) -> PlannerError:
     return PlannerError(
-        f"results cannot be written: {error.strerror or error}", where=folder, remedy="Choose another folder"
+        f"results cannot be written: {error.strerror or error}",
+        where=folder,
+        remedy="Choose another folder",
     )

@@ -198,7 +198,9 @@ def span(scenario: Scenario, path: str, points: int = 20) -> list[float]:
         found = [float(f"{v:.3g}") for v in np.geomspace(own / 2, own * 3, points)]
     if found is None:
         raise PlannerError(
-            "no range of values is known for this field", got=path, remedy=f"Give them: --vary {path}=A,B,..."
+            "no range of values is known for this field",
+            got=path,
+            remedy=f"Give them: --vary {path}=A,B,...",
         )
     if own is None or own in found:
         return list(found)
@@ -254,13 +256,16 @@ def sweep(
             kept[keys[name]] = row
         progress(f"{len(rows)} of {len(scenarios)} variants")
     frame = pd.DataFrame(
-        [{"variant": name, **rows[name]} for name in variants], columns=list(columns.columns_of("sweep"))
+        [{"variant": name, **rows[name]} for name in variants],
+        columns=list(columns.columns_of("sweep")),
     )
     return columns.check("sweep", frame.astype({"variant": "str", "error": "str"}))
 
 
 def _planned(
-    scenarios: Mapping[str, Scenario], one: Callable[[Scenario], dict[str, Any]], executor: Executor | None
+    scenarios: Mapping[str, Scenario],
+    one: Callable[[Scenario], dict[str, Any]],
+    executor: Executor | None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each variant's figures, as they come."""
     if executor is None:

@@ -40,7 +40,8 @@ class TokenMix:
         w = np.full(i.shape, 1.0 / i.size) if weight is None else np.atleast_1d(np.asarray(weight, dtype=np.float64))
         if i.shape != o.shape or i.shape != w.shape or i.ndim != 1 or not i.size:
             raise PlannerError(
-                "token lengths need one input, one output and one weight each", got=(i.shape, o.shape, w.shape)
+                "token lengths need one input, one output and one weight each",
+                got=(i.shape, o.shape, w.shape),
             )
         if not (
             np.isfinite(i).all()

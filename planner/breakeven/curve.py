@@ -134,7 +134,8 @@ def _only(scenario: Scenario) -> str:
 def _weights(scenario: Scenario, name: str) -> str:
     if name not in scenario.services:
         raise ScenarioError(
-            f"no such service: {name}; services are {', '.join(scenario.services)}", where=scenario.name
+            f"no such service: {name}; services are {', '.join(scenario.services)}",
+            where=scenario.name,
         )
     return str(scenario.services[name].latency.parameters.get("weights", ""))
 

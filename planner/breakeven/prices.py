@@ -79,7 +79,10 @@ def _price(row: dict[str, str], where: str) -> ApiPrice:
     paid = [v for v in (*usd, found.cached_usd) if v is not None]
     if not all(0 < v < 1e4 for v in paid):
         raise CatalogError(
-            "a price must lie above 0 USD a million tokens", where=where, got=paid, remedy="Mend the row"
+            "a price must lie above 0 USD a million tokens",
+            where=where,
+            got=paid,
+            remedy="Mend the row",
         )
     return found
 
@@ -100,6 +103,8 @@ def priced(prices: Sequence[ApiPrice], weights: str, wanted: Sequence[str]) -> t
     )
     if not found:
         raise CatalogError(
-            "no API on record serves these weights", got=weights, remedy=f"Name one to compare with: --api {known}"
+            "no API on record serves these weights",
+            got=weights,
+            remedy=f"Name one to compare with: --api {known}",
         )
     return found

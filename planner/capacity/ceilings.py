@@ -139,7 +139,8 @@ def too_slow_a_disk(service: Service, machine: Machine) -> Excuse | None:
         count, _ = volumes_of(service, machine.provider, storage_class)
         if count > one.max_volumes:
             return Excuse(
-                "so many volumes do not fit a machine", f"{count:g} of {storage_class} needed, {one.max_volumes:g} fit"
+                "so many volumes do not fit a machine",
+                f"{count:g} of {storage_class} needed, {one.max_volumes:g} fit",
             )
     known = machine_limits().get((machine.provider, machine.instance_type))
     if known is None or not any(asked):

@@ -96,7 +96,8 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
     for name in scenario.services:
         if name not in load.services:
             raise ScenarioError(
-                f"services.{name}: there is no load for it. Forecast the same scenario", where=scenario.name
+                f"services.{name}: there is no load for it. Forecast the same scenario",
+                where=scenario.name,
             )
         _size_service(scenario, name, load, offers, sheet)
     head = ["service", "provider", "region", "instance_type", "deployment"]
@@ -128,7 +129,8 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
     if spec.model not in LATENCY_MODELS:
         known = ", ".join(sorted(LATENCY_MODELS))
         raise ScenarioError(
-            f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})", where=scenario.name
+            f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})",
+            where=scenario.name,
         )
     try:
         model: ServiceModel = LATENCY_MODELS[spec.model].model_validate(
@@ -281,7 +283,11 @@ class _Scale:
 
 
 def _factors(
-    service: Service, goodput: Goodput, error_share: float, model: LatencyModel, common: Sequence[Factor]
+    service: Service,
+    goodput: Goodput,
+    error_share: float,
+    model: LatencyModel,
+    common: Sequence[Factor],
 ) -> tuple[Factor, ...]:
     """Every cause that acts on usable_rps; a target utilization of the user replaces all but the
     retries.
@@ -347,14 +353,17 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
     unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]) - set(hidden["instance_type"]))
     if unknown:
         raise ScenarioError(
-            f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})", where=scenario.name
+            f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})",
+            where=scenario.name,
         )
     priced, hazards = _prices(catalog)
     names = {held.commitment for held in scenario.existing}  # what is reserved already is never too old
     reserved = set(catalog.commitments.loc[catalog.commitments["commitment"].isin(names), "scope"])
     fields = ["provider", "region", "instance_type", *_SHAPE]
     for row, current in zip(
-        shapes[fields].itertuples(index=False, name=None), shapes["current_generation"].tolist(), strict=True
+        shapes[fields].itertuples(index=False, name=None),
+        shapes["current_generation"].tolist(),
+        strict=True,
     ):
         key = (row[0], row[1], row[2])
         shape = Machine(row[0], "", *row[2:])

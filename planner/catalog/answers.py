@@ -69,7 +69,10 @@ class RawAnswers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for file in self._files.values():
             file.close()
@@ -108,7 +111,10 @@ def money(value: Any, where: str, currency: str = "USD") -> float:
         usd = float(value)
     except (TypeError, ValueError):
         raise CatalogError(
-            "this is not a price", where=where, got=value, remedy="The provider's answer is malformed; try again later"
+            "this is not a price",
+            where=where,
+            got=value,
+            remedy="The provider's answer is malformed; try again later",
         ) from None
     if not 0 <= usd < float("inf"):
         raise CatalogError(

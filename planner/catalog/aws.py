@@ -77,7 +77,9 @@ def asking() -> Iterator[None]:
         from botocore.parsers import ResponseParserError
     except ImportError:
         raise CatalogError(
-            "refreshing AWS prices needs boto3", where="aws", remedy="pip install 'infra-planner[aws]'"
+            "refreshing AWS prices needs boto3",
+            where="aws",
+            remedy="pip install 'infra-planner[aws]'",
         ) from None
     try:
         yield
@@ -100,7 +102,9 @@ def asking() -> Iterator[None]:
         raise CatalogError(short, where="aws", remedy="Check the network and try again") from None
     except BotoCoreError as error:
         raise CatalogError(
-            f"AWS could not be asked: {error}", where="aws", remedy="Check the network and try again"
+            f"AWS could not be asked: {error}",
+            where="aws",
+            remedy="Check the network and try again",
         ) from None
 
 
@@ -115,7 +119,9 @@ class Cloud:
 
         self._session, self._clients = boto3.Session(), dict[tuple[str, str], Any]()
         self._config = Config(
-            retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60
+            retries={"mode": "standard", "max_attempts": ATTEMPTS},
+            connect_timeout=10,
+            read_timeout=60,
         )
 
     def regions(self) -> list[str]:
@@ -335,7 +341,9 @@ def _plan_rates(region: str, cloud: Cloud) -> Iterator[dict[str, Any]]:
             return
         if token == given.get("nextToken"):
             raise CatalogError(
-                "AWS repeats a page of Savings Plans rates", where=f"aws {region}", remedy="Try again later"
+                "AWS repeats a page of Savings Plans rates",
+                where=f"aws {region}",
+                remedy="Try again later",
             )
         given["nextToken"] = token
 

@@ -264,7 +264,10 @@ def plan_rate(result: Mapping[str, Any]) -> tuple[str, str, int, str, float] | N
     )
     if payment is None or months not in (12, 36) or result.get("unit") != "Hrs":
         raise CatalogError(
-            "an unknown Savings Plans offer", where=name, got=dict(offer), remedy="Report it; it is not priced"
+            "an unknown Savings Plans offer",
+            where=name,
+            got=dict(offer),
+            remedy="Report it; it is not priced",
         )
     return (
         name,

@@ -52,7 +52,10 @@ def offer_file(pricing: Any, region: str) -> Iterator[Iterable[str]]:
     was cut short.
     """
     found = pricing.list_price_lists(
-        ServiceCode="AmazonEC2", EffectiveDate=datetime.now(UTC), RegionCode=region, CurrencyCode="USD"
+        ServiceCode="AmazonEC2",
+        EffectiveDate=datetime.now(UTC),
+        RegionCode=region,
+        CurrencyCode="USD",
     )["PriceLists"]
     if not found:
         raise CatalogError("AWS has no EC2 offer file", where=f"aws {region}", remedy="Check the region's name")
@@ -81,14 +84,20 @@ def read_offers(lines: Iterable[str], keep: Callable[[Mapping[str, str]], None] 
     missing = [c for c in _NEEDED if c not in (header or ())]
     if header is None or missing:
         raise CatalogError(
-            "this is not an EC2 offer file", where="offer file", got=missing, remedy="Ask for FileFormat csv"
+            "this is not an EC2 offer file",
+            where="offer file",
+            got=missing,
+            remedy="Ask for FileFormat csv",
         )
     on_demand: list[tuple[str, float, str]] = []
     parts: dict[tuple[str, ...], list[float]] = {}
     for row in rows:
         if len(row) != len(header):
             raise CatalogError(
-                "a row of the offer file is cut short", where=f"line {rows.line_num}", got=row[:3], remedy="Try again"
+                "a row of the offer file is cut short",
+                where=f"line {rows.line_num}",
+                got=row[:3],
+                remedy="Try again",
             )
         facts = dict(zip(header, row, strict=True))
         if not aws_answers.sells_plain_linux({a: facts[c] for c, a in _ATTRIBUTES.items()}):

@@ -89,7 +89,10 @@ def offers(item: Mapping[str, Any], region: str) -> Iterator[Offer]:
         years = _YEARS.get(str(item.get("reservationTerm")))
         if years is None:
             raise CatalogError(
-                "an unknown reservation term", where=name, got=item.get("reservationTerm"), remedy="Report it"
+                "an unknown reservation term",
+                where=name,
+                got=item.get("reservationTerm"),
+                remedy="Report it",
             )
         yield Offer(name, "reservation", usd / (8760 * years), years)
         return
@@ -246,7 +249,10 @@ def items(ask: str, endpoint: str = ENDPOINT) -> Iterator[dict[str, Any]]:
         found = page.get("Items")
         if not isinstance(found, list):
             raise CatalogError(
-                "an answer without items", where="azure", got=address, remedy="The provider's answer is malformed"
+                "an answer without items",
+                where="azure",
+                got=address,
+                remedy="The provider's answer is malformed",
             )
         yield from found
         address = str(page.get("NextPageLink") or "")

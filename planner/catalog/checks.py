@@ -81,7 +81,11 @@ def check_commitments(file: Path, offers: pd.DataFrame) -> None:
     rate, discount = offers["rate_usd_per_h"], offers["discount_share"]
     _refuse(file, offers, offers["commitment"].duplicated(), "this commitment stands twice", "commitment")
     _refuse(
-        file, offers, rate.notna() == discount.notna(), "give rate_usd_per_h or discount_share, not both", "commitment"
+        file,
+        offers,
+        rate.notna() == discount.notna(),
+        "give rate_usd_per_h or discount_share, not both",
+        "commitment",
     )
     _refuse(file, offers, rate <= 0, "a rate must be above zero", "rate_usd_per_h")
     _refuse(file, offers, (discount <= 0) | (discount >= 1), "a discount must lie between 0 and 1", "discount_share")

@@ -115,7 +115,10 @@ def tiers(sku: Mapping[str, Any]) -> list[tuple[float, float]]:
     infos = sku.get("pricingInfo") or []
     if not infos:
         raise CatalogError(
-            "a SKU without a price", where=name, got=sku.get("description"), remedy="The provider's answer is malformed"
+            "a SKU without a price",
+            where=name,
+            got=sku.get("description"),
+            remedy="The provider's answer is malformed",
         )
     latest = max(infos, key=lambda i: str(i.get("effectiveTime", "")))
     out = []
@@ -318,7 +321,10 @@ def _list_skus() -> Iterator[dict[str, Any]]:
     from google.cloud import billing_v1
 
     passing = if_exception_type(
-        exceptions.ServiceUnavailable, exceptions.ResourceExhausted, exceptions.TooManyRequests, exceptions.Aborted
+        exceptions.ServiceUnavailable,
+        exceptions.ResourceExhausted,
+        exceptions.TooManyRequests,
+        exceptions.Aborted,
     )
     again = Retry(predicate=passing, initial=0.5, multiplier=2.0, maximum=30.0, timeout=RETRY_S)
     ask = billing_v1.ListSkusRequest(parent=COMPUTE_ENGINE, page_size=5000, currency_code="USD")
@@ -337,7 +343,9 @@ def _asking() -> Iterator[None]:
         from google.cloud import billing_v1  # noqa: F401
     except ImportError:
         raise CatalogError(
-            "refreshing GCP prices needs google-cloud-billing", where="gcp", remedy="pip install 'infra-planner[gcp]'"
+            "refreshing GCP prices needs google-cloud-billing",
+            where="gcp",
+            remedy="pip install 'infra-planner[gcp]'",
         ) from None
     try:
         yield

@@ -89,7 +89,10 @@ def with_price_list(catalog: Catalog, path: str | Path) -> Catalog:
         usd = money(row["rate_usd_per_h"], where)
         if usd == 0:
             raise CatalogError(
-                "a price must be above zero", where=where, got=usd, remedy="Leave the row out to keep the list price"
+                "a price must be above zero",
+                where=where,
+                got=usd,
+                remedy="Leave the row out to keep the list price",
             )
         prices[index[key]] = usd
         touched.append(index[key])
@@ -100,6 +103,9 @@ def with_price_list(catalog: Catalog, path: str | Path) -> Catalog:
 
 
 def _rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a CSV with their line number, values stripped. Raises :class:`CatalogError` for
+    missing columns, a row longer than the header, and a file that is no CSV.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -129,8 +135,12 @@ def _amiss(cause: str) -> PlannerError:
 
 
 def reserved_instance(item: Mapping[str, Any], region: str) -> Existing | str | None:
-    """A reserved instance of describe_reserved_instances as a holding; a sentence if it cannot be
-    one, None if it is not in force.
+    """A reserved instance of describe_reserved_instances as a holding; a sentence if it cannot
+    be one, None if it is not in force.
+
+    Taken are Linux reservations of shared tenancy for one or three years; the name is that
+    of the catalog's own offer, so that its terms are found. Raises :class:`CatalogError`
+    where a field is missing.
     """
     name = str(within(item, ("InstanceType",), "reserved instance"))
     if item.get("State") != "active":
@@ -155,8 +165,10 @@ def reserved_instance(item: Mapping[str, Any], region: str) -> Existing | str | 
 
 
 def savings_plan(item: Mapping[str, Any]) -> Existing | str | None:
-    """A plan of describe_savings_plans as a holding in USD an hour; a compute plan spans families
-    and is told in words.
+    """A plan of describe_savings_plans as a holding in USD an hour; a compute plan spans
+    families and is told in words.
+
+    Raises :class:`CatalogError` for a commitment that is no price in USD.
     """
     kind, state = str(item.get("savingsPlanType")), item.get("state")
     if state != "active":

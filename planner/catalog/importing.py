@@ -90,6 +90,9 @@ def read_prices(file: str | Path, machines: Mapping[str, Iterable[str]], region:
 
 
 def _read(path: Path, region: str | None, machines: Mapping[str, Iterable[str]]) -> list[Price]:
+    """Prices of one file by its kind: JSON by its first sign, else a table. Raises
+    :class:`CatalogError` for a file that is too large or cannot be read.
+    """
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise CatalogError("the file is too large", where=path, got=path.stat().st_size, remedy="Split it")
@@ -186,7 +189,10 @@ def _own(rows: csv.DictReader[str], path: Path) -> Iterator[Price]:
 
 
 def _bill(
-    rows: csv.DictReader[str], at: Mapping[str, str], path: Path, machines: Mapping[str, Iterable[str]]
+    rows: csv.DictReader[str],
+    at: Mapping[str, str],
+    path: Path,
+    machines: Mapping[str, Iterable[str]],
 ) -> Iterator[Price]:
     """Unit prices agreed for hours of plain Linux machines, one for each machine and region."""
     if not at["usd"] or not at["region"]:
@@ -298,6 +304,9 @@ def _kept(out: Fetched, old: Mapping[str, pd.DataFrame], regions: list[str]) -> 
 
 
 def _borrowed(out: Fetched, old: Mapping[str, pd.DataFrame], region: str) -> None:
+    """Storage and network prices of a region without its own, taken from the provider's first
+    region (us-east-1 where it has one), as ``assumed``, with a note.
+    """
     for frame in ("storage", "network"):
         parts = [old[n] for n in (frame, f"{frame}_assumed") if n in old]
         table = pd.concat(parts, ignore_index=True)

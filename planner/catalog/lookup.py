@@ -27,7 +27,8 @@ def search(catalog: Catalog, words: Sequence[str] = ()) -> pd.DataFrame:
     for word in words:
         pattern = word.lower() if set(word) & set("*?") else f"*{word.lower()}*"
         keep &= pd.concat(
-            [text[c].str.lower().map(lambda t, p=pattern: fnmatch.fnmatchcase(t, p)) for c in text], axis=1
+            [text[c].str.lower().map(lambda t, p=pattern: fnmatch.fnmatchcase(t, p)) for c in text],
+            axis=1,
         ).any(axis=1)
     key = ["provider", "region", "instance_type"]
     found = shapes.loc[keep, [*key, "vcpus", "memory_gib", "accelerator", "accelerators"]]
@@ -75,6 +76,9 @@ def explain(
 
 
 def _offers(offers: pd.DataFrame, provider: str, region: str, instance_type: str, family: str) -> pd.DataFrame:
+    """Commitments that may pay for a machine: of its type, its family, a group with its family,
+    or the whole account, in its region or everywhere.
+    """
     here = offers[(offers["provider"] == provider) & offers["region"].isin([region, "global"])]
     groups = here["scope_kind"].isin(["family", "family_group"]) & here["scope"].map(lambda s: family in s.split())
     return here[(here["scope"] == instance_type) | groups | (here["scope_kind"] == "account")]

@@ -57,7 +57,10 @@ def refresh(
     """
     if provider not in PROVIDERS:
         raise CatalogError(
-            "no such provider", where="catalog", got=provider, remedy=snapshot.nearest(provider, PROVIDERS)
+            "no such provider",
+            where="catalog",
+            got=provider,
+            remedy=snapshot.nearest(provider, PROVIDERS),
         )
     fetch, wanted = fetcher(provider), tuple(dict.fromkeys(regions))
     if not wanted:
@@ -108,7 +111,11 @@ def _replace(
     accept: bool,
     confirm: Callable[[pd.DataFrame, tuple[str, ...]], bool] | None,
 ) -> Refreshed:
-    """Write the next generation of a snapshot from what ``read`` gives, or leave the old in use."""
+    """Write the next generation of a snapshot from what ``read`` gives, or leave the old in use.
+
+    The new generation is written beside the old one, read back as a user would, and its moves
+    are looked at; only then is it put in use. Whatever fails before leaves the old one.
+    """
     home = catalog_folder(folder) / provider
     old = _tables(home, provider)
     stamp = datetime.now(UTC)
@@ -166,6 +173,7 @@ def _tables(home: Path, provider: str) -> dict[str, pd.DataFrame]:
 
 
 def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
+    """Raises :class:`CatalogError` for a region that came back without a single on-demand price."""
     priced = {r["region"] for r in fetched.rows.get("rates", []) if r["purchase_option"] == "on_demand"}
     for region in regions:
         if region not in priced:
@@ -177,7 +185,11 @@ def _require(fetched: Fetched, regions: Iterable[str], provider: str) -> None:
 
 
 def merge(
-    old: dict[str, pd.DataFrame], fetched: Fetched, regions: Iterable[str], provider: str, accept: bool
+    old: dict[str, pd.DataFrame],
+    fetched: Fetched,
+    regions: Iterable[str],
+    provider: str,
+    accept: bool,
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The old tables with the fetched regions replaced, and what was left out because it cannot be
     a price.
@@ -231,6 +243,10 @@ def _still_accepted(rates: pd.DataFrame, old: pd.DataFrame | None) -> pd.DataFra
 
 
 def _plausible(rates: pd.DataFrame, accept: bool) -> tuple[pd.DataFrame, list[str]]:
+    """Rates that can be prices, and what was left out. Raises :class:`CatalogError` for
+    two on-demand prices of a machine, and, unless ``accept``, for prices that are zero or
+    for spot above on demand.
+    """
     on_demand = rates[rates["purchase_option"] == "on_demand"].set_index(["region", "instance_type"])["rate_usd_per_h"]
     if on_demand.index.has_duplicates:
         twice = on_demand.index[on_demand.index.duplicated()][0]
@@ -258,7 +274,8 @@ def diff(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
     """Prices that were added, removed or moved between two ``rates`` frames, largest move first.
 
     Columns: provider region instance_type purchase_option before_usd_per_h after_usd_per_h
-    change_share kind.
+    change_share kind. ``change_share`` is after / before − 1, unknown for what was added or
+    removed, which come last; moves below 1e-9 are rounding.
     """
     old = after.iloc[:0] if before is None else before
     both = old[[*_PRICE, "rate_usd_per_h"]].merge(
@@ -271,11 +288,16 @@ def diff(before: pd.DataFrame | None, after: pd.DataFrame) -> pd.DataFrame:
     both.loc[both["after_usd_per_h"].isna(), "kind"] = "removed"
     both = both[(both["kind"] != "moved") | (both["change_share"].abs() > 1e-9)]
     return both.sort_values(
-        "change_share", key=lambda s: s.abs(), ascending=False, na_position="last", ignore_index=True
+        "change_share",
+        key=lambda s: s.abs(),
+        ascending=False,
+        na_position="last",
+        ignore_index=True,
     )
 
 
 def _wild(moves: pd.DataFrame) -> pd.DataFrame:
+    """Moves by a factor of ``ABSURD_RATIO`` or more, up or down."""
     ratio = moves["after_usd_per_h"] / moves["before_usd_per_h"]
     return moves[(ratio >= ABSURD_RATIO) | (ratio <= 1 / ABSURD_RATIO)]
 
@@ -289,6 +311,9 @@ def _marked(rates: pd.DataFrame, accepted: pd.DataFrame) -> pd.DataFrame:
 
 
 def _refuse_absurd(moves: pd.DataFrame, before: pd.DataFrame | None, provider: str) -> None:
+    """Raises :class:`CatalogError` for wild moves, and for a region that lost more than
+    ``ABSURD_LOSS`` of its on-demand prices.
+    """
     wild = _wild(moves)
     if len(wild):
         shown = [

@@ -90,7 +90,11 @@ def _scaling(groups: dict[str, _Group], found: Iterable[Mapping[str, Any]], tag:
 
 
 def _machines(
-    groups: dict[str, _Group], named: Mapping[str, str], machines: Iterable[Mapping[str, Any]], region: str, tag: str
+    groups: dict[str, _Group],
+    named: Mapping[str, str],
+    machines: Iterable[Mapping[str, Any]],
+    region: str,
+    tag: str,
 ) -> list[str]:
     notes, skipped = [], Counter[str]()
     for m in machines:

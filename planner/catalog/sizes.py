@@ -30,7 +30,11 @@ _AZURE = re.compile(r"Standard_(?P<series>[DEFL])(?P<number>\d+)(?P<traits>[a-hj
 
 
 def normalized(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
-    """AWS: the family, by normalization factor."""
+    """AWS: the family, by normalization factor.
+
+    >>> normalized({"instance_type": "m7i.4xlarge", "accelerators": 0.0})
+    ('m7i family', 32.0)
+    """
     family, _, size = str(machine["instance_type"]).partition(".")
     many = re.fullmatch(r"(\d+)xlarge", size)
     factor = 8.0 * int(many[1]) if many else _FACTORS.get(size)
@@ -39,7 +43,14 @@ def normalized(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
 
 
 def by_vcpu_of_series(machine: Mapping[Any, Any]) -> tuple[str, float] | None:
-    """Azure: the size group whose ratio is the count of vCPUs."""
+    """Azure: the size group whose ratio is the count of vCPUs.
+
+    ``None`` for a name of another form, with accelerators, or with fewer vCPUs than its name
+    says (a constrained size).
+
+    >>> by_vcpu_of_series({"instance_type": "Standard_D4s_v5", "accelerators": 0.0, "vcpus": 4.0})
+    ('Ds_v5 series', 4.0)
+    """
     found = _AZURE.match(str(machine["instance_type"]))
     if not found or float(machine["accelerators"] or 0) > 0 or int(found["number"]) != float(machine["vcpus"]):
         return None

@@ -63,7 +63,8 @@ class Catalog:
         default_factory=lambda: pd.DataFrame({k: pd.Series(dtype="str") for k in _KEY}), repr=False
     )
     set_aside: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame({c: pd.Series(dtype="str") for c in SET_ASIDE}), repr=False
+        default_factory=lambda: pd.DataFrame({c: pd.Series(dtype="str") for c in SET_ASIDE}),
+        repr=False,
     )
 
     def __post_init__(self) -> None:
@@ -97,7 +98,9 @@ class Catalog:
         names = providers or tuple(p for p in PROVIDERS if (root / p).is_dir())
         if not names:
             raise CatalogError(
-                "no provider has a snapshot here", where=root, remedy="Give the folder that holds aws/, gcp/ ..."
+                "no provider has a snapshot here",
+                where=root,
+                remedy="Give the folder that holds aws/, gcp/ ...",
             )
         for name in names:
             if name not in PROVIDERS:
@@ -301,7 +304,8 @@ class Catalog:
                 (*key, len(days), days[0].isoformat(), middle.isoformat(), days[-1].isoformat(), (now - middle).days)
             )
         return pd.DataFrame(
-            rows, columns=["provider", "region", "purchase_option", "prices", "oldest", "median", "newest", "age_days"]
+            rows,
+            columns=["provider", "region", "purchase_option", "prices", "oldest", "median", "newest", "age_days"],
         )
 
 
@@ -326,7 +330,9 @@ def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
     """
     if not home.is_dir():
         raise CatalogError(
-            "this provider has no snapshot", where=home, remedy=f"Run planner catalog refresh {provider}"
+            "this provider has no snapshot",
+            where=home,
+            remedy=f"Run planner catalog refresh {provider}",
         )
     folder = current(home)
     sources = read_sources(folder)
@@ -334,7 +340,8 @@ def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:
     for name, extra in (("rates", "rates_inferred"), ("storage", "storage_assumed"), ("network", "network_assumed")):
         if (name != "rates" or inferred) and (folder / f"{extra}.csv").exists():
             frames[name] = pd.concat(
-                [frames[name], read_frame(folder, name, provider, sources, extra)], ignore_index=True
+                [frames[name], read_frame(folder, name, provider, sources, extra)],
+                ignore_index=True,
             )
     check_rates(folder / "rates.csv", frames["rates"])
     check_commitments(folder / "commitments.csv", frames["commitments"])
@@ -414,11 +421,16 @@ def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
         ) from None
     except (ValueError, UnicodeDecodeError, OverflowError) as error:
         raise CatalogError(
-            f"cannot be read: {str(error).splitlines()[0]}", where=path, remedy="Refresh the provider's snapshot"
+            f"cannot be read: {str(error).splitlines()[0]}",
+            where=path,
+            remedy="Refresh the provider's snapshot",
         ) from None
     missing = [c for c in dtypes if c not in table.columns]
     if missing:
         raise CatalogError(
-            "the snapshot lacks columns", where=path, got=missing, remedy="Refresh the provider's snapshot"
+            "the snapshot lacks columns",
+            where=path,
+            got=missing,
+            remedy="Refresh the provider's snapshot",
         )
     return table

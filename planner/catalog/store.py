@@ -130,6 +130,8 @@ def _alone(home: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CatalogError(
-                "another refresh of this provider is running", where=home, remedy="Wait for it to end"
+                "another refresh of this provider is running",
+                where=home,
+                remedy="Wait for it to end",
             ) from None
         yield

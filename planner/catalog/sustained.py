@@ -71,7 +71,8 @@ def resource_prices(catalog: Catalog, provider: str, region: str, family: str) -
         rates, machines = rates[rates[column] == value], machines[machines[column] == value]
     machines = machines[machines["family"] == family].drop_duplicates("instance_type")
     known = machines.merge(
-        rates.drop_duplicates("instance_type")[["instance_type", "rate_usd_per_h"]], on="instance_type"
+        rates.drop_duplicates("instance_type")[["instance_type", "rate_usd_per_h"]],
+        on="instance_type",
     )
     amount, usd = known[["vcpus", "memory_gib"]].to_numpy(np.float64), known["rate_usd_per_h"].to_numpy(np.float64)
     parts = amount * np.linalg.lstsq(amount, usd, rcond=None)[0] if len(known) else amount

@@ -124,7 +124,9 @@ def plan(scenario_file: str, overrides: tuple[str, ...], paths: int, as_json: bo
 @main.command()
 @_scenario_options
 @click.option(
-    "--backtest", is_flag=True, help="Also score the forecaster on each history's own past, beside the weekly naive."
+    "--backtest",
+    is_flag=True,
+    help="Also score the forecaster on each history's own past, beside the weekly naive.",
 )
 def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtest: bool) -> None:
     """What will arrive: volume and peak of each service with their ranges, and where the ranges
@@ -158,7 +160,10 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtes
 )
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
 @click.option(
-    "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
+    "--dask",
+    "scheduler",
+    metavar="ADDRESS",
+    help="Address of a Dask scheduler to run on instead (extra dask).",
 )
 def simulate(
     scenario_file: str,
@@ -233,7 +238,10 @@ def compare(scenario_file: str, overrides: tuple[str, ...], paths: int, other_fi
 )
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
 @click.option(
-    "--dask", "scheduler", metavar="ADDRESS", help="Address of a Dask scheduler to run on instead (extra dask)."
+    "--dask",
+    "scheduler",
+    metavar="ADDRESS",
+    help="Address of a Dask scheduler to run on instead (extra dask).",
 )
 @click.option(
     "--results",
@@ -265,7 +273,11 @@ def sweep(
 @main.command()
 @_scenario_options
 @click.option(
-    "--vary", "varied", required=True, metavar="PATH[=A,B,...]", help="Field to vary; services.* means every service."
+    "--vary",
+    "varied",
+    required=True,
+    metavar="PATH[=A,B,...]",
+    help="Field to vary; services.* means every service.",
 )
 @click.option(
     "--points",
@@ -306,7 +318,11 @@ def frontier(
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False), default="planner-demo")
 @click.option(
-    "--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay."
+    "--paths",
+    type=click.IntRange(2, 5000),
+    default=200,
+    show_default=True,
+    help="Load paths to plan and replay.",
 )
 def demo(folder: str, paths: int) -> None:
     """Plan the bundled scenarios and write their CSVs to FOLDER."""
@@ -334,7 +350,11 @@ def columns_command(frame: str | None) -> None:
 
 @main.command()
 @click.option(
-    "--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Where the browser finds it."
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8501,
+    show_default=True,
+    help="Where the browser finds it.",
 )
 @click.option("--address", default="localhost", show_default=True, help="Where to listen; 0.0.0.0 for other machines.")
 @click.option("--headless", is_flag=True, help="Do not open a browser.")

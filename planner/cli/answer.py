@@ -350,7 +350,9 @@ def _commitments(study: "Study") -> str:
         for r in c.to_dict("records")
     ]
     return "Commitments\n" + table(
-        ["what", "quantity", "from", "terms", "upfront", "then", "used", "pays off above"], rows, "  "
+        ["what", "quantity", "from", "terms", "upfront", "then", "used", "pays off above"],
+        rows,
+        "  ",
     )
 
 

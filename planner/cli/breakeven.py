@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field of the scenario.")
 @click.option("--service", default="", help="Which service, where several serve a language model.")
 @click.option(
-    "--api", "apis", multiple=True, help="Compare with this API (PROVIDER/MODEL) in place of all of its weights."
+    "--api",
+    "apis",
+    multiple=True,
+    help="Compare with this API (PROVIDER/MODEL) in place of all of its weights.",
 )
 @click.option("--prices", type=click.Path(dir_okay=False), help="Own table of API prices (columns of api_prices.csv).")
 @click.option(

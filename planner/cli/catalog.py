@@ -23,7 +23,9 @@ _folder = click.option(
     help="Folder of the snapshots (default: PLANNER_CATALOG, or the bundled one).",
 )
 _inferred = click.option(
-    "--inferred", is_flag=True, help="Also use prices inferred from other regions or sizes, and weak sources."
+    "--inferred",
+    is_flag=True,
+    help="Also use prices inferred from other regions or sizes, and weak sources.",
 )
 _regions = click.option("--region", "regions", multiple=True, help="Only this region; may be given several times.")
 _csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV in place of a table.")
@@ -60,7 +62,11 @@ def _age_line(prices: Catalog) -> str:
 @_inferred
 @_csv
 def show(
-    providers: tuple[str, ...], regions: tuple[str, ...], folder: str | None, inferred: bool, as_csv: bool
+    providers: tuple[str, ...],
+    regions: tuple[str, ...],
+    folder: str | None,
+    inferred: bool,
+    as_csv: bool,
 ) -> None:
     """How much the catalog holds of each provider and region."""
     prices = Catalog.read(*providers, regions=regions or None, folder=folder, inferred=inferred)
@@ -186,11 +192,17 @@ def import_command(file: str, region: str | None, folder: str | None, accept: bo
 @catalog.command()
 @click.argument("provider")
 @click.option(
-    "--region", "regions", multiple=True, required=True, help="Region to refresh; may be given several times."
+    "--region",
+    "regions",
+    multiple=True,
+    required=True,
+    help="Region to refresh; may be given several times.",
 )
 @_folder
 @click.option(
-    "--accept", is_flag=True, help="Take absurd moves too, and leave out prices that are zero or spot above on demand."
+    "--accept",
+    is_flag=True,
+    help="Take absurd moves too, and leave out prices that are zero or spot above on demand.",
 )
 @click.option("--yes", is_flag=True, help="Replace without asking.")
 @click.option("--bulk", is_flag=True, help="AWS: read the whole offer file in place of the paged price list.")
@@ -205,13 +217,18 @@ def refresh(provider: str, regions: tuple[str, ...], folder: str | None, accept:
         provider, regions, folder=folder, accept=accept, confirm=_asked(yes), **({"bulk": True} if bulk else {})
     )
     click.echo(
-        f"{PROVIDERS[provider].title}: " + (f"now read from {done.path}" if done.path else "left as it was"), err=True
+        f"{PROVIDERS[provider].title}: " + (f"now read from {done.path}" if done.path else "left as it was"),
+        err=True,
     )
 
 
 @catalog.command()
 @click.option(
-    "--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times."
+    "--region",
+    "regions",
+    multiple=True,
+    required=True,
+    help="Region to ask about; may be given several times.",
 )
 @click.option(
     "--file",
@@ -251,7 +268,11 @@ def quota(region: str, instance_types: tuple[str, ...]) -> None:
 
 @catalog.command(name="spot-score")
 @click.option(
-    "--region", "regions", multiple=True, required=True, help="Region to ask about; may be given several times."
+    "--region",
+    "regions",
+    multiple=True,
+    required=True,
+    help="Region to ask about; may be given several times.",
 )
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Instances wanted at once.")
 @click.argument("instance_types", nargs=-1, required=True)

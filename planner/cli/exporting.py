@@ -42,7 +42,11 @@ def file_options(command: F) -> F:
     versions = click.Choice(list(export.FOCUS_VERSIONS))
     for option in (
         click.option(
-            "--focus-version", type=versions, default="1.2", show_default=True, help="Names of columns of --focus."
+            "--focus-version",
+            type=versions,
+            default="1.2",
+            show_default=True,
+            help="Names of columns of --focus.",
         ),
         click.option("--focus", "focus_file", type=file, help="Also write a FOCUS dataset, CSV or .parquet."),
         click.option("--excel", "excel_file", type=file, help="Also write one workbook (extra xlsx)."),

@@ -55,7 +55,10 @@ def of_prometheus(
 @click.option("--days", type=click.IntRange(1, 455), default=56, show_default=True, help="How far back.")
 @click.option("--start", metavar="TIME", help="First instant, in place of --days.")
 @click.option(
-    "--period", "period_s", type=click.IntRange(1, 86_400), help="Seconds a value; by default the finest kept."
+    "--period",
+    "period_s",
+    type=click.IntRange(1, 86_400),
+    help="Seconds a value; by default the finest kept.",
 )
 @click.option("--region", help="Region of the metric.")
 @click.option("--endpoint-url", metavar="URL", help="Another endpoint, such as a proxy of your own.")

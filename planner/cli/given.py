@@ -14,10 +14,18 @@ F = TypeVar("F", bound=Callable[..., object])
 def scenario_options(command: F) -> F:
     """The scenario file, overrides of its fields, and how many load paths are planned on."""
     command = click.option(
-        "--paths", type=click.IntRange(2, 5000), default=200, show_default=True, help="Load paths to plan and replay."
+        "--paths",
+        type=click.IntRange(2, 5000),
+        default=200,
+        show_default=True,
+        help="Load paths to plan and replay.",
     )(command)
     command = click.option(
-        "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Override a field: limits.max_spot_share=0."
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Override a field: limits.max_spot_share=0.",
     )(command)
     return click.argument("scenario_file", metavar="SCENARIO.yaml", type=click.Path(dir_okay=False))(command)
 

@@ -33,13 +33,22 @@ def _columns(pairs: tuple[str, ...]) -> dict[str, str | tuple[str, ...]]:
 @click.option("--time-zone", help="Zone of stamps that name none, such as Europe/Berlin.")
 @click.option("--user-time-zone", help="The clock users live by, for the hours shown.")
 @click.option(
-    "--format", "format_", type=click.Choice(list(TRAFFIC_FORMATS)), help="What the file is, where it is not told."
+    "--format",
+    "format_",
+    type=click.Choice(list(TRAFFIC_FORMATS)),
+    help="What the file is, where it is not told.",
 )
 @click.option(
-    "--value", type=click.Choice(["requests_per_s", "requests_per_interval", "counter"]), help="What its values count."
+    "--value",
+    type=click.Choice(["requests_per_s", "requests_per_interval", "counter"]),
+    help="What its values count.",
 )
 @click.option(
-    "--column", "columns", multiple=True, metavar="NAME=COLUMN", help="Which column is ts, arrival_rate_rps, …"
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=COLUMN",
+    help="Which column is ts, arrival_rate_rps, …",
 )
 @click.option("--date-order", type=click.Choice(["day_first", "month_first"]), help="Settles 3/4/2026.")
 @click.option("--start", metavar="TIME", help="The instant from which numeric stamps count.")

@@ -138,7 +138,10 @@ def _speed(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What one replica does, and what must hold."""
     if given["weights"]:
         first = _number(
-            "--ttft-p95-s", given["ttft_p95_s"], "How fast, the first token of 95 of 100 within seconds", 1.0
+            "--ttft-p95-s",
+            given["ttft_p95_s"],
+            "How fast, the first token of 95 of 100 within seconds",
+            1.0,
         )
         return {"model": "llm", "weights": given["weights"]}, {"ttft_p95_s": first, "tpot_p95_s": 0.05}
     work = _number("--service-time-s", given["service_time_s"], "How fast, seconds of work a request takes")

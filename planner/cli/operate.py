@@ -8,7 +8,11 @@ from planner.cli.given import Progress, read_scenario, scenario_options
 @click.command()
 @scenario_options
 @click.option(
-    "--out", "folder", type=click.Path(file_okay=False), required=True, help="Folder for the files: all or none."
+    "--out",
+    "folder",
+    type=click.Path(file_okay=False),
+    required=True,
+    help="Folder for the files: all or none.",
 )
 @click.option(
     "--name",

@@ -23,13 +23,15 @@ def combinations(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
         path, sign, values = text.partition("=")
         if not sign or not path.strip() or not values.strip():
             raise ScenarioError(
-                f"--vary must read PATH=A,B,..., such as limits.max_spot_share=0,0.3 (got {text!r})", where="sweep"
+                f"--vary must read PATH=A,B,..., such as limits.max_spot_share=0,0.3 (got {text!r})",
+                where="sweep",
             )
         try:
             found = yaml.safe_load(f"[{values}]")
         except yaml.YAMLError:
             raise ScenarioError(
-                f"the values are not a list in YAML (got {values!r}). Separate them by commas", where="sweep"
+                f"the values are not a list in YAML (got {values!r}). Separate them by commas",
+                where="sweep",
             ) from None
         axes.append([(path.strip(), value) for value in found])
     return {
@@ -48,7 +50,8 @@ def instant(text: str) -> pd.Timestamp | None:
         found = pd.Timestamp(text)
     except ValueError:
         raise ScenarioError(
-            f"an hour reads 2027-01-05T10:00Z, or peak for the busiest (got {text!r})", where="--requests"
+            f"an hour reads 2027-01-05T10:00Z, or peak for the busiest (got {text!r})",
+            where="--requests",
         ) from None
     return found.tz_localize("UTC") if found.tz is None else found.tz_convert("UTC")
 
@@ -67,7 +70,9 @@ def executor_of(jobs: int, scheduler: str | None) -> Iterator[Executor | None]:
         return
     if find_spec("distributed") is None:
         raise PlannerError(
-            "running on a cluster needs Dask", where="--dask", remedy="pip install 'infra-planner[dask]'"
+            "running on a cluster needs Dask",
+            where="--dask",
+            remedy="pip install 'infra-planner[dask]'",
         )
     from distributed import Client
 

@@ -13,7 +13,9 @@ _LONG = (*HOURLY, "summary", "prices", "excuses")
 def to_json(study: Answered, origin: Origin = UNSTORED, beside: Mapping[str, object] | None = None) -> str:
     """The headline, the summary, and every table without a row an hour; unknown is ``null``.
 
-    ``beside``: further parts by name, such as ``today``.
+    ``beside``: further parts by name, such as ``today``. Instants are ISO 8601; numbers in
+    tables have 15 decimals. Infinity has no form in JSON: a value that is infinite or
+    unknown in a table is ``null``.
     """
     plan, found = study.plan, tables(study, origin)
     answer: dict[str, object] = {

@@ -34,7 +34,9 @@ def workbook(study: Answered, origin: Origin = UNSTORED, where: object = "workbo
         import xlsxwriter  # noqa: F401
     except ImportError:
         raise PlannerError(
-            "writing Excel needs XlsxWriter", where=where, remedy="pip install 'infra-planner[xlsx]'"
+            "writing Excel needs XlsxWriter",
+            where=where,
+            remedy="pip install 'infra-planner[xlsx]'",
         ) from None
     buffer = io.BytesIO()
     sheets = {FIRST: finance.by_month_and_owner(study), **tables(study, origin)}

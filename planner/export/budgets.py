@@ -37,6 +37,9 @@ def budgets(study: Answered) -> pd.DataFrame:
 
 
 def _row(study: Answered, name: str, budget: float) -> dict[str, object]:
+    """One budget beside its charges: pace, first breach and shares of paths, weighted as
+    the plan weighs its paths.
+    """
     plan = study.plan
     mine = plan.cost if name == WHOLE else plan.cost[plan.cost["owner"] == name]
     months, bills = _bills(study, mine)
@@ -57,7 +60,11 @@ def _row(study: Answered, name: str, budget: float) -> dict[str, object]:
 
 
 def _bills(study: Answered, mine: pd.DataFrame) -> tuple[list[str], Floats]:
-    """Months and the bill of some charges on each path, shape (paths, months) [USD]."""
+    """Months and the bill of some charges on each path, shape (paths, months) [USD].
+
+    The bill of a path times the expected share of these charges in the month; 0 in a
+    month that costs nothing.
+    """
     plan = study.plan
     months = list(plan.paths_month_usd)
     paths = np.array([plan.paths_month_usd[m] for m in months], dtype=np.float64).T if months else np.zeros((0, 0))

@@ -59,7 +59,8 @@ def long(study: Answered, origin: Origin = UNSTORED) -> pd.DataFrame:
     """One row a month, owner, service, place, charge and measure (``export.finance``): a
     spreadsheet pivots it as it is.
 
-    ``measure``: list, contracted, amortized or cash; sums are of one measure.
+    ``measure``: list, contracted, amortized or cash; sums are of one measure, and a sum over
+    measures means nothing. ``cost`` is in the scenario's currency, ``cost_usd`` in dollars.
     """
     keys = ["month", "owner", "cost_center", "service", "provider", "region", "charge", "charge_name"]
     wide = _sums(study, keys)
@@ -100,7 +101,13 @@ def prepayments(study: Answered) -> pd.DataFrame:
 
 
 def _calendar(row: dict[str, object], scenario: Scenario) -> list[dict[str, object]]:
-    """Rows of one commitment: its hours by month, cut where the horizon begins and ends."""
+    """Rows of one commitment: its hours by month, cut where the horizon begins and ends.
+
+    Over a row of h hours: amortized = (hourly + upfront / term) · h, cash = hourly · h and the
+    upfront payment where the term begins, prepaid left = upfront · hours to come / term, owed =
+    hourly · hours to come. A term that began before the horizon is told from the horizon's
+    start; its upfront payment lies behind and is not due again.
+    """
     begin, end = pd.Timestamp(scenario.start_utc), pd.Timestamp(scenario.end_utc)
     start, over = pd.Timestamp(str(row["start"])), pd.Timestamp(str(row["end"]))
     upfront, hourly = float(str(row["upfront_usd"])), float(str(row["hourly_usd"]))
@@ -164,8 +171,12 @@ def by_month_and_owner(study: Answered) -> pd.DataFrame:
 
 
 def _periods(study: Answered) -> dict[str, "pd.Series[pd.Timestamp] | pd.Series[str]"]:
-    """Month and charge period of each row: an hour, the part of a month in the horizon, or the hour
-    of signing.
+    """Month and charge period of each row: an hour, the part of a month in the
+    horizon, or the hour of signing.
+
+    Periods end exclusively. Machines and unused commitments are charged by the hour;
+    other charges stand once a month and run from its first hour in the horizon to its
+    end or that of the horizon.
     """
     found, zone = study.plan.cost, study.plan.time_zone
     begin, over = (pd.Timestamp(t).as_unit("us") for t in (study.scenario.start_utc, study.scenario.end_utc))
@@ -219,7 +230,9 @@ def _origin(scenario: Scenario, origin: Origin) -> dict[str, str]:
 
 
 def _price_dates(study: Answered) -> "pd.Series[str]":
-    """Oldest date of the prices of each row; of a commitment's fees, that of what it pays for."""
+    """Oldest date of the prices of each row; of a commitment's fees, that of what it pays for.
+    Empty where no price of the catalog stands behind a row.
+    """
     found = study.plan.cost
     dates = study.plan.prices.groupby(_PRICED, observed=True)["as_of"].min().reset_index()
     own = found[_PRICED].merge(dates, how="left", on=_PRICED)["as_of"].set_axis(found.index)
@@ -230,6 +243,9 @@ def _price_dates(study: Answered) -> "pd.Series[str]":
 def _contracted(study: Answered) -> Floats:
     """Cost of each row at negotiated prices before commitments [USD]: of what a commitment pays
     for, the list price less the discounts that apply; of all else what is paid.
+
+    Rows of the commitments themselves are 0: what they pay for carries its own price, so that
+    the column counts nothing twice.
     """
     found = study.plan.cost
     covered = ((found["charge"] == "compute") & (found["commitment"] != "")).to_numpy()

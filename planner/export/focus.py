@@ -61,6 +61,7 @@ def write_focus(study: Answered, path: str | Path, version: str = "1.2", origin:
 
 
 def _bytes(frame: pd.DataFrame, path: Path) -> bytes:
+    """A dataset as its file: Parquet with its own types, or CSV that no spreadsheet runs."""
     return parquet(frame) if path.suffix == ".parquet" else to_csv(frame).encode()
 
 
@@ -85,7 +86,11 @@ def cost_and_usage(study: Answered, version: str = "1.2", origin: Origin = UNSTO
 
 
 def _rows(study: Answered, origin: Origin) -> pd.DataFrame:
-    """Charges of ``export.cost``: those of an hour added up over each local day."""
+    """Charges of ``export.cost``: those of an hour added up over each local day.
+
+    A day may have 23 or 25 hours; its period is cut where the horizon begins or ends. Rows alike
+    in every word become one, money and quantities add up.
+    """
     cost, zone = finance.cost(study, origin), study.plan.time_zone
     begin, over = pd.Timestamp(study.scenario.start_utc), pd.Timestamp(study.scenario.end_utc)
     wall = cost["ts"].dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
@@ -179,6 +184,9 @@ _CONTRACT = (
 
 
 def _money(rows: pd.DataFrame) -> dict[str, object]:
+    """Costs, prices and quantities of each row; nothing is consumed where a commitment is
+    bought, paid for or left unused.
+    """
     quantity = rows["quantity"].to_numpy(np.float64)
     contracted = rows["contracted_cost_usd"].to_numpy(np.float64)
     each = np.divide(contracted, quantity, out=np.zeros_like(quantity), where=quantity > 0)
@@ -291,7 +299,9 @@ def _places(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def _resource(rows: pd.DataFrame) -> "pd.Series[str]":
-    """A contract by its name, all else by where the plan runs it."""
+    """A contract by its name, all else by where the plan runs it: a forecast has no
+    identifiers of real machines.
+    """
     place = rows[["provider", "region", "service"]].agg("/".join, axis=1) + "/" + _thing(rows)
     contract = rows["charge"].str.startswith("commitment_")
     found: pd.Series[str] = place.where(~contract, rows["commitment"])
@@ -324,6 +334,13 @@ def _commitment(rows: pd.DataFrame, signed: list[_Signed]) -> dict[str, object]:
 
 
 def _committed(rows: pd.DataFrame, by: dict[str, _Signed]) -> Floats:
+    """Committed amount of each row, in hours of a Usage or dollars of a Spend commitment;
+    NaN for rows without one.
+
+    Bought is size · term, a fee size · its hours, used (and unused) the row's effective cost
+    over the amortized price of a unit, so that the used and unused rows of a term that lies in
+    the horizon add up to what was bought.
+    """
     out = np.full(len(rows), np.nan)
     for name, each in by.items():
         mine = (rows["commitment"] == name).to_numpy()
@@ -345,6 +362,10 @@ def _new(rows: pd.DataFrame, signed: list[_Signed]) -> dict[str, object]:
 
 
 def _applied(rows: pd.DataFrame, signed: list[_Signed]) -> Iterator[str | None]:
+    """JSON of the contracts each row draws on and the cost of each [USD]; ``None`` for a row
+    without one. Rows name a commitment, of which several contracts may be in force: its
+    money is split by their size.
+    """
     money = np.where(rows["charge"].isin(list(_PURCHASES)), rows["billed_cost_usd"], rows["effective_cost_usd"])
     starts, ends = rows["charge_period_start_utc"], rows["charge_period_end_utc"]
     for name, usd, start, end in zip(rows["commitment"], money, starts, ends, strict=True):

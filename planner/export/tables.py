@@ -70,6 +70,10 @@ def write_parquet(study: Answered, folder: str | Path, origin: Origin = UNSTORED
 
 
 def _write(
-    study: Answered, folder: str | Path, origin: Origin, suffix: str, form: Callable[[pd.DataFrame], bytes]
+    study: Answered,
+    folder: str | Path,
+    origin: Origin,
+    suffix: str,
+    form: Callable[[pd.DataFrame], bytes],
 ) -> list[Path]:
     return write_set({f"{name}.{suffix}": form(frame) for name, frame in tables(study, origin).items()}, folder)

@@ -51,7 +51,9 @@ def write_set(contents: Mapping[str, bytes], folder: str | Path) -> list[Path]:
         return [folder / name for name in contents]
     except OSError as error:
         raise PlannerError(
-            f"the files cannot be written: {error.strerror or error}", where=folder, remedy="Choose another folder"
+            f"the files cannot be written: {error.strerror or error}",
+            where=folder,
+            remedy="Choose another folder",
         ) from None
 
 
@@ -67,7 +69,9 @@ def write_file(content: bytes, path: str | Path) -> Path:
         return Path(part).replace(path)
     except OSError as error:
         raise PlannerError(
-            f"the file cannot be written: {error.strerror or error}", where=path, remedy="Choose another place"
+            f"the file cannot be written: {error.strerror or error}",
+            where=path,
+            remedy="Choose another place",
         ) from None
     finally:
         if part is not None:
@@ -93,12 +97,18 @@ def _own(target: Path, folder: Path) -> None:
 
 
 def _umask() -> int:
+    """Permissions the process withholds; they can only be read by setting them, so
+    for an instant none are.
+    """
     old = os.umask(0)
     os.umask(old)
     return old
 
 
 def _flush(handle: int, content: bytes) -> None:
+    """Write all of a content and have the disk confirm it. Raises :class:`OSError` where
+    the disk is full or fails.
+    """
     left = memoryview(content)
     while left:
         left = left[os.write(handle, left) :]
@@ -157,6 +167,7 @@ def _plain(name: str) -> str:
 
 
 def _fill(part: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files of a set and their manifest into the new folder."""
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = json.dumps({"files": listed}, indent=1).encode() + b"\n"
     for name, content in {**contents, MANIFEST: manifest}.items():

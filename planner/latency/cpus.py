@@ -37,7 +37,11 @@ def _table() -> dict[tuple[str, str], CpuSpeed]:
     with data_path("hardware", "cpu_speed.csv").open(encoding="utf-8", newline="") as file:
         return {
             (r["provider"], r["family"]): CpuSpeed(
-                float(r["speed"]), float(r["error_log"]), r["basis"], r["processor"], _threads(r["threads_per_core"])
+                float(r["speed"]),
+                float(r["error_log"]),
+                r["basis"],
+                r["processor"],
+                _threads(r["threads_per_core"]),
             )
             for r in csv.DictReader(file)
         }

@@ -82,7 +82,11 @@ def arrival_scv(requests: Requests | None, quality: Quality) -> tuple[float, str
 
 
 def token_mix(
-    requests: Requests | None, rate: Floats, mean_in: Floats | None, mean_out: Floats | None, quality: Quality
+    requests: Requests | None,
+    rate: Floats,
+    mean_in: Floats | None,
+    mean_out: Floats | None,
+    quality: Quality,
 ) -> TokenMix | None:
     """Joint token lengths: from single requests if there are any, else spread around the
     request-weighted means.

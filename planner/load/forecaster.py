@@ -28,20 +28,25 @@ def forecast_quantiles(train: pd.Series[Any], horizon: int, quantiles: Sequence[
     """
     if horizon < 1 or not all(0 < q < 1 for q in quantiles):
         raise TrafficError(
-            "a forecast needs at least one hour and quantiles between 0 and 1", got=(horizon, list(quantiles))
+            "a forecast needs at least one hour and quantiles between 0 and 1",
+            got=(horizon, list(quantiles)),
         )
     index = pd.DatetimeIndex(train.index)
     values = np.asarray(train, dtype=np.float64)
     if not np.isfinite(values).any():
         raise TrafficError(
-            "the history holds no observed hour", where="forecast_quantiles", remedy="Give at least three days"
+            "the history holds no observed hour",
+            where="forecast_quantiles",
+            remedy="Give at least three days",
         )
     low = min(0.0, float(np.nanmin(values)))
     recent = pd.Series(values - low, index=index).iloc[-TRAIN_CAP - 2 :]
     cast, ahead = fit(recent, horizon, zone_of(train.attrs), train.attrs.get("holidays"))
     table = hourly_quantiles(cast, quantiles)[ahead] + low
     found = pd.DataFrame(
-        table, index=pd.date_range(index[-1], periods=horizon + 1, freq="h")[1:], columns=list(quantiles)
+        table,
+        index=pd.date_range(index[-1], periods=horizon + 1, freq="h")[1:],
+        columns=list(quantiles),
     )
     peaks = {h: window_peak(cast, h) for h in PEAK_WINDOWS_H if h <= horizon}
     found.attrs["peak"] = {h: p + low for h, p in peaks.items() if p is not None}

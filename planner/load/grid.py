@@ -50,7 +50,9 @@ def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
     moved = int((ts != phase + slot * step).sum())
     if moved:
         quality.add(
-            "repaired", moved, f"stamps did not lie on the {interval} s grid and were moved to its nearest bucket"
+            "repaired",
+            moved,
+            f"stamps did not lie on the {interval} s grid and were moved to its nearest bucket",
         )
     elif phase and 3600 % interval == 0:
         quality.add(

@@ -244,7 +244,8 @@ def _yearly(grid: clock.WallGrid) -> tuple[Floats, tuple[str, ...]]:
     count = seen.sum(axis=1)
     mean = np.where(seen, hours, 0.0).sum(axis=1) / np.maximum(count, 1)
     daily = pd.Series(
-        np.where(count >= DAY // 2, mean, np.nan), index=pd.date_range(start, periods=len(hours), freq="D")
+        np.where(count >= DAY // 2, mean, np.nan),
+        index=pd.date_range(start, periods=len(hours), freq="D"),
     )
     level = daily.rolling(364, center=True, min_periods=250).mean().ffill().bfill()
     ratio = (daily / level).to_numpy()

@@ -68,7 +68,10 @@ class Traffic:
     def ts(self) -> pd.DatetimeIndex:
         """Start of each bucket, UTC, shape (n,)."""
         return pd.date_range(
-            self.start, periods=len(self.arrival_rate_rps), freq=pd.Timedelta(seconds=self.interval_s), unit="us"
+            self.start,
+            periods=len(self.arrival_rate_rps),
+            freq=pd.Timedelta(seconds=self.interval_s),
+            unit="us",
         )
 
     @property
@@ -231,7 +234,9 @@ def _request_log(path: Path, spec: TrafficSource, quality: Quality) -> Requests:
         )
     quality.lines += own.lines
     quality.add(
-        "noted", len(found.at_s), f"single requests in {path.name} give the token lengths and the spread of arrivals"
+        "noted",
+        len(found.at_s),
+        f"single requests in {path.name} give the token lengths and the spread of arrivals",
     )
     return found
 
@@ -243,7 +248,9 @@ def _shape(spec: TrafficSource, interval_s: int, folder: Path, quality: Quality)
     shape = shape_of(spec.shape or UNSTATED, folder).by_day()
     why = "as traffic.shape says" if spec.shape else "no traffic.shape is stated: office, consumer, batch, flat or own"
     quality.add(
-        "assumed", 0, f"totals of {interval_s / HOUR_S:g} hours lie over their hours by the shape {shape.name} ({why})"
+        "assumed",
+        0,
+        f"totals of {interval_s / HOUR_S:g} hours lie over their hours by the shape {shape.name} ({why})",
     )
     return shape
 

@@ -71,7 +71,8 @@ def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity,
 def without_type(capacity: Capacity, instance_type: str) -> Capacity:
     """The same machines but one type."""
     return replace(
-        capacity, frame=capacity.frame[capacity.frame["instance_type"] != instance_type].reset_index(drop=True)
+        capacity,
+        frame=capacity.frame[capacity.frame["instance_type"] != instance_type].reset_index(drop=True),
     )
 
 
@@ -100,7 +101,9 @@ def _variants(plan: Plan, scenario: Scenario, capacity: Capacity) -> Iterator[_V
         yield _Variant("without commitments", scenario.replace(**{"limits.max_term_months": 0}), capacity)
     if spot and signed:
         yield _Variant(
-            "on demand only", scenario.replace(**{"limits.max_spot_share": 0.0, "limits.max_term_months": 0}), capacity
+            "on demand only",
+            scenario.replace(**{"limits.max_spot_share": 0.0, "limits.max_term_months": 0}),
+            capacity,
         )
 
 

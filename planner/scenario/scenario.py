@@ -98,7 +98,8 @@ class Scenario(Part):
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ScenarioError(
-                f"cannot be read as UTF-8 text: {error}. Give the path of a scenario YAML file", where=path
+                f"cannot be read as UTF-8 text: {error}. Give the path of a scenario YAML file",
+                where=path,
             ) from None
         return cls.from_yaml(text, where=str(path), folder=path.parent)
 
@@ -162,7 +163,8 @@ class Scenario(Part):
         written = self.services[service].traffic.file
         if written is None:
             raise ScenarioError(
-                f"services.{service}.traffic: a service without history has no file. Give traffic.file", where=self.name
+                f"services.{service}.traffic: a service without history has no file. Give traffic.file",
+                where=self.name,
             )
         return self._beside(service, "traffic", Path(written))
 

@@ -31,7 +31,8 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} must be text; quote it", problem_mark=key_node.start_mark
+                    problem=f"the key {key!r} must be text; quote it",
+                    problem_mark=key_node.start_mark,
                 )
             if key in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark)

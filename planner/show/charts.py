@@ -131,7 +131,9 @@ def strain(cases: pd.DataFrame, title: str = "Requests late under strain") -> al
     """
     table = cases.assign(held=cases["error_budget_share"].le(1).map({True: "Holds", False: "Misses a target"}))
     color = alt.Color(
-        "held:N", scale=alt.Scale(domain=["Holds", "Misses a target"], range=[GREEN, RED]), legend=_BOTTOM
+        "held:N",
+        scale=alt.Scale(domain=["Holds", "Misses a target"], range=[GREEN, RED]),
+        legend=_BOTTOM,
     )
     return (
         alt.Chart(table.assign(shown=table["error_budget_share"].clip(upper=3.0)))
@@ -212,7 +214,8 @@ def _load(table: pd.DataFrame, x: alt.X, when: alt.Tooltip, title: str, shape: s
 def _named(layer: alt.Chart, name: str, column: str, scale: alt.Scale) -> alt.Chart:
     """A layer that stands in the common legend under its own name."""
     return layer.transform_calculate(curve=f"'{name}'").encode(
-        y=alt.Y(f"{column}:Q", title="requests per second"), color=alt.Color("curve:N", scale=scale, legend=_BOTTOM)
+        y=alt.Y(f"{column}:Q", title="requests per second"),
+        color=alt.Color("curve:N", scale=scale, legend=_BOTTOM),
     )
 
 
@@ -227,7 +230,10 @@ def latency(curve: pd.DataFrame, title: str = "Latency of one replica under load
         .encode(
             x=alt.X("rate_rps:Q", title="requests per second"),
             y=alt.Y(
-                "of_limit:Q", title="share of the limit", scale=alt.Scale(domain=[0, 1.5]), axis=alt.Axis(format="%")
+                "of_limit:Q",
+                title="share of the limit",
+                scale=alt.Scale(domain=[0, 1.5]),
+                axis=alt.Axis(format="%"),
             ),
             color=alt.Color("objective:N", scale=alt.Scale(range=COLORS), legend=_LINES),
             tooltip=[
@@ -349,7 +355,8 @@ def cost_months(
     :func:`views.month_range` adds the range over load paths as a line with ends.
     """
     table = monthly.assign(
-        month=pd.to_datetime(monthly["month"]), what=monthly["charge"].map(names).fillna(monthly["charge"])
+        month=pd.to_datetime(monthly["month"]),
+        what=monthly["charge"].map(names).fillna(monthly["charge"]),
     )
     order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
     if len(order) > most + 1:
@@ -358,7 +365,10 @@ def cost_months(
     table = table.groupby(["month", "what"], as_index=False)[[measure]].sum()
     table["rank"] = table["what"].map({name: i for i, name in enumerate(order)})
     x = alt.X(
-        "month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True)
+        "month:O",
+        timeUnit="yearmonth",
+        title=None,
+        axis=alt.Axis(format="%b %Y", labelAngle=0, labelOverlap=True),
     )
     when = alt.Tooltip("month:T", title="Month", format="%B %Y")
     layers = [
@@ -368,7 +378,10 @@ def cost_months(
             x=x,
             y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(format="$~s")),
             color=alt.Color(
-                "what:N", sort=order, scale=alt.Scale(domain=order, range=COLORS[: len(order)]), legend=_BOTTOM
+                "what:N",
+                sort=order,
+                scale=alt.Scale(domain=order, range=COLORS[: len(order)]),
+                legend=_BOTTOM,
             ),
             order=alt.Order("rank:Q"),
             tooltip=[

@@ -153,7 +153,8 @@ def configuration(study: Study) -> pd.DataFrame:
     """
     plan = study.plan
     table = usable(plan, study.capacity).assign(
-        instance_h=lambda t: t["instances"] * t["weight_h"], work=lambda t: t["usable_rps"] * t["weight_h"]
+        instance_h=lambda t: t["instances"] * t["weight_h"],
+        work=lambda t: t["usable_rps"] * t["weight_h"],
     )
     keys = ["service", "provider", "region", "instance_type", "deployment", "purchase_option"]
     grouped = table.groupby(keys, as_index=False).agg(
@@ -433,5 +434,6 @@ def load_summary(load: Load, service: str) -> pd.DataFrame:
     """Volume and peak of a service over the paths: P10, P50 and P90."""
     found = {"requests": load.volume(service), "peak_rps": load.peak(service)}
     return pd.DataFrame(
-        {name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()}, index=["P10", "P50", "P90"]
+        {name: np.quantile(v, [0.1, 0.5, 0.9]) for name, v in found.items()},
+        index=["P10", "P50", "P90"],
     )

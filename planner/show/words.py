@@ -55,7 +55,9 @@ def spelled(text: str) -> str:
     requests".
     """
     return re.sub(
-        r"\b(latency|ttft|tpot)_p(\d\d)_s\b", lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests", text
+        r"\b(latency|ttft|tpot)_p(\d\d)_s\b",
+        lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests",
+        text,
     )
 
 

@@ -116,7 +116,10 @@ def simulate(
     missing = [n for n in scenario.services if n not in load.services]
     if missing:
         raise PlannerError(
-            "the load has no such service", where="simulate", got=missing[0], remedy="Forecast the same scenario again"
+            "the load has no such service",
+            where="simulate",
+            got=missing[0],
+            remedy="Forecast the same scenario again",
         )
     tasks = [task_of(name, plan, scenario, load, capacity, ops) for name in scenario.services]
     results = play_all(tasks, executor)

@@ -38,6 +38,9 @@ class Growth:
 def growth(before: Kept, after: Kept) -> Growth:
     """The bridge from ``before`` to ``after``, both as a mean month of their horizons, so that a
     month's experiment can stand beside a year's production.
+
+    Causes are those of :func:`bridge`; its lines add up to the difference exactly. A mean month
+    hides seasons: an experiment in a quiet month beside a whole year grows by the season too.
     """
     a, b = before.monthly_mean, after.monthly_mean
     lines = bridge(a, b)
@@ -56,7 +59,11 @@ def _owners(kept: Kept) -> dict[tuple[str, str], str]:
 
 
 def _services(before: Kept, after: Kept) -> pd.DataFrame:
-    """One row a service and side by side what it does and costs in a month."""
+    """One row a service and side by side what it does and costs in a month.
+
+    A service that only one side has costs and does nothing on the other; its unit costs are
+    unknown there (NaN), not 0.
+    """
     rows = []
     for name in dict.fromkeys([*before.requests, *after.requests]):
         row: dict[str, str | float] = {"service": name}

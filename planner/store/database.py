@@ -90,7 +90,11 @@ class Database:
             yield connection
 
     def _prepare(self) -> None:
-        """Make the tables where there are none; refuse those of another version."""
+        """Make the tables where there are none; refuse those of another version.
+
+        Two processes may find no tables at once: the second finds those of the first inside its
+        own transaction and makes none.
+        """
         with self.reading() as connection:
             there = sa.inspect(connection).has_table(version.name)
         if not there:
@@ -128,7 +132,11 @@ def _default() -> str:
 
 
 def _url(address: str) -> Any:
-    """The address as SQLAlchemy knows it; a text without ``://`` is a file of SQLite."""
+    """The address as SQLAlchemy knows it; a text without ``://`` is a file of SQLite.
+
+    Raises :class:`StoreError` for another kind of database and for one in memory, which would
+    forget; a password in the address is not shown.
+    """
     text = address if "://" in address else f"sqlite:///{address}"
     try:
         url = sa.make_url(text)
@@ -148,6 +156,7 @@ def _url(address: str) -> Any:
 
 
 def _folder(folder: Path) -> None:
+    """Make the folder of the store. Raises :class:`StoreError` where it cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -159,6 +168,7 @@ def _folder(folder: Path) -> None:
 
 
 def _options(url: Any) -> dict[str, Any]:
+    """How long to wait: 30 s for the lock of a file, 10 s for a server to answer."""
     wait = {"timeout": _WAIT_S} if url.get_backend_name() == "sqlite" else {"connect_timeout": _WAIT_S // 3}
     return {"connect_args": wait}
 
@@ -171,12 +181,20 @@ def _no_own_begin(connection: Any, _: Any) -> None:
 
 
 def _begin(connection: Any) -> None:
+    """Begin a transaction of SQLite: a writer takes its turn at once (``BEGIN IMMEDIATE``), so
+    that two that read before they write cannot both hold a stale head.
+    """
     writes = connection.get_execution_options().get("planner_writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make(connection: Any) -> None:
-    """All tables, unless another process has just made them."""
+    """All tables, unless another process has just made them.
+
+    With triggers that refuse ``UPDATE`` and ``DELETE`` on revisions and contents. They guard
+    against mistakes: who owns the database can drop them, and a change of what was saved
+    then shows by its SHA-256.
+    """
     sqlite = connection.dialect.name == "sqlite"
     if not sqlite:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
@@ -208,6 +226,7 @@ _REMEDIES = (
 
 
 def _told(error: Exception, shown: str) -> StoreError:
+    """What the database said, in one line, with the remedy that its words call for."""
     cause = str(getattr(error, "orig", None) or error).strip()
     said = next((line.strip() for line in cause.splitlines() if line.strip()), type(error).__name__)
     remedy = next((r for words, r in _REMEDIES if re.search(words, said, re.IGNORECASE)), "Check the store")

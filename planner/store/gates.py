@@ -32,7 +32,9 @@ def check_gates(
 ) -> None:
     """Let a scenario into ``state``, where it was in ``before`` until now.
 
-    Raises :class:`StoreError` with every gate that is shut and what opens it.
+    Every gate is tried, so that all that is missing is said at once. ``budgeted`` may follow
+    ``agreed`` or itself. ``today`` dates the age of prices. Raises :class:`StoreError` with
+    every gate that is shut and what opens it.
     """
     if state not in STATES:
         raise StoreError("there is no such state", got=state, remedy=f"States are {', '.join(STATES)}")
@@ -48,9 +50,12 @@ def check_gates(
 
 
 def old_share(kept: Kept, today: date, max_age_days: int) -> pd.Series:
-    """Share of the bill by resource whose price is older than ``max_age_days`` or carries no date.
+    """Share of the bill by resource whose price is older than
+    ``max_age_days`` or carries no date.
 
     Largest first; what the scenario itself prices (``other_costs``) is not among them.
+    A resource with several prices is as old as the oldest of them; shares are of
+    effective cost over the horizon.
     """
 
     def stale(as_of: str) -> bool:
@@ -66,6 +71,9 @@ def old_share(kept: Kept, today: date, max_age_days: int) -> pd.Series:
 
 
 def _unowned(kept: Kept) -> list[str]:
+    """The sentence on money without an owner [USD a month], by service; none where each row
+    above half a cent has one.
+    """
     lost = kept.cost[(kept.cost["owner"] == "") & (kept.cost["effective_cost_usd"].abs() > _CENT)]
     if lost.empty:
         return []
@@ -75,6 +83,7 @@ def _unowned(kept: Kept) -> list[str]:
 
 
 def _old(kept: Kept, today: date, max_age_days: int) -> list[str]:
+    """The sentence on old prices; none up to ``OLD_SHARE`` of the bill."""
     share = old_share(kept, today, max_age_days)
     if share.sum() <= OLD_SHARE:
         return []

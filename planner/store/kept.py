@@ -50,7 +50,11 @@ class Kept:
 
     @classmethod
     def of(cls, study: Study) -> "Kept":
-        """What is kept of a study."""
+        """What is kept of a study.
+
+        Charges are summed by calendar month of the plan's time zone: the hours of a month become
+        one row a charge, from which each month comes out to the cent.
+        """
         plan = study.plan
         month = plan.cost["ts"].dt.tz_convert(plan.time_zone).dt.strftime("%Y-%m").astype("str").rename("month")
         cost = plan.cost.groupby([month, *KEYS], observed=True)[["quantity", *MONEY]].sum().reset_index()
@@ -89,7 +93,12 @@ class Kept:
         }
 
     def to_json(self) -> bytes:
-        """Bytes from which :meth:`from_json` makes it again, to the last digit."""
+        """Bytes from which :meth:`from_json` makes it again, to the last digit.
+
+        Python writes the shortest text that reads back as the same float, so equal answers are
+        equal bytes and have one SHA-256. A missing number is written as ``NaN``, which other
+        readers of JSON may refuse.
+        """
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _TABLES}
         tables = {n: {c: getattr(self, n)[c].tolist() for c in getattr(self, n).columns} for n in _TABLES}
         return json.dumps({**plain, **tables}, ensure_ascii=False, separators=(",", ":")).encode()

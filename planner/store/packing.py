@@ -55,7 +55,12 @@ class Packed(NamedTuple):
 
 
 def pack(scenario: Scenario, catalog: Catalog) -> Packed:
-    """The scenario with all it reads. Raises :class:`StoreError` for a file that cannot be read."""
+    """The scenario with all it reads. Raises :class:`StoreError` for a file that cannot be read.
+
+    Any text of the scenario that names a file, beside it or one folder up, is taken for one, so
+    no reader need tell what it reads; a text that happens to be a file's name is taken too. The
+    state is left out, as it belongs to the revision.
+    """
     blobs: dict[str, bytes] = {}
     raw = scenario.model_dump(mode="json", exclude_defaults=True)
     raw.pop("state", None)
@@ -71,6 +76,9 @@ def pack(scenario: Scenario, catalog: Catalog) -> Packed:
 def unpacked(text: str, state: str, files: Mapping[str, bytes]) -> Iterator[Scenario]:
     """The scenario with its files in a folder that lasts as long as the block. Raises
     :class:`StoreError` for a file name that leads out of it.
+
+    Names come from a store that others may write, so only names directly
+    in ``FILES`` are written.
     """
     with TemporaryDirectory(prefix="planner-") as place:
         for name, content in files.items():
@@ -93,7 +101,12 @@ def compress(content: bytes) -> bytes:
 
 
 def restore(key: str, body: bytes) -> bytes:
-    """The content again. Raises :class:`StoreError` if it is not what was kept."""
+    """The content again. Raises :class:`StoreError` if it is not what was kept.
+
+    >>> from hashlib import sha256
+    >>> restore(sha256(b"ts,requests").hexdigest(), compress(b"ts,requests"))
+    b'ts,requests'
+    """
     try:
         content = zlib.decompress(body)
     except zlib.error:
@@ -108,6 +121,7 @@ def restore(key: str, body: bytes) -> bytes:
 
 
 def _keep(blobs: dict[str, bytes], content: bytes) -> str:
+    """Put a content among the blobs; its key is the SHA-256 of its plain bytes."""
     key = sha256(content).hexdigest()
     blobs[key] = compress(content)
     return key
@@ -138,7 +152,11 @@ def _found(folder: Path | None, text: str) -> Path | None:
 
 
 def _names(named: Mapping[str, Path]) -> dict[str, str]:
-    """A name of its own for each file; endings stay, as readers tell formats by them."""
+    """A name of its own for each file; endings stay, as readers tell formats by them.
+
+    >>> _names({"a/load.csv": Path("a/load.csv"), "b/load.csv": Path("b/load.csv")})
+    {'a/load.csv': 'files/load.csv', 'b/load.csv': 'files/2-load.csv'}
+    """
     found: dict[str, str] = {}
     for text in named:
         name, k = f"{FILES}/{Path(text).name}", 2
@@ -149,6 +167,7 @@ def _names(named: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """A scenario's values with each text that names a file replaced by the file's stored name."""
     if isinstance(value, str):
         return names.get(value, value)
     if isinstance(value, dict):
@@ -161,7 +180,9 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise StoreError(
-            f"the file cannot be read: {error.strerror or error}", where=path, remedy="Check the path"
+            f"the file cannot be read: {error.strerror or error}",
+            where=path,
+            remedy="Check the path",
         ) from None
 
 

@@ -54,7 +54,12 @@ def recompute(
 ) -> Recomputed:
     """Answer a stored question again, on the prices kept with it or on the ``newest`` at hand.
 
-    Raises :class:`StoreError` for a damaged revision, and any :class:`PlannerError` of the stages.
+    With the stored prices, the same number of paths and the same planner the answer comes out to
+    the cent; where it does not, the planner has changed (``made_by`` of the revision says which
+    it was). With newer prices the bridge says what moved.
+
+    Raises :class:`StoreError` for a damaged revision, and any
+    :class:`PlannerError` of the stages.
     """
     with revision.scenario() as scenario:
         catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if newest else revision.catalog()

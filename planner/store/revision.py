@@ -59,7 +59,11 @@ class Facts:
 
 
 def content_of(text: str, files: Mapping[str, str], catalog: Mapping[str, str], paths: int) -> str:
-    """SHA-256 of all that an answer follows from but the planner itself."""
+    """SHA-256 of all that an answer follows from but the planner itself.
+
+    Two revisions of equal content ask the same question on the same traffic and prices; their
+    answers may differ only if the planner does.
+    """
     plain = json.dumps([text, dict(files), dict(catalog), paths], sort_keys=True, ensure_ascii=False)
     return sha256(plain.encode()).hexdigest()
 
@@ -95,7 +99,11 @@ class Revision:
 
 
 def facts_of(body: str, digest: str) -> Facts:
-    """Facts as they were written. Raises :class:`StoreError` if they were changed since."""
+    """Facts as they were written. Raises :class:`StoreError` if they were changed since.
+
+    ``digest`` is the SHA-256 stored beside them. Who can write both can forge a single revision;
+    the chain of ``before`` then no longer fits the revisions after it.
+    """
     facts = Facts(**json.loads(body))
     if sha256(body.encode()).hexdigest() != digest:
         raise StoreError(

@@ -124,7 +124,10 @@ class Store:
         if not found:
             known = ", ".join(sorted({r.facts.name for r in self.revisions()})) or "nothing yet"
             raise StoreError(
-                "the store has no such revision", where=self.address, got=label, remedy=f"It holds {known}"
+                "the store has no such revision",
+                where=self.address,
+                got=label,
+                remedy=f"It holds {known}",
             )
         return found[-1]
 
@@ -141,7 +144,11 @@ class Store:
         after: int | None,
         blobs: Mapping[str, bytes],
     ) -> Revision:
-        """The next number of a scenario, with what it needs, in one transaction."""
+        """The next number of a scenario, with what it needs, in one transaction.
+
+        Contents first, then the number, then the revision: whoever is killed in between leaves
+        nothing. Raises :class:`StoreError` for an empty reason.
+        """
         if not why.strip():
             raise StoreError("a revision needs a reason", remedy="Say why: --why TEXT")
         said = {
@@ -176,7 +183,12 @@ def _once(connection: Any, table: Any, row: Mapping[str, Any]) -> None:
 
 
 def _next(connection: Any, name: str, after: int | None) -> tuple[int, str]:
-    """The number that the next revision takes, and the SHA-256 of the one before it."""
+    """The number that the next revision takes, and the SHA-256 of the one before it.
+
+    Taken by one ``UPDATE … RETURNING``, which holds the row until the transaction ends: two
+    writers get two numbers in turn. Raises :class:`StoreError` if another revision than
+    ``after`` is the newest.
+    """
     _once(connection, tables.scenario, {"name": name, "head": 0})
     heads = tables.scenario.c
     taken = sa.update(tables.scenario).where(heads.name == name).values(head=heads.head + 1).returning(heads.head)

@@ -56,6 +56,9 @@ def _all(scenario: Scenario) -> Iterator[tuple[str, str, Running]]:
 def catalog_of(scenario: Scenario, catalog: Catalog) -> Catalog:
     """A catalog that holds today's places: the scenario's own where it does. Raises
     :class:`CatalogError` for a place that is not known.
+
+    Today's machines may run where the plan may not: the bundled snapshots of their providers are
+    then read for those regions.
     """
     wanted = places(scenario)
     table = catalog.instances
@@ -81,8 +84,12 @@ def check(scenario: Scenario, catalog: Catalog) -> None:
 
 
 def schedule(scenario: Scenario, load: Load, deployments: dict[str, str]) -> pd.DataFrame:
-    """``plan.schedule`` of today's machines over the horizon; ``deployments`` the label of each
-    service's layout.
+    """``plan.schedule`` of today's machines over the horizon; ``deployments`` the label
+    of each service's layout.
+
+    Each machine carries one replica. The load beside them is the mean of the paths,
+    which is told and not asked: how much they bear is for the replay. Groups alike in
+    place, type and option add up.
     """
     blocks = []
     for path, name, running in _all(scenario):
@@ -118,6 +125,9 @@ def schedule(scenario: Scenario, load: Load, deployments: dict[str, str]) -> pd.
 
 
 def _known(catalog: Catalog, place: Place, running: Running, path: str) -> None:
+    """Raises :class:`ScenarioError` for a machine that is not sold in its
+    place, with the nearest names.
+    """
     table = catalog.instances
     here = table[(table["provider"] == place.provider) & (table["region"] == place.region)]
     if running.instance_type not in set(here["instance_type"]):
@@ -130,7 +140,13 @@ def _known(catalog: Catalog, place: Place, running: Running, path: str) -> None:
 
 
 def counted(running: Running, load: Load, service: str, zone: str) -> Ints:
-    """How many machines of a group run in each hour of the load."""
+    """How many machines of a group run in each hour of the load, shape (hours,).
+
+    A scaling group follows the mean load between its bounds. Otherwise a fixed count, replaced
+    in the hours of each shift of its schedule, on the clock of ``zone``; a shift that ends
+    before it begins holds in the late and in the early hours of the weekdays it names. Of shifts
+    that overlap the last one counts.
+    """
     if running.min is not None and running.max is not None:
         return _following(running.min, running.max, load.services[service].arrival_rate_rps.mean(axis=0))
     count = np.full(load.hours, running.count or 0, dtype=np.int64)
@@ -149,7 +165,12 @@ def counted(running: Running, load: Load, service: str, zone: str) -> Ints:
 
 
 def _following(least: int, most: int, rate: Floats) -> Ints:
-    """A scaling group: its maximum at the peak of the first four weeks, in proportion below."""
+    """A scaling group: its maximum at the peak of the first four weeks, in proportion below.
+
+    ⌈rate / peak · most⌉ held in [least, most], so that growth beyond the first
+    weeks meets a group already at its maximum. The real group is not known hour by
+    hour: this is an assumption.
+    """
     peak = float(rate[:_FIRST_H].max())
     wanted = np.ceil(rate / peak * most - 1e-9) if peak > 0 else np.zeros(len(rate))
     return np.asarray(np.clip(wanted, least, most), dtype=np.int64)

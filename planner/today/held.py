@@ -65,7 +65,11 @@ def frames(
     scenario: Scenario, held: tuple[Existing, ...], load: Load, catalog: Catalog, schedule: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """``plan.coverage`` and ``plan.commitments`` of today: each commitment covers what it fits,
-    dearest discount first, reservations before spending.
+    reservations before spending, in order of their names.
+
+    Each hour a commitment holds ``quantity`` units; machines it fits draw on them in order of
+    service and place, each taking its units, until they are used up. What is left pays for
+    nothing. A commitment whose terms the catalog lacks is not among the rows.
     """
     found = [(e, row) for e in held if (row := terms(e, catalog)) is not None]
     found.sort(key=lambda pair: (str(pair[1]["category"]) == "Spend", str(pair[0].commitment)))
@@ -97,6 +101,7 @@ def frames(
 
 
 def _uncovered(schedule: pd.DataFrame, load: Load) -> dict[tuple[str, ...], Floats]:
+    """Machines on demand by pool and hour, before any commitment covers them: {pool: (hours,)}."""
     out = {}
     running = schedule[schedule["purchase_option"] == "on_demand"]
     for key, part in running.groupby(_POOL, observed=True):
@@ -114,7 +119,12 @@ def _covered(key: tuple[str, ...], take: Floats, load: Load, commitment: str) ->
 
 
 def _each(row: Mapping[str, Any], key: tuple[str, ...], catalog: Catalog) -> float:
-    """Units of a commitment that an hour of a machine takes; 0 where it does not pay for it."""
+    """Units of a commitment that an hour of a machine takes; 0 where it does not pay for it.
+
+    Of a reservation, the machine's size over that of its own type within a group of flexible
+    sizes. Of a spending commitment, the dollars of the hour at its rate: stated, or the
+    on-demand price less the discount.
+    """
     _, provider, region, name, _ = key
     if row["provider"] != provider or row["region"] not in (region, *_ANYWHERE):
         return 0.0
@@ -147,7 +157,11 @@ def _machine(catalog: Catalog, provider: str, region: str, name: str) -> dict[An
 
 
 def _signed(scenario: Scenario, held: Existing, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of ``plan.commitments``; its prepayment lies behind."""
+    """A row of ``plan.commitments``; its prepayment lies behind.
+
+    The start is the end less the term, as bills state ends only. The upfront part is
+    told for the amortized cost.
+    """
     end = pd.Timestamp(held.end, tz=scenario.time_zone).tz_convert("UTC")
     start = later(end, -int(row["term_months"]), scenario.time_zone)
     per_h = held.quantity * (1.0 if row["category"] == "Spend" else float(row["rate_usd_per_h"]))
@@ -184,8 +198,10 @@ def catalog_of(scenario: Scenario, held: tuple[Existing, ...], known: Catalog) -
 
 
 def stranded(scenario: Scenario, held: tuple[Existing, ...], catalog: Catalog) -> tuple[Stranded, ...]:
-    """What is still paid for commitments whose place is left, from the start of the plan to their
-    end (NaN where their terms are not known).
+    """What is still paid for commitments whose place is left, from the start of the plan to
+    their end (NaN where their terms are not known).
+
+    Hourly fees alone: what was prepaid is spent either way and decides nothing (sunk).
     """
     out, start = [], pd.Timestamp(scenario.start_utc)
     for e in held:

@@ -105,7 +105,11 @@ class Today:
 
     @property
     def payback_months(self) -> float:
-        """Months until the saving has paid for the change; infinite where there is none."""
+        """Months until the saving has paid for the change; infinite where there is none.
+
+        Once paid over saved a month, without interest; NaN where a part of
+        the change is not known.
+        """
         if self.saving_usd_per_month <= 0:
             return math.inf
         return self.once_usd / self.saving_usd_per_month
@@ -188,7 +192,9 @@ def today(
 
 
 def _as_today(scenario: Scenario) -> Scenario:
-    """The scenario of today's places and machines: same services, no choice."""
+    """The scenario of today's places and machines: same services, no choice. Quotas do not bind,
+    since the machines run already.
+    """
     where = fleet.places(scenario)
     types = {m.instance_type for s in (scenario.today.services if scenario.today else {}).values() for m in s.machines}
     limits = scenario.limits.model_copy(
@@ -225,7 +231,10 @@ def _replayed(
     """
     try:
         return simulate(
-            replace(plan, schedule=running, coverage=columns.empty("plan.coverage")), there, unseen, sized
+            replace(plan, schedule=running, coverage=columns.empty("plan.coverage")),
+            there,
+            unseen,
+            sized,
         ), []
     except (PlannerError, KeyError) as error:
         return None, [f"today's latency is not known: {error}"]
@@ -253,7 +262,9 @@ def _changes(
         old, new = (_kinds(s, service, load.hours) for s in (running, plan.schedule))
         if old != new:
             yield Change(
-                service, "machines", *(", ".join(f"{n} × {t}" for t, n in k.items()) or "none" for k in (old, new))
+                service,
+                "machines",
+                *(", ".join(f"{n} × {t}" for t, n in k.items()) or "none" for k in (old, new)),
             )
         pairs = [
             (what, *(_joined(s, service, columns_) for s in (running, plan.schedule)))
@@ -300,7 +311,11 @@ def _zones(
 
 
 def _survived(schedule: pd.DataFrame, service: str, capacity: Capacity, load: Load, zones: int) -> float:
-    """Share of hours whose mean load is borne by what stays after the loss of one zone."""
+    """Share of hours whose mean load is borne by what stays after the loss of one zone.
+
+    Machines are dealt evenly over ``zones``; 0 with a single zone, NaN where no latency model of
+    a machine is known. The mean of the paths hides their spread: on single paths less may stay.
+    """
     if zones < 2:
         return 0.0
     mine = schedule[schedule["service"] == service]
@@ -326,6 +341,12 @@ def _moves(
     left: tuple[held.Stranded, ...],
     load: Load,
 ) -> Iterator[Move]:
+    """What the change takes, once: commitments that strand, old and new machines beside each
+    other for some weeks, data out of a provider that is left.
+
+    Running both costs the cheaper of the two fleets for those weeks (two where nobody states
+    them), and nothing where machines and place stay.
+    """
     for s in left:
         yield Move(f"{s.commitment}: paid until {s.end:%Y-%m-%d} and used by nothing", s.usd, "modeled")
     stated = scenario.today.double_running_weeks if scenario.today else None
@@ -336,18 +357,27 @@ def _moves(
             each = [_compute(c, service) / hours * 168 for c in (cost, plan.cost)]
             basis = "assumed" if stated is None else "stated"
             yield Move(
-                f"{service}: old and new machines beside each other for {weeks:g} weeks", min(each) * weeks, basis
+                f"{service}: old and new machines beside each other for {weeks:g} weeks",
+                min(each) * weeks,
+                basis,
             )
         yield from _data_moved(scenario, service, running, plan, known)
 
 
 def _compute(cost: pd.DataFrame, service: str) -> float:
+    """Amortized cost of a service's machines over the horizon [USD],
+    unused commitments among it.
+    """
     mine = (cost["service"] == service) & cost["charge"].isin(["compute", "commitment_unused"])
     return float(cost.loc[mine, "effective_cost_usd"].sum())
 
 
 def _data_moved(scenario: Scenario, service: str, running: pd.DataFrame, plan: Plan, known: Catalog) -> Iterator[Move]:
-    """Egress of what the service stores where it leaves a provider."""
+    """Egress of what the service stores where it leaves a provider.
+
+    Object and block storage in GB, tier by tier, as if nothing else left in that month; unknown
+    (NaN) where the catalog has no egress price there.
+    """
     old, new = (set(_column(s, service, "provider")) for s in (running, plan.schedule))
     storage = scenario.services[service].storage
     gib = storage.object_gib + (storage.block_gib or 0.0)
@@ -369,7 +399,11 @@ def _column(schedule: pd.DataFrame, service: str, name: str) -> list[str]:
 
 
 def _reproduced(scenario: Scenario, cost: pd.DataFrame, months: float) -> tuple[Reproduced, ...]:
-    """The last bill beside the model: charge by charge from a file, else by service or in all."""
+    """The last bill beside the model: charge by charge from a file, else by service or in all.
+
+    The model is a mean month of the horizon, the bill one month of the past: the two differ by
+    growth and season too. A bill of less than 27 days is set beside as many days of the model.
+    """
     last = scenario.today.bill if scenario.today else None
     if last is None:
         return ()

@@ -10,7 +10,8 @@ CELLS = {
     "region": st.column_config.TextColumn("Region"),
     "instance_type": st.column_config.TextColumn("Machine"),
     "deployment": st.column_config.TextColumn(
-        "Layout", help="Precision and number of accelerators a replica spans; empty for plain services"
+        "Layout",
+        help="Precision and number of accelerators a replica spans; empty for plain services",
     ),
     "paid": st.column_config.TextColumn("Paid"),
     "mean": st.column_config.NumberColumn("Mean"),
@@ -44,7 +45,9 @@ CELLS = {
     "percentile_share": st.column_config.TextColumn("Asked", help="The objective's own percentile"),
     "worst_hour_share": st.column_config.TextColumn("In time, worst hour", help="Over all futures"),
     "load_multiplier": st.column_config.NumberColumn(
-        "Margin", format="%.2f", help="What is borne over what is planned; below 1 it fails as planned"
+        "Margin",
+        format="%.2f",
+        help="What is borne over what is planned; below 1 it fails as planned",
     ),
     "mending_usd_per_month": st.column_config.NumberColumn("Mending, USD a month", format="%,.0f"),
     "sentence": st.column_config.TextColumn("What happens", width="large"),
@@ -95,12 +98,16 @@ CELLS = {
         "At list, USD", format="%,.0f", help="The same machines on demand at list price"
     ),
     "usd_per_month": st.column_config.NumberColumn(
-        "USD/month", format="%,.0f", help="Effective: commitments spread over their term (amortized)"
+        "USD/month",
+        format="%,.0f",
+        help="Effective: commitments spread over their term (amortized)",
     ),
     "usd_each": st.column_config.NumberColumn("USD", format="%.5f", help="Idle hours and all other charges included"),
     "event": st.column_config.TextColumn("What happens"),
     "times": st.column_config.NumberColumn(
-        "Borne × plan", format="%.2f", help="What is borne over what is planned; below 1 it fails as planned"
+        "Borne × plan",
+        format="%.2f",
+        help="What is borne over what is planned; below 1 it fails as planned",
     ),
     "then": st.column_config.TextColumn("Then"),
     "when": st.column_config.TextColumn("First in"),

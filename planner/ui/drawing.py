@@ -78,5 +78,6 @@ def _few(value: object) -> str:
 def _share(value: object) -> str:
     """A share as per cent, with two digits where it is nearly all."""
     return words.share(
-        value if isinstance(value, float) else None, 2 if isinstance(value, float) and value > 0.99 else 0
+        value if isinstance(value, float) else None,
+        2 if isinstance(value, float) and value > 0.99 else 0,
     )

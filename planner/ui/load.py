@@ -28,7 +28,8 @@ def body(study: Study) -> None:
     )
     traffic = study.traffic[name]
     with st.expander(
-        f"The history this rests on, {words.share(traffic.observed_share, 1)} of it observed", icon=":material/history:"
+        f"The history this rests on, {words.share(traffic.observed_share, 1)} of it observed",
+        icon=":material/history:",
     ):
         chart(charts.history(traffic.hourly()), f"Traffic history of {name}")
         table(traffic.quality, ["kind", "rows", "detail"])

@@ -50,7 +50,9 @@ def _what_if(study: Study) -> None:
     st.subheader("What if")
     played = (study.plan, study.scenario, study.unseen or study.load, study.capacity)
     if st.toggle(
-        "Strain the plan: more load, lost zones, slow starts, other prices", key="strain", bind="query-params"
+        "Strain the plan: more load, lost zones, slow starts, other prices",
+        key="strain",
+        bind="query-params",
     ):
         with st.spinner("Straining the plan …"):
             found = session.worked_out(study.scenario, "stress", lambda _: stress(*played))

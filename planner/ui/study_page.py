@@ -28,7 +28,8 @@ def show(title: str, body: Callable[[Study], None], wide: bool = False) -> None:
         refused = controls.ignored()
         if refused:
             st.warning(
-                f"This link asks for what cannot be used: {plain('; '.join(refused))}.", icon=":material/link_off:"
+                f"This link asks for what cannot be used: {plain('; '.join(refused))}.",
+                icon=":material/link_off:",
             )
         try:
             study = session.study(scenario)

@@ -65,7 +65,8 @@ def benchmarks() -> dict[str, Benchmark]:
     with data_path("benchmarks", "accelerated.csv").open(encoding="utf-8", newline="") as file:
         for r in csv.DictReader(file):
             one = found.setdefault(
-                r["workload"], Benchmark(r["item"], float(r["item_tokens"]), float(r["params_m"]), {})
+                r["workload"],
+                Benchmark(r["item"], float(r["item_tokens"]), float(r["params_m"]), {}),
             )
             one.records[r["accelerator"]] = Record(float(r["items_per_s"]), float(r["single_item_s"] or "nan"))
     return found
@@ -146,7 +147,11 @@ class AcceleratedService(PlainService, BaseModel):
         assumed = (self.relative_speed != 1.0) + (self.params_m is not None or self.item_tokens is not None)
         basis = "modeled" if assumed or error != _MEASURED_ERROR else "measured"
         return BatchedReplica(
-            max(alone - each, 0.0), each, float(self.max_batch), basis, math.hypot(error, *[_ASSUMED_ERROR] * assumed)
+            max(alone - each, 0.0),
+            each,
+            float(self.max_batch),
+            basis,
+            math.hypot(error, *[_ASSUMED_ERROR] * assumed),
         )
 
 
@@ -251,7 +256,9 @@ def _response_quantile(base: float, most: int, rate: float, quantile: float) -> 
     count, mean = waiting[None, :] - left[:, None], rate * length[:, None]
     counted = np.maximum(count, 0)
     jump = np.where(
-        count >= 0, np.exp(counted * np.log(mean) - mean - gammaln(np.arange(waiting[-1] + 2) + 1.0)[counted]), 0.0
+        count >= 0,
+        np.exp(counted * np.log(mean) - mean - gammaln(np.arange(waiting[-1] + 2) + 1.0)[counted]),
+        0.0,
     )
     idle = np.where(left == 0, np.exp(-rate * length), 0.0)
     jump[:, 0] += idle

@@ -204,7 +204,11 @@ def memory(
     activations += kept.expert_activations_gib if model.experts else 0.0
     runtime = kept.runtime_gib if ranks == 1 else kept.collective_gib
     return Memory(
-        visible_gib, weights, activations, runtime, visible_gib * utilization - weights - activations - runtime
+        visible_gib,
+        weights,
+        activations,
+        runtime,
+        visible_gib * utilization - weights - activations - runtime,
     )
 
 

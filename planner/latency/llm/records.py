@@ -127,7 +127,9 @@ def _entries(path: Path) -> list[Any]:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise _fault(
-                f"the benchmark is larger than {LARGEST_FILE >> 20} MiB", path, "Leave out the times of single requests"
+                f"the benchmark is larger than {LARGEST_FILE >> 20} MiB",
+                path,
+                "Leave out the times of single requests",
             )
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -274,7 +276,9 @@ def _mean(one: Mapping[str, Any], name: str, path: Path) -> float:
         part = part.get(key) if isinstance(part, Mapping) else None
     if not _is_number(part):
         raise _fault(
-            f"the benchmark lacks metrics.{name}.successful.mean", path, "Give the JSON report of the load test"
+            f"the benchmark lacks metrics.{name}.successful.mean",
+            path,
+            "Give the JSON report of the load test",
         )
     return float(str(part))
 

@@ -75,7 +75,9 @@ class Speculation(BaseModel):
     def draft(self) -> Draft:
         """The same for the latency model."""
         return Draft(
-            self.draft_tokens, self.accepted_tokens or accepted_lengths()[self.draft_tokens], self.draft_cost_share
+            self.draft_tokens,
+            self.accepted_tokens or accepted_lengths()[self.draft_tokens],
+            self.draft_cost_share,
         )
 
 
@@ -237,7 +239,8 @@ class LlmService(PlainService, BaseModel):
         for pp in range(self.max_instances_per_replica + 1, _MOST_MACHINES + 1):
             if not isinstance(self._deployment(machine, chip, precision, Layout(whole, pp), mix, 1.0), Excuse):
                 return Excuse(
-                    excuse.reason, f"{excuse.gap}; {pp} machines hold it (latency.max_instances_per_replica: {pp})"
+                    excuse.reason,
+                    f"{excuse.gap}; {pp} machines hold it (latency.max_instances_per_replica: {pp})",
                 )
         return excuse
 
@@ -259,7 +262,8 @@ class LlmService(PlainService, BaseModel):
             )
         if math.isnan(chip.memory_bandwidth_gib_per_s) or math.isnan(chip.flops("bf16")):
             return Excuse(
-                f"the speed of its accelerator {chip.name} is not known", "give memory bandwidth and dense peak"
+                f"the speed of its accelerator {chip.name} is not known",
+                "give memory bandwidth and dense peak",
             )
         return chip
 

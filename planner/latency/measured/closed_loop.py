@@ -21,7 +21,9 @@ _LEVELS = 4000
 
 
 def open_points(
-    concurrency: Sequence[float], throughput_rps: Sequence[float], percentiles_s: Sequence[Sequence[float]]
+    concurrency: Sequence[float],
+    throughput_rps: Sequence[float],
+    percentiles_s: Sequence[Sequence[float]],
 ) -> list[list[float]]:
     """Rows (rate, p50, p90, p95, p99) of open arrivals from closed steps;
     NaN percentiles stay NaN.

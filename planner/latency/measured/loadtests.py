@@ -74,7 +74,8 @@ def _steps(path: Path, kind: str | None) -> list[Step]:
     kind = _named(kind, text) or _recognized(text)
     if kind not in LOAD_TEST_FORMATS:
         raise ScenarioError(
-            f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})", where=path
+            f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})",
+            where=path,
         )
     with one_door(lambda cause: ScenarioError(f"is not a complete {kind} result: {cause}", where=path)):
         found = LOAD_TEST_FORMATS[kind](text)

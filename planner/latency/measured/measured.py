@@ -274,7 +274,9 @@ def latency_model(points: tuple[Point, ...]) -> MeasuredLatency:
     if points[0].concurrency is not None:
         steps = sorted(points, key=lambda p: p.concurrency or 0.0)
         opened = open_points(
-            [p.concurrency or 0.0 for p in steps], [p.arrival_rate_rps for p in steps], [_row(p)[1:] for p in steps]
+            [p.concurrency or 0.0 for p in steps],
+            [p.arrival_rate_rps for p in steps],
+            [_row(p)[1:] for p in steps],
         )
         return MeasuredLatency(tuple(tuple(row) for row in opened), closed=True)
     return MeasuredLatency(tuple(sorted(_row(p) for p in points)))

@@ -197,11 +197,13 @@ class ObservedOn(PlainService):
         archs = self.observed.archs
         if machine.arch not in archs:
             return Excuse(
-                "architecture not supported by the service", f"{machine.arch}, the service runs on {', '.join(archs)}"
+                "architecture not supported by the service",
+                f"{machine.arch}, the service runs on {', '.join(archs)}",
             )
         if machine.accelerator:
             return Excuse(
-                "has accelerators the service does not use", f"{machine.accelerators:g} × {machine.accelerator}"
+                "has accelerators the service does not use",
+                f"{machine.accelerators:g} × {machine.accelerator}",
             )
         if not (math.isfinite(machine.vcpus) and math.isfinite(machine.memory_gib)):
             return Excuse("its vCPUs or memory are not known", f"{machine.vcpus:g} vCPUs in the catalog")

@@ -62,7 +62,8 @@ def _read(table: pd.DataFrame, path: Path) -> Telemetry:
     strange = [c for c in table.columns if c not in _SCALES and c != "ts"]
     if strange:
         raise ScenarioError(
-            f"has columns that are not known: {', '.join(map(str, strange))}. Known: {_KNOWN}", where=path
+            f"has columns that are not known: {', '.join(map(str, strange))}. Known: {_KNOWN}",
+            where=path,
         )
     columns: dict[str, Floats] = {}
     for written, (name, scale) in _SCALES.items():

@@ -225,13 +225,17 @@ def _simulated(part: Pool, quantiles: tuple[float, ...]) -> Rows:
     bound = np.array([response_quantile(_smaller(part), q, rho) for q in quantiles])
     idle: Flags = np.all(bound <= _NO_WAIT * bound[:, :1], axis=0)
     rows = response_rows(
-        alone(part), tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0), quantiles
+        alone(part),
+        tuple(x for x, none in zip(_SIMULATED_ODDS, idle, strict=True) if not none or x == 0),
+        quantiles,
     )
     values = bound.copy()
     values[:, ~idle] = np.minimum(bound[:, ~idle], np.array(rows.values)[:, 1:])
     values = np.maximum.accumulate(values, axis=1)
     return Rows(
-        tuple(tuple(float(v) for v in row) for row in values), max(rows.error_share, _NO_WAIT - 1), rows.requests
+        tuple(tuple(float(v) for v in row) for row in values),
+        max(rows.error_share, _NO_WAIT - 1),
+        rows.requests,
     )
 
 

@@ -251,7 +251,8 @@ class Queue(PlainService, BaseModel):
         by_cpu = math.floor(machine.vcpus / self.vcpus_per_request + 1e-9)
         if by_cpu < 1:
             return Excuse(
-                "too little CPU for one request", f"{machine.vcpus:g} vCPUs of {self.vcpus_per_request:g} needed"
+                "too little CPU for one request",
+                f"{machine.vcpus:g} vCPUs of {self.vcpus_per_request:g} needed",
             )
         free = machine.memory_gib - _SYSTEM_MEMORY_GIB - self.memory_gib
         by_memory = math.floor(free / self.memory_gib_per_request + 1e-9) if self.memory_gib_per_request else by_cpu
@@ -330,7 +331,8 @@ class Queue(PlainService, BaseModel):
             )
         if machine.accelerator:
             return Excuse(
-                "has accelerators the service does not use", f"{machine.accelerators:g} × {machine.accelerator}"
+                "has accelerators the service does not use",
+                f"{machine.accelerators:g} × {machine.accelerator}",
             )
         if not (math.isfinite(machine.vcpus) and math.isfinite(machine.memory_gib)):
             return Excuse(

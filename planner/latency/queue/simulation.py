@@ -355,7 +355,8 @@ def response_rows(pool: Pool, odds: tuple[float, ...], quantiles: tuple[float, .
     ]
     top, usual = max(quantiles), [run for x, run in zip(odds[1:], runs, strict=True) if x <= 9]
     error = max(
-        (run.response_half_width(top) / run.response_quantile(top) * 1.645 / 1.96 for run in usual), default=0.0
+        (run.response_half_width(top) / run.response_quantile(top) * 1.645 / 1.96 for run in usual),
+        default=0.0,
     )
     columns = np.maximum.accumulate(np.asarray(values), axis=0).T
     return Rows(

@@ -57,7 +57,9 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     lines = bad + sum(n for _, n in good)
     if not good or bad > MAX_BAD_SHARE * lines:
         raise TrafficError(
-            f"{bad} of {lines} lines carry no time stamp of an access log", where=path, remedy="Check the log format"
+            f"{bad} of {lines} lines carry no time stamp of an access log",
+            where=path,
+            remedy="Check the log format",
         )
     if bad:
         quality.add("dropped", bad, f"lines without a readable time stamp ({bad / lines:.2%})")

@@ -105,7 +105,10 @@ def _decimal(numbers: list[str], place: Place) -> str:
             votes.add(".")
     if len(votes) > 1:
         raise TrafficError(
-            "some cells use the comma as decimal mark and some the point", where=place, got=numbers[:3], remedy=RAW
+            "some cells use the comma as decimal mark and some the point",
+            where=place,
+            got=numbers[:3],
+            remedy=RAW,
         )
     if votes:
         return votes.pop()

@@ -123,12 +123,17 @@ def _check_stated(names: list[str], source: TrafficSource, where: str) -> None:
     """
     if len(set(names)) != len(names):
         raise TrafficError(
-            "a column name stands twice in the header", where=where, got=names, remedy="Rename one of them"
+            "a column name stands twice in the header",
+            where=where,
+            got=names,
+            remedy="Rename one of them",
         )
     for known, given in source.columns.items():
         if known not in KNOWN:
             raise TrafficError(
-                f"traffic.columns maps the unknown name {known}", where=where, remedy=f"Map {', '.join(KNOWN)}"
+                f"traffic.columns maps the unknown name {known}",
+                where=where,
+                remedy=f"Map {', '.join(KNOWN)}",
             )
         if not isinstance(given, str) and known != "arrival_rate_rps":
             raise TrafficError(f"only arrival_rate_rps may be several columns, not {known}", where=where, got=given)
@@ -175,7 +180,10 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
         )
     if len(shown) != 1:
         raise TrafficError(
-            "the column that holds the demand cannot be told", where=where, got=rest, remedy=_several(rest)
+            "the column that holds the demand cannot be told",
+            where=where,
+            got=rest,
+            remedy=_several(rest),
         )
     return tuple(next(iter(shown.values())))
 

@@ -93,7 +93,10 @@ def _picked(results: list[Any], path: Path, source: TrafficSource) -> list[Any]:
         return found
     if len(ids) > 1:
         raise TrafficError(
-            "the reply holds several metrics", where=path, got=ids, remedy="Map its Id in traffic.columns"
+            "the reply holds several metrics",
+            where=path,
+            got=ids,
+            remedy="Map its Id in traffic.columns",
         )
     return results
 
@@ -151,7 +154,9 @@ def _raw(ts: Any, value: Any, source: TrafficSource, label: str, path: Path, qua
         return Raw(*series.increase((ts, value), path, quality), "requests_per_s")
     if not source.value:
         quality.add(
-            "assumed", 0, f"{label} was read as the sum of requests in each period (state traffic.value to change this)"
+            "assumed",
+            0,
+            f"{label} was read as the sum of requests in each period (state traffic.value to change this)",
         )
     meaning: Meaning = "requests_per_s" if source.value == "requests_per_s" else "requests_per_interval"
     if meaning == "requests_per_interval":
@@ -224,7 +229,8 @@ def fetch(
         )
     part = path.with_name(path.name + ".part")
     part.write_text(
-        json.dumps({"MetricDataResults": results}, default=lambda t: t.astimezone(UTC).isoformat()), encoding="utf-8"
+        json.dumps({"MetricDataResults": results}, default=lambda t: t.astimezone(UTC).isoformat()),
+        encoding="utf-8",
     )
     part.replace(path)
     return path
@@ -253,7 +259,9 @@ def _client(region: str | None, endpoint_url: str | None) -> Any:
         import boto3
     except ImportError:
         raise TrafficError(
-            "reading CloudWatch live needs boto3", where="cloudwatch", remedy="Install the extra: infra-planner[aws]"
+            "reading CloudWatch live needs boto3",
+            where="cloudwatch",
+            remedy="Install the extra: infra-planner[aws]",
         ) from None
     from botocore.exceptions import BotoCoreError
 

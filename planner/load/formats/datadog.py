@@ -44,7 +44,10 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     ts_name = source.column("ts") or next((plain[n] for n in TS_NAMES if n in plain), "")
     if ts_name not in form.names:
         raise TrafficError(
-            "no time column was found", where=path, got=form.names, remedy="Name it as traffic.columns.ts"
+            "no time column was found",
+            where=path,
+            got=form.names,
+            remedy="Name it as traffic.columns.ts",
         )
     labels = [plain[n] for n in _LABELS if n in plain]
     values = [n for n in form.names if n != ts_name and n not in labels]
@@ -61,7 +64,10 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     meaning = _meaning(text, source, path, quality)
     first = form.skip + 1
     ts = stamps.parse(
-        rows.column(ts_name).to_pylist(), stamps.Clock.of(source), Place(str(path), ts_name, "line", first), quality
+        rows.column(ts_name).to_pylist(),
+        stamps.Clock.of(source),
+        Place(str(path), ts_name, "line", first),
+        quality,
     )
     several = len(values) > 1 or any(len(rows.column(label).unique()) > 1 for label in labels)
     parts = [

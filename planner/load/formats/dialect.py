@@ -67,7 +67,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
         raise TrafficError("this is a binary file, not a text table", where=path, remedy="Give CSV, xlsx or Parquet")
     if b"#Fields:" in head[:4096]:
         raise TrafficError(
-            "this is a W3C log, not a table", where=path, remedy="State traffic.format: access_log, or leave it out"
+            "this is a W3C log, not a table",
+            where=path,
+            remedy="State traffic.format: access_log, or leave it out",
         )
     skip, stated, header = _header(path, head)
     delimiter = stated or _delimiter(header)
@@ -75,7 +77,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
         names = [n.strip() for n in next(csv.reader([header], delimiter=delimiter), [])]
     except csv.Error as error:
         raise TrafficError(
-            f"the first line is no header of a table: {error}", where=path, remedy="Give CSV, TSV or Parquet"
+            f"the first line is no header of a table: {error}",
+            where=path,
+            remedy="Give CSV, TSV or Parquet",
         ) from None
     where = f"{path}, line {skip}"
     if len(names) < 2:

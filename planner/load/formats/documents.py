@@ -28,7 +28,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise TrafficError(
-            f"the file is no complete JSON document: {str(error)[:120]}", where=path, remedy="Save the reply again"
+            f"the file is no complete JSON document: {str(error)[:120]}",
+            where=path,
+            remedy="Save the reply again",
         ) from None
 
 
@@ -44,11 +46,16 @@ def numbers(values: Sequence[Any], place: Place) -> Floats:
     except (TypeError, ValueError, OverflowError):
         bad = np.array([not _number(v) for v in values])
         raise TrafficError(
-            "not a number", where=place.row(bad), got=values[int(np.argmax(bad))], remedy="Save the reply again"
+            "not a number",
+            where=place.row(bad),
+            got=values[int(np.argmax(bad))],
+            remedy="Save the reply again",
         ) from None
     if np.isinf(found).any():
         raise TrafficError(
-            "infinity is no measurement", where=place.row(np.isinf(found)), remedy="Mend the query that divides by zero"
+            "infinity is no measurement",
+            where=place.row(np.isinf(found)),
+            remedy="Mend the query that divides by zero",
         )
     if (found < 0).any():
         raise TrafficError("a negative value is no demand", where=place.row(found < 0), got=float(found[found < 0][0]))

@@ -153,7 +153,9 @@ def _samples(series: Any, path: Path) -> Series:
     odd = np.array([not 0 <= p[0] <= LATEST_S for p in pairs], dtype=bool)
     if odd.any():
         raise TrafficError(
-            "stamps must be seconds since 1970", where=place.row(odd), got=str(pairs[int(np.argmax(odd))][0])[:40]
+            "stamps must be seconds since 1970",
+            where=place.row(odd),
+            got=str(pairs[int(np.argmax(odd))][0])[:40],
         )
     ts = np.array([round(p[0] * 1e6) for p in pairs], dtype=np.int64)
     return ts, numbers([p[1] for p in pairs], place)
@@ -195,7 +197,8 @@ def fetch(
         with door(address, "a range query", "Check the address and the query"):
             for one in _asked(address, asked, token)["data"]["result"]:
                 kept = found.setdefault(
-                    json.dumps(one["metric"], sort_keys=True), {"metric": one["metric"], "values": []}
+                    json.dumps(one["metric"], sort_keys=True),
+                    {"metric": one["metric"], "values": []},
                 )
                 kept["values"] += one["values"]
         at = upto + step_s
@@ -213,7 +216,10 @@ def _token(name: str | None) -> str | None:
         return None
     if not os.environ.get(name):
         raise TrafficError(
-            "this environment variable is not set", where="prometheus", got=name, remedy="Export it first"
+            "this environment variable is not set",
+            where="prometheus",
+            got=name,
+            remedy="Export it first",
         )
     return os.environ[name]
 

@@ -65,7 +65,9 @@ def csv_parts(path: Path, form: Dialect, wanted: list[str]) -> Iterator[Any]:
 
     parse = csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=False)
     convert = csv.ConvertOptions(
-        column_types={n: pa.string() for n in form.names}, include_columns=wanted, strings_can_be_null=False
+        column_types={n: pa.string() for n in form.names},
+        include_columns=wanted,
+        strings_can_be_null=False,
     )
     # a line longer than one block is an error, so memory stays bounded whatever the file
     options = csv.ReadOptions(
@@ -94,7 +96,9 @@ def _parquet(path: Path) -> Rows:
         names = [str(n) for n in parquet.read_schema(path).names]
     except (pa.ArrowException, OSError) as error:
         raise TrafficError(
-            f"the Parquet file cannot be read: {str(error)[:160]}", where=path, remedy="Write the file again"
+            f"the Parquet file cannot be read: {str(error)[:160]}",
+            where=path,
+            remedy="Write the file again",
         ) from None
 
     def parts(wanted: list[str]) -> Iterator[Any]:
@@ -109,7 +113,9 @@ def _parquet(path: Path) -> Rows:
                     yield batch
         except (pa.ArrowException, OSError) as error:
             raise TrafficError(
-                f"the Parquet file cannot be read: {str(error)[:160]}", where=path, remedy="Write the file again"
+                f"the Parquet file cannot be read: {str(error)[:160]}",
+                where=path,
+                remedy="Write the file again",
             ) from None
 
     return Rows(names, parts)
@@ -205,7 +211,9 @@ def _workbook(path: Path, quality: Quality) -> Rows:
         raise TrafficError("this is no complete xlsx workbook", where=path, remedy="Save it again, or as CSV") from None
     if size > MAX_WORKBOOK_BYTES:
         raise TrafficError(
-            f"the workbook unpacks to more than {MAX_WORKBOOK_BYTES >> 20} MiB", where=path, remedy="Save it as CSV"
+            f"the workbook unpacks to more than {MAX_WORKBOOK_BYTES >> 20} MiB",
+            where=path,
+            remedy="Save it as CSV",
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -218,7 +226,9 @@ def _workbook(path: Path, quality: Quality) -> Rows:
                     quality.add("noted", 0, f"sheet {sheet.title} was read, others were not")
                 return _sheet(lines[start], lines[start + 1 :], start + 2)
     raise TrafficError(
-        "no sheet has a header line above its rows", where=path, remedy="The first line must name time and value"
+        "no sheet has a header line above its rows",
+        where=path,
+        remedy="The first line must name time and value",
     )
 
 

@@ -60,13 +60,17 @@ def increase(samples: Series, where: object, quality: Quality) -> Series:
         )
     if resets.any():
         quality.add(
-            "repaired", int(resets.sum()), "counter resets: the value after the restart was taken as the increase"
+            "repaired",
+            int(resets.sum()),
+            "counter resets: the value after the restart was taken as the increase",
         )
     rise = np.where(resets, value[1:], rise)
     near = (step_us > 0) & (step_us < 1.5 * np.median(step_us))
     if not near.all():
         quality.add(
-            "dropped", int((~near).sum()), "steps of a counter across missing samples: their increase cannot be placed"
+            "dropped",
+            int((~near).sum()),
+            "steps of a counter across missing samples: their increase cannot be placed",
         )
     return ts[:-1][near], rise[near] / (step_us[near] / 1e6)
 

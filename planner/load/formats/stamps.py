@@ -183,7 +183,9 @@ class Stamps:
         offset = (whole + part) * _UNITS[unit] if unit != "ns" else whole // 1000
         if np.max(offset, initial=0) > _LATEST:
             raise TrafficError(
-                "a stamp lies beyond 2200", where=self.place, remedy="Check traffic.start and stamp_unit"
+                "a stamp lies beyond 2200",
+                where=self.place,
+                remedy="Check traffic.start and stamp_unit",
             )
         self.quality.add("noted", len(whole), f"stamps are {unit} from {self.clock.start}, as traffic.start says")
         return checked(offset.astype(np.int64) + int(self.clock.start.timestamp() * 1e6), self.place)
@@ -274,7 +276,10 @@ def _slow(text: pd.Series[Any], clock: Clock, place: Place) -> tuple[Ints, Flags
     text = text.str.replace(r"\s?(?:UTC|GMT)$", "Z", regex=True)
     words = ~text.str.match(_DATE)
     found = pd.to_datetime(
-        text.where(~words), format=_layout(text[~words], clock, place), utc=bool(zoned.all()), errors="coerce"
+        text.where(~words),
+        format=_layout(text[~words], clock, place),
+        utc=bool(zoned.all()),
+        errors="coerce",
     )
     bad = found.isna() | words
     if bad.any():

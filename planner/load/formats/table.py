@@ -112,7 +112,9 @@ class _Columns:
             self.ts.add(_as_text(column))
         else:
             raise TrafficError(
-                f"the column holds {kind}, no time stamps", where=self.ts.place, remedy="Map another one"
+                f"the column holds {kind}, no time stamps",
+                where=self.ts.place,
+                remedy="Map another one",
             )
 
     def stamps(self) -> Ints:
@@ -186,7 +188,9 @@ class _Columns:
         whole = series.total_of(values)
         if whole is not None:
             self.quality.add(
-                "noted", 0, f"column {self.chosen.values[whole]} is the sum of the others and was read alone"
+                "noted",
+                0,
+                f"column {self.chosen.values[whole]} is the sum of the others and was read alone",
             )
             values = [values[whole]]
         if meaning == "counter":
@@ -348,5 +352,8 @@ def _as_text(column: Any) -> Any:
 
 
 TABLE = TrafficFormat(
-    "table", "CSV, TSV, JSON lines, xlsx or Parquet: one row a bucket, or one row a request", sniff, read
+    "table",
+    "CSV, TSV, JSON lines, xlsx or Parquet: one row a bucket, or one row a request",
+    sniff,
+    read,
 )

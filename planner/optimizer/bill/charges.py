@@ -167,7 +167,8 @@ class _Rates:
             usd *= self.contracts(pool["provider"], pool["region"], pool["resource"], str(row["scope"]))
         if not np.isfinite(usd):
             raise CatalogError(
-                f"the commitment {name} has neither rate nor discount", where=f"{pool['provider']} {pool['region']}"
+                f"the commitment {name} has neither rate nor discount",
+                where=f"{pool['provider']} {pool['region']}",
             )
         return Price(usd, str(row["basis"]), str(row["source"]), str(row["as_of"]))
 
@@ -230,7 +231,8 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
             continue
         if (covered[:, alike <= 0] > TINY).any():
             raise SolverError(
-                f"coverage uses more than the commitment {name} holds", got=float(covered[:, alike <= 0].max())
+                f"coverage uses more than the commitment {name} holds",
+                got=float(covered[:, alike <= 0].max()),
             )
         for p in np.flatnonzero((covered * part > 0).any(axis=1)):
             share[p] += _charge_used(ledger, grid, rates, int(p), covered[p] * part, row, paid)

@@ -114,7 +114,8 @@ class Ledger:
         words = pd.DataFrame(self._lines, columns=list(_TEXT)).astype("str")
         # ranks of the words first, so that a year of rows is sorted by two integers and not by text
         rank = words.sort_values(
-            ["service", "charge", "provider", "region", "resource", "purchase_option", "commitment"], kind="stable"
+            ["service", "charge", "provider", "region", "resource", "purchase_option", "commitment"],
+            kind="stable",
         ).index
         place = np.empty(len(rank), dtype=np.int64)
         place[rank.to_numpy()] = np.arange(len(rank))
@@ -145,5 +146,6 @@ class Ledger:
             return columns.empty("plan.prices")
         frame = pd.DataFrame(rows)
         return columns.check(
-            "plan.prices", frame.astype({c: "str" for c in frame.columns if c != "list_unit_price_usd"})
+            "plan.prices",
+            frame.astype({c: "str" for c in frame.columns if c != "list_unit_price_usd"}),
         )

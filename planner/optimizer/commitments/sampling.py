@@ -145,7 +145,10 @@ def bills(
         if drivers == {"request"}:
             mean = _requests(months, load, str(service)).mean(axis=0)
             usd = usd * np.divide(
-                _requests(months, valued, str(service)), mean, out=np.ones((valued.paths, len(mean))), where=mean > 0
+                _requests(months, valued, str(service)),
+                mean,
+                out=np.ones((valued.paths, len(mean))),
+                where=mean > 0,
             )
         total += usd
     return total
@@ -178,7 +181,8 @@ def _together(
             mix[at] = table.mix[table.at(rates[s][at])]
         chosen[s] = menus[s].counts[mix].astype(np.float64)
     usd_per_h: Floats = sum(
-        (n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()), np.zeros(len(mix))
+        (n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()),
+        np.zeros(len(mix)),
     )
     price = {(c.service, c.kind): c.on_demand for kept in market.candidates.values() for c in kept}
     for (_, service, kind), covered in fill(market, held, running_of(menus, chosen)).items():

@@ -136,7 +136,10 @@ def _types(market: Market) -> list[Type]:
     kinds = {c.kind: c for found in market.candidates.values() for c in found}
     return [
         Type(
-            k, c.on_demand if np.isfinite(c.on_demand) else None, c.spot if np.isfinite(c.spot) else None, vcpus=c.vcpus
+            k,
+            c.on_demand if np.isfinite(c.on_demand) else None,
+            c.spot if np.isfinite(c.spot) else None,
+            vcpus=c.vcpus,
         )
         for k, c in kinds.items()
     ]
@@ -190,5 +193,6 @@ def billing_order(market: Market, held: Mapping[int, float | Floats]) -> list[in
         return term.category == "Spend", len(term.units), min(term.units.values()), term.commitment
 
     return sorted(
-        (i for i, amount in held.items() if np.any(np.asarray(amount) > 0) and market.terms[i].units), key=rank
+        (i for i, amount in held.items() if np.any(np.asarray(amount) > 0) and market.terms[i].units),
+        key=rank,
     )

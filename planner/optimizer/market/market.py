@@ -193,7 +193,9 @@ def _table(
     for option in ("on_demand", "spot"):
         rates = catalog.rates[catalog.rates["purchase_option"] == option].drop_duplicates(PLACE)
         frame = frame.merge(
-            rates[[*PLACE, "rate_usd_per_h"]].rename(columns={"rate_usd_per_h": option}), how="left", on=PLACE
+            rates[[*PLACE, "rate_usd_per_h"]].rename(columns={"rate_usd_per_h": option}),
+            how="left",
+            on=PLACE,
         )
     key = frame[["service", "provider", "family"]].fillna("").astype("str")
     factor = {k: price_factor(scenario, k[1], k[2], k[0]) for k in set(key.itertuples(index=False, name=None))}
@@ -313,7 +315,10 @@ def _shortlist(scenario: Scenario, usable: pd.DataFrame, planned: Floats) -> pd.
 
 
 def _keep(
-    kept: dict[int, None], score: Floats, wanted: int, free: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]"
+    kept: dict[int, None],
+    score: Floats,
+    wanted: int,
+    free: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]",
 ) -> None:
     """The best ``wanted`` machines without a quota, and every machine with a quota that is better
     than the last of them.

@@ -136,7 +136,9 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
     shelf = shelf.take(shelf.undominated(places=regions is not None))
     if asked is None:
         return Fleet(
-            _unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions), None, None
+            _unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions),
+            None,
+            None,
         )
     size, why = asked, ""
     if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
@@ -213,7 +215,8 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
         bounds = least_cost(shelf, sets[at], rules, loads, usage=usage, grid=grid) @ hours
         for j in np.argsort(bounds, kind="stable")[:SETTLED]:
             values[int(at[j])] = valuer.cost(
-                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+                tuple(shelf.kind[i] for i in sets[at[j]]),
+                usage=dict(zip(shelf.kind, usage, strict=True)),
             )
         best = min([best, *values.values()])
         kept = np.isfinite(bounds) & (bounds < best * (1 - 1e-9))
@@ -225,7 +228,8 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
             break
         if int(at[j]) not in values:
             values[int(at[j])] = valuer.cost(
-                tuple(shelf.kind[i] for i in sets[at[j]]), usage=dict(zip(shelf.kind, usage, strict=True))
+                tuple(shelf.kind[i] for i in sets[at[j]]),
+                usage=dict(zip(shelf.kind, usage, strict=True)),
             )
             best = min(best, values[int(at[j])])
     return sorted(((v, sets[k]) for k, v in values.items()), key=lambda pair: pair[0])
@@ -234,7 +238,8 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
 def _larger(shelf: Shelf, ranked: list[tuple[float, Index]], regions: int | None) -> Index:
     """The best sets, each with one type more."""
     return shelf.within(
-        _distinct([np.append(rows, j) for _, rows in ranked[:SETTLED] for j in range(len(shelf))]), regions
+        _distinct([np.append(rows, j) for _, rows in ranked[:SETTLED] for j in range(len(shelf))]),
+        regions,
     )
 
 

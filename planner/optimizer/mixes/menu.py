@@ -297,7 +297,9 @@ def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[
         fewest = 0 if offers[j].spot else np.ceil((rules.min_replicas - replicas) / offers[j].replicas)
         choices = (
             np.clip(
-                np.maximum(np.searchsorted(holds, room * (1 + 1e-12), side="right") - 1, fewest), 0, most[j]
+                np.maximum(np.searchsorted(holds, room * (1 + 1e-12), side="right") - 1, fewest),
+                0,
+                most[j],
             ).astype(np.int64)
             + 1
         )
@@ -468,7 +470,8 @@ def _by_quota(offers: Sequence[Offer], most: list[int], rules: Rules) -> Ints:
     """All there is of the cheapest offers with a quota, then any number of the next offer."""
     limited = {kind for _, kinds, _ in rules.quota for kind in kinds}
     order = sorted(
-        (j for j, o in enumerate(offers) if o.kind in limited), key=lambda j: offers[j].usd_per_h / offers[j].capacity
+        (j for j, o in enumerate(offers) if o.kind in limited),
+        key=lambda j: offers[j].usd_per_h / offers[j].capacity,
     )
     full, blocks = np.zeros(len(offers), dtype=np.int64), []
     for j in order:

@@ -107,7 +107,8 @@ def ways_of(market: Market, service: str, mixes: Menu, names: Sequence[str], cos
     """
     kinds = {name: kinds for name, kinds, _ in market.rules[service].quota}
     each = np.array(
-        [[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers], dtype=np.int64
+        [[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers],
+        dtype=np.int64,
     )
     return Ways(mixes, mixes.counts @ each, mixes.price([]) if cost is None else cost)
 
@@ -151,7 +152,8 @@ def deal_quotas(market: Market, planned: Mapping[str, Floats], load: Load) -> Ma
 def together(fronts: Sequence[Front], most: Floats) -> Front:
     """All services at once within the quotas; empty where no combination fits."""
     found = fronts[0].beside(
-        Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)), most
+        Front(np.zeros((1, len(most)), dtype=np.int64), np.zeros(1), np.zeros((1, 0), dtype=np.intp)),
+        most,
     )
     for front in fronts[1:]:
         found = found.beside(front, most)

@@ -180,7 +180,8 @@ class _Search:
             saved = float(np.sum(finding.saved.get(b.pool, 0.0))) + credit.get(b.name, 0.0)
             if saved > self.fee[b.name] + tolerance and b.pool in finding.by_pool:
                 worth[b.pool] = max(
-                    worth.get(b.pool, 0.0), saved / self.fee[b.name] if self.fee[b.name] > 0 else np.inf
+                    worth.get(b.pool, 0.0),
+                    saved / self.fee[b.name] if self.fee[b.name] > 0 else np.inf,
                 )
         worth |= dict.fromkeys(self.audit.existing & set(finding.by_pool), np.inf)
         for pool in sorted(worth, key=lambda g: -worth[g])[: 4 * STEP]:

@@ -227,7 +227,8 @@ def certify(matrix: Matrix, x: Floats, duals: Floats | None) -> dict[str, float]
     worst = max(checks, key=lambda name: checks[name])
     if checks[worst] > (1e-5 if worst in ("dual", "complementarity", "gap", "whole") else TOLERANCE):
         raise SolverError(
-            f"the solver's answer fails its certificate check: {worst} is off by {checks[worst]:.2g}", got=checks
+            f"the solver's answer fails its certificate check: {worst} is off by {checks[worst]:.2g}",
+            got=checks,
         )
     return checks
 
