@@ -212,6 +212,7 @@ def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Fl
     for grid, count in COARSE:
         loads, hour = sampled(valuer.planned, count)
         hours = np.bincount(hour, valuer.weight_h, minlength=len(loads))
+        loads, hours = loads[hours > 0], hours[hours > 0]  # no hour at infinite cost is no number
         bounds = least_cost(shelf, sets[at], rules, loads, usage=usage, grid=grid) @ hours
         for j in np.argsort(bounds, kind="stable")[:SETTLED]:
             values[int(at[j])] = valuer.cost(
