@@ -70,6 +70,12 @@ def _row(
 
 
 def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
+    """Rows of disks, what they need beyond space, kept model versions and objects.
+
+    Where a disk class gives performance by its size, the size grows until it gives what is
+    asked; the part beyond the space is a row of its own, ``modeled``. Providers that sell IOPS
+    and throughput apart get rows for them.
+    """
     s = service.storage
     block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
     if block:
@@ -115,6 +121,9 @@ def _watching(service: Service) -> Iterator[dict[str, Any]]:
 
 
 def _network(scenario: Scenario, service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
+    """Rows of egress, traffic between zones, NAT, balancer and addresses; what a request causes
+    is paid for each of its tries, 1/(1 − retry share).
+    """
     n, zones, tries = service.network, scenario.limits.zones, 1 / (1 - service.retry_share)
     if n.egress_gib_per_request:
         yield _row("egress", "egress", "request", n.egress_gib_per_request * tries, "GiB", "measured")
@@ -156,8 +165,15 @@ def _balancer(service: Service, catalog: Catalog, provider: str, zones: int) -> 
 
 
 def _balanced(gib: float, unit: str) -> float:
-    """Balancer units of one request: GiB, or LCU-hours (1 GB each, or 25 new connections a second,
-    whichever is more).
+    """Balancer units of one request: GiB, or LCU-hours (1 GB each, or 25 new connections a
+    second, whichever is more).
+
+    Ten requests are taken to share a connection.
+
+    >>> _balanced(2.0, "GiB")
+    2.0
+    >>> _balanced(0.0, "LCU-hour") == 1 / (25 * 3600 * 10)
+    True
     """
     if not unit.startswith("LCU"):
         return gib

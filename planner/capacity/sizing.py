@@ -213,6 +213,12 @@ class _Sheet:
 
 
 def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_Offer], sheet: _Sheet) -> None:
+    """Rows of one service on every machine on offer. Raises :class:`ScenarioError` for latency
+    parameters that do not fit the machines.
+
+    Equal shapes are sized once, wherever they are sold; only what a spot machine is
+    worth differs by region.
+    """
     service, mine = scenario.services[name], load.services[name]
     try:
         model = service_model(scenario, name).beside([o.shape for o in offers])
@@ -255,6 +261,12 @@ class _Scale:
         return found if isinstance(found, Excuse) else [self._deployment(d, machine) for d in found]
 
     def _deployment(self, deployment: Deployment, machine: Machine) -> _Sized:
+        """One way to run a replica: its goodput within the network's ceiling, the factors that
+        leave room, and its pool where more replicas bear more for each.
+
+        The saturated rate is the model's own, or goodput over utilization where it states none;
+        retries are stable below it only (``metastable_rps``).
+        """
         service, model = self._service, deployment.model
         alone, error_share = self._goodput(model)
         goodput = within_network(alone, service, machine, deployment)
@@ -273,6 +285,9 @@ class _Scale:
         return _Sized(deployment, goodput, error_share, kept, pool, metastable_rps(service, saturated), excuse)
 
     def _goodput(self, model: LatencyModel) -> tuple[Goodput, float]:
+        """Largest rate within the objective, and the model's error share; asked once for equal
+        models. Raises :class:`ScenarioError` naming the service.
+        """
         key = _identity(model)
         if key not in self._goodputs:
             try:
@@ -303,8 +318,12 @@ def _factors(
 def _ledger(
     utilization: float, kept: Sequence[Factor], failure: float, worth: float
 ) -> Iterator[tuple[str, float, str]]:
-    """Additive shares of the saturated rate: queueing first, then each factor of what is left, then
-    zones and spot.
+    """Additive shares of the saturated rate: queueing first, then each factor of what is
+    left, then zones and spot.
+
+    Queueing takes 1 − ρ, each factor f of what is left takes left · (1 − f); what remains is
+    what a replica may be loaded with. Zones and spot are told beside it, each of what remains:
+    they are not in ``usable_rps``.
     """
     left = min(utilization, 1.0)
     yield "queueing", 1 - left, "modeled"
@@ -316,6 +335,9 @@ def _ledger(
 
 
 def _identity(model: LatencyModel) -> Any:
+    """What tells latency models apart: the model itself, or the object
+    where it cannot be hashed.
+    """
     try:
         hash(model)
     except TypeError:
@@ -334,8 +356,12 @@ def _out_of_reach(service: Service, model: LatencyModel) -> Excuse:
 
 
 def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
-    """Machines of the scenario's providers and regions, with the scenario's own reasons against
-    some of them.
+    """Machines of the scenario's providers and regions, with the scenario's own
+    reasons against some of them.
+
+    Machines without any price come last, so that they get a row with their excuse. Raises
+    :class:`CatalogError` for a provider or region without machines, :class:`ScenarioError` for a
+    machine named in the limits that nobody sells there.
     """
     shapes = catalog.instances
     shapes = shapes[shapes["provider"].isin(scenario.providers) & shapes["region"].isin(scenario.regions)]
@@ -383,6 +409,9 @@ def _prices(catalog: Catalog) -> tuple[set[tuple[str, str, str]], Mapping[tuple[
 
 
 def _barred(scenario: Scenario, instance_type: str, current: bool, priced: bool) -> Excuse | None:
+    """The scenario's reason against a machine, or ``None``: not listed, of a previous
+    generation, made for clusters, a quota of 0, no price.
+    """
     limits = scenario.limits
     if limits.instance_types and instance_type not in limits.instance_types:
         return Excuse("not among limits.instance_types", "add it there")

@@ -32,8 +32,15 @@ class Grid:
 
 
 def regular(raw: Raw, gaps: str, where: str, quality: Quality) -> Grid:
-    """Sort, merge and place the rows of ``raw``. Raises :class:`TrafficError` where that would need
-    guessing.
+    """Sort, merge and place the rows of ``raw``. Raises :class:`TrafficError` where
+    that would need guessing.
+
+    The interval is stated or the most common step; the grid's phase is the most common remainder
+    of the stamps, so buckets that begin at :30 keep doing so, and other stamps go to the nearest
+    bucket. Counts become rates by the interval. ``gaps`` zero reads absent buckets as 0;
+    otherwise they stay NaN, but for logs, which are complete.
+
+    It lies where the interval changed within the file and the counts do not show it.
     """
     if not raw.ts_us.size:
         raise TrafficError("there are no rows", where=where, remedy="Export the history again")
@@ -155,12 +162,22 @@ def _same_interval(ts: Ints, value: Floats, interval: int, where: str) -> None:
 
 
 def _phase(ts: Ints, step: int) -> int:
+    """Most common remainder of the stamps by the step [µs].
+
+    >>> _phase(np.array([30, 90, 150, 151]), 60)
+    30
+    """
     values, counts = np.unique(ts % step, return_counts=True)
     return int(values[np.argmax(counts)])
 
 
 def _unique(slot: Ints, value: Floats, where: str, quality: Quality) -> Index:
-    """Index of the row to keep for each bucket, in order: the larger of repeated rows."""
+    """Index of the row to keep for each bucket, in order: the larger of repeated rows.
+
+    A row exported before its bucket was over counts less, hence the larger. Raises
+    :class:`TrafficError` where more than 2 % of the rows contradict each other:
+    these are several series.
+    """
     order = np.lexsort((np.nan_to_num(value, nan=-1.0), slot))
     last = np.append(slot[order][1:] != slot[order][:-1], True)
     repeated = int((~last).sum())
@@ -184,12 +201,16 @@ def _unique(slot: Ints, value: Floats, where: str, quality: Quality) -> Index:
 
 
 def _spread(values: Floats, at: Ints, size: int) -> Floats:
+    """Values at their buckets, NaN elsewhere, shape (size,)."""
     found = np.full(size, np.nan)
     found[at] = values
     return found
 
 
 def _gaps(rate: Floats, gaps: str, quality: Quality) -> None:
+    """Read buckets that were not observed as zero where ``gaps`` says so, else leave them
+    unknown; both are noted with their number.
+    """
     missing = np.isnan(rate)
     if not missing.any():
         return

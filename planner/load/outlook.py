@@ -164,6 +164,9 @@ def shaped(shape: Shape, mean_rps: float, start: pd.Timestamp, zone: str, countr
 
 @lru_cache(maxsize=16)  # planning paths and unseen ones are drawn from one fit
 def _fitted(origin: pd.Timestamp, rates: bytes, zone: str, country: str | None) -> Outlook:
+    """The fit of a history given as bytes: quantiles of its next 28 days, its past misses as
+    normal scores, and a yearly factor.
+    """
     values = np.frombuffer(rates, dtype=np.float64)
     history = pd.Series(values, index=pd.date_range(origin, periods=len(values), freq="h", unit="us"))
     grid = clock.wall_grid(history, LEADS, zone, country)
@@ -176,7 +179,11 @@ def _fitted(origin: pd.Timestamp, rates: bytes, zone: str, country: str | None) 
 
 
 def _flags(cast: Backcast) -> tuple[str, ...]:
-    """Sentences on what makes the end of the history unlike the weeks before."""
+    """Sentences on what makes the end of the history unlike the weeks before.
+
+    From five whole weeks on: a last week above 1.5 times the median of the four before, or below
+    1/1.5 of it; a peak above three times the usual weekly one.
+    """
     if len(cast.y) < 5 * WEEK:
         return ()
     weeks = cast.y[-5 * WEEK :].reshape(5, WEEK)
@@ -194,7 +201,12 @@ def _flags(cast: Backcast) -> tuple[str, ...]:
 
 
 def _weeks(cast: Backcast, now: int) -> tuple[Floats, Ints]:
-    """Normal scores of the misses of the first week after each origin, by hour of the week."""
+    """Normal scores of the misses of the first week after each origin, by hour of the week.
+
+    A miss is (truth − forecast) / √(forecast / level + 0.02), whose spread hardly depends on the
+    load; its rank among the misses of like leads becomes a normal score. Weeks of which less
+    than 80 % was observed are left out, unless fewer than three would stay.
+    """
     from scipy.special import ndtri
 
     span = min(WEEK, cast.past.shape[1])
@@ -227,13 +239,18 @@ def _days_as(day: Ints, country: str | None) -> Ints:
 
 
 def _week_of_year(wall: Ints) -> Ints:
+    """Week of the year, 0 to 51, of each wall hour; the last one has eight or nine days."""
     index = pd.DatetimeIndex((wall // DAY).astype("datetime64[D]"))
     return np.minimum((index.day_of_year.to_numpy().astype(np.int64) - 1) // 7, 51)
 
 
 def _yearly(grid: clock.WallGrid) -> tuple[Floats, tuple[str, ...]]:
-    """Smoothed factor of each week of the year against a running year's mean; ones below 18 months
-    of history.
+    """Smoothed factor of each week of the year against a running year's mean; ones
+    below 18 months of history.
+
+    The median over years of daily mean / centered mean of 364 days, smoothed over five
+    weeks and scaled to a mean of 1, at least 0.05. With a single year of overlap a one-off
+    event looks like a season.
     """
     if len(grid.y) < YEARLY_DAYS * DAY:
         return np.ones(52), ()

@@ -247,6 +247,9 @@ class Queue(PlainService, BaseModel):
     def workers(self, machine: Machine) -> int | Excuse:
         """Parallel workers c = floor(vcpus/vcpus_per_request), fewer
         where memory runs out first.
+
+        0.5 GiB are kept for the system, then ``memory_gib`` for the process and
+        ``memory_gib_per_request`` for each worker. An excuse where not one request fits.
         """
         by_cpu = math.floor(machine.vcpus / self.vcpus_per_request + 1e-9)
         if by_cpu < 1:
@@ -270,7 +273,11 @@ class Queue(PlainService, BaseModel):
         return speed * machine.baseline_share
 
     def input_error(self, machine: Machine) -> float:
-        """How far the service time may be off on this machine, as half a 90 % band."""
+        """How far the service time may be off on this machine, as half a 90 % band.
+
+        A stated speed adds nothing to the service's own error; a speed from the table adds its
+        band in quadrature, up to 1.
+        """
         if self._stated(machine) is not None:
             return self.error_share
         return min(math.hypot(self.error_share, math.expm1(self._tabled(machine)[1])), 1.0)
@@ -316,8 +323,11 @@ class Queue(PlainService, BaseModel):
         return threads / (1 + (threads - 1) * self.threads_share)
 
     def slowdown(self, machine: Machine, workers: int) -> float:
-        """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) − 1
-        for u > k threads busy on k cores.
+        """How much longer a request takes with all workers busy: u/(k + (u − k)·threads_share) −
+        1 for u > k threads busy on k cores.
+
+        The second thread of a core adds ``threads_share`` of what the first does. 0 where no
+        core is shared: one thread a core, or no more busy threads than cores.
         """
         threads = _threads(machine)
         busy, cores = workers * self.vcpus_per_request, machine.vcpus / threads

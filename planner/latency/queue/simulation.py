@@ -151,6 +151,9 @@ class _Run:
         return gaps[:size], services[:size]
 
     def _step(self, gaps: Floats, services: Floats) -> tuple[Floats, Floats]:
+        """Responses and waits of one chunk by the kernel of the pool's balancer and discipline;
+        the queue goes on where the last chunk left it.
+        """
         from planner.latency import kernels
 
         if self.pool.balancer == "central":
@@ -182,6 +185,9 @@ class _Run:
         return waits + services, waits
 
     def _sharing(self, gaps: Floats, services: Floats, uniforms: Floats) -> Floats:
+        """Responses under processor sharing, in the order in which requests are done; those
+        still inside count in a later chunk.
+        """
         from planner.latency import kernels
 
         policy, at, parts = _POLICY[self.pool.balancer], 0, []
@@ -214,6 +220,9 @@ class _Run:
         return 0.0
 
     def _grow(self, full: bool) -> None:
+        """Twice the places where a replica ran out of them; the run then goes on at the
+        request that did not fit.
+        """
         if full:
             self._heap = np.hstack([self._heap, np.zeros_like(self._heap)])
             self._born = np.hstack([self._born, np.zeros_like(self._born)])
@@ -265,6 +274,9 @@ def draw_evenly(law: ServiceLaw, rng: np.random.Generator, size: int) -> Floats:
 
 @lru_cache(maxsize=16)
 def _slices(law: ServiceLaw, size: int) -> Floats:
+    """One value from each of ``size`` equally likely slices of a law, the same for every
+    block of a law and size.
+    """
     return _at_share(law, (np.arange(size) + np.random.default_rng(0).random(size)) / size)
 
 
@@ -279,6 +291,9 @@ def _at_share(law: ServiceLaw, share: Floats) -> Floats:
 
 
 def _batch(run: _Run, size: int) -> dict[str, Any]:
+    """Counts and sums of one batch: histograms of response and wait, their means and the share
+    of requests that wait. A wait below 1e-12 mean services is none.
+    """
     from planner.latency.kernels import tally
 
     response, wait = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
@@ -301,6 +316,9 @@ def _batch(run: _Run, size: int) -> dict[str, Any]:
 
 
 def _summary(batches: list[dict[str, Any]], sharing: bool) -> Simulated:
+    """Means over batches weighted by their requests, with half-widths of their 95 % intervals;
+    no waits under processor sharing.
+    """
     n = np.array([b["n"] for b in batches])
     means = {k: np.array([b[k] for b in batches]) for k in ("mean_response", "mean_wait", "p_wait")}
     if sharing:
@@ -319,6 +337,10 @@ def _summary(batches: list[dict[str, Any]], sharing: bool) -> Simulated:
 
 
 def _half_width(values: Floats) -> float:
+    """Half of the 95 % interval of a mean from n batch means: Student's t with n − 1
+    degrees × standard deviation / √n. Too narrow where batches are so short that
+    neighbors depend on each other.
+    """
     from scipy.special import stdtrit
 
     return float(stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / math.sqrt(len(values)))

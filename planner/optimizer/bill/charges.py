@@ -88,6 +88,9 @@ class _Rates:
         return self._known[place]
 
     def _look_up(self, provider: str, region: str, instance_type: str, option: str) -> Price:
+        """The price of an instance-hour from the catalog. Raises :class:`CatalogError` where
+        there is none, or not one number.
+        """
         frame, key = self._frames.get(option), (provider, region, instance_type)
         if frame is None or key not in frame.index:
             raise CatalogError(
@@ -126,6 +129,9 @@ class _Rates:
         return units / size
 
     def _size(self, provider: str, region: str, instance_type: str) -> tuple[str, float]:
+        """Group and units of a machine's size for reservations. Raises :class:`CatalogError` for
+        a machine whose shape is not known.
+        """
         key = (provider, region, instance_type)
         if key not in self._sizes:
             m = self._machines
@@ -202,6 +208,7 @@ def _name(row: Mapping[str, object]) -> tuple[str, str, str]:
 
 
 def _in_force(grid: Grid, row: Mapping[str, object]) -> Flags:
+    """Hours in which a commitment holds: from its start until before its end."""
     return np.asarray((grid.ts >= pd.Timestamp(str(row["start"]))) & (grid.ts < pd.Timestamp(str(row["end"]))))
 
 
@@ -247,8 +254,11 @@ def _charge_commitment(ledger: Ledger, grid: Grid, rates: _Rates, row: Mapping[s
 def _charge_used(
     ledger: Ledger, grid: Grid, rates: _Rates, p: int, covered: Floats, row: Mapping[str, object], paid: Floats
 ) -> Floats:
-    """Rows of one pool under a commitment; returns the share of the commitment it takes, hour by
-    hour.
+    """Rows of one pool under a commitment; returns the share of the
+    commitment it takes, hour by hour.
+
+    Effective cost is that share of the hour's amortized cost; nothing is billed, since the
+    prepayment and fee rows are. Raises :class:`SolverError` for a commitment in an unknown unit.
     """
     text, name, unit, scope = grid.pool(p), str(row["commitment"]), str(row["unit"]), str(row["scope"])
     public = rates.rate(text["provider"], text["region"], text["resource"], "on_demand")
@@ -274,8 +284,12 @@ def _charge_used(
 def _charge_unused(
     ledger: Ledger, grid: Grid, row: Mapping[str, object], paid: Floats, share: Floats, upfront: float, fee: Floats
 ) -> None:
-    """Unused, prepayment and fee rows, split over services by their use of the commitment; nobody's
-    if nobody uses it.
+    """Unused, prepayment and fee rows, split over services by their use of the commitment;
+    nobody's if nobody uses it.
+
+    ``share`` (pools, hours) is what is used; ``paid`` (hours,) the amortized cost [USD],
+    ``fee`` (hours,) what is due in cash. The unused rows bear (1 − Σ share) of the amortized
+    cost, the others cash alone.
     """
     services = grid.pools["service"].to_numpy()
     use = {str(s): float((share[services == s] * grid.weight_h).sum()) for s in sorted(set(services))}

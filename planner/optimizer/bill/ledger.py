@@ -62,8 +62,11 @@ class Ledger:
         effective_usd: Floats,
         billed_usd: Floats,
     ) -> None:
-        """One line of charges: ``text`` holds its words, the arrays one value for each ``ts``; list
-        cost is quantity × list unit price.
+        """One line of charges: ``text`` holds its words, the arrays one value for each ``ts``;
+        list cost is quantity × list unit price.
+
+        ``effective_usd`` and ``billed_usd`` [USD] are whole amounts, not unit prices. The owner
+        is that of the service unless ``text`` names another. No row is made of an empty ``ts``.
         """
         if not len(ts):
             return
@@ -87,8 +90,11 @@ class Ledger:
         )
 
     def by_month(self, starts: pd.DatetimeIndex, service: str = "") -> Floats:
-        """Effective cost so far in the months that begin at ``starts`` [USD], of one service or of
-        all; without shares of a bill.
+        """Effective cost so far in the months that begin at ``starts`` [USD], of one service or
+        of all; without shares of a bill.
+
+        "So far": lines added later are not in it, so shares of the bill are added last,
+        and never count each other.
         """
         total = np.zeros(len(starts))
         bounds = starts.as_unit("us").asi8

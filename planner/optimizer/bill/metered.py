@@ -46,9 +46,15 @@ class _Tiers:
     source: tuple[Price, ...]
 
     def cost(self, quantity: Floats, given: Floats | float = 0.0) -> Floats:
-        """Price [USD] of quantities that fill the tiers from the bottom after ``given`` free units.
+        """Price [USD] of quantities that fill the tiers from the bottom
+        after ``given`` free units.
 
-        Raises :class:`CatalogError` beyond the last tier.
+        Σ_t price_t · max(0, min(q − given, upper_t) − lower_t), for each quantity q of any
+        shape. Raises :class:`CatalogError` beyond the last tier.
+
+        >>> steps = _Tiers(np.array([0.0, 10.0]), np.array([10.0, np.inf]), np.array([0.1, 0.05]), "GiB", "region", 0.0, ())
+        >>> steps.cost(np.array([5.0, 30.0])).tolist(), float(steps.cost(np.array(30.0), 20.0))
+        ([0.5, 2.0], 1.0)
         """
         billable = np.maximum(0.0, quantity - given)[..., None]
         if (billable > self.upper[-1] * (1 + 1e-9)).any():
@@ -77,8 +83,12 @@ class _Use:
 def add_metered(
     ledger: Ledger, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, grid: Grid
 ) -> None:
-    """Add every storage and network charge. Raises :class:`CatalogError` naming a price that is
-    missing.
+    """Add every storage and network charge. Raises :class:`CatalogError` naming
+    a price that is missing.
+
+    Two passes: first all use that fills the same tiers is added up by month (an account's, or a
+    region's of it), then each service is charged at the mean price of the whole. So who comes
+    first makes no difference, and a service pays less a unit where others use the same resource.
     """
     shares = {s: _region_shares(s, grid) for s in scenario.services}
     uses = [
@@ -117,6 +127,9 @@ def _add_others(ledger: Ledger, scenario: Scenario, grid: Grid, starts: pd.Datet
 def _other(
     ledger: Ledger, service: str, cost: OtherCost, unit: str, quantity: Floats, usd: float, starts: pd.DatetimeIndex
 ) -> None:
+    """A cost the scenario states, month by month; months in which it is 0 have no row. It bears
+    its own owner where one is named, and the same figure is list, effective and billed.
+    """
     words = {
         "service": service,
         "provider": "",
@@ -143,6 +156,9 @@ def assumptions(cost: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _modeled(cost: pd.DataFrame) -> tuple[str, ...]:
+    """The sentence that names commitments whose price was computed and not
+    read; none if there are none.
+    """
     mine = cost[(cost["basis"] == "modeled") & (cost["commitment"] != "")]
     usd = mine.groupby("commitment", observed=True)["effective_cost_usd"].sum()
     names = ", ".join(str(c) for c in usd[usd > 0].index)
@@ -150,6 +166,9 @@ def _modeled(cost: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _unstated(cost: pd.DataFrame) -> tuple[str, ...]:
+    """The sentence on charges that nobody stated: how much of the bill stands on assumptions,
+    dearest first; none if nothing does.
+    """
     mine = cost[(cost["basis"] == "assumed") & ~cost["charge"].isin(["compute"])]
     usd = mine.groupby("charge", observed=True)["effective_cost_usd"].sum().sort_values(ascending=False)
     if not usd.sum() > 0:
@@ -201,6 +220,12 @@ def _scope(use: _Use) -> tuple[str, str, str]:
 def _charge(
     ledger: Ledger, scenario: Scenario, use: _Use, filled: Floats, account: Floats, starts: pd.DatetimeIndex
 ) -> None:
+    """One service's share of a resource in a region: quantity × mean price of all that fills the
+    tiers together, after discounts.
+
+    An account's free allowance is split over its regions by their use. Volumes that have tiers
+    of their own are priced one by one.
+    """
     months = np.flatnonzero(use.quantity > 0)
     if not len(months):
         return
@@ -229,7 +254,12 @@ def _charge(
 def _uses(
     need: Mapping[str, object], load: Load, catalog: Catalog, grid: Grid, shares: Mapping[tuple[str, str], Floats]
 ) -> list[_Use]:
-    """The regions in which a service has this need, and how much of it by month."""
+    """The regions in which a service has this need, and how much of it by month.
+
+    Stored data goes by true months (a part of one counts as its share), requests by
+    the mean of the paths, the rest by hours that run. Prices in GB get quantities in
+    GB: 1 GiB = 1.073741824 GB.
+    """
     service, driver = str(need["service"]), str(need["driver"])
     amount, growth = float(str(need["needs_quantity"])), float(str(need["growth_per_month"]))
     if not amount and not growth:
@@ -255,6 +285,7 @@ def _uses(
 
 
 def _volumes(need: Mapping[str, object]) -> float:
+    """Volumes over which a need is spread, at least 1."""
     count = float(str(need["volumes"]))
     return count if count >= 1 else 1.0
 
@@ -345,6 +376,9 @@ def _region_shares(service: str, grid: Grid) -> dict[tuple[str, str], Floats]:
 
 
 def _tiers(catalog: Catalog, provider: str, region: str, need: Mapping[str, object]) -> _Tiers:
+    """Price tiers of a need in a region. Raises :class:`CatalogError` where no price is known,
+    or one is no number ≥ 0; an unknown price is never taken as 0.
+    """
     resource, charge = str(need["resource"]), str(need["charge"])
     try:
         tiers = catalog.tiers(resource, provider=provider, region=region)
