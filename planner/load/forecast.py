@@ -57,6 +57,9 @@ def forecast(
 
 
 def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) -> Mapping[str, Traffic]:
+    """The history of each service. Raises :class:`TrafficError` for one history given to several
+    services, and for services without any.
+    """
     if isinstance(traffic, Traffic):
         if len(scenario.services) > 1:
             raise TrafficError(
@@ -78,6 +81,12 @@ def _by_service(traffic: Traffic | Mapping[str, Traffic], scenario: Scenario) ->
 
 
 def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) -> Outlook:
+    """What the forecast of one service stands on: its stated shape, or the fit of its history.
+    Repairs of the history and doubts of the fit go to the notes.
+
+    Raises :class:`TrafficError` for less than a day of observed hours. Below two weeks all days
+    are taken alike, and the notes say so.
+    """
     zone = traffic.user_time_zone or scenario.time_zone
     if traffic.stated is not None and traffic.shape is not None:
         likely = traffic.stated.likely / 86_400
@@ -101,8 +110,11 @@ def _outlook(name: str, traffic: Traffic, scenario: Scenario, notes: list[str]) 
 def _past_weeks(
     outlooks: Mapping[str, Outlook], ts: pd.DatetimeIndex, paths: int, rng: np.random.Generator
 ) -> dict[str, Floats]:
-    """Past weeks (paths, weeks) each path takes its surprises from: the same calendar weeks for all
-    services whose histories overlap.
+    """Past weeks (paths, weeks) each path takes its surprises from: the same calendar weeks for
+    all services whose histories overlap.
+
+    An overlap of four weeks or more is needed. Without it each service draws weeks of its own,
+    and their surprises are independent, which flatters a fleet that they share.
     """
     count = max(int(weeks_of(ts, o.zone)[1][-1]) for o in outlooks.values()) + 1
     drawn = rng.random((paths, count))
@@ -128,6 +140,13 @@ def _service(
     rng: np.random.Generator,
     notes: list[str],
 ) -> ServiceLoad:
+    """Load of one service: rate = max(0, paths · level · growth · events + added), shape
+    (paths, hours) [requests/s].
+
+    ``drawn``: the past weeks of each path and its normal score of the level. Rates below 1e-9
+    are 0. Latencies observed in production hold the bursts within an hour already, so for such a
+    model no burst is added.
+    """
     weeks, score = drawn
     paths = len(weeks)
     anchor = _anchor(name, traffic, ts[0], notes)
@@ -189,8 +208,12 @@ def _range_share(
     base: Floats, noisy: Floats, level: Floats, factor: Floats, multiplier: Floats, added: Floats
 ) -> dict[str, float]:
     """Shares of the variance of the horizon's volume when only one source varies at a time:
-    ``noise`` of hours and weeks, ``history`` too thin to show the year, the user's ``growth`` and
-    ``events``.
+    ``noise`` of hours and weeks, ``history`` too thin to show the year, the user's
+    ``growth`` and ``events``.
+
+    The others stand at their medians meanwhile. What sources do together (growth times
+    an event) belongs to none, so the shares are of the sum of the four variances and
+    not of the variance itself.
     """
     growth_mid, event_mid, added_mid = (
         np.median(factor, axis=0),

@@ -122,6 +122,9 @@ class Traffic:
         return found.iloc[keep]
 
     def _spread(self) -> pd.Series[float]:
+        """A history coarser than an hour laid over its hours by the shape's mean week, each
+        total kept; evenly without a shape, and where the shape is 0 for a whole bucket.
+        """
         hours = max(1, round(self.interval_s / HOUR_S))
         index = pd.date_range(self.start.floor("h"), periods=hours * len(self.arrival_rate_rps), freq="h", unit="us")
         laid = np.ones((len(self.arrival_rate_rps), hours))
@@ -256,6 +259,9 @@ def _shape(spec: TrafficSource, interval_s: int, folder: Path, quality: Quality)
 
 
 def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Quality, folder: Path) -> Traffic:
+    """A history with all that is read off it beside the rate: bursts within the hour, spread of
+    arrivals, tokens, shape. Each is measured where the file shows it, else assumed and said so.
+    """
     burst, burst_basis = bursts.burst_factor(grid.rate_rps, grid.interval_s, quality)
     scv, scv_basis = bursts.arrival_scv(raw.requests, quality)
     tokens = bursts.token_mix(raw.requests, grid.rate_rps, grid.input_tokens, grid.output_tokens, quality)
@@ -283,6 +289,9 @@ def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Qu
 
 
 def _existing(path: Path) -> Path:
+    """The path, if a file with content stands there. Raises :class:`TrafficError` for a folder,
+    no file, or an empty one.
+    """
     if path.is_dir():
         raise TrafficError("this is a folder, not a file", where=path, remedy="Give the path of one traffic file")
     if not path.is_file():
@@ -297,6 +306,9 @@ def _existing(path: Path) -> Path:
 
 
 def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
+    """The format stated, or the first of ``TRAFFIC_FORMATS`` that knows the file by its name and
+    first 64 KiB. Raises :class:`TrafficError` with the way out where none does.
+    """
     if spec.format is not None:
         if spec.format not in TRAFFIC_FORMATS:
             raise TrafficError(
@@ -321,8 +333,12 @@ def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
 
 
 def _trim(grid: Grid, complete: bool, quality: Quality) -> Grid:
-    """Drop a first or last bucket that was only partly counted: far below what its neighbors and
-    its like ever were.
+    """Drop a first or last bucket that was only partly counted: far below what its
+    neighbors and its like ever were.
+
+    Of a log, whose absent minutes are zeros, first and last bucket always go: it begins and ends
+    within them. Otherwise a bucket goes below half of its neighbor and half of the least of up
+    to 28 buckets at the same time of day.
     """
     rate = grid.rate_rps
     day = 86_400 // grid.interval_s if grid.interval_s <= 86_400 else 1
@@ -345,6 +361,12 @@ def _trim(grid: Grid, complete: bool, quality: Quality) -> Grid:
 
 
 def _partial(rate: Floats, neighbor: Floats, alike: Floats) -> bool:
+    """Whether the first of ``rate`` is below half of its ``neighbor`` and half of the least of
+    those ``alike``; never told by fewer than three of them.
+
+    >>> _partial(np.array([1.0, 9.0]), np.array([9.0]), np.array([8.0, 9.0, 10.0]))
+    True
+    """
     alike = alike[np.isfinite(alike)][:28]
     if len(alike) < 3 or not np.isfinite(rate[0]) or not np.isfinite(neighbor).all():
         return False

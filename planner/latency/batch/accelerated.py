@@ -116,6 +116,10 @@ class AcceleratedService(PlainService, BaseModel):
         return (Deployment(share, label, self._replica(record, work / speed, error)),)
 
     def _on_cpu(self, machine: Machine, bench: Benchmark, work: float) -> Sequence[Deployment] | Excuse:
+        """One replica on all vCPUs, by the record of one vCPU; an excuse where there
+        is none. Speed is taken as proportional to sustained vCPUs, whatever their
+        kind, hence the wide band.
+        """
         record = bench.records.get(_CPU)
         if record is None:
             return Excuse(f"no record of {self.workload} on a CPU", "a measured point is missing")
@@ -125,6 +129,10 @@ class AcceleratedService(PlainService, BaseModel):
     def _work(self, bench: Benchmark, arrivals: Arrivals) -> float:
         """Benchmark items that one request amounts to. Raises :class:`ScenarioError` for encoder
         keys of another workload.
+
+        items · tokens / tokens of the benchmark · parameters / those of its model: work of
+        an encoder taken as proportional to both. It lies for very long texts, whose
+        attention grows with the square.
         """
         if not bench.item_tokens:
             wrong = [k for k in ("item_tokens", "params_m") if getattr(self, k) is not None]
@@ -140,6 +148,9 @@ class AcceleratedService(PlainService, BaseModel):
         return self.items_per_request * tokens / bench.item_tokens * (self.params_m or bench.params_m) / bench.params_m
 
     def _replica(self, record: Record, work: float, error: float) -> "BatchedReplica":
+        """A batch of b takes τ₀ + α b: α = work / rate in full batches, τ₀ = time of one item
+        alone − α, or α itself where that time is not on record.
+        """
         each = work / record.items_per_s
         alone = work * record.single_item_s if record.single_item_s == record.single_item_s else _SINGLE_BATCH * each
         # only a measured point taken as it stands is measured; every assumed factor adds its own
@@ -247,6 +258,14 @@ def _response_quantiles(base: float, most: int, quantile: float) -> Floats:
 
 
 def _response_quantile(base: float, most: int, rate: float, quantile: float) -> float:
+    """Response quantile at one ``rate`` (all times in units of ``each_s``).
+
+    The number n waiting when a batch starts is a Markov chain: n → n − b + Poisson(λ T_b), b =
+    min(n, most), and 1 after an idle spell. A request that comes at a moment of a batch waits
+    for its end, for the full batches ahead of it, and for its own, whose size counts those
+    behind it; states are weighted by the requests that meet them. The chain is cut ``_OVERHANG``
+    beyond a full batch, which shortens the tail near saturation.
+    """
     from scipy.special import gammaln
 
     waiting = np.arange(1, most + _OVERHANG + 1)

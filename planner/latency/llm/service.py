@@ -218,6 +218,9 @@ class LlmService(PlainService, BaseModel):
         )
 
     def _layouts(self, machine: Machine) -> list[Layout]:
+        """Layouts to try: tensor-parallel degrees that divide the machine's accelerators (all of
+        them where none does), then whole machines in a pipeline.
+        """
         whole = max(int(machine.accelerators), 1)
         degrees = [d for d in sorted(set(self.tensor_parallel)) if d <= whole and whole % d == 0] or [whole]
         experts = self.expert_parallel and self.architecture.experts > 0
@@ -245,6 +248,9 @@ class LlmService(PlainService, BaseModel):
         return excuse
 
     def _chip(self, machine: Machine) -> Accelerator | Excuse:
+        """The accelerator's facts, or why it cannot serve: none there, not in the table, another
+        software stack, too old, speed not known.
+        """
         if not machine.accelerator or not machine.accelerators > 0:
             return Excuse("has no accelerator, which a language model needs")
         chip = accelerators().get(machine.accelerator)
@@ -270,6 +276,12 @@ class LlmService(PlainService, BaseModel):
     def _deployment(
         self, machine: Machine, chip: Accelerator, precision: str, layout: Layout, mix: TokenMix, scv: float
     ) -> Deployment | Excuse:
+        """One precision and layout on a machine, or why it does not fit: no such arithmetic,
+        memory, context, unknown network between machines.
+
+        Where the own load test was run on just this, its constants are calibrated and its band
+        is narrowed by the number of points.
+        """
         if math.isnan(chip.flops(precision)):
             return Excuse(f"{chip.name} does not multiply {precision}", f"choose another precision than {precision}")
         visible = (
@@ -325,7 +337,12 @@ class LlmService(PlainService, BaseModel):
         mix: TokenMix,
         sequences: float,
     ) -> float | Excuse:
-        """Sequences that run at once, or what is missing for one of the longest."""
+        """Sequences that run at once, or what is missing for one of the longest.
+
+        The key-value cache over the mean state of a running sequence, that of input + 0.75 ·
+        output tokens: a state grows with each token, and half of the output is there on average,
+        so this leaves room. Bounded by ``sequences``.
+        """
         model = self.architecture
         longest = float(
             self.max_model_len or min((mix.input_tokens + mix.output_tokens).max(), model.max_context_tokens)
@@ -360,6 +377,9 @@ class LlmService(PlainService, BaseModel):
         return [Deployment(whole.instances_per_replica * 2, f"{whole.label} split", replace(replica, station=station))]
 
     def _is_own(self, condition: Condition) -> bool:
+        """Whether the own load test was run on this accelerator, precision and
+        degree, on a single machine.
+        """
         own = self.benchmark
         return own is not None and (own.accelerator, own.precision, own.tensor_parallel, 1) == (
             condition.chip.name,
@@ -369,6 +389,9 @@ class LlmService(PlainService, BaseModel):
         )
 
     def _constants(self, condition: Condition) -> Constants:
+        """Fitted constants with the user's efficiencies in their place, each the inverse of a
+        share of the datasheet's peak.
+        """
         fitted = constants(condition)
         own: dict[str, float] = {}
         if self.weight_bandwidth is not None:
@@ -381,6 +404,12 @@ class LlmService(PlainService, BaseModel):
 
 
 def _gap_gib(gap: str) -> float:
+    """GiB that an excuse says are missing; infinite where it counts none, so that
+    the nearest miss is told.
+
+    >>> _gap_gib("12.5 GiB missing"), _gap_gib("choose another precision")
+    (12.5, inf)
+    """
     first = gap.split(" ")[0]
     return float(first) if first.replace(".", "", 1).isdigit() else math.inf
 
@@ -417,8 +446,11 @@ class LlmReplica(PlainReplica):
         return margin_sigmas()
 
     def latency_s(self, arrival_rate_rps: ArrayLike, replicas: int, quantile: float, metric: str = "latency") -> Floats:
-        """Quantile of ``ttft``, ``tpot`` or ``latency`` [s], same shape as the rates; inf where
-        unstable.
+        """Quantile of ``ttft``, ``tpot`` or ``latency`` [s], same shape as the
+        rates; inf where unstable.
+
+        ``arrival_rate_rps`` [requests/s] of all ``replicas``, spread at random. Balancers that
+        look at the load do better than this, so it errs on the safe side.
         """
         rate = np.asarray(arrival_rate_rps, dtype=np.float64)
         return quantile_s(self.station, np.atleast_1d(rate).ravel() / replicas, quantile, metric).reshape(rate.shape)

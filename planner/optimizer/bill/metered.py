@@ -52,7 +52,8 @@ class _Tiers:
         Σ_t price_t · max(0, min(q − given, upper_t) − lower_t), for each quantity q of any
         shape. Raises :class:`CatalogError` beyond the last tier.
 
-        >>> steps = _Tiers(np.array([0.0, 10.0]), np.array([10.0, np.inf]), np.array([0.1, 0.05]), "GiB", "region", 0.0, ())
+        >>> lower, upper = np.array([0.0, 10.0]), np.array([10.0, np.inf])
+        >>> steps = _Tiers(lower, upper, np.array([0.1, 0.05]), "GiB", "region", 0.0, ())
         >>> steps.cost(np.array([5.0, 30.0])).tolist(), float(steps.cost(np.array(30.0), 20.0))
         ([0.5, 2.0], 1.0)
         """

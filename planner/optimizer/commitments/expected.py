@@ -46,7 +46,11 @@ class Expected(NamedTuple):
 
 
 def expected_use(market: Market, signed: Signed, regimes: list[Regime], paths: Load, weight: Floats) -> Expected:
-    """Means over ``paths`` (what machines follow), each of its ``weight``."""
+    """Means over ``paths`` (what machines follow), each of its ``weight``.
+
+    ``regimes``: hours with the same commitments in force. A mean over paths is no fleet that
+    ever runs: it has parts of machines, and is for money, not for latency.
+    """
     pools = [pool for _, pool in signed.shares]
     shared = len(pools) > len(set(pools))
     units = {s: np.zeros((paths.hours, len(menu.offers))) for s, menu in signed.menus.items()}
@@ -110,6 +114,7 @@ def _steps(table: _Table, regime: Regime, paths: Load, service: str) -> Iterator
 
 
 def _mean(columns: Floats, steps: Iterator[Index], weight: Floats) -> Floats:
+    """Σ_p w_p · columns[step of path p], shape (hours, columns)."""
     total: Floats | None = None
     for w, at in zip(weight, steps, strict=True):
         total = w * columns[at] if total is None else total + w * columns[at]
@@ -125,6 +130,9 @@ def _settle_each(
     paths: Load,
     weight: Floats,
 ) -> None:
+    """Add what commitments cover on each path, settled as a bill settles it, since services
+    share a commitment and the use of one depends on what the others leave.
+    """
     held = regime.of(signed.held)
     each = {s: _steps(table, regime, paths, s) for s, table in tables.items()}
     for w in weight:
@@ -134,6 +142,7 @@ def _settle_each(
 
 
 def _hours_of(covered: Covered, key: tuple[int, str, str], hours: int) -> Floats:
+    """The array of a key, made of zeros where it is new."""
     if key not in covered:
         covered[key] = np.zeros(hours)
     return covered[key]

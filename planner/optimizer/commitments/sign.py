@@ -56,7 +56,11 @@ class Signed:
 def covers_of(
     market: Market, held: Mapping[int, float], shares: Mapping[tuple[str, str], float], service: str
 ) -> list[Cover]:
-    """A service's part of each held commitment, in billing order."""
+    """A service's part of each held commitment, in billing order.
+
+    ``held`` {term index: units in force}; ``shares`` {(service, pool): part}. What several
+    services share is dealt in fixed parts here, while a bill lets one use what the other leaves.
+    """
     found = []
     for index in billing_order(market, held):
         term = market.terms[index]
@@ -137,8 +141,11 @@ def _alone(
     loads: Mapping[str, Floats],
     expected: Callable[[Mapping[int, float]], float],
 ) -> list[dict[int, float]]:
-    """Other points to start from, where pools compete for machines: the cheapest term of each pool
-    alone, at the best of a few sizes.
+    """Other points to start from, where pools compete for machines: the cheapest term of each
+    pool alone, at the best of a few sizes.
+
+    Descent by single contracts cannot leave one pool for another that pays only in bulk; a start
+    from there can. Sizes are shares of the machines the peak needs.
     """
     found: list[dict[int, float]] = []
     for i in sorted(amounts, key=lambda i: (market.terms[i].pool, market.terms[i].usd_per_h)):
@@ -182,7 +189,11 @@ def _regret(
 
 
 def _worth(best: Mapping[int, float], expected: Callable[[Mapping[int, float]], float]) -> dict[int, float]:
-    """Without contracts that save next to nothing: nobody signs for cents."""
+    """Without contracts that save next to nothing: nobody signs for cents.
+
+    The smallest are tried first; one goes if without it the cost is not above the best by
+    more than ``TRIFLE`` of it.
+    """
     kept, value = dict(best), expected(best)
     for i in sorted(best, key=lambda i: best[i]):
         without = {**kept, i: 0.0}
@@ -261,11 +272,19 @@ class _Value:
         return other
 
     def expected(self, trial: Mapping[int, float], growth: float = 1.0) -> float:
-        """Cost [USD] over the paths, machines and fees, with every load times ``growth``."""
+        """Cost [USD] over the paths, machines and fees, with every load times ``growth``.
+
+        ``trial`` {term index: units}. Fees are paid in the hours in force, used or not. Machines
+        are the cheapest whole mix of each hour under its commitments, exact for the paths given;
+        whole fleets beyond the menu's largest load stay at the largest.
+        """
         fees = sum(a * self.market.terms[i].usd_per_h * self.fee_h[i] for i, a in trial.items())
         return float(fees + sum(self._hours(s, r, growth, trial) for s in self.menus for r in range(len(self.regimes))))
 
     def _hours(self, service: str, r: int, growth: float, trial: Mapping[int, float]) -> float:
+        """Cost of one service in the hours of one regime [USD]; counted once for equal
+        commitments of its own pools.
+        """
         held = self.regimes[r].of(trial)
         key = tuple(
             sorted((i, a) for i, a in held.items() if a > 0 and (service, self.market.terms[i].pool) in self.shares)
@@ -292,6 +311,12 @@ def _sorted(load: Floats, weight_h: Floats, weight: Floats) -> tuple[Floats, Flo
 
 
 def _expected(steps: Steps, load: Floats, hours: Floats) -> float:
+    """Σ over the steps of a menu of cost · hours in which the step is the
+    cheapest that reaches the load.
+
+    ``load`` sorted, ``hours`` (n + 1,) at or below each; one search for each step
+    instead of one for each hour.
+    """
     below = hours[np.searchsorted(load, steps.reach * (1 + 1e-12), side="right")]
     below[-1] = hours[-1]  # beyond the last mix the fleet stays at its largest
     return float(steps.cost @ np.diff(np.concatenate([[0.0], below])))
@@ -384,6 +409,9 @@ def _whole(
 def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, float]) -> list[dict[int, float]]:
     """Moves of the descent: a step more or less of a term; the same signed at another date; the
     same use under another pool.
+
+    A contract that is a part of a machine also moves by whole machines. A swap takes away at
+    least as much use as it adds, counted in units of a machine both can pay for.
     """
     alone = [{i: units} for i in step for units in (step[i], -step[i])]
     for i in step:  # whole machines, where a contract is a part of one

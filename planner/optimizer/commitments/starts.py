@@ -41,7 +41,11 @@ class Regime:
 
 
 def regimes_of(market: Market, load: Load) -> list[Regime]:
-    """The horizon cut where a commitment starts or ends."""
+    """The horizon cut where a commitment starts or ends.
+
+    Hours with the same set of terms in force are one regime, wherever they lie; there are at
+    most as many as starts and ends, plus one.
+    """
     flags = (
         np.stack([t.in_force(load.ts) for t in market.terms], axis=1)
         if market.terms
