@@ -215,10 +215,11 @@ def thin_history(study: Study) -> list[str]:
             continue
         volume = study.load.volume(name)
         low, mid, high = np.quantile(volume, [0.1, 0.5, 0.9])
+        below, above = words.share(1 - low / mid), words.share(high / mid - 1)
         what = f"{days:.0f} days long" if days < THIN_DAYS else f"only {words.share(seen)} observed"
         told.append(
             f"Take the range of {name} with care: its history is {what}, which shows no season of the year. Its"
-            f" volume is planned from {low / mid - 1:+.0%} to {high / mid - 1:+.0%} around the middle future;"
+            f" volume is planned from {below} below to {above} above the middle future;"
             " 12 weeks or more narrow the trend, a year the season"
         )
     return told

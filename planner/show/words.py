@@ -240,7 +240,9 @@ def late(objective: str) -> str:
     found = re.fullmatch(r"(latency|ttft|tpot)_p(\d\d)_s", objective)
     if found is None:
         return "requests are late"
-    return f"the {METRICS[found[1]].lower()} is late for more than {100 - int(found[2])} % of requests"
+    what = METRICS[found[1]].lower()
+    what = what if what.startswith("each") else f"the {what}"
+    return f"{what} is late for more than {100 - int(found[2])} % of requests"
 
 
 def breaking(row: Mapping[Any, Any], time_zone: str) -> str:
@@ -284,7 +286,9 @@ _LATE = {
 def lateness(row: Mapping[Any, Any], time_zone: str) -> str:
     """Why requests were late and how many, from a row of ``replay.causes``."""
     when = month(row["worst_hour"].tz_convert(time_zone))
-    rate = f"{row['late_share'] * 1e6:,.0f} of a million requests" if row["late_share"] > 0 else "no requests"
+    million = row["late_share"] * 1e6
+    rate = f"{million:,.0f} of a million requests" if million >= 0.5 else "less than one of a million requests"
+    rate = rate if million > 0 else "no requests"
     return f"{_LATE[row['cause']]}: {rate} of {row['service']} late, worst in {when}"
 
 

@@ -30,8 +30,8 @@ def body(study: Study) -> None:
         with right:
             _money(study)
         _bet(study)
-        left, right = st.columns([11, 9], gap="small")
         one = len(study.scenario.services) == 1
+        left, right = st.columns([11, 9] if one else [12, 11], gap="small")
         with left.container(gap="xsmall"):
             monthly = words.money(study.plan.summary()["monthly_mean_usd"])
             st.markdown(f"**What to run**, {plain(monthly)} a month in all")
@@ -45,7 +45,7 @@ def body(study: Study) -> None:
 
 def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
     """A table whose rows are low enough for one screen."""
-    table(rows, columns, row_height=ROW, height=HEAD + ROW * min(6, len(rows)) + 3)
+    table(rows, columns, row_height=ROW, height=HEAD + ROW * min(7, len(rows)) + 3)
 
 
 def _name(study: Study) -> None:
@@ -55,7 +55,7 @@ def _name(study: Study) -> None:
     owner = ", ".join(owners) if owners else "nobody yet"
     st.title(scenario.name)
     days = views.typical_age_days(views.price_ages(study.plan, datetime.now(UTC).date()))
-    aged = "prices undated" if pd.isna(days) else f"half of the bill at prices of {days:.0f} days or less"
+    aged = "prices undated" if pd.isna(days) else f"half of the bill at prices of ≤ {days:,.0f} days"
     end = scenario.end_utc - pd.Timedelta(hours=1)
     st.markdown(
         f":small[State **{plain(scenario.state)}** · owner **{plain(owner)}** ·"
@@ -94,7 +94,7 @@ def _today(study: Study) -> tuple[str, str, str]:
         saved = words.share(figures["effective_savings_rate"])
         return "Today → plan", "not stated", f"{saved} below list price of the same machines"
     saving, months = now.saving_usd_per_month, now.payback_months
-    back = "" if not math.isfinite(months) else f", paid back in {months:.1f} months"
+    back = "" if not math.isfinite(months) or months < 0.05 else f", paid back in {months:.1f} months"
     told = f"saves {words.a_month(saving)}{back}" if saving >= 0 else f"costs {words.a_month(saving)} more"
     both = f"{words.money(now.today_usd_per_month)} → {words.money(now.plan_usd_per_month)}"
     return "Today → plan, a month", both, told

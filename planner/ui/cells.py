@@ -32,7 +32,7 @@ CELLS = {
         "Basis", help="measured, modeled or assumed; of a price: observed, composed or modeled"
     ),
     "error_share": st.column_config.NumberColumn("Model error, ±"),
-    "objective": st.column_config.TextColumn("Objective", width="medium"),
+    "objective": st.column_config.TextColumn("Objective"),
     "limit_s": st.column_config.NumberColumn("Limit, s", format="%.4g"),
     "typical_latency_s": st.column_config.NumberColumn(
         "Typical, s", format="%.3g", help="At the objective's percentile on the middle future"
@@ -79,7 +79,7 @@ CELLS = {
     "start": st.column_config.DateColumn("From", format="D MMM YYYY"),
     "end": st.column_config.DateColumn("Until", format="D MMM YYYY"),
     "upfront_usd": st.column_config.NumberColumn("Up front, USD", format="%,.0f"),
-    "hourly_usd": st.column_config.NumberColumn("USD an hour", format="%.4g"),
+    "hourly_usd": st.column_config.NumberColumn("USD/h", format="%.4g"),
     "commitment_utilization": st.column_config.NumberColumn("Used"),
     "break_even_utilization": st.column_config.NumberColumn(
         "Pays above", help="Used less than this, on demand would have been cheaper"
@@ -105,15 +105,15 @@ CELLS = {
     "usd_each": st.column_config.NumberColumn("USD", format="%.5f", help="Idle hours and all other charges included"),
     "event": st.column_config.TextColumn("What happens"),
     "times": st.column_config.NumberColumn(
-        "Borne × plan",
+        "× plan",
         format="%.2f",
         help="What is borne over what is planned; below 1 it fails as planned",
     ),
     "then": st.column_config.TextColumn("Then"),
     "when": st.column_config.TextColumn("First in"),
     "mending": st.column_config.TextColumn("Mending/month"),
-    "regret_low_usd": st.column_config.NumberColumn("Regret at − 30 %", format="%,.0f"),
-    "regret_high_usd": st.column_config.NumberColumn("Regret at + 50 %", format="%,.0f"),
+    "regret_low_usd": st.column_config.NumberColumn("Regret, −30 %", format="%,.0f"),
+    "regret_high_usd": st.column_config.NumberColumn("Regret, +50 %", format="%,.0f"),
     "error_budget_share": st.column_config.TextColumn("Late over allowed", help="Above 100 % a target is missed"),
     "vcpus": st.column_config.NumberColumn("vCPUs", format="%.4g"),
     "memory_gib": st.column_config.NumberColumn("Memory, GiB", format="%.4g"),

@@ -28,16 +28,16 @@ def offer(study: Study) -> None:
     """A button for each table, one for the workbook, one for the scenario with its changes."""
     small("Each file holds exactly the rows behind these pages; the command line writes the same files.")
     tables = export.tables(study)
-    cells = st.columns(3)
+    cells = st.columns(2)
     for k, (name, text) in enumerate(FILES.items()):
         frame = tables[name]
-        with cells[k % 3]:
+        with cells[k % 2]:
             download(
                 f"{text} (CSV, {len(frame):,} rows)",
                 lambda table=frame: export.to_csv(table).encode(),
                 f"{name}.csv",
             )
-    with cells[2]:
+    with cells[1]:
         download("Scenario with your changes (YAML)", study.scenario.to_yaml, "scenario.yaml", "application/yaml")
     if find_spec("xlsxwriter"):
         with cells[0]:

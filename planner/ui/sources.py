@@ -108,7 +108,7 @@ def _preview(traffic: Traffic, content: bytes) -> None:
             )
         )
         for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"].head(4):
-            small(str(line))
+            small(f"{words.capital(str(line))}.")
         with st.expander("First rows as uploaded"):
             st.code("\n".join(content[:4000].decode("utf-8-sig", "replace").splitlines()[:6]), language="csv")
 

@@ -80,6 +80,8 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
     chooser.set_input_files(
         {"name": "../../etc/history.csv", "mimeType": "text/csv", "buffer": "\n".join(["time,rps", *rows]).encode()}
     )
+    page.get_by_label("Plan for").click()
+    page.get_by_role("option", name="3 months").click()
     page.get_by_role("button", name="Plan it").click()
     expect(page.get_by_role("heading", name="own traffic", exact=True)).to_be_visible(timeout=FIRST)
     assert total(page) > 0

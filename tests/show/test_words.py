@@ -139,6 +139,11 @@ def test_a_step_of_a_choice_has_its_price():
     ]
 
 
+def test_what_is_late_has_its_article():
+    assert words.late("ttft_p95_s") == "the first token is late for more than 5 % of requests"
+    assert words.late("tpot_p95_s") == "each further token is late for more than 5 % of requests"
+
+
 def test_changed_fields_are_told_in_words():
     assert words.setting("limits.max_spot_share", 0.3) == "the share that spot machines may carry: 30 %"
     growth = {"low": 0.1, "likely": 0.25, "high": 0.4}
