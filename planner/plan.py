@@ -44,14 +44,13 @@ class Plan:
     """The answer. Frames as declared in ``columns.csv`` (``plan.*``); Σ ``cost.effective_cost_usd``
     = ``objective_usd``.
 
-    ``cost`` holds the expected bill: quantities and money are means over the load paths that were
-    planned on; ``schedule`` and ``coverage`` hold what must be ready for each hour's load quantile,
-    ``ready_usd`` what the horizon would cost if all of that ran.
-    ``paths_usd`` [USD], one value a path planned on: its bill under the same commitments; the mean
-    by ``paths_weight`` (equal without) is the total, P10/P50/P90 are the range.
-    ``paths_month_usd``:
-    the same by calendar month (YYYY-MM), adding up to it. ``unseen_usd``: bills of paths that were
-    not planned on. ``notes`` are sentences for the reader.
+    ``cost`` holds the expected bill: quantities and money are means over the load paths that
+    were planned on; ``schedule`` and ``coverage`` hold what must be ready for each hour's load
+    quantile, ``ready_usd`` what the horizon would cost if all of that ran. ``paths_usd`` [USD],
+    one value a path planned on: its bill under the same commitments; the mean by
+    ``paths_weight`` (equal without) is the total, P10/P50/P90 are the range.
+    ``paths_month_usd``: the same by calendar month (YYYY-MM), adding up to it. ``unseen_usd``:
+    bills of paths that were not planned on. ``notes`` are sentences for the reader.
     ``time_zone`` says where months begin.  ``alternatives``: near-optimal plans, if they were
     worked out (:func:`planner.optimizer.alternatives`).
     """

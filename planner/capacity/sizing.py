@@ -86,10 +86,9 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
     usable_rps [original requests/s, one replica] = goodput · Π factors (retries, burst,
     scale_up_lag, model_error), or ``autoscaling.target_utilization`` of the saturated rate where
     given.  goodput is that of one replica alone; what a pool of more bears stands in ``pools``
-    where that is more for each.  Machines that cannot serve keep a row with usable_rps 0, an excuse
-    and its gap. Raises :class:`ScenarioError` for wrong latency parameters or a metric the model
-    does not answer,
-    :class:`CatalogError` for a region without machines.
+    where that is more for each.  Machines that cannot serve keep a row with usable_rps 0, an
+    excuse and its gap. Raises :class:`ScenarioError` for wrong latency parameters or a metric
+    the model does not answer, :class:`CatalogError` for a region without machines.
     """
     offers = list(_offers(scenario, catalog))
     sheet = _Sheet([], [], {}, {})

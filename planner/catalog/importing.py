@@ -66,12 +66,12 @@ class Price(NamedTuple):
 
 
 def read_prices(file: str | Path, machines: Mapping[str, Iterable[str]], region: str | None = None) -> list[Price]:
-    """All prices of known ``machines`` (names by provider) in a file, or in all files of a folder.
+    """All prices of known ``machines`` (names by provider) in a file, or
+    in all files of a folder.
 
-    ``region`` is that of an AWS offer file, which names it in words only.  Raises
+    ``region`` is that of an AWS offer file, which names it in words only. Raises
     :class:`CatalogError` for a file of no known kind, one without a single price of a known
-        machine,
-    and any value that is no price, with its line.
+    machine, and any value that is no price, with its line.
     """
     path = Path(file)
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]

@@ -183,9 +183,8 @@ class Catalog:
     ) -> float:
         """Price of an instance-hour [USD/h].
 
-        Raises :class:`CatalogError` for an unknown region, type or option, with the nearest names,
-        and for a missing price:
-        never a zero and never another region's price.
+        Raises :class:`CatalogError` for an unknown region, type or option, with the nearest
+        names, and for a missing price: never a zero and never another region's price.
 
         >>> aws = Catalog.read("aws", regions=["us-east-1"])
         >>> 0.01 < aws.price("m6a.xlarge", "us-east-1", "on_demand") < 1

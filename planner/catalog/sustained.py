@@ -32,10 +32,9 @@ def sustained_use_share(prices: Sequence[float], usage_share: float) -> float:
     """What is paid over the on-demand price for a machine that runs ``usage_share`` (0 to 1) of the
     month; 1 without quarter prices.
 
-    With :func:`quarters` p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave in
-    u:
-    it is priced after the fact from the hours run, machine by machine of a family; n1 in full use
-    pays 0.70, n2 0.80.
+    With :func:`quarters` p_k and u the share: Σ_k p_k · (min(u, k/4) − (k−1)/4)⁺ / u.  Concave
+    in u: it is priced after the fact from the hours run, machine by machine of a family; n1 in
+    full use pays 0.70, n2 0.80.
     """
     if not prices or usage_share <= 0:
         return 1.0

@@ -2,10 +2,9 @@
 inside the history.
 
 At about ninety past origins each expert forecasts what is known by now.  For each block of leads
-the weights minimize Σ r·|y − Σ wₑ fₑ| + λ·‖w − w⁰‖² with w ≥ 0, Σ w = 1, where r halves every ten
-weeks of age and w⁰ ∝ (error of the expert)⁻ᵖ:
-absolute errors because bursts must not choose the experts, the pull to w⁰ because few weeks cannot
-tell forty apart.
+the weights minimize Σ r·|y − Σ wₑ fₑ| + λ·‖w − w⁰‖² with w ≥ 0, Σ w = 1, where r halves every
+ten weeks of age and w⁰ ∝ (error of the expert)⁻ᵖ: absolute errors because bursts must not choose
+the experts, the pull to w⁰ because few weeks cannot tell forty apart.
 """
 
 from __future__ import annotations

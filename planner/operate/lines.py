@@ -127,10 +127,10 @@ def _by_hour(study: "Study", months: Months) -> Floats:
 def recording(line: Line) -> list[dict[str, Any]]:
     """Groups of recording rules of a line, one group a month (UTC), one rule a day.
 
-    Of a day with hours h of values v_h, in force from second a to b:
-    Σ v_h · (hour() == bool h) and on() (vector(time()) >= a < b).  Each rule bears the label ``day``,
-    since promtool refuses rules that are alike in name and labels; ``max(line)`` reads the one in
-    force. A year of hours is 365 rules of 24 terms, some 20 ms an evaluation.
+    Of a day with hours h of values v_h, in force from second a to b: Σ v_h · (hour() == bool h)
+    and on() (vector(time()) >= a < b).  Each rule bears the label ``day``, since promtool
+    refuses rules that are alike in name and labels; ``max(line)`` reads the one in force. A year
+    of hours is 365 rules of 24 terms, some 20 ms an evaluation.
     """
     day = line.ts.tz_convert("UTC").normalize() if len(line.ts) > 1 and line.ts[1] - line.ts[0] == _HOUR else line.ts
     starts = np.flatnonzero(~pd.Series(day).duplicated().to_numpy()).tolist()

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Scaling:
     """How the replicas of a service follow its load.
 
-    ``policy`` follow, scheduled or static; ``autoscaler`` hpa, target_tracking or keda; ``least``
-    and ``most`` [units]; ``target_share`` of saturation and ``target_rps`` of one unit
-    [requests/s], held within ``tolerance_share``; ``up_window_s``, ``down_window_s`` [s]; rate
-    policies (0 pods or 1 per cent, value, period [s]).
-    ``unit``: the machine that one unit is a replica of. Of one unit, the least over the machines
-    that run [requests/s]: ``usable_rps`` it may be loaded with, ``limit_rps`` up to which every
-    objective holds, ``saturation_rps`` it serves at all.
+    ``policy`` follow, scheduled or static; ``autoscaler`` hpa, target_tracking or keda;
+    ``least`` and ``most`` [units]; ``target_share`` of saturation and ``target_rps`` of one
+    unit [requests/s], held within ``tolerance_share``; ``up_window_s``, ``down_window_s`` [s];
+    rate policies (0 pods or 1 per cent, value, period [s]). ``unit``: the machine that one unit
+    is a replica of. Of one unit, the least over the machines that run [requests/s]:
+    ``usable_rps`` it may be loaded with, ``limit_rps`` up to which every objective holds,
+    ``saturation_rps`` it serves at all.
     """
 
     service: str

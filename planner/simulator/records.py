@@ -82,14 +82,14 @@ class Strikes(NamedTuple):
 class State(NamedTuple):
     """What a block of paths is at; (kinds, paths) or (paths,) unless said otherwise.
 
-    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until which
-    none can be had; ``calm`` rate up to which a step needs no closer look (-1 where something
-    waits); ``wishes`` (window, paths) the autoscaler's recommendations, the last at
-    ``slot``; ``lost``, ``cause`` why
-    machines are missing now and why requests were late last; ``when``, ``amount``
-    (:data:`EVENT_MEMORY`, paths) its changes; ``exposed`` machine-steps so far, ``until`` those at
-    which the next machine is taken; ``units`` (2, paths) ready and starting; ``flat``, ``tilt``
-    (steps of an hour,) factors of the mean and of the slope; ``shifts`` is scratch.
+    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until
+    which none can be had; ``calm`` rate up to which a step needs no closer look (-1 where
+    something waits); ``wishes`` (window, paths) the autoscaler's recommendations, the last at
+    ``slot``; ``lost``, ``cause`` why machines are missing now and why requests were late
+    last; ``when``, ``amount`` (:data:`EVENT_MEMORY`, paths) its changes; ``exposed``
+    machine-steps so far, ``until`` those at which the next machine is taken; ``units`` (2,
+    paths) ready and starting; ``flat``, ``tilt`` (steps of an hour,) factors of the mean and
+    of the slope; ``shifts`` is scratch.
     """
 
     ready: Small

@@ -8,9 +8,9 @@ whole horizon, (1 + #{k : max_s Z_k(s) ≥ max_{s ≤ t} Z(s)}) / (N + 1).  It o
 
     P(some day p ≤ α) ≤ α
 
-(less, by the slack that it is given) whatever the dependence
-between hours, since the paths carry it: a load that was forecast with an uncertain level stays off
-its middle for weeks, and may.
+(less, by the slack that it is given) whatever the dependence between hours, since
+the paths carry it: a load that was forecast with an uncertain level stays off its
+middle for weeks, and may.
 
 **Against one figure a day** (:func:`bets`).  Hypothesis: whatever came before, a day is above its
 bound with probability at most q.  A gambler stakes the share λ of their money on "above" at fair

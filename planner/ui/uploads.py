@@ -32,9 +32,7 @@ def check(content: bytes) -> list[str]:
         )
     if not content.strip():
         raise TrafficError(
-            "the file is empty",
-            where=WHERE,
-            remedy="Upload a CSV with a header line and at least one day of traffic",
+            "the file is empty", where=WHERE, remedy="Upload a CSV with a header line and at least one day of traffic"
         )
     if b"\x00" in content[:65536]:
         raise TrafficError(
@@ -69,8 +67,7 @@ def check(content: bytes) -> list[str]:
     try:
         names = next(
             csv.reader(
-                io.StringIO(head),
-                csv.Sniffer().sniff(head, ",;\t") if any(c in head for c in ",;\t") else "excel",
+                io.StringIO(head), csv.Sniffer().sniff(head, ",;\t") if any(c in head for c in ",;\t") else "excel"
             )
         )
     except csv.Error:

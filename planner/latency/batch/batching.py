@@ -1,11 +1,11 @@
 """Dynamic batching: a server takes what waits as one batch of b requests and serves it in setup_s +
 each_s·b.
 
-Requests are Poisson; a batch begins when the server is free and somebody waits, and takes all who
-wait up to the largest batch (Inoue 2021, who bounds
-the mean of batches without limit in closed form).
-Symbols: τ ``setup_s`` [s], α ``each_s`` [s], λ ``rate_rps`` [requests/s]. It lies where a server
-holds requests back to fill a batch (a batching delay), or where α itself grows with b.
+Requests are Poisson; a batch begins when the server is free and somebody waits, and takes
+all who wait up to the largest batch (Inoue 2021, who bounds the mean of batches without
+limit in closed form). Symbols: τ ``setup_s`` [s], α ``each_s`` [s], λ ``rate_rps``
+[requests/s]. It lies where a server holds requests back to fill a batch (a batching delay),
+or where α itself grows with b.
 """
 
 import math

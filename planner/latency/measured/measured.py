@@ -218,12 +218,12 @@ class Measured(PlainService, BaseModel):
 
     ``machines``: load-test points by instance type, or by accelerator name (one accelerator a
     replica, so a machine with four holds four replicas); an instance type wins over its
-    accelerator.  Instead of points give ``{files: [a.json, b.json]}``: results of load-test tools
-    (``LOAD_TEST_FORMATS``) beside the scenario, with ``format``, ``clients`` or ``driven`` where a
-    file does not say. Points with ``concurrency`` are a closed
-    loop and are turned into what open arrivals would see. ``neighbors``: other sizes of a measured
-    type's family are served too, as modeled; ``contention_share`` of the work that does not spread
-    over more vCPUs, where a single size was measured.
+    accelerator.  Instead of points give ``{files: [a.json, b.json]}``: results of load-test
+    tools (``LOAD_TEST_FORMATS``) beside the scenario, with ``format``, ``clients`` or ``driven``
+    where a file does not say. Points with ``concurrency`` are a closed loop and are turned into
+    what open arrivals would see. ``neighbors``: other sizes of a measured type's family are
+    served too, as modeled; ``contention_share`` of the work that does not spread over more
+    vCPUs, where a single size was measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

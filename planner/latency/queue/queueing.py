@@ -170,19 +170,19 @@ class Queue(PlainService, BaseModel):
     """Parameters of the ``queue`` model under ``latency:`` in a scenario.
 
     ``service_time_s`` mean time one request keeps a worker busy on one core of speed 1 [s],
-    measured without queueing; ``service_scv`` its squared coefficient of variation (0 constant, 1
-    exponential); ``service_law`` its shape, by default gamma below 1 and lognormal above.
-    ``vcpus_per_request`` CPU a busy worker takes: 1 for CPU-bound work, 0.1 where it waits 90 % of
-    its time. ``threads_share`` what the second hardware thread of a core adds, as a share of the
-    first (0 to 1; 1 if the service time was measured with all threads busy). ``measured_on`` the
-    type or family it was measured on: other families count by the table of CPU speeds, with its
-    band; without it every core counts 1. ``speed`` relative speed of instance types, families or
-    architectures, which wins over the table (most specific first).
-    ``memory_gib`` fixed for each replica, ``memory_gib_per_request`` for each busy worker.
-    ``balancer`` over replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``);
-    ``discipline`` inside one. ``burstable`` what to do with machines that earn CPU credits: plan on
-    their ``baseline``, or ``exclude`` them. ``error_share`` half of the 90 % band of the service
-    time on a machine where it was not measured.
+    measured without queueing; ``service_scv`` its squared coefficient of variation (0 constant,
+    1 exponential); ``service_law`` its shape, by default gamma below 1 and lognormal above.
+    ``vcpus_per_request`` CPU a busy worker takes: 1 for CPU-bound work, 0.1 where it waits 90 %
+    of its time. ``threads_share`` what the second hardware thread of a core adds, as a share of
+    the first (0 to 1; 1 if the service time was measured with all threads busy). ``measured_on``
+    the type or family it was measured on: other families count by the table of CPU speeds, with
+    its band; without it every core counts 1. ``speed`` relative speed of instance types,
+    families or architectures, which wins over the table (most specific first). ``memory_gib``
+    fixed for each replica, ``memory_gib_per_request`` for each busy worker. ``balancer`` over
+    replicas (``random``, ``round_robin``, ``jsq``, ``jsq2``, ``central``); ``discipline`` inside
+    one. ``burstable`` what to do with machines that earn CPU credits: plan on their
+    ``baseline``, or ``exclude`` them. ``error_share`` half of the 90 % band of the service time
+    on a machine where it was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -90,10 +90,9 @@ def simulate(
     are too wide rather than too narrow.
 
     ``pool``: laws and balancer; ``utilization`` ρ in (0, 1) of all workers; ``batches`` for the
-    intervals. Same seed, same requests: two pools that differ in one thing are compared request by
-    request. The interval of a high quantile is too narrow where few
-    requests reach it, as q = 0.99 under an scv of 20. Kernels after Kiefer & Wolfowitz 1955 (one
-    queue) and routed queues.
+    intervals. Same seed, same requests: two pools that differ in one thing are compared request
+    by request. The interval of a high quantile is too narrow where few requests reach it, as q =
+    0.99 under an scv of 20. Kernels after Kiefer & Wolfowitz 1955 (one queue) and routed queues.
 
     >>> run = simulate(Pool(POISSON), 0.5, requests=200_000, seed=1)
     >>> abs(run.mean_response - 2.0) < 3 * run.half_width["mean_response"]

@@ -1,13 +1,11 @@
-"""The bill of a schedule: every charge with its owner, priced three ways, by arithmetic that knows
-nothing of the linear program.
+"""The bill of a schedule: every charge with its owner, priced three ways, by arithmetic that
+knows nothing of the linear program.
 
-*List* [USD] is quantity × public price before discounts and commitments; *effective* spreads what
-    was prepaid over
-the hours it pays for; *billed* is the cash of that period.  Over the whole term of one commitment
-with yearly fee A:
-Σ effective of its used and unused rows = Σ billed of its purchase and fee rows (FOCUS 1.2).  A
-horizon shorter than the term carries the share of its hours only: effective A·hours/term, billed
-the full prepayment.
+*List* [USD] is quantity × public price before discounts and commitments; *effective* spreads
+what was prepaid over the hours it pays for; *billed* is the cash of that period. Over the whole
+term of one commitment with yearly fee A: Σ effective of its used and unused rows = Σ billed of
+its purchase and fee rows (FOCUS 1.2). A horizon shorter than the term carries the share of its
+hours only: effective A·hours/term, billed the full prepayment.
 """
 
 from collections.abc import Mapping

@@ -6,11 +6,10 @@ transition; ``capacity.needs``). Requests are split over regions as the running 
 data lies where requests are served; what is bought by the hour for the service itself (load
 balancer, address) stands in every region where it runs.
 
-Stored data, in months u since the horizon's start (1 for each true calendar month, so a part of one
-counts as its share):
-what is there at the start, q, counts while a ≤ u < b; what is added evenly, g a month, counts
-between ages a and b, so g·(min(u, b) − min(u, a)) of it is there at u.  A month is billed for the
-integral of both, exactly.
+Stored data, in months u since the horizon's start (1 for each true calendar month, so a part of
+one counts as its share): what is there at the start, q, counts while a ≤ u < b; what is added
+evenly, g a month, counts between ages a and b, so g·(min(u, b) − min(u, a)) of it is there at u.
+A month is billed for the integral of both, exactly.
 """
 
 from collections.abc import Iterable, Mapping

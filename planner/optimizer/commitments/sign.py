@@ -40,9 +40,9 @@ class Signed:
     pool's use};
 
     ``bound_usd`` a lower bound of the expected cost of compute and fees over the paths;
-    ``regret_usd`` {load over forecast:
-    what the commitments then cost more than those best for that load}; ``regret_each`` {term index:
-    the same of this one alone, the others as they are, one value for each of ``SURPRISES``}.
+    ``regret_usd`` {load over forecast: what the commitments then cost more than those best for
+    that load}; ``regret_each`` {term index: the same of this one alone, the others as they are,
+    one value for each of ``SURPRISES``}.
     """
 
     held: dict[int, float]
@@ -81,9 +81,8 @@ def sign(
     """Choose the commitments, at the start of the horizon and later in it; the market returned
     knows the later contracts that were signed.
 
-    ``tops``: the largest load of each service worth a menu entry; ``weight`` of each path, default
-    equal; ``emphasis`` by hour:
-    how much a dollar of that hour counts, default 1.
+    ``tops``: the largest load of each service worth a menu entry; ``weight`` of each path,
+    default equal; ``emphasis`` by hour: how much a dollar of that hour counts, default 1.
     """
     weight = np.full(load.paths, 1.0 / load.paths) if weight is None else weight
     counted = load.weight_h if emphasis is None else load.weight_h * emphasis

@@ -2,9 +2,8 @@
 short-listed by price.
 
 The short list holds what the price of some option can make cheapest, for a long run or for the
-whole instances of a small fleet:
-the linear program starts from it. Which machines a service keeps is chosen among all of them
-(:mod:`planner.optimizer.mixes.fleet`).
+whole instances of a small fleet: the linear program starts from it. Which machines a service
+keeps is chosen among all of them (:mod:`planner.optimizer.mixes.fleet`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,9 +3,8 @@
 
 Every set of types has a lower bound (``planner.optimizer.mixes.covering``), coarse for all sets,
 finer for those still in play; sets are then valued exactly, hour by hour in whole machines, from
-the lowest bound up until the next bound is above the best value. Twice:
-at on-demand prices and at the lowest committed prices; the better set after commitments for its own
-base load stays.
+the lowest bound up until the next bound is above the best value. Twice: at on-demand prices and
+at the lowest committed prices; the better set after commitments for its own base load stays.
 """
 
 from collections.abc import Mapping

@@ -148,11 +148,10 @@ def solve(
 
     ``variables`` of the problem, if at hand, spare PuLP a search through all rows for them.
 
-    PuLP's own solver object is called on a silent handle; the whole matrix is handed over at once,
-    and the answer read from the handle, which stays at ``lp.solverModel``. ``options`` are HiGHS'
-    own. Above ``LARGE`` columns
-    HiGHS' presolve is left out: on rows "used ≤ bought" over many hours its time grows as their
-    square.
+    PuLP's own solver object is called on a silent handle; the whole matrix is handed over at
+    once, and the answer read from the handle, which stays at ``lp.solverModel``. ``options`` are
+    HiGHS' own. Above ``LARGE`` columns HiGHS' presolve is left out: on rows "used ≤ bought" over
+    many hours its time grows as their square.
     """
     with uncollected():
         variables = lp.variables() if variables is None else variables
