@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -136,7 +137,7 @@ class Scenario(Part):
         """
         raw = self.model_dump(mode="json", exclude_defaults=True)
         for dotted, value in overrides.items():
-            assign(raw, dotted, value)
+            assign(raw, dotted, deepcopy(value))  # later fields may be set inside it
         return build(type(self), raw, {}, "override", self.folder)
 
     def override(self, assignments: Sequence[str]) -> Scenario:

@@ -9,7 +9,7 @@ from planner.catalog import Catalog
 from planner.errors import CatalogError, ScenarioError
 from planner.scenario import Scenario
 
-HOURS = pd.date_range("2026-10-01", periods=28 * 24, freq="h", tz="UTC")
+HOURS = pd.date_range("2025-11-02", periods=364 * 24, freq="h", tz="UTC")  # a steady year: its level is known
 
 
 def scenario(folder, **more):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from planner.data import data_path
 from planner.errors import InfeasiblePlan, PlannerError, ScenarioError
 from planner.scenario import Range, Scenario
+from tests.builders import hand
 
 TEXT = """\
 name: chat-2027
@@ -229,3 +230,10 @@ def test_errors_say_what_where_got_remedy_and_survive_pickling():
     assert "raise quota p5 by 2" in str(pickle.loads(pickle.dumps(i)))
     assert i.exit_code == 3
     assert pickle.loads(pickle.dumps(ScenarioError(["a", "b"], where="f"))).problems == ("a", "b")
+
+
+def test_a_replacement_leaves_what_it_was_given_as_it_was():
+    given = {"services.b": {"traffic": "b.csv", "latency": {"model": "mmc"}, "objective": {"latency_p99_s": 0.3}}}
+    before = repr(given)
+    hand.scenario().replace(**given, **{"services.b.owner": {"team": "shop"}})
+    assert repr(given) == before
