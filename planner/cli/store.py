@@ -143,9 +143,10 @@ def recompute(label: str, prices: str, address: str | None) -> None:
     """Work a stored plan out again: on its own prices to the cent, on the newest with the bridge of
     the difference.
     """
+    place = opened(address)
     from planner.store import recompute as again
 
-    found = opened(address).revision(label)
+    found = place.revision(label)
     done = again(found, newest=prices == "newest", progress=lambda s: click.echo(f"{found.label}: {s}", err=True))
     click.echo(recomputed_text(done, prices))
 
@@ -158,9 +159,9 @@ def bridge(before: str, after: str, address: str | None) -> None:
     """From one revision to another, such as from an experiment to production: what grows a month,
     why, whose, and the unit cost of each.
     """
+    place = opened(address)
     from planner.store import growth
 
-    place = opened(address)
     a, b = place.revision(before), place.revision(after)
     click.echo(growth_text(growth(a.kept, b.kept), (a.label, b.label)))
 
