@@ -174,7 +174,7 @@ def test_the_frontier_plans_the_scenarios_own_value_like_the_plan():
     scenario = Scenario.read(data_path("scenarios", "web.yaml"))
     found = frontier(scenario, "limits.max_spot_share", points=3, whole=0)
     own = found["value"] == scenario.limits.max_spot_share
-    assert found.loc[own, "total_usd"].item() == pytest.approx(run(scenario).plan.total_usd, rel=5e-3)
+    assert found.loc[own, "total_usd"].item() == pytest.approx(run(scenario).plan.total_usd, rel=1e-6)
 
 
 @pytest.mark.parametrize(

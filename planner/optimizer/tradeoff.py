@@ -18,7 +18,7 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, PlannerError
 from planner.load import Load
-from planner.optimizer.commitments.sampling import COMPUTE, few
+from planner.optimizer.commitments.sampling import COMPUTE, sample
 from planner.optimizer.decide import within_budget
 from planner.optimizer.market.as_program import problem_of
 from planner.optimizer.market.delays import followed, ready_load
@@ -59,7 +59,7 @@ def tradeoff(
 
     ``path``: a dotted field of ``limits`` or of a service's ``objective`` or ``autoscaling``; ``*``
     stands for every service. ``lower_bound_usd``: no plan of short-listed machines has a lower
-    expected bill over the same few load paths, with what is signed at the start (charges that
+    expected bill over the load paths planned on, with what is signed at the start (charges that
     follow no machine are those of the plan nearest by). ``total_usd``: the expected bill of a plan
     in whole machines, made on those paths, at ``whole`` of the values and the scenario's own.
 
@@ -145,7 +145,7 @@ def _point(variant: Scenario, load: Load, capacity: Capacity, catalog: Catalog) 
         market = read_market(variant, load, capacity, catalog).at_lowest_prices()
     except InfeasiblePlan as error:
         return _Point(variant, capacity, error=error.what)
-    sampled = few(load)
+    sampled = sample(load, None)
     run_for = followed(sampled.load, variant, {s: ready_load(load, variant, s) for s in market.candidates})
     loads = {s: run_for.services[s].arrival_rate_rps.astype(np.float64) for s in market.candidates}
     hours = {i: float(load.weight_h @ t.in_force(load.ts)) for i, t in enumerate(market.terms) if t.held}
@@ -165,7 +165,7 @@ def _chosen(points: Sequence[_Point], scenario: Scenario, whole: int) -> list[in
 def _whole(point: _Point, load: Load, catalog: Catalog) -> pd.DataFrame | str:
     """The cost rows of the plan for a value, or why there is none."""
     try:
-        return within_budget(point.scenario, load, point.capacity, catalog, few(load))[1].cost
+        return within_budget(point.scenario, load, point.capacity, catalog, sample(load, None))[1].cost
     except InfeasiblePlan as error:
         return error.what
 

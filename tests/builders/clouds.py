@@ -487,3 +487,20 @@ HEADER = (
     "Pre Installed S/W",
     "MarketOption",
 )
+
+
+@contextmanager
+def moto_server():
+    """A simulated AWS over HTTP, as ``http://host:port``; empty at its start, although all servers of
+    a process share what they hold.
+    """
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST"), timeout=30).close()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()

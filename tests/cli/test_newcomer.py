@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from planner.cli import main
 from planner.load import read_traffic
 from planner.scenario import Scenario
+from tests.builders import clouds
 
 NEW = (
     "planner new --name shop --requests-per-day 2000000 --shape consumer --service-time-s 0.03"
@@ -227,17 +228,11 @@ def test_an_address_that_is_none_or_away_is_said(tmp_path):
 
 
 def test_cloudwatch_sums_become_a_history(tmp_path, monkeypatch):
-    from moto.server import ThreadedMotoServer
+    import boto3
 
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y")):
         monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        import boto3
-
-        host, port = server.get_host_and_port()
-        url = f"http://{host}:{port}"
+    with clouds.moto_server() as url:
         client = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=url)
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
         one = {"MetricName": "RequestCount", "Dimensions": [{"Name": "LoadBalancer", "Value": "app/web/1"}]}
@@ -258,5 +253,3 @@ def test_cloudwatch_sums_become_a_history(tmp_path, monkeypatch):
         )
         assert done.exit_code == 0, done.output
         assert read_traffic(path).mean_rps == pytest.approx(2)
-    finally:
-        server.stop()

@@ -17,6 +17,7 @@ from planner.errors import TrafficError
 from planner.load import TRAFFIC_FORMATS, read_traffic
 from planner.load.formats import cloudwatch
 from planner.scenario import TrafficSource
+from tests.builders import clouds
 
 START = pd.Timestamp("2026-10-24T00:00Z")
 RATE = 5 + 3 * np.sin(np.arange(72) / 24 * 2 * np.pi)  # requests/s by hour
@@ -202,17 +203,12 @@ def test_datadog_averages_are_called_flattened(tmp_path):
 
 
 def test_cloudwatch_live_over_loopback(tmp_path, monkeypatch):
-    from moto.server import ThreadedMotoServer
+    import boto3
 
     for name, value in (("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "y")):
         monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        import boto3
-
-        host, port = server.get_host_and_port()
-        client = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=f"http://{host}:{port}")
+    with clouds.moto_server() as url:
+        client = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=url)
         start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=48)
         for h in range(48):
             client.put_metric_data(
@@ -248,8 +244,6 @@ def test_cloudwatch_live_over_loopback(tmp_path, monkeypatch):
                 client=client,
             )
         assert not (tmp_path / "none.json").exists()
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize(("days", "period"), [(1, 60), (20, 300), (100, 3600)])

@@ -165,11 +165,7 @@ def test_paths_have_the_quantiles_of_the_forecast():
     said = forecast_quantiles(history, 672, [0.5, 0.9, 0.99])
     assert said.index[1] == load.ts[0]
     for q in (0.5, 0.9, 0.99):
-        paths, hours = load.quantile("web", q)[:-1], said[q].to_numpy()[1:]
-        np.testing.assert_allclose(paths[:24], hours[:24], rtol=0.03 if q < 0.99 else 0.05)
-        # further ahead the level may move: the middle stays or falls, the high quantiles rise
-        further = paths[24:] / hours[24:]
-        assert (further.max() < 1.03) if q == 0.5 else (further.min() > 0.97)
+        np.testing.assert_allclose(load.quantile("web", q)[:-1], said[q].to_numpy()[1:], rtol=0.02)
 
 
 def test_paths_keep_the_dependence_of_neighboring_hours():
@@ -180,10 +176,11 @@ def test_paths_keep_the_dependence_of_neighboring_hours():
     history = Traffic("made", pd.Timestamp("2026-06-01", tz="UTC"), 3600, y, user_time_zone="UTC")
     load = forecast(history, plan(start="2026-11-01", time_zone="UTC"), paths=200)
     rate = load.services["web"].arrival_rate_rps
+    rate = rate / rate.mean(axis=1, keepdims=True)  # what a path's whole level does stays over the months
     near = np.mean([np.corrcoef(rate[:, h], rate[:, h + 1])[0, 1] for h in range(200, 600, 7)])
     far = np.mean([np.corrcoef(rate[:, h], rate[:, h + 300])[0, 1] for h in range(200, 370, 7)])
     assert near > 0.8
-    assert far < near - 0.1  # what the level may do stays over the months
+    assert far < near - 0.3
 
 
 def test_backtest_names_the_naive_and_beats_it_on_a_noisy_week():

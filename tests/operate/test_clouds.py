@@ -3,9 +3,9 @@
 import boto3
 import pytest
 from jsonschema import Draft202012Validator
-from moto.server import ThreadedMotoServer
 
 from planner.operate import Names, texts
+from tests.builders import clouds
 from tests.operate import reading, shapes
 
 KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
@@ -13,11 +13,8 @@ KEYS = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "
 
 @pytest.fixture(scope="module", name="aws")
 def a_moto_server():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield lambda name: boto3.client(name, endpoint_url=f"http://{host}:{port}", **KEYS)
-    server.stop()
+    with clouds.moto_server() as url:
+        yield lambda name: boto3.client(name, endpoint_url=url, **KEYS)
 
 
 def test_alarms_stand_in_cloudwatch_with_the_plans_figures(files, aws):

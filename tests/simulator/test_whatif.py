@@ -99,17 +99,21 @@ def test_policies_have_dollars_and_latency():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "most"),
-    # demo misses the 2 % aimed at: few paths for how wide three short histories leave its load
-    [("web", 0.02), ("chat", 0.02), ("embed", 0.02), ("demo", 0.03)],
+    "name",
+    [
+        "web",
+        "chat",
+        "embed",
+        pytest.param("demo", marks=pytest.mark.xfail(strict=True, reason="2.8 %: the replay's steps cost less")),
+    ],
 )
-def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name, most):
+def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
     scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
     study = run(scenario, Catalog.read(*scenario.providers, regions=scenario.regions), paths=40)
     bill = bill_as_it_runs(study.plan, scenario, study.unseen, study.capacity).set_index("item")["usd"]
     share = bill["other machines than the plan's, followed without delay"] / bill["expected by the plan"]
     print(f"\n{name}: {share:+.2%}")
-    assert abs(share) <= most
+    assert abs(share) <= 0.02
 
 
 def test_the_command_prints_dollars_for_each_setting(tmp_path):

@@ -6,7 +6,6 @@ import boto3
 import pytest
 import yaml
 from click.testing import CliRunner
-from moto.server import ThreadedMotoServer
 
 from planner.catalog import aws
 from planner.catalog.running import account_fleet
@@ -20,16 +19,12 @@ from tests.builders.written import PLAN, RESERVED
 @pytest.fixture
 def account(monkeypatch):
     """A moto server for machines and groups, a server of our own for commitments in front of it."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
     server = clouds.Aws()
-    server.beside = f"http://{host}:{port}/"
     monkeypatch.setattr(aws, "ATTEMPTS", 2)
-    with clouds.aws_environment(monkeypatch, server.url):
+    with clouds.moto_server() as url, clouds.aws_environment(monkeypatch, server.url):
+        server.beside = f"{url}/"
         yield server
     server.close()
-    moto.stop()
 
 
 def named(value):
