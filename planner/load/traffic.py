@@ -205,7 +205,7 @@ def stated_traffic(spec: TrafficSource, requests_per_day: Range, scenario: Scena
     index = pd.date_range(start, periods=WEEK, freq="h", unit="us")
     rate = requests_per_day.likely / DAY_S * shape.mean[week_slots(index, zone)]
     quality.add("assumed", 0, f"no history: {requests_per_day.likely:g} requests a day are laid out as {shape.name}")
-    burst, basis = bursts.burst_factor(rate, HOUR_S, quality)
+    burst, basis = bursts.burst_factor(rate, DAY_S, quality, spec.burst_factor)  # the hours are a shape's
     scv, scv_basis = bursts.arrival_scv(None, quality)
     return Traffic(
         "stated",
@@ -262,7 +262,7 @@ def _assemble(path: Path, spec: TrafficSource, raw: Raw, grid: Grid, quality: Qu
     """A history with all that is read off it beside the rate: bursts within the hour, spread of
     arrivals, tokens, shape. Each is measured where the file shows it, else assumed and said so.
     """
-    burst, burst_basis = bursts.burst_factor(grid.rate_rps, grid.interval_s, quality)
+    burst, burst_basis = bursts.burst_factor(grid.rate_rps, grid.interval_s, quality, spec.burst_factor)
     scv, scv_basis = bursts.arrival_scv(raw.requests, quality)
     tokens = bursts.token_mix(raw.requests, grid.rate_rps, grid.input_tokens, grid.output_tokens, quality)
     start = pd.Timestamp(grid.start_us, unit="us", tz="UTC")

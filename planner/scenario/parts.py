@@ -119,6 +119,9 @@ class TrafficSource(Part):
     A service without history gives ``requests_per_day`` (a number, or a range of what it may be)
     and a ``shape`` in place of a file: office, consumer, batch, flat, mixed, or an own CSV file of
     24 or 168 hours. ``shape`` also spreads a history of daily totals over the hours.
+
+    ``burst_factor`` (at least 1) states the busiest moments over the hourly mean, in place of what
+    the file shows or its rate lets expect.
     """
 
     file: str | None = Field(default=None, min_length=1)
@@ -135,6 +138,7 @@ class TrafficSource(Part):
     user_time_zone: str | None = None
     holidays: str | None = None
     gaps: Literal["keep", "zero"] = "keep"
+    burst_factor: float | None = Field(default=None, ge=1, le=100)
 
     @model_validator(mode="before")
     @classmethod
