@@ -9,12 +9,13 @@ import click
 import numpy as np
 import pandas as pd
 
+from planner.arrays import Floats
 from planner.cli.today import today_text
 from planner.export import budgets, headline
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
-from planner.show.words import number, percent, seconds, table, usd
+from planner.show.words import number, percent, rate, seconds, table, usd
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -128,21 +129,20 @@ def whatif_text(frame: pd.DataFrame) -> str:
 
 
 def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load) -> str:
-    """Volume and peak by service with ranges, their causes, and what was
-    repaired in the history.
+    """What arrived and what will by service: mean, busiest hour and volume, each the mean of the
+    paths beside their P10 to P90; the causes of the range, and what was repaired in the history.
     """
     rows = []
     for name, s in load.services.items():
-        volume, peak = (np.quantile(v, [0.1, 0.5, 0.9]) for v in (load.volume(name), load.peak(name)))
-        mean = float(s.arrival_rate_rps.mean())
+        volume, peak = load.volume(name), load.peak(name)
         rows.append(
             [
                 name,
-                number(mean),
-                number(peak[1]),
-                f"{number(peak[0])} to {number(peak[2])}",
-                number(volume[1]),
-                f"{number(volume[0])} to {number(volume[2])}",
+                number(float(s.arrival_rate_rps.mean())),
+                number(float(peak.mean())),
+                _low_to_high(peak),
+                number(float(volume.mean())),
+                _low_to_high(volume),
                 f"{s.burst_factor:.2f} ({s.burst_basis})",
             ]
         )
@@ -156,7 +156,7 @@ def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load
         for name, s in load.services.items()
         if s.range_share
     ]
-    repairs = [f"  {name}: {note}" for name, t in traffic.items() for note in _quality(t)]
+    repairs = [f"  {name}: {note}" for name, t in traffic.items() for note in (_read(t), *_quality(t))]
     parts += [
         f"{title}\n" + "\n".join(lines)
         for title, lines in (
@@ -204,6 +204,20 @@ def backtest_text(name: str, scores: pd.DataFrame) -> str:
         f"{name}: forecasts of its own past (weighted quantile loss; peaks: the window's maximum against its 95 %"
         " quantile)\n" + table(head, rows, "  ")
     )
+
+
+def _low_to_high(values: Floats) -> str:
+    low, high = np.quantile(values, [0.1, 0.9])
+    return f"{number(low)} to {number(high)}"
+
+
+def _read(traffic: Traffic) -> str:
+    """What a history says before anything is forecast: its mean, tokens a request, first and last."""
+    if traffic.stated is not None:
+        return f"no history: mean {rate(traffic.mean_rps)}, as stated"
+    mix, span = traffic.tokens, f"{traffic.start:%Y-%m-%d %H:%M} to {traffic.end:%Y-%m-%d %H:%M} UTC"
+    tokens = f", {number(mix.mean_input_tokens)} tokens in and {number(mix.mean_output_tokens)} out" if mix else ""
+    return f"mean {rate(traffic.mean_rps)}{tokens}, {span}"
 
 
 def _quality(traffic: Traffic) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from planner.errors import PlannerError, TrafficError
 from planner.load import TRAFFIC_FORMATS, Traffic, read_traffic
 from planner.scenario import TrafficSource
-from planner.show.words import number, seconds, table
+from planner.show.words import number, rate, seconds, table
 
 BARS = " ▁▂▃▄▅▆▇█"
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -101,7 +101,7 @@ def look_text(traffic: Traffic, spec: TrafficSource) -> str:
         ["last", f"{traffic.end:%Y-%m-%d %H:%M} UTC (end)"],
         ["one value a", _span(traffic.interval_s)],
         ["observed", f"{traffic.observed_share:.1%} of {len(traffic.arrival_rate_rps):,}; {_longest_gap(traffic)}"],
-        ["mean", f"{number(traffic.mean_rps)} requests/s"],
+        ["mean", rate(traffic.mean_rps)],
         ["busiest hour", f"{number(float(local.max()))} requests/s, {local.idxmax():%a %Y-%m-%d %H:%M}"],
         ["users' clock", traffic.user_time_zone or "not stated: the scenario's time zone is taken"],
         ["within the hour", f"busiest moments {traffic.burst_factor:.2f} times the mean ({traffic.burst_basis})"],
@@ -191,5 +191,5 @@ def _load_test(file: str) -> str | None:
         for p in points
     ]
     head = ["requests/s", *(n.removeprefix("latency_").removesuffix("_s") for n in names), "driven"]
-    use = f"In a scenario\n  latency: {{model: measured, curves: {{MACHINE: {{files: [{Path(file).name}]}}}}}}"
+    use = f"In a scenario\n  latency: {{model: measured, machines: {{MACHINE: {{files: [{Path(file).name}]}}}}}}"
     return f"{file}: a load test\n{table(head, rows, '  ')}\n\n{use}"

@@ -145,6 +145,18 @@ class TrafficSource(Part):
     def _plain(cls, value: Any) -> Any:
         return {"file": value} if isinstance(value, str) else value
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Columns may be called 200 or 404, which YAML reads as numbers."""
+
+        def name(of: Any) -> Any:
+            if isinstance(of, list | tuple):
+                return tuple(map(name, of))
+            return str(of) if isinstance(of, int) and not isinstance(of, bool) else of
+
+        return {k: name(v) for k, v in value.items()} if isinstance(value, dict) else value
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.file is None) == (self.requests_per_day is None):

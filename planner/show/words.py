@@ -95,6 +95,16 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def rate(rps: float) -> str:
+    """Requests a second; below one in ten seconds also an hour, where they are easier to picture.
+
+    >>> rate(40.03), rate(12 / 3600)
+    ('40.0 requests/s', '0.00333 requests/s, 12.0 an hour')
+    """
+    told = f"{rps:#.3g}" if 1e-3 <= rps < 100 else number(rps)
+    return f"{told} requests/s" + (f", {rps * 3600:#.3g} an hour" if 1e-5 <= rps < 0.1 else "")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], indent: str = "") -> str:
     """Columns aligned: text left, figures (and their heads) right."""
     cells = [list(map(str, head)), *[list(map(str, r)) for r in rows]]

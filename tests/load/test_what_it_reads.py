@@ -1,7 +1,6 @@
 """Files as other people's tools write them: right, or refused by name with the way out."""
 
 import gzip
-import json
 
 import numpy as np
 import pandas as pd
@@ -10,26 +9,9 @@ import pytest
 from planner.errors import TrafficError
 from planner.load import read_traffic
 from planner.scenario import TrafficSource
+from tests.builders.histories import RATE, REQUESTS, STAMPS, START, counter, lines, log, requests
 
-RATE = np.round(40 + 20 * np.sin(np.arange(96) * np.pi / 12), 4)
-START = pd.Timestamp("2026-10-01T00:00Z")
-EPOCH = int(START.timestamp())
-STAMPS = [START + pd.Timedelta(hours=h) for h in range(96)]
 SECONDS = {"value": "requests_per_s"}
-
-
-def counter(name: str, **labels: str) -> str:
-    values = [[EPOCH + 3600 * h, f"{v:.3f}"] for h, v in enumerate(np.cumsum(np.append(1000, RATE * 3600)))]
-    result = [{"metric": {"__name__": name} | labels, "values": values}]
-    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
-
-
-def lines(header: str, row: str) -> str:
-    """``row`` is a pattern of t (stamp), ms (epoch), v (rate), each a line an hour."""
-    return header + "".join(
-        row.format(t=t, ms=(EPOCH + 3600 * h) * 1000, v=v, n=v * 1000, de=f"{v:.4f}".replace(".", ",")) + "\n"
-        for h, (t, v) in enumerate(zip(STAMPS, RATE, strict=True))
-    )
 
 
 def cumulative() -> str:
@@ -45,7 +27,7 @@ TABLES = {
     "counter without _total": ("a.json", counter("istio_requests"), {}),
     "stated counter": ("a.json", counter("cpu_latency_work"), {"value": "counter"}),
     "counter in a table": ("a.csv", cumulative(), {}),
-    "a column a pod": ("a.csv", lines('"Time","{{pod=""a""}}","{{pod=""b""}}"\n'.format(), "{ms},{v},0"), SECONDS),
+    "a column a pod": ("a.csv", lines('"Time","{pod=""a""}","{pod=""b""}"\n', "{ms},{v},0"), SECONDS),
     "listed columns": (
         "a.csv",
         lines("Time,web-1,web-2\n", "{ms},0,{v}"),
@@ -80,7 +62,6 @@ def test_tables_of_many_tools(tmp_path, name):
     np.testing.assert_allclose(traffic.arrival_rate_rps, RATE[:size] * scale, rtol=1e-4)
 
 
-REQUESTS = [(180 + 150 * i + 7 * i % 11, 100 + i % 50, 20 + i % 7) for i in range(2000)]
 TRACES = {
     "BurstGPT": ("t.csv", "Timestamp,Model,Request tokens,Response tokens\n", "{s},GPT,{i},{o}\n"),
     "Mooncake": ("t.jsonl", "", '{{"timestamp": {s}000, "input_length": {i}, "output_length": {o}, "ids": [1]}}\n'),
@@ -92,7 +73,7 @@ TRACES = {
 def test_traces_count_from_a_stated_start(tmp_path, name):
     file, header, row = TRACES[name]
     path = tmp_path / file
-    path.write_text(header + "".join(row.format(s=s, i=i, o=o) for s, i, o in REQUESTS), encoding="utf-8")
+    path.write_text(requests(header, row), encoding="utf-8")
     with pytest.raises(TrafficError, match=r"traffic\.start"):
         read_traffic(path)
     traffic = read_traffic(TrafficSource(file=str(path), start="2026-10-01T00:00:00Z"))
@@ -111,22 +92,16 @@ LOGS = {
 }
 
 
-def log(name: str) -> str:
-    header, row = LOGS[name]
-    stamps = [START + pd.Timedelta(minutes=5 * i) for i in range(4 * 288)]
-    return header + "".join(row.format(t=t, s=int(t.timestamp())) + "\n" for t in stamps)
-
-
 @pytest.mark.parametrize("name", LOGS)
 def test_logs_of_servers_and_proxies(tmp_path, name):
-    (tmp_path / "a.log").write_text(log(name), encoding="utf-8")
+    (tmp_path / "a.log").write_text(log(*LOGS[name]), encoding="utf-8")
     traffic = read_traffic(tmp_path / "a.log")
     assert traffic.hourly().to_numpy() * 3600 == pytest.approx(12)
     assert traffic.mean_rps == pytest.approx(12 / 3600, rel=0.01)
 
 
 def test_all_members_of_a_gzip_log_count(tmp_path):
-    text = log("Envoy").encode()
+    text = log(*LOGS["Envoy"]).encode()
     half = text.index(b"\n", len(text) // 2) + 1
     (tmp_path / "a.log.gz").write_bytes(gzip.compress(text[:half]) + gzip.compress(text[half:]))
     assert len(read_traffic(tmp_path / "a.log.gz").hourly()) == pytest.approx(95, abs=1)
@@ -137,8 +112,8 @@ def test_all_members_of_a_gzip_log_count(tmp_path):
 
 
 def test_a_file_name_is_no_pattern(tmp_path):
-    (tmp_path / "a[1].log").write_text(log("Envoy"), encoding="utf-8")
-    (tmp_path / "a1.log").write_text(log("Envoy") * 3, encoding="utf-8")
+    (tmp_path / "a[1].log").write_text(log(*LOGS["Envoy"]), encoding="utf-8")
+    (tmp_path / "a1.log").write_text(log(*LOGS["Envoy"]) * 3, encoding="utf-8")
     assert read_traffic(tmp_path / "a[1].log").mean_rps == pytest.approx(12 / 3600, rel=0.01)
 
 

@@ -69,7 +69,7 @@ def unit(text: str) -> tuple[float, Said]:
     'gauge'
     """
     text, factor = text.strip(), 1.0
-    if found := _MULTIPLE.match(text if text[:1] == "M" else text[:1].lower() + text[1:]):
+    if found := _MULTIPLE.match(text if re.match(r"M\b|M[^a-z]", text) else text[:1].lower() + text[1:]):
         word = (found["word"] or found["tight"] or "").strip()
         factor, text = (1e6 if word == "M" else _MULTIPLES[word.lower()]), text[found.end() :].strip()
     plain = plain_name(text)
@@ -77,7 +77,7 @@ def unit(text: str) -> tuple[float, Said]:
         return factor, Said("")
     if text[:1] == "/":
         plain = "req_" + plain
-    if plain in ("c_s", "r_s", "hits_s", "reqps", "cps", "ops_s", "io_s"):
+    if plain in ("c_s", "r_s", "q_s", "hits_s", "reqps", "cps", "ops_s", "io_s"):
         return factor, Said("rate") if plain not in ("io_s",) else Said("gauge")
     found_rate = rate_of(plain)
     return factor, found_rate or Said("gauge")

@@ -4,11 +4,20 @@ series.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from planner.errors import TrafficError
-from planner.load.formats.names import COUNT_NAMES, NOTHING, Said, groups, metric_of, plain_name, said
+from planner.load.formats.names import (
+    COUNT_NAMES,
+    NOTHING,
+    Said,
+    groups,
+    metric_of,
+    names_time,
+    plain_name,
+    said,
+    written,
+)
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
@@ -37,6 +46,8 @@ PART_NAMES = (
     *("pod", "instance", "host", "hostname", "node", "container", "region", "zone", "az", "availability_zone"),
     *("status", "status_code", "code", "method", "path", "route", "target", "target_group", "replica", "shard"),
 )
+MOST_NAMES = 12
+TOTALS = ("total", "sum", "all", "overall")
 REMEDY = "Name it in traffic.columns, such as {arrival_rate_rps: requests}"
 GAUGE = "a utilization or size gauge is not demand: it falls when machines are added"
 STATE = "State traffic.value: requests_per_s, requests_per_interval or counter"
@@ -80,7 +91,7 @@ def choose(names: list[str], source: TrafficSource, where: str, quality: Quality
             "no time stamp column was found",
             where=where,
             got=names,
-            remedy="Name it in traffic.columns, such as {ts: When}",
+            remedy="Name it in traffic.columns, such as {ts: When}; lines above the header must go",
         )
     tokens = {
         known: source.column(known) or next((plain[n] for n in usual if n in plain), "")
@@ -162,7 +173,8 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
     for kind in ("rate", "counter"):
         found = [m for m, k in kinds.items() if k == kind]
         if len(found) > 1:
-            raise TrafficError(f"several columns hold a {kind}", where=where, got=found, remedy=_several(found))
+            columns = [c for m in found for c in by_metric[m]]
+            raise TrafficError(f"several columns hold a {kind}", where=where, got=columns, remedy=_several(columns))
         if found:
             return tuple(by_metric[found[0]])
     counts = [n for n in (*COUNT_NAMES, *VALUE_NAMES) if n in plain]
@@ -178,6 +190,8 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
             where=f"{where}, column {rest[0]}",
             remedy="Export a request count or rate of the same service",
         )
+    if len(shown) == 2 and any(plain_name(m) in TOTALS for m in shown) and max(map(len, shown.values())) > 1:
+        return tuple(rest)  # parts and their total: which is the sum of the others is seen by the values
     if len(shown) != 1:
         raise TrafficError(
             "the column that holds the demand cannot be told",
@@ -191,7 +205,7 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
 def _several(names: list[str]) -> str:
     if len(names) < 2:
         return REMEDY
-    return f"{REMEDY}; where they add up, {{arrival_rate_rps: [{', '.join(names[:3])}]}}"
+    return f"{REMEDY}; where they add up, {{arrival_rate_rps: {written(names[:MOST_NAMES])}}}"
 
 
 def part_of_one(labels: list[tuple[str, ...]], kinds: tuple[str, ...]) -> bool:
@@ -206,4 +220,4 @@ def part_of_one(labels: list[tuple[str, ...]], kinds: tuple[str, ...]) -> bool:
 
 
 def _stamp_like(names: list[str]) -> str:
-    return next((n for n in names if re.search(r"time|date|stamp", n.lower())), "")
+    return next((n for n in names if names_time(n)), "")

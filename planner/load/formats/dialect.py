@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.errors import TrafficError
+from planner.load.formats.names import names_time
 
 HEAD_BYTES = 1 << 16
 # first bytes of files that are no text table, and the way out
@@ -56,9 +57,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
     """Delimiter and names of a text table. Raises :class:`TrafficError` for
     binary and header-less files.
 
-    ``head`` are the first bytes of the file. A header has two columns or more, does not begin
-    with a number or a date, and holds no more of them than names. Comment lines (``#``), blank
-    lines and Excel's ``sep=;`` may stand above it.
+    ``head`` are the first bytes of the file. A header has two columns or more and does not begin
+    with a number or a date; below a named stamp its columns may be numbers (a column a status).
+    Comment lines (``#``), blank lines and Excel's ``sep=;`` may stand above it.
     """
     if not head.strip():
         raise TrafficError("the file is empty", where=path, remedy="Export the history again")
@@ -89,9 +90,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
             got=header[:80],
             remedy="The first line must name a time stamp and a value column; remove titles above it",
         )
-    if (
-        any(re.fullmatch(r"[\d.,eE+-]*\d[\d.,eE+-]*|\d{4}-\d\d-\d\d[T ].*", n) for n in names[:1])
-        or sum(bool(re.fullmatch(r"[\d.eE+-]+|\d{4}-\d\d-\d\d.*", n)) for n in names) > len(names) / 2
+    if any(re.fullmatch(r"[\d.,eE+-]*\d[\d.,eE+-]*|\d{4}-\d\d-\d\d[T ].*", n) for n in names[:1]) or (
+        sum(bool(re.fullmatch(r"[\d.eE+-]+|\d{4}-\d\d-\d\d.*", n)) for n in names) > len(names) / 2
+        and not names_time(names[0])
     ):
         raise TrafficError(
             "the first line holds values, not column names",

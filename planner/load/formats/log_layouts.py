@@ -13,7 +13,10 @@ from pathlib import Path
 
 from planner.errors import TrafficError
 
-KNOWN = "nginx, Apache, AWS load balancers, S3, IIS, CloudFront, Envoy, Caddy or Traefik"
+KNOWN = (
+    "nginx, Apache, the load balancers of AWS, Google Cloud and Azure Front Door, S3, IIS, CloudFront, Envoy, Caddy or"
+    " Traefik"
+)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NGINX = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]")
 _ALB = re.compile(r"^(?:https?|h2|grpcs?|wss?|tls) \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z? ")
@@ -21,6 +24,12 @@ _ELB = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z \S+ \d+\.\d+\.\d+
 _ENVOY = re.compile(r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\] \"")
 _BARE_APACHE = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}(?:\.\d+)?\]")
 _SYSLOG = re.compile(r"^(?:<\d+>)?[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ")
+# with brackets before the stamp, such as an IPv6 address or the name of a pod, it is sought in the line
+_FIRST_BRACKET = re.compile(rf"[^\[]*{_NGINX.pattern}")
+_CLF_SOUGHT = (
+    r"regexp_extract(line, '\[(\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}):\d{2} [+-]\d{4}\]', 1)"
+    r" || regexp_extract(line, '\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}( [+-]\d{4})\]', 1)"
+)
 _CLF_MINUTE = "substr(line, instr(line, '[') + 1, 17) || substr(line, instr(line, '[') + 21, 6)"
 
 
@@ -40,7 +49,8 @@ _FIXED: tuple[tuple[str, Callable[[str], object], str], ...] = (
     ("ALB", _ALB.match, "substr(line, instr(line, ' ') + 1, 16) || 'Z'"),
     ("classic ELB", _ELB.match, "substr(line, 1, 16) || 'Z'"),
     ("Envoy", _ENVOY.match, "substr(line, 2, 16) || 'Z'"),
-    ("nginx", _NGINX.search, _CLF_MINUTE),
+    ("nginx", _FIRST_BRACKET.match, _CLF_MINUTE),
+    ("nginx", _NGINX.search, _CLF_SOUGHT),
 )
 # proxies that log one JSON object a request: a key that they always write, the key of the time,
 # what is a request
@@ -48,6 +58,9 @@ _JSON = (
     ("Traefik", "RouterName|RequestMethod|ClientAddr", "StartUTC", "true"),
     ("Caddy", "logger", "ts", "json_extract_string(line, '$.request.method') IS NOT NULL"),
     ("nginx JSON", "time_iso8601", "time_iso8601", "true"),
+    ("Envoy JSON", "response_flags|upstream_cluster|response_code", "start_time", "true"),
+    ("Google Cloud load balancer", "httpRequest", "timestamp", "true"),
+    ("Azure Front Door", "category", "time", "json_extract_string(line, '$.category') LIKE '%AccessLog'"),
 )
 
 

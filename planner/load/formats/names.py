@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import yaml
+
 Kind = Literal["rate", "count", "counter", "gauge", ""]
 TIMES_S = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
@@ -22,6 +24,8 @@ COUNT_NAMES = (
     *("requests", "request_count", "requestcount", "count", "counts", "hits", "calls", "queries", "events"),
     *("invocations", "views", "visits", "sessions", "users", "orders", "trips", "people", "passengers", "vehicles"),
     *("mentions", "messages", "jobs", "transactions"),
+    *(f"{how}_{what}" for what in ("requests", "hits", "calls") for how in ("total", "num", "n", "number_of")),
+    *("req_count", "requests_count", "hit_count", "call_count", "query_count"),
 )
 _EVENT = r"(?:requests|request|reqs|req|queries|hits|calls|ops|transactions|invocations|messages|jobs|events)"
 _SCALE = rf"(?:(?P<scale>{'|'.join(SCALES)})_?)?"
@@ -65,6 +69,29 @@ def plain_name(name: str) -> str:
     'requests_s_total'
     """
     return re.sub(r"[\s./()\[\]-]+", "_", name.strip().lower()).strip("_")
+
+
+def names_time(name: str) -> bool:
+    """Whether a column's name speaks of a time, in English, German, Spanish or French.
+
+    >>> names_time("Begin time"), names_time("Zeit"), names_time("requests")
+    (True, True, False)
+    """
+    return bool(re.search(r"time|date|stamp|zeit|datum|fecha|heure|^ts$|^hour$", name.lower()))
+
+
+def zone_of(name: str) -> str | None:
+    """The zone that a stamp column's name states: ``UTC`` for ``Timestamp (UTC)``, else ``None``."""
+    return "UTC" if re.search(r"(?:^|[\s_(\[])(?:UTC|GMT)[)\]]?$", name.strip(), re.IGNORECASE) else None
+
+
+def written(names: Sequence[str]) -> str:
+    """Names as a list in YAML, quoted where YAML would read them as something else.
+
+    >>> written(["web-1", "200", "on"])
+    "[web-1, '200', 'on']"
+    """
+    return yaml.safe_dump(list(names), default_flow_style=True, width=10_000, allow_unicode=True).strip()
 
 
 def metric_of(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from planner.errors import TrafficError
 from planner.load.formats.dialect import Dialect, dialect_of
+from planner.load.formats.documents import read_json
 from planner.load.quality import Quality
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -49,6 +50,8 @@ def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
         return _workbook(path, quality)
     if suffix in JSON_LINES:
         return _json_lines(path)
+    if suffix == ".json":
+        return _json_array(path)
     form = dialect_of(path, head)
     return Rows(form.names, lambda wanted: csv_parts(path, form, wanted), "line", form.skip + 1)
 
@@ -151,6 +154,28 @@ def _json_lines(path: Path) -> Rows:
     return Rows(names, lambda wanted: _json_parts(path, wanted), "line", 1)
 
 
+def _json_array(path: Path) -> Rows:
+    """An array of objects, each a row. Raises :class:`TrafficError` for any other document."""
+    import pyarrow as pa
+
+    found = read_json(path)
+    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
+        raise TrafficError("this JSON is no array of objects", where=path, remedy="Give one object a row, or CSV")
+    names = [n for n, v in _flat(found[0]) if not isinstance(v, list)]
+
+    def parts(wanted: list[str]) -> Iterator[Any]:
+        lines = [dict(_flat(one)) for one in found]
+        yield pa.RecordBatch.from_pydict(
+            {n: pa.array([_text(line.get(n)) for line in lines], pa.string()) for n in wanted}
+        )
+
+    return Rows(names, parts)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)[: MAX_CELL + 1]
+
+
 def _flat(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for key, inner in value.items():
         if isinstance(inner, dict):
@@ -181,8 +206,7 @@ def _json_parts(path: Path, wanted: list[str]) -> Iterator[Any]:
                     remedy="Each line must be one object with the same fields, below 1 MiB",
                 ) from None
             for name, texts in held.items():
-                value = found.get(name)
-                texts.append(None if value is None else str(value)[: MAX_CELL + 1])
+                texts.append(_text(found.get(name)))
             if len(held[wanted[0]]) == BATCH:
                 yield pa.RecordBatch.from_pydict({n: pa.array(t, pa.string()) for n, t in held.items()})
                 held = {n: [] for n in wanted}

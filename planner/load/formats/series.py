@@ -106,13 +106,13 @@ def refuse_cumulative(samples: Series, where: object) -> None:
 def total_of(parts: Sequence[Floats]) -> int | None:
     """Place of the column that is the sum of all others, row by row; ``None`` if there is none.
 
-    From three columns on: with two equal ones neither need be a total. A
+    From two other columns on that hold anything: of two equal ones neither need be a total. A
     missing value counts as 0.
 
     >>> total_of([np.array([1.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 3.0])])
     2
     """
-    if len(parts) < 3:
+    if sum(bool(np.nansum(part)) for part in parts) < 3:
         return None
     whole = np.nansum(np.array(parts), axis=0)
     for i, part in enumerate(parts):

@@ -148,6 +148,13 @@ class Stamps:
             naive = pd.to_datetime(pd.Series(whole).astype(str), format=compact)
             return from_naive(_micro(pd.DatetimeIndex(naive)), self.clock.zone, self.place, self.quality)
         scale = next((s for least, s in _EPOCHS if low >= least), 0.0)
+        if _day_numbers(whole, part):
+            raise TrafficError(
+                "the stamps are day numbers of a spreadsheet",
+                where=self.place,
+                got=f"{whole[0] + part[0]:.4f}",
+                remedy="Format the column as yyyy-mm-dd hh:mm before saving it as CSV, or give the .xlsx",
+            )
         if not scale:
             raise TrafficError(
                 "the stamps are numbers counted from an unnamed start",
@@ -162,7 +169,7 @@ class Stamps:
                 "numeric stamps are not all seconds, all milliseconds or all microseconds since 1970",
                 where=self.place,
                 got=low,
-                remedy="Use one unit, or ISO 8601",
+                remedy="State traffic.start, the first instant, if they count from one; else use one unit, or ISO 8601",
             )
         micro = (whole * int(scale) if scale >= 1 else whole // 1000) + (part * scale).astype(np.int64)
         return checked(micro, self.place)
@@ -367,6 +374,18 @@ def _compact(whole: Ints, part: Any) -> str:
     limits = ((1990, 2099), (1, 12), (1, 31), (0, 23), (0, 59), (0, 59))
     fits = all(((f >= low) & (f <= high)).all() for f, (low, high) in zip(fields, limits, strict=False))
     return _COMPACT[digits] if fits else ""
+
+
+def _day_numbers(whole: Ints, part: Any) -> bool:
+    """Whether numbers are days since 1900 as spreadsheets count them: of 1990 to 2100, steps of a
+    day or less, most with a fraction or one day apart.
+
+    >>> _day_numbers(np.array([46296, 46296]), np.array([0.0, 0.0417]))
+    True
+    """
+    day = whole + part
+    steps = np.abs(np.diff(day))
+    return bool(whole.min() > 32_874 and whole.max() < 73_051 and part.any() and len(steps) and np.median(steps) <= 1)
 
 
 def _named_unit(column: str) -> str:

@@ -4,6 +4,7 @@ and no text.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
 from planner.load.formats import cells, rows, series
 from planner.load.formats.base import Meaning, Place, Raw, Requests, TrafficFormat
-from planner.load.formats.chosen import STATE, Chosen, choose, part_of_one
+from planner.load.formats.chosen import MOST_NAMES, STATE, Chosen, choose, part_of_one
 from planner.load.formats.dialect import HEAD_BYTES
-from planner.load.formats.names import NOTHING, Said
+from planner.load.formats.names import NOTHING, Said, written, zone_of
 from planner.load.formats.stamps import Clock, Stamps, checked, from_naive
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
@@ -25,8 +26,9 @@ MAX_ROWS = 16_000_000  # half a year of seconds; ten times the rows of two years
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """A table by its name or by its magic bytes."""
-    return path.suffix.lower() in rows.SUFFIXES or head[:4] == b"PAR1"
+    """A table by its name or by its magic bytes; a JSON document if it is an array of objects."""
+    array = path.suffix.lower() == ".json" and re.match(rb"\s*\[\s*\{", head.removeprefix(b"\xef\xbb\xbf"))
+    return path.suffix.lower() in rows.SUFFIXES or head[:4] == b"PAR1" or bool(array)
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
@@ -71,6 +73,9 @@ class _Columns:
     def __init__(self, sheet: rows.Rows, chosen: Chosen, source: TrafficSource, quality: Quality) -> None:
         self.sheet, self.chosen, self.source, self.quality, self.rows = sheet, chosen, source, quality, 0
         clock = Clock.of(source)
+        if clock.zone is None and (zone := zone_of(chosen.ts)):
+            clock = replace(clock, zone=zone)
+            quality.add("noted", 0, f"stamps are {zone}, as their column {chosen.ts} says")
         if clock.unit is None and chosen.unit:
             clock = replace(clock, unit=chosen.unit)
         self.ts = Stamps(clock, self._place(chosen.ts), quality)
@@ -124,7 +129,7 @@ class _Columns:
         micro = np.concatenate([i[0] for i in self.instants])
         if self.instants[0][1]:
             return checked(micro, self.ts.place)
-        return from_naive(micro, self.source.time_zone, self.ts.place, self.quality)
+        return from_naive(micro, self.ts.clock.zone, self.ts.place, self.quality)
 
     def raw(self) -> Raw:
         """What the table says, as one demand."""
@@ -182,10 +187,10 @@ class _Columns:
         )
 
     def _wide(self, ts: Ints, values: list[Floats], meaning: str, place: Place) -> series.Series:
-        """Several value columns as one demand: if one is the sum of the others it is read alone,
-        else they are added up, counters as their increase.
+        """Several value columns as one demand: if none is stated and one is the sum of the others
+        it is read alone, else they are added up, counters as their increase.
         """
-        whole = series.total_of(values)
+        whole = None if self.source.demand_columns else series.total_of(values)
         if whole is not None:
             self.quality.add(
                 "noted",
@@ -211,14 +216,12 @@ class _Columns:
             found = {k: v for k, v in found.items() if set(k) & set(self.chosen.series)}
         keys = list(found)
         if not keys or (len(keys) > 1 and not self.chosen.series and not part_of_one(keys, self.chosen.labels)):
-            names = sorted({k[0] for k in keys} or {str(label[0]) for label in self.labels})[:6]
+            names = sorted({k[0] for k in keys} or {str(label[0]) for label in self.labels})[:MOST_NAMES]
             raise TrafficError(
                 "the table holds several series, and it is not stated which of them are the demand",
                 where=place,
                 got=names,
-                remedy=(
-                    f"Name those that add up, such as traffic.columns: {{arrival_rate_rps: [{', '.join(names[:2])}]}}"
-                ),
+                remedy=(f"Name those that add up, such as traffic.columns: {{arrival_rate_rps: {written(names)}}}"),
             )
         parts = [(ts[np.array(at)], value[np.array(at)]) for at in found.values()]
         if meaning == "counter":
