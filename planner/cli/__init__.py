@@ -16,14 +16,10 @@ from planner.cli.answer import (
     alternatives_text,
     answer_text,
     backtest_text,
-    bill_text,
     compare_text,
     forecast_text,
     frontier_text,
-    replay_text,
-    requests_text,
     sweep_text,
-    whatif_text,
 )
 from planner.cli.breakeven import breakeven
 from planner.cli.exporting import Files, file_options, write_table
@@ -35,9 +31,10 @@ from planner.cli.look import look
 from planner.cli.new import new
 from planner.cli.now import today
 from planner.cli.operate import operate
+from planner.cli.replay import policy, simulate
 from planner.cli.store import store
 from planner.cli.track import track
-from planner.cli.variants import combinations, executor_of, instant
+from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.scenario import Scenario
@@ -96,6 +93,8 @@ main.add_command(track)
 main.add_command(store)
 main.add_command(operate)
 main.add_command(breakeven)
+main.add_command(simulate)
+main.add_command(policy)
 
 
 @main.command()
@@ -142,73 +141,6 @@ def forecast(scenario_file: str, overrides: tuple[str, ...], paths: int, backtes
     if backtest:
         for name, history in traffic.items():
             click.echo("\n" + backtest_text(name, score(history, time_zone=scenario.time_zone)))
-
-
-@main.command()
-@_scenario_options
-@click.option(
-    "--strain/--no-strain",
-    default=True,
-    show_default=True,
-    help="Also under more load, lost zones, taken spot machines, slower starts, other prices and growth.",
-)
-@click.option(
-    "--requests",
-    "hour",
-    metavar="HOUR",
-    help="Also play an hour (2027-01-05T10:00Z, or peak) request by request, beside the model the replay stands on.",
-)
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on this machine.")
-@click.option(
-    "--dask",
-    "scheduler",
-    metavar="ADDRESS",
-    help="Address of a Dask scheduler to run on instead (extra dask).",
-)
-def simulate(
-    scenario_file: str,
-    overrides: tuple[str, ...],
-    paths: int,
-    strain: bool,
-    hour: str | None,
-    jobs: int,
-    scheduler: str | None,
-) -> None:
-    """Would the plan have held? Its replay minute by minute on unseen load paths, the bill as it
-    runs, and the same under strain.
-    """
-    from planner.simulator import bill_as_it_runs, play_hour, stress
-    from planner.study import run
-
-    scenario, at = _read(scenario_file, overrides), None if hour is None else instant(hour)
-    progress = _Progress(scenario.name)
-    with executor_of(jobs, scheduler) as executor:
-        study = run(scenario, paths=paths, progress=progress, executor=executor)
-    click.echo(replay_text(study))
-    if strain and study.unseen is not None:
-        progress("adding up the bill as it runs")
-        played = (study.plan, scenario, study.unseen, study.capacity)
-        click.echo("\n" + bill_text(bill_as_it_runs(*played)))
-        progress("straining the plan")
-        click.echo("\nUnder strain\n" + whatif_text(stress(*played)))
-    if hour is not None and study.unseen is not None:
-        progress("playing an hour request by request")
-        click.echo("\n" + requests_text(play_hour(study.plan, scenario, study.unseen, study.capacity, at)))
-
-
-@main.command()
-@_scenario_options
-def policy(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
-    """The same plan under other autoscaler settings: what each costs a month and what it does to
-    latency, before it is changed.
-    """
-    from planner.simulator import policies
-    from planner.study import run
-
-    scenario = _read(scenario_file, overrides)
-    study = run(scenario, paths=paths, progress=_Progress(scenario.name))
-    if study.unseen is not None:
-        click.echo(whatif_text(policies(study.plan, scenario, study.unseen, study.capacity)))
 
 
 @main.command()

@@ -5,17 +5,17 @@ sentences.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 import pandas as pd
 
 from planner.arrays import Floats
+from planner.cli.held import head_text, latency_text
 from planner.cli.today import today_text
 from planner.export import budgets, headline
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
-from planner.show.words import number, percent, rate, seconds, table, usd
+from planner.show.words import number, percent, rate, table, usd
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -28,12 +28,12 @@ def answer_text(study: "Study") -> str:
     owners, months, reasons.
     """
     parts = [
-        _head(study),
+        head_text(study),
         today_text(study.today) if study.today else "",
         _cost(study),
         _machines(study),
         _commitments(study),
-        _latency(study),
+        latency_text(study),
         _owners(study),
         _months(study),
         _reasons(study),
@@ -59,73 +59,6 @@ def alternatives_text(plan: Plan) -> str:
         for r in plan.alternatives.to_dict("records")
     ]
     return "\nPlans nearly as good\n" + table(["", "cost", "more", "what changes"], rows, "  ") if rows else ""
-
-
-def replay_text(study: "Study") -> str:
-    """The replay: share within each objective, what breaks first, and the worst hours."""
-    hours = study.replay.hours
-    worst = hours[hours["within_share"] < 1].sort_values("within_share", kind="stable").head(10)
-    rows = [
-        [
-            r["service"],
-            r["objective"],
-            f"{r['ts']:%Y-%m-%d %H:%M} UTC",
-            percent(r["within_share"]),
-            seconds(r["high_latency_s"]),
-            number(r["backlog_requests"]),
-        ]
-        for r in worst.to_dict("records")
-    ]
-    text = table(["service", "objective", "hour", "within", "p95 path", "waiting"], rows, "  ") if rows else "  none"
-    return "\n\n".join([_head(study), _latency(study), "Hours furthest outside\n" + text])
-
-
-def bill_text(frame: pd.DataFrame) -> str:
-    """The bill that the plan expects, step by step to the bill as it runs."""
-    rows = [[r["item"], usd(r["usd"]), percent(r["share"])] for r in frame.to_dict("records")]
-    return "The bill as it runs\n" + table(["", "USD", "of it"], rows, "  ")
-
-
-def requests_text(frame: pd.DataFrame) -> str:
-    """An hour played request by request, beside the model of the replay."""
-    if not len(frame):
-        return "No pool of this hour is played request by request."
-    rows = [
-        [
-            f"{r['service']} on {r['replicas']} {r['instance_type']}",
-            f"{r['variant']}, {r['ts']:%Y-%m-%d %H:%M} UTC" if r["variant"] == "this hour" else r["variant"],
-            percent(r["utilization"], 0),
-            r["objective"],
-            f"{r['requests']:,}",
-            seconds(r["played_s"]),
-            seconds(r["pointwise_s"]),
-            percent(r["played_difference_share"]),
-        ]
-        for r in frame.to_dict("records")
-    ]
-    head = ["", "load", "busy", "objective", "requests", "played", "model", "difference"]
-    return "Request by request\n" + table(head, rows, "  ")
-
-
-def whatif_text(frame: pd.DataFrame) -> str:
-    """One line a case: dollars, requests in time, the worst hour, the
-    error budget spent and why.
-    """
-    rows = [
-        [
-            r["variant"],
-            usd(r["monthly_mean_usd"]),
-            f"{'+' if r['difference_usd'] >= 0 else ''}{usd(r['difference_usd'])}",
-            percent(r["within_share"], 2),
-            percent(r["worst_hour_share"], 2),
-            percent(r["error_budget_share"], 0),
-            seconds(r["high_latency_s"]),
-            click.style(r["sentence"], fg="red") if r["error_budget_share"] > 1 else r["sentence"],
-        ]
-        for r in frame.to_dict("records")
-    ]
-    head = ["", "a month", "more", "requests within", "worst hour", "error budget spent", "busy hours", "late because"]
-    return table(head, rows, "  ")
 
 
 def forecast_text(scenario: Scenario, traffic: Mapping[str, Traffic], load: Load) -> str:
@@ -224,15 +157,6 @@ def _quality(traffic: Traffic) -> list[str]:
     """What was repaired or noticed, with the number of rows; assumptions stand among the notes."""
     rows = traffic.quality[traffic.quality["kind"] != "assumed"].head(MOST).to_dict("records")
     return [r["kind"] + (f" ({r['rows']:,} rows)" if r["rows"] else "") + f": {r['detail']}" for r in rows]
-
-
-def _head(study: "Study") -> str:
-    s = study.scenario
-    end = pd.Timestamp(s.end_utc).tz_convert(s.time_zone)
-    return (
-        f"{s.name} ({s.state}): {s.start} to {end:%Y-%m-%d %H:%M} {s.time_zone}; prices of {study.catalog.as_of} "
-        f"({study.catalog.age_days()} days old)"
-    )
 
 
 def _cost(study: "Study") -> str:
@@ -368,34 +292,6 @@ def _commitments(study: "Study") -> str:
         rows,
         "  ",
     )
-
-
-def _latency(study: "Study") -> str:
-    rows = [
-        [
-            r["service"],
-            r["objective"],
-            seconds(r["limit_s"]),
-            seconds(r["typical_latency_s"]),
-            seconds(r["high_latency_s"]),
-            percent(r["within_share"], 2),
-            f"{r['percentile_share'] * 100:g} %",
-            percent(r["worst_hour_share"], 2),
-            percent(r["within_low_share"], 2),
-        ]
-        for r in study.replay.objectives.to_dict("records")
-    ]
-    head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "asked", "worst hour"]
-    breaks = [f"  {r['sentence']}" for r in study.replay.breaks.to_dict("records")]
-    broken = [click.style(f"  {sentence}", fg="red") for sentence in study.replay.broken()]
-    late = [f"  {r['service']}: {r['sentence']}" for r in study.replay.causes.to_dict("records")]
-    parts = [
-        f"Latency on {study.replay.paths} unseen load paths\n" + table([*head, "on a bad path"], rows, "  "),
-        "\n".join(broken),
-        "Why requests were late\n" + "\n".join(late) if late else "",
-        "What breaks first\n" + "\n".join(breaks),
-    ]
-    return "\n\n".join(filter(None, parts))
 
 
 def _owners(study: "Study") -> str:

@@ -7,7 +7,7 @@ thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``tabl
 table by name · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
 """
 
-from planner.export.answer import to_json
+from planner.export.answer import frames_json, to_json
 from planner.export.asked import Answered, Origin
 from planner.export.book import to_excel
 from planner.export.budgets import budgets
@@ -15,7 +15,7 @@ from planner.export.cells import to_csv
 from planner.export.finance import headline
 from planner.export.focus import ADDED as FOCUS_VERSIONS
 from planner.export.focus import write_focus
-from planner.export.tables import tables, write_csv, write_parquet
+from planner.export.tables import tables, write_csv, write_frames, write_parquet
 from planner.export.together import write_file
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Answered",
     "Origin",
     "budgets",
+    "frames_json",
     "headline",
     "tables",
     "to_csv",
@@ -31,5 +32,6 @@ __all__ = [
     "write_csv",
     "write_file",
     "write_focus",
+    "write_frames",
     "write_parquet",
 ]

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 
+import pandas as pd
+
 from planner.export import finance
 from planner.export.asked import UNSTORED, Answered, Origin
 from planner.export.tables import HOURLY, tables
@@ -27,9 +29,30 @@ def to_json(study: Answered, origin: Origin = UNSTORED, beside: Mapping[str, obj
         "summary": {k: v if v == v else None for k, v in plan.summary().items()},
     }
     answer |= beside or {}
-    answer |= {
-        n: json.loads(found[n].to_json(orient="records", date_format="iso", double_precision=15))
-        for n in found
-        if n not in _LONG
+    answer |= {n: found[n] for n in found if n not in _LONG}
+    return frames_json({**answer, "notes": list(plan.notes)})
+
+
+def frames_json(parts: Mapping[str, object]) -> str:
+    """Parts of an answer as one JSON object: a frame as a list of rows, all else as it is; unknown and
+    infinite numbers of a frame are ``null``.
+
+    >>> print(frames_json({"rows": pd.DataFrame({"share": [0.5, float("nan")]})}).replace(" ", ""))
+    {
+    "rows":[
+    {
+    "share":0.5
+    },
+    {
+    "share":null
     }
-    return json.dumps({**answer, "notes": list(plan.notes)}, ensure_ascii=False, indent=2, allow_nan=False)
+    ]
+    }
+    """
+    plain = {n: _records(p) if isinstance(p, pd.DataFrame) else p for n, p in parts.items()}
+    return json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _records(frame: pd.DataFrame) -> object:
+    """Rows of a frame as JSON knows them: unknown and infinite as null, instants as text."""
+    return json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))

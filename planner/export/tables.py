@@ -1,6 +1,6 @@
 """Every table of an answer by name, and all of them in a folder."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -58,7 +58,7 @@ def write_csv(study: Answered, folder: str | Path, origin: Origin = UNSTORED) ->
 
     Raises :class:`PlannerError` as :func:`planner.export.together.write_set`.
     """
-    return _write(study, folder, origin, "csv", lambda frame: to_csv(frame).encode())
+    return write_frames(tables(study, origin), folder)
 
 
 def write_parquet(study: Answered, folder: str | Path, origin: Origin = UNSTORED) -> list[Path]:
@@ -66,14 +66,12 @@ def write_parquet(study: Answered, folder: str | Path, origin: Origin = UNSTORED
 
     Raises :class:`PlannerError` as :func:`planner.export.together.write_set`.
     """
-    return _write(study, folder, origin, "parquet", parquet)
+    return write_set({f"{name}.parquet": parquet(frame) for name, frame in tables(study, origin).items()}, folder)
 
 
-def _write(
-    study: Answered,
-    folder: str | Path,
-    origin: Origin,
-    suffix: str,
-    form: Callable[[pd.DataFrame], bytes],
-) -> list[Path]:
-    return write_set({f"{name}.{suffix}": form(frame) for name, frame in tables(study, origin).items()}, folder)
+def write_frames(frames: Mapping[str, pd.DataFrame], folder: str | Path) -> list[Path]:
+    """Write frames as ``folder/NAME.csv``, as one set: all or none.
+
+    Raises :class:`PlannerError` as :func:`planner.export.together.write_set`.
+    """
+    return write_set({f"{name}.csv": to_csv(frame).encode() for name, frame in frames.items()}, folder)

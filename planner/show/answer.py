@@ -89,11 +89,11 @@ def _rest(plan: Plan, shown: float) -> pd.DataFrame:
 
 
 def breaking(study: Study) -> pd.DataFrame:
-    """What breaks first: ``event service times objective when mending sentence``, the smallest
-    margin first; the objective in words.
+    """What breaks first: ``event service times objective when mending sentence``, in the order of the
+    replay (dearest to mend, then the smallest margin); the objective in words.
     """
     zone = study.scenario.time_zone
-    rows = study.replay.breaks.sort_values("load_multiplier").to_dict("records")
+    rows = study.replay.breaks.to_dict("records")
     return pd.DataFrame(
         [
             {

@@ -1,5 +1,5 @@
 """What breaks first: how far the plan's own hours are from each thing that could fail them, the
-smallest margin first.
+dearest to mend first, then the smallest margin.
 
 A margin is what is borne over what is asked: of load, of quota, of budget; below 1 it fails as
 planned.
@@ -194,3 +194,12 @@ def account_rows(plan: Plan, ts: pd.DatetimeIndex, scenario: Scenario) -> Iterat
         "sentence": f"the budget of {budget:,.0f} USD is {budget / paths[worst]:.2f} times the bill that 90 % of"
         f" futures stay below in {worst}",
     }
+
+
+def dearest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of ``replay.breaks`` in order: what costs most to mend (an unknown price before all), then
+    the smallest margin.
+    """
+    usd = -rows["mending_usd_per_month"].fillna(math.inf)
+    order = np.lexsort((rows["load_multiplier"].to_numpy(), usd.to_numpy()))
+    return rows.iloc[order].reset_index(drop=True)

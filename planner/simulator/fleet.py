@@ -97,7 +97,8 @@ def task_of(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Cap
     service, mine = scenario.services[name], load.services[name]
     pools, scheduled, planned, instances = _scheduled(name, plan, load)
     tables, kinds = [], []
-    most = np.max(scheduled, axis=0, initial=0)
+    ready = _times(scheduled, max(ops.fleet_factor, 1.0))  # what the autoscaler may reach
+    most = np.max(ready, axis=0, initial=0)
     money = _Money(plan, name)
     bounds = list(service.objective.bounds())
     for i, pool in enumerate(pools):
@@ -107,7 +108,7 @@ def task_of(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Cap
     delays = [_start_up(service, pool, ops) for pool in pools]
     hazard = np.array([_hazard(k, d[0] / ops.start_up_factor) for k, d in zip(kinds, delays, strict=True)])
     policy = ops.policy or service.autoscaling.policy
-    rungs = _rungs(service, scenario, kinds, scheduled, planned, ops) if kinds and most.any() else None
+    rungs = _rungs(service, scenario, kinds, ready, planned, ops) if kinds and most.any() else None
     return Task(
         name,
         service.objective,
@@ -115,7 +116,7 @@ def task_of(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Cap
         pools,
         tuple(kinds),
         tuple(tables),
-        _by_the_clock(scheduled, policy, max((d[0] for d in delays), default=0.0)),
+        _by_the_clock(_times(scheduled, ops.fleet_factor), policy, max((d[0] for d in delays), default=0.0)),
         planned,
         instances,
         rungs,
@@ -281,24 +282,32 @@ def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:
     return np.asarray(np.max(shifted, axis=0))
 
 
+def _times(counts: Ints, factor: float) -> Ints:
+    """A fleet of so many times the machines, in whole ones."""
+    return np.asarray(np.ceil(counts * factor - 1e-9).astype(np.int64))
+
+
 def _target(service: Service, ops: Operations, rungs: Ladder | None, kinds: list[Kind], planned: Floats) -> float:
     """Utilization [%] of saturation that the autoscaler holds: as stated, else what the plan's
-    own machines are loaded to.
-
-    Unstated: of the rung that bears the mean of the hours with load, what it bears over its
-    saturation, in whole per cents and at least 1 %.
+    own machines are loaded to; over ``fleet_factor``, in whole per cents from 1 to 100.
     """
     stated = service.autoscaling.target_utilization if ops.target_utilization is None else ops.target_utilization
-    if stated is not None:
-        return max(1.0, float(int(stated * 100 + 1e-9)))
+    share = _own_load(rungs, kinds, planned) if stated is None else stated
+    return float(np.clip(int(share * 100 / ops.fleet_factor + 1e-9), 1, 100))
+
+
+def _own_load(rungs: Ladder | None, kinds: list[Kind], planned: Floats) -> float:
+    """What the plan's machines are loaded to [share of saturation]: of the rung that bears the mean
+    of the hours with load, what it bears over its saturation.
+    """
     if rungs is None:
-        return 100.0
+        return 1.0
     busy = planned[planned > 0]
     rung = int(rungs.rung(np.array([busy.mean() if len(busy) else 0.0]))[0])
     while rung < len(rungs.bears_rps) - 1 and not rungs.counts[rung].any():
         rung += 1
     full = sum(float(k.saturation_rps[n]) for k, n in zip(kinds, rungs.counts[rung], strict=True))
-    return max(1.0, float(int(100 * rungs.bears_rps[rung] / full))) if full > 0 else 100.0
+    return float(rungs.bears_rps[rung]) / full if full > 0 else 1.0
 
 
 def _strikes(
@@ -308,7 +317,7 @@ def _strikes(
     step, those beyond the horizon left out.
     """
     paths, hours = rate.shape
-    peak, each = rate.argmax(axis=1).astype(np.int64), 3600 / ops.step_s
+    peak, each = np.repeat(rate.mean(axis=0).argmax().astype(np.int64), paths), 3600 / ops.step_s
     rows = zone_losses(ops, zones, paths, hours)
     for i, pool in enumerate(pools):
         if kinds[i].spot:

@@ -29,12 +29,13 @@ class Operations:
 
     ``policy`` follow (an ``autoscaler`` decides; ``ideal`` knows each hour's load and waits for
     nothing), scheduled or static; ``target_utilization`` of saturation, by default what the plan's
-    own machines are loaded to; ``tolerance_share`` around it. Start-up: ``scale_up_delay_s`` ×
+    own machines are loaded to; ``tolerance_share`` around it; ``fleet_factor`` times the machines
+    that the policy would keep. Start-up: ``scale_up_delay_s`` ×
     ``start_up_factor``. ``zone_losses_per_year`` of each zone, each of ``zone_outage_h`` on
     average. A spot pool is a type in a zone: ``shock_share`` of its hazard comes as shocks that
     take the whole pool for ``spot_outage_h`` on average, ``everywhere_share`` of the shocks take
     every zone. ``load_factor`` multiplies all load. ``zone_lost_at_peak``, ``spot_lost_at_peak``:
-    once on every path, in its hour of highest load. ``retries`` of each client after
+    once on every path, in the hour of highest mean load. ``retries`` of each client after
     :data:`TIMEOUT_S`.
     """
 
@@ -46,6 +47,7 @@ class Operations:
     start_up_factor: float = 1.0
     scale_down_delay_s: float | None = None
     max_replicas: int | None = None
+    fleet_factor: float = 1.0
     zone_losses_per_year: float = 0.2
     zone_outage_h: float = 4.0
     interruptions: bool = True
@@ -64,6 +66,8 @@ class Operations:
         told = [f"{how}, {self.step_s:g} s steps"]
         if self.load_factor != 1:
             told.append(f"load × {self.load_factor:g}")
+        if self.fleet_factor != 1:
+            told.append(f"machines × {self.fleet_factor:g}")
         if self.start_up_factor != 1:
             told.append(f"start-up × {self.start_up_factor:g}")
         if zones > 1 and self.zone_losses_per_year > 0:
@@ -109,7 +113,7 @@ def spot_shocks(ops: Operations, name: str, pool: int, hazard: float, zones: int
 
 
 def at_peak(ops: Operations, peak_hour: Ints, kind: int, pool: int, lasts_h: float) -> Ints:
-    """One event on every path a quarter into its busiest hour."""
+    """One event on every path a quarter into its ``peak_hour`` (paths,)."""
     each = round(3600 / ops.step_s)
     paths = len(peak_hour)
     step = peak_hour * each + each // 4

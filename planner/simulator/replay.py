@@ -55,7 +55,8 @@ class Replay:
     ``objectives``: share of requests in time within each objective, by service, beside its worst
     hour and what was played (``replay.objectives``). ``hours``: the same by hour, with latencies
     and backlog (``replay.hours``).  ``causes``: why requests were late (``replay.causes``).
-    ``breaks``: the margin to each thing that could fail, smallest first (``replay.breaks``).
+    ``breaks``: the margin to each thing that could fail, dearest to mend first, then the smallest
+    margin (``replay.breaks``).
     ``path_within_share``: within every objective, by service, one value a path. ``running``:
     machines paid, mean of the hour, by service and pool, (hours, paths).
     """
@@ -125,14 +126,13 @@ def simulate(
     results = play_all(tasks, executor)
     rows = [r for t in tasks for r in first.rows_of(t, plan, load.ts, scenario)]
     rows += first.account_rows(plan, load.ts, scenario)
-    breaks = typed("replay.breaks", rows).sort_values("load_multiplier", kind="stable", ignore_index=True)
     both = [(t, p, _latencies(t, p)) for t, p in zip(tasks, results, strict=True)]
     return Replay(
         load.paths,
         typed("replay.objectives", [r for t, p, late in both for r in _objectives(t, p, late, load.ts)]),
         pd.concat([_hours(t, p, late, load.ts) for t, p, late in both], ignore_index=True),
-        breaks,
-        {t.service: _share(p.every_path, p.arrived_path) for t, p, _ in both},
+        first.dearest(typed("replay.breaks", rows)),
+        {t.service: shares(p.every_path, p.arrived_path) for t, p, _ in both},
         tuple(f"{t.service}: {_told(t)}" for t in tasks),
         typed("replay.causes", [r for t, p, _ in both for r in _causes(t, p, load.ts)]),
         {(t.service, *pool): p.running[q].astype(np.float64) for t, p, _ in both for q, pool in enumerate(t.pools)},
@@ -166,14 +166,14 @@ def _told(task: Task) -> str:
     return "replayed " + task.ops.played(task.zones, task.has_spot, _HOW[task.policy])
 
 
-def _share(part: Floats, whole: Floats) -> Floats:
+def shares(part: Floats, whole: Floats) -> Floats:
     """Part over whole, 1 where nothing came: of no requests all were in time."""
     return np.asarray(np.divide(part, whole, out=np.ones_like(part), where=whole > 0))
 
 
 def _worst(within: Floats, arrived: Floats, ts: pd.DatetimeIndex) -> dict[str, Any]:
     """The hour of the least share in time, all paths together, and that share."""
-    share = _share(within, arrived)
+    share = shares(within, arrived)
     at = int(share.argmin())
     return {"worst_hour_share": float(share[at]), "worst_hour": ts[at]}
 
@@ -183,7 +183,7 @@ def _objectives(
 ) -> Iterator[dict[str, Any]]:
     typical, high = late
     for b, (name, _, quantile, limit) in enumerate(task.bounds):
-        path = _share(played.within_path[b], played.arrived_path)
+        path = shares(played.within_path[b], played.arrived_path)
         yield {
             "service": task.service,
             "objective": name,
@@ -245,7 +245,7 @@ def _hours(task: Task, played: Played, late: tuple[Floats, Floats], ts: pd.Datet
                 "service": np.repeat(task.service, len(ts)),
                 "objective": np.repeat(bound[0], len(ts)),
                 "ts": ts,
-                "within_share": _share(played.within_hour[k], played.arrived_hour),
+                "within_share": shares(played.within_hour[k], played.arrived_hour),
                 "typical_latency_s": typical[k],
                 "high_latency_s": high[k],
                 "backlog_requests": played.backlog,

@@ -1,5 +1,5 @@
 """What if: the same plan under more load, lost zones, taken spot machines, slower starts and other
-prices; under other autoscalers; against perfect foresight and other sizes.
+prices; under other autoscalers; against perfect foresight and fleets too small or too large.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,7 @@ from planner.simulator.replay import CAUSE_WORDS, Replay, simulate, typed
 
 LOADS = (1.25, 1.5, 2.0, 3.0)
 PRICE_RISE = 0.2
+SIZES = (0.75, 0.9, 1.1, 1.25, 1.5)  # fleets too small and too large, over the plan's own
 _YEAR_H = 8766.0
 
 
@@ -36,13 +37,66 @@ def stress(
     (``replay.whatif``).
 
     Load × 1.25 to 3, a zone lost in the busiest hour, all spot machines taken then, start-up twice
-    as long, prices 20 % higher, growth half and double of what the scenario says; then a fleet with
-    perfect foresight, one fleet for all hours, and three quarters of the replicas.  Raises as
+    as long, prices 20 % higher, growth half and double of what the scenario says.  Raises as
     :func:`simulate`.
     """
     load = load.select(np.arange(min(paths, load.paths)))
     base = operations or Operations(seed=scenario.seed)
     return typed("replay.whatif", list(_rows(plan, scenario, capacity, _strains(scenario, plan, load, base))))
+
+
+def regret(
+    plan: Plan,
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    *,
+    operations: Operations | None = None,
+    paths: int = 40,
+) -> pd.DataFrame:
+    """The plan beside a fleet of perfect foresight, fleets too small and too large, and one fleet
+    for all hours (``replay.regret``).
+
+    ``difference_usd``: the bill a month over that of perfect foresight, which follows each hour's
+    load without delay; ``late_requests`` a month outside some objective.  Of another size:
+    ``usd_per_1k_late`` = 1000 · Δbill / −Δlate against the plan, what a thousand late requests less
+    would cost (or more would save); NaN where a fleet is better or worse in both.  Raises as
+    :func:`simulate`.
+    """
+    load = load.select(np.arange(min(paths, load.paths)))
+    base = operations or Operations(seed=scenario.seed)
+    found = {
+        name: _priced(plan, simulate(plan, scenario, load, capacity, operations=ops), load)
+        for name, ops in _sizes(base)
+    }
+    foresight, own = found["perfect foresight"]["monthly_mean_usd"], found["as planned"]
+    for row in found.values():
+        less = own["late_requests"] - row["late_requests"]
+        more = row["monthly_mean_usd"] - own["monthly_mean_usd"]
+        row["difference_usd"] = row["monthly_mean_usd"] - foresight
+        row["usd_per_1k_late"] = 1000 * more / less if abs(less) >= 1 and more * less > 0 else float("nan")
+    return typed("replay.regret", [{"variant": name, **row} for name, row in found.items()])
+
+
+def _sizes(base: Operations) -> Iterator[tuple[str, Operations]]:
+    yield "perfect foresight", replace(base, policy="follow", autoscaler="ideal")
+    yield "as planned", base
+    for factor in SIZES:
+        size = f"{abs(factor - 1):.0%} {'larger' if factor > 1 else 'smaller'}"
+        yield f"a fleet {size}", replace(base, fleet_factor=base.fleet_factor * factor)
+    yield "one fleet for all hours", replace(base, policy="static")
+
+
+def _priced(plan: Plan, replay: Replay, load: Load) -> dict[str, float]:
+    """Bill and late requests a month of a replay, its share in time and error budget."""
+    late = sum(float(((1 - v) * load.volume(s)).mean()) for s, v in replay.path_within_share.items())
+    found = figures(replay)
+    return {
+        "monthly_mean_usd": float(bill_usd(plan, replay, load).mean()) / plan.months,
+        "within_share": found["within_share"],
+        "error_budget_share": found["error_budget_share"],
+        "late_requests": late / plan.months,
+    }
 
 
 def policies(
@@ -96,14 +150,6 @@ def _strains(scenario: Scenario, plan: Plan, load: Load, base: Operations) -> It
     yield f"prices + {PRICE_RISE:.0%}", base, load, 1.0 + PRICE_RISE
     for name, part in (("growth half", 0.5), ("growth double", 2.0)):
         yield name, base, grown(scenario, load, part), 1.0
-    yield "perfect foresight", replace(base, policy="follow", autoscaler="ideal"), load, 1.0
-    yield "one fleet for all hours", replace(base, policy="static"), load, 1.0
-    most = (
-        int(plan.schedule.groupby(["service", "ts"], observed=True)["replicas"].sum().max())
-        if len(plan.schedule)
-        else 1
-    )
-    yield "a quarter fewer replicas at most", replace(base, max_replicas=max(1, most * 3 // 4)), load, 1.0
 
 
 def grown(scenario: Scenario, load: Load, part: float) -> Load:
