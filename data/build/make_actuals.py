@@ -1,20 +1,21 @@
 """Generates the bundled actuals in ``data/actuals/``: two months of traffic and of a bill for the
-sample scenario ``web``, with a drift (invented; seeded; no measured data).
+sample scenarios ``web`` and ``chat``, with a drift (invented; seeded; no measured data).
 
-Run from a checkout: ``python data/build/make_actuals.py``.  What is told: the load grows past its
-forecast from 18 January, the machines with it; logs double in February; a machine type nobody
-planned appears; a database has no tag; there are a credit and a tax; answers become slower in
-February.
+Run from a checkout: ``python data/build/make_actuals.py [NAME ...]``.  What is told: the load grows
+past its forecast from 18 January, the machines with it; logs double in February; a machine type
+nobody planned appears; a database has no tag; there are a credit and a tax; answers become slower
+in February.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from planner import Scenario, run
+from planner import Scenario, Study, run
 from planner.load import forecast
 from planner.track.period import Period, planned
 
@@ -22,9 +23,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 20270101
 START, END = pd.Timestamp("2027-01-01", tz="Europe/Berlin"), pd.Timestamp("2027-03-01", tz="Europe/Berlin")
 SHIFT = pd.Timestamp("2027-01-18", tz="Europe/Berlin")
-GROWN = 0.35  # of the load, reached after three weeks
+SLOW = pd.Timestamp("2027-02-01", tz="Europe/Berlin")
 _OPTIONS = {"on_demand": "Standard", "spot": "Dynamic", "committed": "Committed"}
-_NAMES = {
+_GOOGLE = {
     "compute": ("Compute", "Compute Engine", "Instance {resource} running"),
     "block_storage": ("Storage", "Compute Engine", "Balanced PD Capacity"),
     "object_storage": ("Storage", "Cloud Storage", "Standard Storage"),
@@ -38,35 +39,73 @@ _NAMES = {
     "commitment_unused": ("Compute", "Compute Engine", "Commitment, unused part"),
     "commitment_fee": ("Compute", "Compute Engine", "Commitment fee"),
 }
+_AMAZON = {
+    "compute": ("Compute", "Amazon Elastic Compute Cloud", "BoxUsage:{resource}"),
+    "block_storage": ("Storage", "Amazon Elastic Compute Cloud", "EBS:VolumeUsage.gp3"),
+    "object_storage": ("Storage", "Amazon Simple Storage Service", "TimedStorage-ByteHrs"),
+    "egress": ("Networking", "AWS Data Transfer", "DataTransfer-Out-Bytes"),
+    "cross_zone": ("Networking", "AWS Data Transfer", "DataTransfer-Regional-Bytes"),
+    "nat": ("Networking", "Amazon Virtual Private Cloud", "NatGateway"),
+    "load_balancer": ("Networking", "Elastic Load Balancing", "LoadBalancerUsage"),
+    "public_ipv4": ("Networking", "Amazon Virtual Private Cloud", "PublicIPv4:InUseAddress"),
+    "logs": ("Management and Governance", "AmazonCloudWatch", "PutLogEvents log data"),
+    "metrics": ("Management and Governance", "AmazonCloudWatch", "MetricMonitorUsage"),
+    "commitment_unused": ("Compute", "Amazon Elastic Compute Cloud", "Reserved instance, unused hours"),
+    "commitment_purchase": ("Compute", "Amazon Elastic Compute Cloud", "Reserved instance, paid at once"),
+}
 
 
-def rise(ts: pd.DatetimeIndex) -> Any:
+class Told(NamedTuple):
+    """What is told of a sample scenario: its service and team, how it is billed, by how much its
+    load ``grown`` past its forecast [share], how much slower it answers [ratio], and the machine
+    and database [USD/day] nobody planned.
+    """
+
+    service: str
+    team: str
+    provider: str
+    contract: str
+    names: dict[str, tuple[str, str, str]]
+    grown: float
+    slower: float
+    machine: str
+    machine_usd: float
+    database: tuple[str, str]
+
+
+STORIES = {
+    "web": Told("web", "shop", "Google Cloud", "cud-1", _GOOGLE, 0.35, 2.2, "c3-standard-8", 9.6,
+                ("Cloud SQL", "Cloud SQL for PostgreSQL")),
+    "chat": Told("chat", "search", "Amazon Web Services", "ri-1", _AMAZON, 1.0, 2.2, "g5.xlarge", 24.1,
+                 ("Amazon Relational Database Service", "RDS db.t4g.medium")),
+}  # fmt: skip
+
+
+def rise(ts: pd.DatetimeIndex, grown: float) -> Any:
     """Factor on the load: 1 until the shift, then rising over three weeks."""
-    return 1 + GROWN * np.clip((ts - SHIFT) / pd.Timedelta(days=21), 0, 1)
+    return 1 + grown * np.clip((ts - SHIFT) / pd.Timedelta(days=21), 0, 1)
 
 
-def traffic(scenario: Scenario, histories: Any, typical_s: float, rng: np.random.Generator) -> pd.DataFrame:
-    """One unseen path of the forecast, raised, with its latency at the 99th percentile."""
-    load = forecast(histories, scenario, paths=20, seed=SEED)
+def traffic(told: Told, study: Study, rng: np.random.Generator) -> pd.DataFrame:
+    """One unseen path of the forecast, raised, with its latency at the percentiles asked for."""
+    load = forecast(study.traffic, study.scenario, paths=20, seed=SEED)
     inside = (load.ts >= START) & (load.ts < END)
-    ts = load.ts[inside]
+    ts, service = load.ts[inside], load.services[told.service]
     # the path in the middle of the volumes, so that the drift is what is told
-    path = load.services["web"].arrival_rate_rps[np.argsort(load.volume("web"))[10]][inside]
-    slow = 1 + 1.2 * np.asarray(ts >= pd.Timestamp("2027-02-01", tz="Europe/Berlin"))
-    return pd.DataFrame(
-        {
-            "ts": ts.strftime("%Y-%m-%dT%H:%MZ"),
-            "arrival_rate_rps": (path * rise(ts)).round(2),
-            "latency_p99_s": (typical_s * slow * np.exp(rng.normal(0, 0.1, len(ts)))).round(4),
-        }
-    )
+    path = service.arrival_rate_rps[np.argsort(load.volume(told.service))[10]][inside]
+    found = {"ts": ts.strftime("%Y-%m-%dT%H:%MZ"), "arrival_rate_rps": (path * rise(ts, told.grown)).round(4)}
+    slow = np.where(ts >= SLOW, told.slower, 1.0)
+    for row in study.replay.objectives.to_dict("records"):
+        noise = np.exp(rng.normal(0, 0.1, len(ts)))
+        found[str(row["objective"])] = (float(row["typical_latency_s"]) * slow * noise).round(4)
+    return pd.DataFrame(found)
 
 
 def row(
-    day: pd.Timestamp, charge: str, option: str, unit: str, quantity: float, usd: float, **more: Any
+    told: Told, day: pd.Timestamp, charge: str, option: str, unit: str, quantity: float, usd: float, **more: Any
 ) -> dict[str, Any]:
     """A FOCUS row of one day; ``more`` wins."""
-    category, name, told = _NAMES.get(charge, ("Other", "Other", charge))
+    category, name, words = told.names.get(charge, ("Other", "Other", charge))
     day = day.tz_convert("UTC")
     bound = option == "committed"
     return {
@@ -77,25 +116,28 @@ def row(
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": f"{day:%Y-%m-%dT%H:%M:%SZ}",
         "ChargePeriodEnd": f"{(day + pd.Timedelta(days=1)):%Y-%m-%dT%H:%M:%SZ}",
-        "ProviderName": "Google Cloud",
-        "RegionId": "europe-west4",
+        "ProviderName": told.provider,
+        "RegionId": more.pop("region", ""),
         "ServiceCategory": category,
         "ServiceName": name,
-        "ChargeDescription": told.format(resource=more.pop("resource", "")),
+        "ChargeDescription": words.format(resource=more.pop("resource", "")),
         "PricingCategory": _OPTIONS[option],
-        "CommitmentDiscountId": "cud-1" if bound else "",
+        "CommitmentDiscountId": told.contract if bound else "",
         "CommitmentDiscountStatus": ("Unused" if charge == "commitment_unused" else "Used") if bound else "",
         "PricingQuantity": round(quantity, 6),
         "PricingUnit": unit,
-        "Tags": '{"service": "web", "team": "shop"}',
+        "Tags": f'{{"service": "{told.service}", "team": "{told.team}"}}',
         **more,
     }
 
 
 _UNITS = {"instance_hour": "Hours", "commitment_hour": "Hours", "hour": "Hours", "GiB-month": "GB-Months", "GiB": "GB"}
+_STORED = {"model_artifacts": "object_storage"}  # a bill knows no models
 
 
-def usual(day: pd.Timestamp, lines: pd.DataFrame, grown: float, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+def usual(
+    told: Told, day: pd.Timestamp, lines: pd.DataFrame, grown: float, rng: np.random.Generator
+) -> Iterator[dict[str, Any]]:
     """What the plan expects of a day, as it came."""
     for r in lines.to_dict("records"):
         charge, option = str(r["charge"]), str(r["purchase_option"])
@@ -105,39 +147,59 @@ def usual(day: pd.Timestamp, lines: pd.DataFrame, grown: float, rng: np.random.G
         more *= float(np.exp(rng.normal(0, 0.03)))
         price = 1.05 if charge == "compute" and option == "on_demand" else 1.0
         usd, quantity = r["effective_cost_usd"] * more * price, r["quantity"] * more
-        unit = _UNITS.get(str(r["unit"]), str(r["unit"]))
-        yield row(day, charge, option, unit, quantity, usd, resource=r["resource"])
+        unit, place = _UNITS.get(str(r["unit"]), str(r["unit"])), {"region": r["region"], "resource": r["resource"]}
+        yield row(told, day, _STORED.get(charge, charge), option, unit, quantity, usd, **place)
 
 
-def strange(day: pd.Timestamp) -> Iterator[dict[str, Any]]:
+def bought(told: Told, day: pd.Timestamp, lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Contracts that are paid for at once: cash of the day, and no cost of it."""
+    for r in lines.to_dict("records"):
+        paid = {"BilledCost": round(r["billed_cost_usd"], 6), "ChargeCategory": "Purchase", "region": r["region"]}
+        paid |= {"ChargeFrequency": "One-Time", "CommitmentDiscountStatus": ""}
+        yield row(told, day, "commitment_purchase", "committed", "Contracts", r["quantity"], 0.0, **paid)
+
+
+def strange(told: Told, day: pd.Timestamp, region: str) -> Iterator[dict[str, Any]]:
     """What nobody planned: a database without a tag, another machine, a credit, a tax."""
-    other = {"ServiceCategory": "Databases", "ServiceName": "Cloud SQL", "Tags": ""}
-    yield row(day, "database", "on_demand", "Hours", 24, 4.1, **other, ChargeDescription="Cloud SQL for PostgreSQL")
+    name, words = told.database
+    other = {"ServiceCategory": "Databases", "ServiceName": name, "Tags": "", "region": region}
+    yield row(told, day, "database", "on_demand", "Hours", 24, 4.1, **other, ChargeDescription=words)
+    at = {"region": region}
     if day >= pd.Timestamp("2027-02-08", tz="Europe/Berlin"):
-        yield row(day, "compute", "on_demand", "Hours", 24, 9.6, resource="c3-standard-8")
+        yield row(told, day, "compute", "on_demand", "Hours", 24, told.machine_usd, **at, resource=told.machine)
     if (day.month, day.day) == (1, 31):
-        yield row(day, "credit", "on_demand", "", 0, -60, ChargeCategory="Credit", ChargeDescription="Promotion")
+        credit = at | {"ChargeCategory": "Credit", "ChargeDescription": "Promotion"}
+        yield row(told, day, "credit", "on_demand", "", 0, -60, **credit)
     if (day.month, day.day) == (2, 28):
-        yield row(day, "tax", "on_demand", "", 0, 38.5, ChargeCategory="Tax", ChargeDescription="Tax")
+        tax = at | {"ChargeCategory": "Tax", "ChargeDescription": "Tax"}
+        yield row(told, day, "tax", "on_demand", "", 0, 38.5, **tax)
 
 
-def main() -> None:
-    """Write ``web_traffic.csv`` and ``web_focus.csv``."""
-    scenario = Scenario.read(ROOT / "scenarios" / "web.yaml")
-    study, rng = run(scenario, paths=50), np.random.default_rng(SEED)
-    typical_s = float(study.replay.objectives["typical_latency_s"].iloc[0])
-    came, bill = traffic(scenario, study.traffic, typical_s, rng), list[dict[str, Any]]()
-    keys = ["charge", "purchase_option", "resource", "unit"]
+def bill(told: Told, study: Study, rng: np.random.Generator) -> pd.DataFrame:
+    """The days of two months as their plan, their drift and their surprises make them."""
+    scenario, found = study.scenario, list[dict[str, Any]]()
+    keys = ["charge", "purchase_option", "resource", "region", "unit"]
     for day in pd.date_range(START, END, freq="D", inclusive="left"):
         start, end = (d.tz_convert("UTC") for d in (day, day + pd.DateOffset(days=1)))
         due = planned(study.plan, Period(start, end), pd.Timestamp(scenario.end_utc))
-        due = due[~due["charge"].isin(["commitment_fee", "commitment_purchase"])]
+        signed, due = due[due["charge"] == "commitment_purchase"], due[~due["charge"].str.startswith("commitment_f")]
+        due = due[due["charge"] != "commitment_purchase"]
         lines = due.groupby(keys, observed=True)[["quantity", "effective_cost_usd"]].sum().reset_index()
-        grown = float(rise(pd.DatetimeIndex([day + pd.Timedelta(hours=12)]))[0])
-        bill += [*usual(day, lines[lines["quantity"] > 0], grown, rng), *strange(day)]
+        grown = float(rise(pd.DatetimeIndex([day + pd.Timedelta(hours=12)]), told.grown)[0])
+        found += [*bought(told, day, signed), *usual(told, day, lines[lines["quantity"] > 0], grown, rng)]
+        found += strange(told, day, scenario.regions[0])
+    return pd.DataFrame(found)
+
+
+def main() -> None:
+    """Write ``NAME_traffic.csv`` and ``NAME_focus.csv`` of every story, or of those named."""
     folder = ROOT / "actuals"
-    came.to_csv(folder / "web_traffic.csv", index=False, lineterminator="\n")
-    pd.DataFrame(bill).to_csv(folder / "web_focus.csv", index=False, lineterminator="\n")
+    for name in sys.argv[1:] or STORIES:
+        told, rng = STORIES[name], np.random.default_rng(SEED)
+        study = run(Scenario.read(ROOT / "scenarios" / f"{name}.yaml"), paths=50)
+        came, paid = traffic(told, study, rng), bill(told, study, rng)
+        came.to_csv(folder / f"{name}_traffic.csv", index=False, lineterminator="\n")
+        paid.to_csv(folder / f"{name}_focus.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":

@@ -97,8 +97,24 @@ def chat_requests(rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
+def chat_pilot(rng: np.random.Generator) -> pd.DataFrame:
+    """What the chat service had while it was tried: four weeks of one team's working hours."""
+    ts = grid("2026-07-13", 4, 60)
+    hour, free = clock(ts)
+    rate = (0.02 + bump(hour, 10.5, 2.2) + 0.9 * bump(hour, 15, 2.2)) * np.where(free, 0.1, 1.0)
+    rate = rng.poisson(rate / rate.mean() * 0.15 * 3600) / 3600
+    return pd.DataFrame(
+        {
+            "ts": ts,
+            "arrival_rate_rps": rate.round(4),
+            "input_tokens": (900 + rng.normal(0, 40, len(ts))).round(1),
+            "output_tokens": (230 + rng.normal(0, 12, len(ts))).round(1),
+        }
+    )
+
+
 def main() -> None:
-    for number, make in enumerate((web, chat, embed, chat_requests)):
+    for number, make in enumerate((web, chat, embed, chat_requests, chat_pilot)):
         frame = make(np.random.default_rng([SEED, number]))
         form = "%Y-%m-%dT%H:%M:%S.%fZ" if make is chat_requests else "%Y-%m-%dT%H:%MZ"
         frame["ts"] = (

@@ -33,6 +33,7 @@ from planner.cli.now import today
 from planner.cli.operate import operate
 from planner.cli.replay import policy, simulate
 from planner.cli.store import store
+from planner.cli.story import story
 from planner.cli.track import track
 from planner.cli.variants import combinations, executor_of
 from planner.data import data_path
@@ -91,6 +92,7 @@ main.add_command(new)
 main.add_command(fetch)
 main.add_command(track)
 main.add_command(store)
+main.add_command(story)
 main.add_command(operate)
 main.add_command(breakeven)
 main.add_command(simulate)

@@ -127,15 +127,15 @@ def track(
     if csv_folder:
         texts = {f"{name}.csv": export.to_csv(frame).encode() for name, frame in found.tables().items()}
         write_set(texts, csv_folder)
-    click.echo(json.dumps(_clean(found.plain()), ensure_ascii=False, indent=2) if as_json else track_text(found))
+    click.echo(json.dumps(clean(found.plain()), ensure_ascii=False, indent=2) if as_json else track_text(found))
 
 
-def _clean(value: object) -> object:
+def clean(value: object) -> object:
     """JSON knows no NaN: unknown is null."""
     if isinstance(value, dict):
-        return {k: _clean(v) for k, v in value.items()}
+        return {k: clean(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_clean(v) for v in value]
+        return [clean(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

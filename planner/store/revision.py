@@ -49,6 +49,11 @@ class Facts:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
 
     @property
+    def day(self) -> str:
+        """The day on which it was saved, UTC (ISO date)."""
+        return self.at[:10]
+
+    @property
     def sha256(self) -> str:
         """What names the revision."""
         return sha256(self.to_json().encode()).hexdigest()

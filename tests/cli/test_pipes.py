@@ -62,8 +62,8 @@ REFUSALS |= {
         "bridge": ["small@1", "small@2"],
     }.items()
 }
-# their own proofs: a server in tests/browser and .ci/run, the four plans in .ci/run
-ELSEWHERE = {"app", "demo"}
+# their own proofs: a server in tests/browser and .ci/run, the four plans in .ci/run, tests/cli/test_story.py
+ELSEWHERE = {"app", "demo", "story"}
 QUICK = {"columns", "catalog show", "catalog search", "plan --json"}
 SLOW_OR_QUICK = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in ANSWERS]
 
