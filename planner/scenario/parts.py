@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
@@ -472,13 +473,18 @@ class PriceAdjustment(Part):
     service: str | None = None
 
 
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # each call walks the whole database of zones
+
+
 def known_zone(value: str) -> str:
     """The IANA time zone as written. Raises ValueError, which names near
     ones, for any other text.
     """
-    if value in available_timezones():
+    if value in _zones():
         return value
-    near = difflib.get_close_matches(value, sorted(available_timezones()), n=3)
+    near = difflib.get_close_matches(value, sorted(_zones()), n=3)
     raise ValueError(
         f"is not an IANA time zone{'; did you mean ' + ', '.join(near) + '?' if near else ' such as Europe/Berlin'}"
     )
