@@ -5,21 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 import planner.ui
+from planner.ui import account
 
 PAGES = Path(planner.ui.__file__).parent
+NAMES = "start answer load capacity money commitments risk compare track operate store prices"
 
 st.set_page_config(page_title="Capacity and cost planner", page_icon=str(PAGES / "icon.svg"), layout="wide")
-st.navigation(
-    [
-        st.Page(PAGES / "start.py", title="Start", url_path="start"),
-        st.Page(PAGES / "answer.py", title="Answer", url_path="answer", default=True),
-        st.Page(PAGES / "load.py", title="Load", url_path="load"),
-        st.Page(PAGES / "capacity.py", title="Capacity", url_path="capacity"),
-        st.Page(PAGES / "money.py", title="Money", url_path="money"),
-        st.Page(PAGES / "commitments.py", title="Commitments", url_path="commitments"),
-        st.Page(PAGES / "risk.py", title="Risk", url_path="risk"),
-        st.Page(PAGES / "compare.py", title="Compare", url_path="compare"),
-        st.Page(PAGES / "prices.py", title="Prices", url_path="prices"),
-    ],
-    position="top",
-).run()
+st.html(PAGES / "style.css")
+account.required()
+home = st.Page(PAGES / "home.py", title="Home", default=True, visibility="hidden")
+pages = [st.Page(PAGES / f"{name}.py", title=name.capitalize(), url_path=name) for name in NAMES.split()]
+st.navigation([home, *pages], position="top").run()

@@ -13,7 +13,7 @@ import click
 from planner.cli.answer import bridge_text
 from planner.errors import StoreError
 from planner.scenario import Scenario
-from planner.show.words import number, percent, table, usd
+from planner.show.words import GROWTH, number, percent, table, usd
 
 if TYPE_CHECKING:
     from planner.store import Growth, Recomputed, Revision, Store
@@ -240,7 +240,7 @@ def growth_text(found: Growth, names: tuple[str, str]) -> str:
         ["difference", usd(found.after_usd - found.before_usd), _times(found.after_usd, found.before_usd)],
     ]
     owners = [
-        [r["owner"] or "nobody", r["service"] or "shared", _WORDS.get(r["cause"], r["cause"]), usd(r["difference_usd"])]
+        [r["owner"] or "nobody", r["service"] or "shared", GROWTH.get(r["cause"], r["cause"]), usd(r["difference_usd"])]
         for r in found.owners.to_dict("records")
     ]
     parts = [
@@ -250,14 +250,6 @@ def growth_text(found: Growth, names: tuple[str, str]) -> str:
         "Where the difference comes from, a month\n" + bridge_text(found.lines),
     ]
     return "\n\n".join(parts)
-
-
-_WORDS = {
-    "volume": "more or less of the same",
-    "price": "the same at another price",
-    "added": "what was not there before",
-    "removed": "what is not there any more",
-}
 
 
 def _times(after: float, before: float) -> str:

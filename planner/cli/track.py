@@ -10,10 +10,11 @@ import pandas as pd
 
 from planner import export
 from planner.actuals import ask_cost_explorer, read_bill
+from planner.charges import charge
 from planner.errors import PlannerError
 from planner.export.together import write_set
 from planner.scenario import Scenario
-from planner.show.words import CHARGES, number, percent, spelled, table, usd
+from planner.show.words import TRACKED, number, percent, spelled, table, usd
 from planner.track import (
     Track,
     compared,
@@ -23,17 +24,10 @@ from planner.track import (
     with_actions,
     with_arrivals,
 )
+from planner.track.match import SHARED
 
 ASK = "cost-explorer"
 MOST = 8
-_CAUSES = {
-    "volume": "more or less of what was planned",
-    "price": "the same at another price",
-    "mix": "other machines, or spot instead of on demand",
-    "commitment": "commitments: fees, use, what is left unused",
-    "one_off": "taxes, credits, refunds, single purchases",
-    "unmatched": "no row of the plan answers for it",
-}
 
 
 @click.command()
@@ -197,7 +191,7 @@ def _head(found: Track) -> str:
 def _causes(found: Track) -> str:
     rows = [["plan", usd(found.planned_usd), ""]]
     for cause, amount in found.causes().items():
-        rows.append([cause.replace("_", "-"), _signed(amount), _CAUSES[cause]])
+        rows.append([cause.replace("_", "-"), _signed(amount), TRACKED[cause]])
     return _titled("From plan to bill", ["", "", "why"], [*rows, ["bill", usd(found.actual_usd), ""]])
 
 
@@ -212,13 +206,13 @@ def _lines(found: Track) -> str:
             + (f" ({c['sentence']})" if c["sentence"] else "")
             for c in told.head(2).to_dict("records")
         )
-        name = r["service"] or "nobody's" if r["charge"] not in _SHARED_WORDS else "all services"
+        name = r["service"] or "nobody's" if r["charge"] not in SHARED else "all services"
         figures = [usd(r["planned_usd"]), usd(r["actual_usd"]), _signed(r["difference_usd"])]
         rows.append(
             [
                 name,
                 r["owner"] or "–",
-                _SHARED_WORDS.get(r["charge"]) or _charge(r["charge"]),
+                charge(r["charge"]).title,
                 *figures,
                 words,
             ]
@@ -226,17 +220,6 @@ def _lines(found: Track) -> str:
     more = len(found.lines) - len(rows)
     title = "Largest differences" + (f" ({more} smaller ones: --csv)" if more > 0 else "")
     return _titled(title, ["service", "owner", "charge", "plan", "actual", "difference", "why"], rows)
-
-
-_SHARED_WORDS = {
-    "commitment_fee": "Commitments",
-    "commitment_purchase": "Commitments, paid at once",
-    "commitment_unused": "Commitments, unused",
-}
-
-
-def _charge(name: str) -> str:
-    return CHARGES.get(name, name.replace("_", " ").capitalize())
 
 
 def _drift(found: Track) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from planner.operate.figures import Figure, Figures, pool_name
 from planner.operate.names import MEANING, Names
-from planner.show.words import number, percent, seconds, spelled, usd
+from planner.show.words import binding, number, percent, seconds, spelled, usd
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -115,7 +115,8 @@ def _runs(study: "Study", p: _Page) -> list[str]:
         counts = [p.said(f"{at}.{c}_instances", number) for c in ("min", "mean", "max")]
         rows.append([*words, option, *counts])
     head = ["service", "provider", "region", "machine", "launched", "least", "mean", "most"]
-    why = [f"- {_reason(sentence)}" for sentence in study.plan.bindings["sentence"].drop_duplicates() if sentence]
+    bindings = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False).to_dict("records")
+    why = [f"- {_reason(s)}" for s in dict.fromkeys(binding(r, study.plan.months) for r in bindings) if s]
     return [*_table(head, rows), "", *_signed(study, p), "", "What shapes it:", "", *why[:6]]
 
 

@@ -77,7 +77,7 @@ WORDS = {
         "0s",
         "ticket",
         "the prices of the plan are old",
-        "planner catalog refresh, then make the plan anew.",
+        "Refresh the prices (planner catalog refresh), then make the plan anew.",
     ),
     "PlanEnded": (
         "0s",

@@ -133,9 +133,10 @@ class Scenario(Part):
         """A copy with dotted fields set: ``replace(**{"limits.max_spot_share": 0.2})``. Raises
         :class:`ScenarioError`.
 
-        Other fields stay; what is set is checked as if it had been written in the file.
+        Other fields stay, also those stated at their default: what is stated is no assumption. What
+        is set is checked as if it had been written in the file.
         """
-        raw = self.model_dump(mode="json", exclude_defaults=True)
+        raw = self.model_dump(mode="json", exclude_unset=True)
         for dotted, value in overrides.items():
             assign(raw, dotted, deepcopy(value))  # later fields may be set inside it
         return build(type(self), raw, {}, "override", self.folder)

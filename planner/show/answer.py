@@ -33,6 +33,18 @@ def year(study: Study) -> pd.DataFrame:
     return expected.merge(views.month_range(plan).drop(columns="p50"), on="month", how="left")
 
 
+def to_the_cent(plan: Plan) -> pd.DataFrame:
+    """The bill of each month and of all of them to the cent, as the files hold it: ``when amortized
+    cash at_list``, in words.
+    """
+    money = {"effective_cost_usd": "amortized", "billed_cost_usd": "cash", "list_cost_usd": "at_list"}
+    months = plan.monthly().groupby("month")[list(money)].sum()
+    months.loc["In all"] = plan.cost[list(money)].sum()
+    shown = months.rename(columns=money).map("${:,.2f}".format).rename_axis("month").reset_index()
+    named = shown["month"].map(lambda m: m if m == "In all" else f"{pd.Timestamp(m):%B %Y}")
+    return shown.assign(month=named)
+
+
 def to_run(study: Study) -> pd.DataFrame:
     """What to run: one row a pool of machines with ``most`` and ``mean`` machines ready and
     ``usd_per_month``; then unused commitments, all else, and the total (the plan's own).

@@ -58,7 +58,8 @@ def on(chart: alt.Chart | alt.LayerChart, theme: str = "light") -> dict[str, Any
     ink = DARK[INK] if theme == "dark" else INK
     words = {"labelColor": ink, "titleColor": ink}
     spec.setdefault("padding", {"top": 14, "left": 4, "right": 8, "bottom": 4})
-    spec["config"] = {**spec.get("config", {}), "axis": words, "legend": words, "title": {"color": ink, "fontSize": 14}}
+    spec["config"] = {**spec.get("config", {}), "axis": words, "legend": {**words, "offset": 8}}
+    spec["config"]["title"] = {"color": ink, "fontSize": 14, "offset": 8}
     return spec
 
 
@@ -496,20 +497,45 @@ def headroom(ledger: pd.DataFrame, title: str = "Capacity kept free and what for
     )
 
 
-def bridge(steps: pd.DataFrame, title: str = "What makes the difference") -> alt.LayerChart:
-    """Waterfall of cost differences [USD] from :func:`views.bridge`."""
+def spending(days: pd.DataFrame, title: str = "Plan and bill day by day") -> alt.LayerChart:
+    """What was paid beside what was planned by day [USD] from
+    :func:`planner.show.tracking.days`.
+    """
+    names = {"paid": ("Paid", BLUE, [1, 0]), "planned": ("Planned", ORANGE, [3, 2])}
+    scale = alt.Scale(domain=[n for n, *_ in names.values()], range=[c for _, c, _ in names.values()])
+    tips = [alt.Tooltip("day:T", title="Day", format="%a %d %b %Y")]
+    tips += [alt.Tooltip(f"{c}:Q", title=n, format="$,.2f") for c, (n, *_) in names.items()]
+    axis = alt.Axis(format="%d %b", labelOverlap=True)
+    base = alt.Chart(days).encode(x=alt.X("day:T", title=None, axis=axis), tooltip=tips)
+    lines = [
+        base.mark_line(strokeWidth=1.6, strokeDash=dash, interpolate="step-after")
+        .transform_calculate(line=f"'{name}'")
+        .encode(
+            y=alt.Y(f"{column}:Q", title="USD a day", axis=alt.Axis(format="$~s")),
+            color=alt.Color("line:N", scale=scale, legend=_LINES),
+        )
+        for column, (name, _, dash) in names.items()
+    ]
+    hover = base.mark_rule(opacity=0, strokeWidth=6)
+    return alt.layer(*lines, hover).properties(title=_title(title, "USD a day"), height=340)
+
+
+def bridge(
+    steps: pd.DataFrame, title: str = "What makes the difference", unit: str = "USD over the whole plan"
+) -> alt.LayerChart:
+    """Waterfall of cost differences [USD] from :func:`views.waterfall`."""
     scale = alt.Scale(domain=["total", "more", "less"], range=[GRAY, RED, GREEN])
-    base = alt.Chart(steps).encode(
-        x=alt.X("step:N", sort=steps["step"].tolist(), title=None, axis=alt.Axis(labelAngle=0, labelLimit=150))
-    )
-    bars = base.mark_bar(size=44).encode(
-        y=alt.Y("start:Q", title="USD", axis=alt.Axis(format="$~s")),
-        y2="end:Q",
+    rows = alt.Axis(labelLimit=230, ticks=False, domain=False)
+    base = alt.Chart(steps).encode(y=alt.Y("step:N", sort=steps["step"].tolist(), title=None, axis=rows))
+    room = alt.Scale(domain=[0, 1.12 * float(steps["top"].max() or 1.0)])
+    bars = base.mark_bar(height=18).encode(
+        x=alt.X("start:Q", title=None, axis=alt.Axis(format="$~s", tickCount=5), scale=room),
+        x2="end:Q",
         color=alt.Color("kind:N", scale=scale, legend=None),
         tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("change:Q", title="USD", format="+$,.0f")],
     )
-    words = base.mark_text(dy=-6, baseline="bottom", color=GRAY).encode(y="top:Q", text="label:N")
-    return alt.layer(bars, words).properties(title=_title(title, "USD over the whole plan"), height=340)
+    words = base.mark_text(dx=5, align="left", color=INK).encode(x="top:Q", text="label:N")
+    return alt.layer(bars, words).properties(title=_title(title, unit), height=alt.Step(30))
 
 
 def frontier(

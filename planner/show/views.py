@@ -7,9 +7,10 @@ downloaded. Calendar days and months are those of the scenario's time zone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -362,13 +363,20 @@ def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> 
     change = change.reindex(change.abs().sort_values(ascending=False).index)
     least = max(0.5, 0.001 * first.total_usd)
     parts = [(str(k), float(v)) for k, v in change.iloc[:most].items() if abs(v) >= least]
-    rest = second.total_usd - first.total_usd - sum(v for _, v in parts)
-    parts += [("all other", rest)] if abs(rest) >= 0.5 else []
-    steps, level = [(names[0], 0.0, first.total_usd, "total")], first.total_usd
+    return waterfall((names[0], first.total_usd), (names[1], second.total_usd), parts)
+
+
+def waterfall(first: tuple[str, float], second: tuple[str, float], parts: list[tuple[str, float]]) -> pd.DataFrame:
+    """Steps from one named sum to another [USD], as :func:`planner.show.charts.bridge` draws them;
+    what the ``parts`` leave open is "all other".
+    """
+    rest = second[1] - first[1] - sum(v for _, v in parts)
+    parts = [*parts, *([("all other", rest)] if abs(rest) >= 0.5 else [])]
+    steps, level = [(first[0], 0.0, first[1], "total")], first[1]
     for name, value in parts:
         steps.append((name, level, level + value, "more" if value > 0 else "less"))
         level += value
-    table = pd.DataFrame([*steps, (names[1], 0.0, second.total_usd, "total")], columns=["step", "start", "end", "kind"])
+    table = pd.DataFrame([*steps, (second[0], 0.0, second[1], "total")], columns=["step", "start", "end", "kind"])
     table = table.assign(top=table[["start", "end"]].max(axis=1), change=table["end"] - table["start"])
     label = [
         money(c) if k == "total" else f"{'+' if c > 0 else ''}{money(c)}"
@@ -378,31 +386,68 @@ def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> 
 
 
 def side_by_side(studies: Mapping[str, Study]) -> pd.DataFrame:
-    """The same figures of several studies, one column each, ready to read."""
-    columns = {}
-    for name, study in studies.items():
-        figures, months = study.plan.summary(), study.plan.months
-        columns[name] = {
-            "Cost a month": money(figures["monthly_mean_usd"]),
-            "In 8 of 10 futures, a month": (
-                f"{money(figures['p10_usd'] / months)} to {money(figures['p90_usd'] / months)}"
-            ),
-            "Cost in all": money(figures["total_usd"]),
-            "Saved against list": share(figures["effective_savings_rate"]),
-            "On demand, share of compute": share(figures["on_demand_share"]),
-            "Spot, share of compute": share(figures["spot_share"]),
-            "Committed, share of compute": share(figures["committed_share"]),
-            "Requests in time": share(study.replay.within_share(), 2),
-            "Bears, times the planned load": f"{study.replay.breaks['load_multiplier'].min():.2f}",
-            "Cost of 1,000 requests": _unit(study),
-            "Without owner, a month": money(figures["unowned_usd"] / months),
-        }
-    return pd.DataFrame(columns)
+    """The same figures of several studies, one column each, ready to read; of two, with a column
+    ``Difference``, the second less the first.
+    """
+    figures = {name: _figures(study) for name, study in studies.items()}
+    table = {name: {k: f.said for k, f in found.items()} for name, found in figures.items()}
+    if len(figures) == 2:
+        a, b = figures.values()
+        table["Difference"] = {k: a[k].apart(b[k]) for k in a}
+    return pd.DataFrame(table)
 
 
-def _unit(study: Study) -> str:
+class _Said(NamedTuple):
+    """A figure in words with the value behind it, of which the difference is said: ``money``,
+    ``unit`` (a small sum), ``share`` (in points), ``ratio``, or ``range``, whose ends are not
+    subtracted.
+    """
+
+    said: str
+    value: float
+    kind: str
+
+    def apart(self, other: _Said) -> str:
+        """How far the other figure is from this one."""
+        change = other.value - self.value
+        if self.kind == "range" or change != change:
+            return "–"
+        size = {
+            "money": money(abs(change)),
+            "unit": f"${abs(change):,.4f}",
+            "share": f"{abs(change) * 100:.{2 if abs(change) < 0.01 else 0}f} points",
+            "ratio": f"{abs(change):.2f}",
+        }[self.kind]
+        return f"{'−' if change < 0 else '+'}{size}" if re.search("[1-9]", size) else "none"
+
+
+def _figures(study: Study) -> dict[str, _Said]:
+    """What two plans are compared by."""
+    found, months = study.plan.summary(), study.plan.months
+    within, bears = study.replay.within_share(), float(study.replay.breaks["load_multiplier"].min())
+    ends = f"{money(found['p10_usd'] / months)} to {money(found['p90_usd'] / months)}"
+    shares = {
+        "Below list price of the same machines": found["effective_savings_rate"],
+        "On demand, share of compute": found["on_demand_share"],
+        "Spot, share of compute": found["spot_share"],
+        "Committed, share of compute": found["committed_share"],
+    }
     requests = sum(study.requests.values())
-    return f"${study.plan.total_usd / requests * 1000:,.4f}" if requests else "–"
+    each = study.plan.total_usd / requests * 1000 if requests else float("nan")
+    return {
+        "Cost a month": _money(found["monthly_mean_usd"]),
+        "In 8 of 10 futures, a month": _Said(ends, float("nan"), "range"),
+        "Cost in all": _money(found["total_usd"]),
+        **{name: _Said(share(v), v, "share") for name, v in shares.items()},
+        "Requests in time": _Said(share(within, 2), within, "share"),
+        "Bears, times the planned load": _Said(f"{bears:.2f}", bears, "ratio"),
+        "Cost of 1,000 requests": _Said(f"${each:,.4f}" if each == each else "–", each, "unit"),
+        "Without owner, a month": _money(found["unowned_usd"] / months),
+    }
+
+
+def _money(usd: float) -> _Said:
+    return _Said(money(usd), usd, "money")
 
 
 def units(study: Study) -> pd.DataFrame:

@@ -47,6 +47,31 @@ KINDS = {
     "inferred": "modeled",
     "assumed": "assumed",
 }
+# what makes a bill differ from its plan in a word or two, as a bridge names its steps
+TRACKED_SHORT = {
+    "volume": "Volume",
+    "price": "Price",
+    "mix": "Other machines",
+    "commitment": "Commitments",
+    "one_off": "One-off",
+    "unmatched": "Not planned",
+}
+# what makes one revision cost more than another
+GROWTH = {
+    "volume": "more or less of the same",
+    "price": "the same at another price",
+    "added": "what was not there before",
+    "removed": "what is not there any more",
+}
+# what makes a bill differ from its plan in full
+TRACKED = {
+    "volume": "more or less of what was planned",
+    "price": "the same at another price",
+    "mix": "other machines, or spot instead of on demand",
+    "commitment": "commitments: fees, use, what is left unused",
+    "one_off": "taxes, credits, refunds, single purchases",
+    "unmatched": "no row of the plan answers for it",
+}
 OPTIONS = {"on_demand": "On demand", "spot": "Spot", "committed": "Committed", "": "–"}
 
 
@@ -300,6 +325,28 @@ def lateness(row: Mapping[Any, Any], time_zone: str) -> str:
     rate = f"{million:,.0f} of a million requests" if million >= 0.5 else "less than one of a million requests"
     rate = rate if million > 0 else "no requests"
     return f"{_LATE[row['cause']]}: {rate} of {row['service']} late, worst in {when}"
+
+
+_DRIFTS = {
+    "load": ("Brings more load than forecast", "Brings less load than forecast"),
+    "cost": ("Costs more than planned", "Costs less than planned"),
+    "": ("Answers slower than planned", "Answers faster than planned"),
+}
+
+
+def drifting(row: Mapping[Any, Any]) -> str:
+    """Whether load, cost or latency left the plan, which way and since when, from a row of
+    ``track.drift``.
+    """
+    measure = str(row["measure"])
+    what = str(row["service"]) or "the whole bill"
+    said = what if measure in ("load", "cost") else f"{what}, {spelled(measure)}"
+    times = f"{row['ratio']:.2f} times the plan"
+    if not row["drifted"]:
+        kept = f" its {measure}" if measure in ("load", "cost") else ""
+        return f"Keeps{kept} within the plan's range: {said} ({times})"
+    way = _DRIFTS.get(measure, _DRIFTS[""])[row["side"] == "below"]
+    return f"{way}: {said}, {times}, known since {row['known_since']:%d %B %Y}"
 
 
 # why a machine is not used, the verb first; what is not listed is said as it stands

@@ -4,7 +4,6 @@ on it.
 
 import math
 from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -12,8 +11,9 @@ import streamlit as st
 from planner.export import finance
 from planner.show import answer, charts, views, words
 from planner.study import Study
-from planner.ui import files, study_page
-from planner.ui.drawing import chart, small, table
+from planner.today import Today
+from planner.ui import files, session, study_page
+from planner.ui.drawing import card, kept_chart, small, table, told
 from planner.ui.session import plain
 
 ROW, HEAD = 26, 36  # height of a table's row and head [px]
@@ -35,7 +35,8 @@ def body(study: Study) -> None:
         with left.container(gap="xsmall"):
             monthly = words.money(study.plan.summary()["monthly_mean_usd"])
             st.markdown(f"**What to run**, {plain(monthly)} a month in all")
-            _rows(answer.to_run(study), ["service", "machine", "paid", "mean", "most", "usd_per_month"][one:])
+            rows = session.worked_out(study, "to run", lambda: answer.to_run(study))
+            _rows(rows, ["service", "machine", "paid", "mean", "most", "usd_per_month"][one:])
         with right.container(gap="xsmall"):
             st.markdown("**What breaks first**")
             _rows(answer.breaking(study), ["event", "times", "when", "mending"] if one else BREAKS)
@@ -68,8 +69,9 @@ def _name(study: Study) -> None:
 def _year(study: Study) -> None:
     """The bill by month with its range, the budget and today as lines."""
     now = study.today.today_usd_per_month if study.today else None
-    drawn = charts.year(answer.year(study), study.scenario.limits.budget_usd_per_month, now, height=250)
-    chart(drawn, "Cost by month, expected and P10 to P90, with the budget")
+    budget = study.scenario.limits.budget_usd_per_month
+    alt = "Cost by month, expected and P10 to P90, with the budget"
+    kept_chart(study, lambda: charts.year(answer.year(study), budget, now, height=225), alt)
 
 
 def _money(study: Study) -> None:
@@ -79,11 +81,11 @@ def _money(study: Study) -> None:
     figures, months, due = study.plan.summary(), study.plan.months, finance.headline(study)
     first, second = st.columns(2)
     low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
-    _card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
-    _card(second, *_today(study))
+    card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
+    card(second, *_today(study))
     first, second = st.columns(2)
-    _card(first, "Paid up front", words.money(float(due["upfront_usd"])), f"{words.money(figures['total_usd'])} in all")
-    _card(second, "Still owed", words.money(float(due["owed_after_usd"])), "on commitments after the plan ends")
+    card(first, "Paid up front", words.money(float(due["upfront_usd"])), f"{words.money(figures['total_usd'])} in all")
+    card(second, "Still owed", words.money(float(due["owed_after_usd"])), "after the plan ends")
 
 
 def _today(study: Study) -> tuple[str, str, str]:
@@ -92,7 +94,7 @@ def _today(study: Study) -> tuple[str, str, str]:
     if now is None:
         figures = study.plan.summary()
         saved = words.share(figures["effective_savings_rate"])
-        return "Today → plan", "not stated", f"{saved} below list price of the same machines"
+        return "Today → plan", "not stated", f"{saved} below list price"
     saving, months = now.saving_usd_per_month, now.payback_months
     back = "" if not math.isfinite(months) or months < 0.05 else f", paid back in {months:.1f} months"
     told = f"saves {words.a_month(saving)}{back}" if saving >= 0 else f"costs {words.a_month(saving)} more"
@@ -100,19 +102,12 @@ def _today(study: Study) -> tuple[str, str, str]:
     return "Today → plan, a month", both, told
 
 
-def _card(cell: Any, label: str, value: str, line: str) -> None:
-    """A figure with its name above and what to know about it below."""
-    with cell.container(gap=None):
-        st.metric(label, plain(value))
-        small(line)
-
-
 def _bet(study: Study) -> None:
     """What the answer rests on, whether it held, and what would sharpen it most."""
-    shares = answer.basis_shares(study)
+    shares = session.worked_out(study, "basis", lambda: answer.basis_shares(study))
     rests = ", ".join(f"{words.share(v)} {kind}" for kind, v in shares.items())
     held = words.share(study.replay.within_share(), 2)
-    sharper = answer.sharpening(study)
+    sharper = _sharper(study)
     best = f" {sharper['sentence'].iloc[0]}." if len(sharper) else ""
     st.markdown(
         f":small[**Would you bet on it?** {plain(rests)}. {plain(held)} of requests in time on"
@@ -120,10 +115,52 @@ def _bet(study: Study) -> None:
     )
 
 
+def _sharper(study: Study) -> pd.DataFrame:
+    """What would make the answer surer."""
+    return session.worked_out(study, "sharper", lambda: answer.sharpening(study))
+
+
+def _change(now: Today) -> None:
+    """From today to the plan: what changes, what it takes, and how both answer."""
+    rows = pd.DataFrame(now.changes)
+    if rows.empty:
+        small("Nothing changes: today's machines are the recommended ones.")
+    else:
+        told(rows.assign(change=rows["what"].map(words.capital)), ["service", "change", "today", "recommended"])
+    told(
+        pd.DataFrame(
+            [
+                {
+                    "service": x.service,
+                    "promise": words.capital(words.spelled(x.objective)),
+                    "limit": words.seconds(x.limit_s),
+                    "today": _seen(x.today_busy_s, x.today_within),
+                    "recommended": _seen(x.plan_busy_s, x.plan_within),
+                }
+                for x in now.latency
+            ]
+        ),
+        ["service", "promise", "limit", "today", "recommended"],
+    )
+    takes = [f"{m.what} ({words.money(m.usd)}, {m.basis})" for m in now.moves]
+    small(f"What it takes, once: {'; '.join(takes) if takes else 'nothing that is known'}.")
+    for note in now.notes:
+        small(words.capital(note))
+
+
+def _seen(busy_s: float, within: float) -> str:
+    """A latency of the busy hours and the share of requests in time; unknown is said."""
+    slow = "unknown" if math.isnan(busy_s) else words.seconds(busy_s)
+    return f"{slow} in busy hours, {words.share(within, 2)} in time"
+
+
 def _below(study: Study) -> None:
     """What does not fit on the first screen, folded."""
+    if study.today is not None:
+        with st.expander("From today to the plan", icon=":material/swap_horiz:"):
+            _change(study.today)
     with st.expander("What would make this answer surer", icon=":material/target:"):
-        table(answer.sharpening(study), ["sentence", "usd_per_month"])
+        table(_sharper(study), ["sentence", "usd_per_month"])
     with st.expander("Downloads", icon=":material/download:"):
         files.offer(study)
     notes = tuple(dict.fromkeys((*study.load.notes, *study.plan.notes, *study.replay.notes)))

@@ -12,16 +12,19 @@ from planner.scenario import Scenario
 from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import controls, session, study_page
-from planner.ui.drawing import chart, small, table
+from planner.ui.drawing import chart, kept_chart, small, table
 from planner.ui.session import plain
 
 
 def body(study: Study) -> None:
     """What runs, what holds its cost up, the trade-off, near plans, and the machines left out."""
     st.subheader("What runs")
-    running = views.configuration(study).assign(paid=lambda t: t["purchase_option"].map(words.OPTIONS))
+    running = session.worked_out(study, "configuration", lambda: views.configuration(study)).assign(
+        paid=lambda t: t["purchase_option"].map(words.OPTIONS)
+    )
     table(running, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
-    chart(charts.instances(views.running(study)), "Machines by day, committed, on demand and spot")
+    alt = "Machines by day, committed, on demand and spot"
+    kept_chart(study, lambda: charts.instances(views.running(study)), alt)
     _why(study)
     _trade_offs(study)
     _near(study)
@@ -40,9 +43,9 @@ def _why(study: Study) -> None:
     if not sentences:
         small("No limit of the scenario costs anything: loosening one would not make the plan cheaper.")
     small(f"{words.proof(study.plan)}.")
-    ledger = views.ledger(study)
+    ledger = session.worked_out(study, "ledger", lambda: views.ledger(study))
     if len(ledger):
-        chart(charts.headroom(ledger), "Capacity kept free by cause")
+        kept_chart(study, lambda: charts.headroom(ledger), "Capacity kept free by cause")
 
 
 def _trade_offs(study: Study) -> None:
@@ -137,7 +140,7 @@ def _near(study: Study) -> None:
 def _others(study: Study) -> None:
     """Machines that could serve, by the cost of a request, and why the others are left out."""
     st.subheader("Machines by the cost of a request")
-    ranking = views.ranking(study)
+    ranking = session.worked_out(study, "ranking", lambda: views.ranking(study))
     ranking = ranking.assign(reason=[words.excuse(r) if r else "" for r in ranking["reason"]])
     place = ["where"] if len(study.scenario.regions) > 1 else []
     shown = ["machine", *place, "usable_rps", "rate_usd_per_h", "usd_per_1m_requests", "work_share", "reason"]

@@ -8,7 +8,7 @@ from planner.export import finance
 from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import study_page
-from planner.ui.drawing import chart, small, table
+from planner.ui.drawing import kept_chart, small, table
 
 SHOWN = ["commitment", "quantity", "unit", "term_months", "payment", "start", "end"]
 MONEY = ["commitment", "upfront_usd", "hourly_usd", "commitment_utilization", "break_even_utilization"]
@@ -25,7 +25,8 @@ def body(study: Study) -> None:
         )
     else:
         _signed(study)
-    chart(charts.instances(views.running(study)), "Machines by day, committed, on demand and spot")
+    alt = "Machines by day, committed, on demand and spot"
+    kept_chart(study, lambda: charts.instances(views.running(study)), alt)
 
 
 def _signed(study: Study) -> None:
@@ -44,7 +45,7 @@ def _signed(study: Study) -> None:
     table(shown, SHOWN)
     table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])
     small("Regret: the dollars a commitment costs above its best size if the load comes 30 % lower or 50 % higher.")
-    chart(charts.ladder(shown), "Commitments from signing to end")
+    kept_chart(study, lambda: charts.ladder(shown), "Commitments from signing to end")
 
 
 def _dollars(usd: float) -> str:

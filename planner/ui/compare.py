@@ -7,6 +7,7 @@ from planner import export
 from planner.show import charts, views
 from planner.ui import controls, session
 from planner.ui.drawing import chart, download, small
+from planner.ui.session import plain
 
 
 def page() -> None:
@@ -31,7 +32,8 @@ def page() -> None:
         for name, changes in zip(names, (first_changes, second_changes), strict=True):
             if changes:
                 small(f"{name} with {controls.told(changes)}")
-        st.dataframe(views.side_by_side(dict(zip(names, (a, b), strict=True))), height="content")
+        figures = views.side_by_side(dict(zip(names, (a, b), strict=True))).rename_axis("Figure").reset_index()
+        st.table(figures.map(plain), hide_index=True, border="horizontal", alt="Figures of both plans")
         steps = views.bridge(a.plan, b.plan, names)
         chart(charts.bridge(steps), f"Bridge of cost from {names[0]} to {names[1]}")
         rows: pd.DataFrame = a.plan.compare(b.plan)

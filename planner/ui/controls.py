@@ -17,7 +17,7 @@ import streamlit as st
 from planner.errors import PlannerError
 from planner.scenario import Range, Scenario, Service
 from planner.show import words
-from planner.ui import session, uploads
+from planner.ui import kept, session, uploads
 
 QUANTILES = (0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
 TERMS = (0, 12, 36)
@@ -41,21 +41,23 @@ def side(letter: str, first: int) -> tuple[Scenario, dict[str, Any]]:
 
 
 def offered() -> list[str]:
-    """Scenarios to choose from: the samples, then what this session uploaded or was linked to."""
+    """Scenarios to choose from: the samples, what this session uploaded or was linked to, and the
+    newest of the store.
+    """
     own: list[str] = st.session_state.setdefault("own", [])
     for key in ("scenario", "a.scenario", "b.scenario"):
         linked = st.query_params.get(key, "")
-        if linked not in own and uploads.find(linked) is not None:
+        if linked not in own and (uploads.find(linked) is not None or kept.known(linked)):
             own.append(linked)
-    return [*session.bundled(), *own]
+    return list(dict.fromkeys([*session.bundled(), *own, *kept.labels()]))
 
 
 def read(name: str) -> Scenario:
     """A scenario by the name under which it is offered."""
-    kept = uploads.find(name)
-    if kept is None:
+    if name in session.bundled():
         return Scenario.read(session.bundled()[name])
-    return Scenario.from_yaml(kept[0], where="your answers", folder=kept[1])
+    own = uploads.find(name)
+    return kept.read(name) if own is None else Scenario.from_yaml(own[0], where="your answers", folder=own[1])
 
 
 def chosen() -> Scenario:
@@ -140,13 +142,23 @@ def _choose(prefix: str, first: int) -> str:
             min(first, len(names) - 1),
             key=f"{prefix}scenario",
             bind="query-params",
-            on_change=_forget,
+            on_change=forget,
             args=(prefix,),
         )
     )
 
 
-def _forget(prefix: str) -> None:
+def choose(name: str) -> None:
+    """Choose a scenario from a button, as the box of scenarios does, and go to its answer."""
+    forget("")
+    own: list[str] = st.session_state.setdefault("own", [])
+    if name not in own:
+        own.append(name)
+    st.session_state["scenario"] = name
+    st.session_state["leave"] = True
+
+
+def forget(prefix: str) -> None:
     """Another scenario brings its own defaults; only what stands in the address bar is carried
     over.
     """
@@ -176,7 +188,7 @@ def _service(written: Scenario, prefix: str, at: str, service: Service) -> dict[
     """The controls of one service: its objectives, its growth, the share of futures it serves."""
     values: dict[str, Any] = {}
     for bound, metric, quantile, limit in service.objective.bounds():
-        label = f"{words.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", " %")
+        label = f"{words.METRICS[metric]} within (seconds), {quantile:.0%} of requests".replace("%", "\u00a0%")
         path = f"{at}.objective.{bound}"
         values[path] = _ladder(written, prefix, path, label, [v for v in LADDER if limit / 5 <= v <= limit * 8])
     path = f"{at}.{GROWTH}"

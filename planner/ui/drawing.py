@@ -2,7 +2,7 @@
 reader's ground.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,8 @@ import streamlit as st
 
 from planner.scenario import Scenario
 from planner.show import charts, words
+from planner.study import Study
+from planner.ui import session
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
 
@@ -26,6 +28,20 @@ def small(*texts: str) -> None:
     """Small print in full color: gray on gray is hard to read."""
     for text in filter(None, texts):
         st.markdown(f":small[{plain(text)}{'.' if text.endswith('.') else ''}]")
+
+
+def kept_chart(study: Study, draw: Callable[[], Any], alt: str) -> None:
+    """A chart of a study that no control of its page moves: drawn once, as is what it shows."""
+    theme = "dark" if st.context.theme.type == "dark" else "light"
+    spec = session.worked_out(study, f"{alt}, {theme}", lambda: charts.on(draw(), theme))
+    st.vega_lite_chart(spec, alt=alt, width="stretch")
+
+
+def card(cell: Any, label: str, value: str, line: str) -> None:
+    """A figure with its name above and what to know about it below."""
+    with cell.container(gap=None):
+        st.metric(label, plain(value))
+        small(line)
 
 
 def table(frame: pd.DataFrame, columns: Sequence[str], row_height: int | None = None, height: Any = "auto") -> None:
@@ -46,6 +62,14 @@ def table(frame: pd.DataFrame, columns: Sequence[str], row_height: int | None = 
     )
 
 
+def told(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """A table whose long texts wrap instead of being cut; every cell is text as it is."""
+    kept = [c for c in columns if not (frame[c].astype(str) == "").all()]
+    heads = {c: str(CELLS[c]["label"]) for c in kept}
+    shown = frame[kept].map(plain).rename(columns=heads)
+    st.table(shown, hide_index=True, border="horizontal", alt=f"Table of {', '.join(heads.values())}")
+
+
 def worded(frame: pd.DataFrame) -> pd.DataFrame:
     """A frame with its objectives in words."""
     return frame.assign(**{c: frame[c].map(words.spelled) for c in ("objective", "sentence") if c in frame})
@@ -61,10 +85,16 @@ def which(scenario: Scenario) -> str:
     )
 
 
-def download(label: str, data: Any, file_name: str, mime: str = "text/csv") -> None:
+def download(label: str, data: Any, file_name: str, mime: str = "text/csv", key: str = "") -> None:
     """A file that is written when it is asked for."""
     st.download_button(
-        label, data=data, file_name=file_name, mime=mime, on_click="ignore", icon=":material/download:", key=file_name
+        label,
+        data=data,
+        file_name=file_name,
+        mime=mime,
+        on_click="ignore",
+        icon=":material/download:",
+        key=key or file_name,
     )
 
 

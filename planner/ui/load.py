@@ -10,15 +10,16 @@ from planner.scenario import Scenario
 from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import session, study_page
-from planner.ui.drawing import chart, table, which
+from planner.ui.drawing import chart, kept_chart, table, which
 
 
 def body(study: Study) -> None:
     """The year, a week, the volumes, the history, and the forecast against its own past."""
     study_page.cautions(study)
     name = which(study.scenario)
-    hours = views.hourly(study, name)
-    chart(charts.load_year(views.daily(hours)), f"Load of {name} by day with the usable capacity above it")
+    hours = session.worked_out(study, f"hours of {name}", lambda: views.hourly(study, name))
+    alt = f"Load of {name} by day with the usable capacity above it"
+    kept_chart(study, lambda: charts.load_year(views.daily(hours)), alt)
     _week(hours, name)
     st.dataframe(
         views.load_summary(study.load, name).T.rename(
@@ -31,7 +32,7 @@ def body(study: Study) -> None:
         f"The history this rests on, {words.share(traffic.observed_share, 1)} of it observed",
         icon=":material/history:",
     ):
-        chart(charts.history(traffic.hourly()), f"Traffic history of {name}")
+        kept_chart(study, lambda: charts.history(traffic.hourly()), f"Traffic history of {name}")
         table(traffic.quality, ["kind", "rows", "detail"])
         if len(causes := views.range_causes(study.load)):
             chart(charts.spread(causes), "Where the uncertainty of the volume comes from")

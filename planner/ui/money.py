@@ -5,10 +5,10 @@ cost of a request.
 import pandas as pd
 import streamlit as st
 
-from planner.show import charts, views, words
+from planner.show import answer, charts, views, words
 from planner.study import Study
-from planner.ui import files, study_page
-from planner.ui.drawing import chart, small, table
+from planner.ui import files, session, study_page
+from planner.ui.drawing import kept_chart, small, table, told
 
 MEASURES = {
     "Spread over the term (amortized)": "effective_cost_usd",
@@ -21,11 +21,13 @@ def body(study: Study) -> None:
     """Months, range, what it rests on, owners, unit costs, downloads."""
     plan = study.plan
     st.markdown(f"**{words.limits_told(study.plan, study.scenario)}**".replace("$", r"\$"))
-    measure = MEASURES[str(st.segmented_control("Count", list(MEASURES), default=next(iter(MEASURES)), required=True))]
+    counted = str(st.segmented_control("Count", list(MEASURES), default=next(iter(MEASURES)), required=True))
+    measure = MEASURES[counted]
     span = views.month_range(plan) if measure == "effective_cost_usd" else None
-    chart(
-        charts.cost_months(plan.monthly(), words.CHARGES, measure, span=span),
-        "Cost by month and charge, with its range over simulated futures",
+    kept_chart(
+        study,
+        lambda: charts.cost_months(plan.monthly(), words.CHARGES, measure, span=span),
+        f"Cost by month and charge ({counted}), with its range over simulated futures",
     )
     if plan.paths_usd:
         _range(study)
@@ -39,7 +41,13 @@ def body(study: Study) -> None:
         st.subheader("What the bill rests on")
         table(views.by_basis(plan).rename(columns={"basis": "rests"}), ["rests", "effective_cost_usd"])
     st.subheader("What a request costs")
-    table(views.units(study), ["service", "unit", "usd_each"])
+    table(session.worked_out(study, "units", lambda: views.units(study)), ["service", "unit", "usd_each"])
+    with st.expander("Every month to the cent", icon=":material/calendar_month:"):
+        told(
+            session.worked_out(study, "to the cent", lambda: answer.to_the_cent(plan)),
+            ["month", "amortized", "cash", "at_list"],
+        )
+        small("The files hold these very sums. A whole dollar elsewhere on the pages is one of them, rounded.")
     with st.expander("Downloads", icon=":material/download:", expanded=True):
         files.offer(study)
 
@@ -53,8 +61,8 @@ def _range(study: Study) -> None:
         "Bars: the expected bill. Lines: 8 of 10 futures. If all that must be ready ran:"
         f" {words.money(plan.ready_usd / plan.months)} a month."
     )
-    futures = charts.cost_range(pd.DataFrame({"usd": views.path_costs(plan)}))
-    chart(futures, "Distribution of total cost over simulated futures")
+    futures = pd.DataFrame({"usd": views.path_costs(plan)})
+    kept_chart(study, lambda: charts.cost_range(futures), "Distribution of total cost over simulated futures")
     small("Machines follow the load of each future; commitments stay as signed.")
 
 

@@ -7,7 +7,7 @@ from planner.show import answer, charts, views, words
 from planner.simulator import policies, stress
 from planner.study import Study
 from planner.ui import session, study_page
-from planner.ui.drawing import chart, small, table, which, worded
+from planner.ui.drawing import chart, kept_chart, small, table, which, worded
 from planner.ui.session import plain
 
 WHATIF = [
@@ -39,7 +39,8 @@ def body(study: Study) -> None:
     for row in replay.causes.sort_values("late_share", ascending=False).to_dict("records"):
         st.markdown(f"- {plain(words.lateness(row, study.scenario.time_zone))}.")
     name = which(study.scenario)
-    chart(charts.held(worded(views.held(study, name))), f"Share of requests of {name} in time, worst hour of each day")
+    alt = f"Share of requests of {name} in time, worst hour of each day"
+    kept_chart(study, lambda: charts.held(worded(views.held(study, name))), alt)
     _what_if(study)
 
 
@@ -55,12 +56,12 @@ def _what_if(study: Study) -> None:
         bind="query-params",
     ):
         with st.spinner("Straining the plan …"):
-            found = session.worked_out(study.scenario, "stress", lambda _: stress(*played))
+            found = session.worked_out(study, "stress", lambda: stress(*played))
         chart(charts.strain(found), "Late requests over those allowed, by strain")
         _table(found)
     if st.toggle("Try other autoscalers before anything is changed", key="policy", bind="query-params"):
         with st.spinner("Playing other autoscalers …"):
-            found = session.worked_out(study.scenario, "policies", lambda _: policies(*played))
+            found = session.worked_out(study, "policies", lambda: policies(*played))
         chart(charts.strain(found, "Requests late under other autoscalers"), "Late requests by autoscaler")
         _table(found)
     with st.expander("How the replay is played", icon=":material/info:"):

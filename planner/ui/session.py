@@ -4,13 +4,14 @@ messages, text that stays text.
 
 import hashlib
 import re
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -20,7 +21,15 @@ from planner import columns, load
 from planner.capacity import size
 from planner.catalog import Catalog
 from planner.data import data_path
-from planner.errors import CatalogError, InfeasiblePlan, PlannerError, ScenarioError, SolverError, TrafficError
+from planner.errors import (
+    CatalogError,
+    InfeasiblePlan,
+    PlannerError,
+    ScenarioError,
+    SolverError,
+    StoreError,
+    TrafficError,
+)
 from planner.latency.llm.architecture import architectures
 from planner.load import Traffic
 from planner.optimizer import tradeoff
@@ -28,6 +37,8 @@ from planner.scenario import Scenario
 from planner.show.words import plainly, remedy
 from planner.study import Study, run, span, with_alternatives
 
+Made = TypeVar("Made")
+_MAKING, _MADE = Lock(), dict[int, tuple[Lock, dict[str, Any]]]()
 PATHS = 100
 CHOICE = 20  # machine types that make a choice
 FIRST = "web"
@@ -45,7 +56,8 @@ TITLES: tuple[tuple[type[PlannerError], str], ...] = (
     (CatalogError, "A price or a machine is missing"),
     (SolverError, "The optimizer stopped without a proven answer"),
     (ScenarioError, "The scenario needs a correction"),
-    (PlannerError, "This cannot be planned as it stands"),
+    (StoreError, "The store did not take this"),
+    (PlannerError, "This cannot be used as it stands"),
 )
 
 
@@ -96,7 +108,6 @@ class _Slot:
     study: Study | None = None
     near: pd.DataFrame | None = None
     bounds: dict[str, pd.DataFrame] = field(default_factory=dict)
-    more: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
@@ -164,16 +175,20 @@ def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
     return slot.bounds.get(path, columns.empty("frontier"))
 
 
-def worked_out(scenario: Scenario, what: str, how: Callable[[Study], pd.DataFrame], paths: int = PATHS) -> pd.DataFrame:
-    """A table of a study that takes a while, such as its stress, worked
-    out once for all sessions.
+def worked_out(study: Study, what: str, how: Callable[[], Made]) -> Made:
+    """What takes a while to make of a study, such as its stress or a chart, made once for all
+    sessions and pages; ``what`` names it, and it goes when the study goes.
     """
-    found = study(scenario, paths)
-    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
-    with slot.lock:
-        if what not in slot.more:
-            slot.more[what] = how(found)
-        return slot.more[what]
+    with _MAKING:
+        if id(study) not in _MADE:
+            _MADE[id(study)] = (Lock(), {})
+            weakref.finalize(study, _MADE.pop, id(study), None)
+        lock, made = _MADE[id(study)]
+    with lock:
+        if what not in made:
+            made[what] = how()
+        found: Made = made[what]
+        return found
 
 
 def reachable(scenario: Scenario, path: str, values: Sequence[float]) -> float | None:

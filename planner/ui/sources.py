@@ -13,10 +13,11 @@ import streamlit as st
 from planner.load import Traffic, read_traffic
 from planner.scenario import TrafficSource
 from planner.show import charts, words
-from planner.ui import session, uploads
+from planner.ui import controls, session, uploads
 from planner.ui.drawing import chart, small
 from planner.ui.session import plain
 
+ANSWER = Path(__file__).parent / "answer.py"
 CPU, LLM = "Web service or API (CPU)", "Language model (GPU)"
 FOUND = "found by itself"
 COUNTS = {
@@ -34,11 +35,11 @@ EXAMPLE = """ts,arrival_rate_rps
 
 
 def open_answer(name: str) -> None:
-    """Go to the answer of a scenario under the name it is offered by."""
-    for key in list(st.session_state):
-        if str(key).startswith(("limits.", "services.")):
-            del st.session_state[key]
-    st.switch_page(Path(__file__).parent / "answer.py", query_params={"scenario": name})
+    """Go to the answer of a scenario under the name it is offered by; from a page that has no
+    controls.
+    """
+    controls.forget("")
+    st.switch_page(ANSWER, query_params={"scenario": name})
 
 
 def ask() -> None:

@@ -4,7 +4,8 @@ planned.
 
 import streamlit as st
 
-from planner.ui import session, sources
+from planner.show import words
+from planner.ui import kept, session, sources
 from planner.ui.drawing import small
 from planner.ui.session import plain
 
@@ -21,8 +22,24 @@ def page() -> None:
                 small(session.about(name))
                 if st.button("Open", key=f"open.{name}", width="stretch"):
                     sources.open_answer(name)
+        _kept()
         st.subheader("Plan from your own traffic")
         sources.ask()
+
+
+def _kept() -> None:
+    """The newest revision of each scenario in the store, where there is one."""
+    newest = list({r.facts.name: r for r in reversed(kept.revisions())}.values())[::-1][:4]
+    if not newest:
+        return
+    st.subheader("Go on with what was kept")
+    for cell, revision in zip(st.columns(4), newest, strict=False):
+        f = revision.facts
+        with cell.container(border=True, height="stretch"):
+            st.markdown(f"**{plain(revision.label)}**, {plain(f.state)}")
+            small(f"{words.money(f.monthly_mean_usd)} a month; {f.author} on {f.at:.10}: {f.why}")
+            if st.button("Open", key=f"open.{revision.label}", width="stretch"):
+                sources.open_answer(revision.label)
 
 
 page()

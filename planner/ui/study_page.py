@@ -4,7 +4,6 @@ why there is none, what was changed, and what to be careful of.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,7 +12,7 @@ from planner.errors import InfeasiblePlan
 from planner.scenario import Scenario
 from planner.show import answer, words
 from planner.study import Study
-from planner.ui import controls, nearest, session
+from planner.ui import controls, nearest, session, sources
 from planner.ui.drawing import small
 from planner.ui.session import plain
 
@@ -22,7 +21,8 @@ def show(title: str, body: Callable[[Study], None], wide: bool = False) -> None:
     """Draw a page: ``body`` shows the study of the scenario chosen; where nothing meets it, what
     would, and the plan before. ``wide``: the page has a head of its own.
     """
-    st.html(Path(__file__).parent / "style.css")
+    if st.session_state.pop("leave", False):
+        st.switch_page(sources.ANSWER)
     with session.errors_shown():
         scenario, overrides = controls.scenario()
         refused = controls.ignored()

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from planner import export
 from planner.errors import TrafficError
 from planner.scenario import Scenario
 from planner.show import words
 from planner.study import run
-from planner.ui import session, uploads
+from planner.ui import kept, session, uploads
 from tests.builders import ROOT
 
 APP = str(ROOT / "app.py")
@@ -42,6 +43,15 @@ def history(days=28, rate=lambda h: 40 + 30 * (8 <= h % 24 < 20), stamp=lambda t
         )
         + "\n"
     )
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    """A store of this test alone, which no other session of the machine sees."""
+    monkeypatch.setenv("PLANNER_STORE", str(tmp_path / "store.db"))
+    kept.store.clear()
+    yield
+    kept.store.clear()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +103,7 @@ def test_the_page_answers_and_every_figure_is_the_plans(small):
     assert f"\\${plan.cost['effective_cost_usd'].sum():,.0f} in all" in shown(at)
 
 
-@pytest.mark.parametrize("name", ["load", "capacity", "money", "commitments", "risk"])
+@pytest.mark.parametrize("name", ["load", "capacity", "money", "commitments", "risk", "track", "operate", "store"])
 def test_every_page_of_a_study_opens(small, name):
     at = go(small().run(), name)
     assert not at.exception
@@ -198,11 +208,132 @@ def test_two_plans_stand_side_by_side(small):
     assert "same scenario" in at.info[0].value
     at.slider(key="b.services.web.growth_share_per_year").set_value(1.0).run()
     assert not at.exception
-    table = at.dataframe[0].value
     first, second = (
         session.study(_scenario(**o)).plan.total_usd for o in ({}, {"services.web.growth_share_per_year": 1.0})
     )
-    assert table.loc["Cost in all"].tolist() == [words.money(first), words.money(second)]
+    total = [c.replace("\\", "") for c in at.table[0].value.set_index("Figure").loc["Cost in all"]]
+    assert total == [words.money(first), words.money(second), f"+{words.money(second - first)}"]
+
+
+def test_the_bare_address_leads_to_the_answer(small):
+    at = small()
+    at.query_params["limits.max_spot_share"] = "0.5"
+    at.run()
+    assert at.title[0].value == "small"
+    assert at.slider(key="limits.max_spot_share").value == 0.5
+
+
+def test_a_server_that_asks_for_sign_in_shows_nothing_before(small):
+    at = small()
+    at.secrets["auth"] = {"redirect_uri": "https://planner.example/oauth2callback", "cookie_secret": "x"}
+    at.run()
+    assert [b.label for b in at.button] == ["Sign in"]
+    assert not at.metric
+    assert not at.selectbox
+    assert not at.exception
+
+
+def test_a_plan_without_a_bill_says_what_to_bring(small):
+    at = go(small().run(), "track")
+    assert "Bring the bill of small" in at.info[0].value
+    assert not at.metric
+
+
+def test_the_plans_own_bill_differs_by_nothing(small, tmp_path):
+    at = go(small().run(), "track")
+    bill = export.write_focus(session.study(_scenario()), tmp_path / "bill.csv")[0].read_bytes()
+    next(u for u in at.file_uploader if u.label.startswith("Bill")).upload("../bill.csv", bill, "text/csv").run()
+    assert not at.exception
+    assert not at.error
+    shown_as = {m.label: m.value.replace("\\", "") for m in at.metric}
+    monthly = words.money(session.study(_scenario()).plan.total_usd)
+    assert shown_as["Planned"] == shown_as["Paid"] == monthly
+    assert shown_as["Difference"] in ("$0", "$0.00", "+$0.00", "−$0.00")
+    name = at.selectbox(key="bill").value
+    back = go(go(at, "prices"), "track")
+    assert back.selectbox(key="bill").value == name
+    again = small()
+    again.query_params["bill"] = name
+    go(again.run(), "track")
+    assert again.metric[0].value == at.metric[0].value
+
+
+@pytest.mark.parametrize(("content", "said"), [(b"\x00\x01", "binary"), (b"a,b\n1,2\n", "in no format")])
+def test_a_bad_bill_is_one_clean_error(small, content, said):
+    at = go(small().run(), "track")
+    next(u for u in at.file_uploader if u.label.startswith("Bill")).upload("b.csv", content, "text/csv").run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert said in at.error[0].value
+    assert "What to do" in at.error[0].value
+    assert "/tmp" not in at.error[0].value
+
+
+def test_what_a_plan_is_run_by_is_shown_and_renamed(small):
+    at = go(small().run(), "operate")
+    assert not at.exception
+    alerts = at.table[0].value
+    assert {"Alert", "Limit", "What to do"} <= set(alerts.columns)
+    assert len(alerts) > 5
+    assert "http_requests_total" in at.code[0].value
+    at.text_area(key="names").set_value("requests=nginx_requests_total").run()
+    assert "nginx_requests_total" in at.code[0].value
+    at.text_area(key="names").set_value("rquests=x").run()
+    assert "names nothing of the files" in at.error[0].value
+    assert "Write KEY=VALUE" in at.error[0].value
+
+
+def _keep(at, why, who):
+    next(t for t in at.text_input if t.label == "Why keep it").set_value(why)
+    next(t for t in at.text_input if t.label == "Who").set_value(who)
+    return next(b for b in at.button if b.label == "Keep").click().run()
+
+
+def _call(at, state, why="so decided"):
+    next(s for s in at.selectbox if s.label == "Call the newest one").set_value(state)
+    next(t for t in at.text_input if t.label == "Why").set_value(why)
+    return next(b for b in at.button if b.label == "Set the state").click().run()
+
+
+def test_an_answer_is_kept_agreed_and_opened_again(small):
+    at = small().run()
+    monthly = cost(at)
+    _keep(go(at, "store"), "", "ann")
+    assert "say why" in at.warning[0].value
+    _keep(at, "first idea", "ann")
+    assert not at.exception
+    assert "Kept as small@1" in at.success[0].value.replace("\\", "")
+    assert at.dataframe[0].value[["label", "state", "author", "why"]].to_numpy().tolist() == [
+        ["small@1", "idea", "ann", "first idea"]
+    ]
+    _call(at, "budgeted")
+    assert "it must be agreed first" in at.error[0].value
+    assert "no budget is stated" in at.error[0].value
+    _call(at, "agreed")
+    assert at.dataframe[0].value["label"].tolist() == ["small@2", "small@1"]
+    assert at.dataframe[0].value["state"].tolist() == ["agreed", "idea"]
+    at.button(key="open.revision").click().run()
+    assert at.selectbox(key="scenario").value == "small@2"
+    assert cost(at) == monthly
+    linked = small()
+    linked.query_params["scenario"] = "small@1"
+    assert cost(linked.run()) == monthly
+    assert "small@1" in go(linked, "compare").selectbox(key="b.scenario").options
+    assert any("small" in m.value for m in go(linked, "start").markdown if "@2" in m.value)
+
+
+def test_what_was_kept_comes_out_again_to_the_cent(small):
+    at = _keep(go(small().run(), "store"), "first", "ann")
+    at.slider(key="limits.max_spot_share").set_value(0.5).run()
+    _keep(at, "more spot", "bob")
+    assert at.dataframe[0].value["label"].tolist() == ["small@2", "small@1"]
+    before, after = (session.study(_scenario(**o)).plan for o in ({}, {"limits.max_spot_share": 0.5}))
+    owners = next(d.value for d in at.dataframe if "because" in d.value.columns)
+    change = after.total_usd / after.months - before.total_usd / before.months
+    assert owners["usd_per_month"].sum() == pytest.approx(change, abs=0.02)
+    next(b for b in at.button if b.label == "Work it out again on its own prices").click().run()
+    assert not at.exception
+    assert any("the same to the cent" in s.value for s in at.success)
 
 
 def test_prices_are_found_with_their_source(small):

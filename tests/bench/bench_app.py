@@ -1,0 +1,122 @@
+"""Speed of the app, as a reader feels it: a browser moves every slider of a sample and waits until
+the page is drawn again; then every page; with one session and with several at once.
+
+Run: ``python tests/bench/bench_app.py [SESSIONS ...]`` (default 1 4; 20 tells cross-talk and
+memory). Prints seconds; asserts nothing about them. Needs Chromium (CHROMIUM names it).
+"""
+
+import asyncio
+import re
+import statistics
+import sys
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from playwright.async_api import Page, async_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.builders.server import CHROMIUM, QUIET, serving
+
+PAGES = ("load", "money", "commitments", "risk", "capacity", "track", "operate", "answer")
+DONE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+BUSY = '[data-testid="stApp"]:not([data-test-script-state="notRunning"])'
+WAIT = 600_000
+
+
+async def settled(page: Page) -> None:
+    await page.wait_for_selector(DONE, state="attached", timeout=WAIT)
+
+
+async def cost(page: Page) -> str:
+    return str(await page.get_by_test_id("stMetricValue").first.inner_text())
+
+
+async def timed(page: Page, act: Awaitable[object]) -> float:
+    """Seconds from an act until the page that follows from it is drawn."""
+    start = time.perf_counter()
+    await act
+    try:
+        await page.wait_for_selector(BUSY, state="attached", timeout=3000)
+    except Exception:  # noqa: BLE001  (it was over before it could be seen)
+        return time.perf_counter() - start - 3.0
+    await settled(page)
+    return time.perf_counter() - start
+
+
+async def opened(page: Page, url: str) -> float:
+    """Seconds until the first figures stand."""
+    start = time.perf_counter()
+    await page.goto(url, wait_until="domcontentloaded")
+    await page.get_by_test_id("stMetricValue").first.wait_for(timeout=WAIT)
+    seen = time.perf_counter() - start
+    await settled(page)
+    return seen
+
+
+async def sliders(page: Page) -> dict[str, float]:
+    """Seconds of one step of each slider, to the right and, at the end of its track, to the left."""
+    found = {}
+    for name in await page.get_by_role("slider").evaluate_all(
+        "all => all.map(e => e.getAttribute('aria-label') || '')"
+    ):
+        slider = page.get_by_role("slider", name=name, exact=True).first
+        at, end = (await slider.get_attribute(a) for a in ("aria-valuenow", "aria-valuemax"))
+        await slider.focus()
+        found[name] = await timed(page, slider.press("ArrowLeft" if at == end else "ArrowRight"))
+    return found
+
+
+async def visits(page: Page) -> dict[str, float]:
+    """Seconds of each page change."""
+    links = {name: page.get_by_role("link", name=name.capitalize(), exact=True) for name in PAGES}
+    return {name: await timed(page, link.click()) for name, link in links.items()}
+
+
+def memory_mib(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
+
+
+def told(what: str, seconds: list[float]) -> None:
+    print(f"  {what:44} {statistics.median(seconds):7.2f} {max(seconds):7.2f}", flush=True)
+
+
+async def measure(url: str, pid: int, count: int) -> None:
+    async with async_playwright() as engine:
+        browser = await engine.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        pages = [
+            await (await browser.new_context(viewport={"width": 1280, "height": 900})).new_page() for _ in range(count)
+        ]
+        print(f"\n{count} session{'s' if count > 1 else ''}{'':33} median   worst  [s]")
+        # each its own budget, so that none is served by what another has just worked out
+        own = [f"{url}/answer?limits.budget_usd_per_month={100_000 + 1000 * count + k}" for k in range(count)]
+        told("first figures", await asyncio.gather(*(opened(p, u) for p, u in zip(pages, own, strict=True))))
+        if count <= 4:
+            moved = await asyncio.gather(*(sliders(p) for p in pages))
+            for name in moved[0]:
+                told(name[:44], [m[name] for m in moved])
+            told("all sliders", [s for m in moved for s in m.values()])
+            walked = await asyncio.gather(*(visits(p) for p in pages))
+            told("page change, first time", [s for w in walked for s in w.values()])
+            walked = await asyncio.gather(*(visits(p) for p in pages))
+            told("page change, again", [s for w in walked for s in w.values()])
+        else:
+            kept = [f"limits.budget_usd_per_month={100_000 + 1000 * count + k}" in p.url for k, p in enumerate(pages)]
+            budgets = [await p.get_by_label("Budget a month (USD)").input_value() for p in pages]
+            errors = [await p.get_by_test_id("stException").count() for p in pages]
+            print(f"  own view kept by {sum(kept)} of {count}, budgets shown {len(set(budgets))}, errors {sum(errors)}")
+        print(f"  memory of the server: {memory_mib(pid):,.0f} MiB")
+        await browser.close()
+
+
+def main(counts: list[int]) -> None:
+    with TemporaryDirectory() as folder, serving(Path(folder)) as (url, pid):
+        for count in counts:
+            asyncio.run(measure(url, pid, count))
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or [1, 4])
