@@ -15,8 +15,10 @@ from typing import Any, NamedTuple, cast
 import pandas as pd
 
 from planner import export
+from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.data import data_path
+from planner.load import Load
 from planner.operate import texts
 from planner.optimizer.bill.schedule import HELD
 from planner.plan import Plan
@@ -26,7 +28,7 @@ from planner.study import Study, run
 from planner.track import Again, Track, compared, read_arrivals, read_bill, read_latencies, with_actions, with_arrivals
 
 EXPERIMENT, PRODUCTION = "chat_experiment", "chat"
-_OF_A_PLAN = ("summary", "finance", "months", "owners", "prepayments", "machines", "commitments", "prices")
+_OF_A_PLAN = ("summary", "finance", "months", "owners", "prepayments", "machines", "commitments", "prices", "tokens")
 _CENT = 0.005
 
 
@@ -62,6 +64,8 @@ class _Answer(NamedTuple):
 
     scenario: Scenario
     catalog: Catalog
+    load: Load
+    capacity: Capacity
     plan: Plan
     replay: None = None
 
@@ -94,7 +98,8 @@ class Story:
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table by the name of its CSV file, as the commands of the steps write them."""
-        again = _Answer(self.again.scenario, self.production.catalog, self.again.plan)
+        made = self.again
+        again = _Answer(made.scenario, self.production.catalog, made.load, made.capacity, made.plan)
         sides: dict[str, export.Answered] = {
             "experiment": self.experiment,
             "production": self.production,
@@ -191,6 +196,15 @@ def _told(story: Story) -> Iterator[tuple[str, str, str, str, str, str]]:
     for unit, words in (("usd_per_1k_requests", "1,000 requests"), ("usd_per_1m_tokens", "1 million tokens")):
         for side, when in (("before", "experiment"), ("after", "production")):
             yield "bridge", f"{words}, {when}", usd, "bridge-services.csv", f"{unit}_{side}", f"service={story.service}"
+    for kind in story.tables["production-tokens.csv"]["token_kind"]:
+        yield (
+            "bridge",
+            f"of {kind}, production",
+            usd,
+            "production-tokens.csv",
+            "usd_per_1m_tokens",
+            f"token_kind={kind}",
+        )
     yield "hand-off", _HANDED, usd, "figures.csv", "value", "figure=plan.total_usd"
     for month in ("2027-01", "2027-02"):
         at = f"figure={story.service}.{month}.peak_rps"

@@ -5,12 +5,27 @@ correlated.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.arrays import Floats
 from planner.errors import PlannerError
+
+
+class TokenWork(NamedTuple):
+    """What the tokens of a mean request are and what they cost a server: tokens of the prompt that
+    are computed (``input_tokens``) and found in the prefix cache (``cached_tokens``), tokens
+    written (``output_tokens``), and the accelerator time of each kind [s].
+    """
+
+    input_tokens: float
+    cached_tokens: float
+    output_tokens: float
+    input_s: float
+    cached_s: float
+    output_s: float
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from planner.arrays import Floats
 from planner.cli.held import head_text, latency_text
 from planner.cli.today import today_text
-from planner.export import budgets, headline
+from planner.export import budgets, headline, token_costs
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -186,7 +186,15 @@ def _cost(study: "Study") -> str:
         [f"{name}: 1 million tokens", usd(v), "input and output together"]
         for name, v in plan.usd_per_1m_tokens(_charged(study, study.tokens)).items()
     ]
+    units += [
+        [f"{r['service']}: 1 million {r['token_kind']} tokens", usd(r["usd_per_1m_tokens"]), _of_tokens(r)]
+        for r in token_costs(study).to_dict("records")
+    ]
     return "Cost\n" + table(["", "", ""], [*rows, *units], "  ").partition("\n")[2]
+
+
+def _of_tokens(row: Mapping[Any, Any]) -> str:
+    return f"{percent(row['cost_share'], 0)} of the bill, by the time these tokens keep machines busy"
 
 
 def _headline(study: "Study") -> list[str]:

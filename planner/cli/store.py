@@ -12,6 +12,7 @@ import click
 
 from planner.cli.answer import bridge_text
 from planner.errors import StoreError
+from planner.export.tokens import KINDS
 from planner.scenario import Scenario
 from planner.show.words import GROWTH, number, percent, table, usd
 
@@ -184,12 +185,13 @@ def shown(revision: Revision) -> str:
         ["prices", f"of {f.price_as_of}; {len(kept.prices)} of them paid"],
         ["made by", f"planner {f.made_by}, {f.paths} load paths"],
     ]
-    s = kept.summary
+    s, by_kind = kept.summary, kept.token_costs.to_dict("records")
     costs = [
         ["a month", usd(s["monthly_mean_usd"]), "amortized"],
         ["horizon", usd(s["total_usd"]), f"P10 to P90 {usd(s['p10_usd'])} to {usd(s['p90_usd'])}"],
         ["in cash", usd(s["billed_usd"]), ""],
         *[[f"{name} {_MEASURES[m]}", usd(v), ""] for (name, m), v in kept.unit_costs().items()],
+        *[[f"{r['service']} 1 million {r['token_kind']} tokens", usd(r["usd_per_1m_tokens"]), ""] for r in by_kind],
     ]
     parts = [revision.label, _plain(rows), _plain(costs), f.text.rstrip()]
     return "\n\n".join(parts)
@@ -256,17 +258,22 @@ def _times(after: float, before: float) -> str:
     return f"{after / before:.2f} times" if before > 0 else ""
 
 
+_UNIT_TITLES = {
+    "requests a month": "requests",
+    "cost a month": "usd",
+    "1,000 requests": "usd_per_1k_requests",
+    "1 million tokens": "usd_per_1m_tokens",
+    **{f"1 million {kind} tokens": f"usd_per_1m_{kind.replace(' ', '_')}_tokens" for kind in KINDS},
+}
+
+
 def _units(found: Growth, names: tuple[str, str]) -> str:
     rows = []
     for r in found.services.to_dict("records"):
-        for title, key, shown_as in (
-            ("requests a month", "requests", number),
-            ("cost a month", "usd", usd),
-            ("1,000 requests", "usd_per_1k_requests", usd),
-            ("1 million tokens", "usd_per_1m_tokens", usd),
-        ):
+        for title, key in _UNIT_TITLES.items():
             a, b = r[f"{key}_before"], r[f"{key}_after"]
             if a == a or b == b:
+                shown_as = number if key == "requests" else usd
                 change = percent(b / a - 1) if a > 0 and b == b else ""
                 rows.append([r["service"], title, shown_as(a), shown_as(b), change])
     return table(["service", "", *names, "change"], rows, "  ")

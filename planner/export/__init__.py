@@ -4,7 +4,7 @@ each is whole or not there.
 
 ``asked`` what an export is made of · ``cells`` a frame as text · ``together`` a set of files as one
 thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``tables`` every
-table by name · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
+table by name · ``tokens`` cost of tokens by kind · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
 """
 
 from planner.export.answer import frames_json, to_json
@@ -17,6 +17,7 @@ from planner.export.focus import ADDED as FOCUS_VERSIONS
 from planner.export.focus import write_focus
 from planner.export.tables import tables, write_csv, write_frames, write_parquet
 from planner.export.together import write_file
+from planner.export.tokens import token_costs
 
 __all__ = [
     "FOCUS_VERSIONS",
@@ -29,6 +30,7 @@ __all__ = [
     "to_csv",
     "to_excel",
     "to_json",
+    "token_costs",
     "write_csv",
     "write_file",
     "write_focus",

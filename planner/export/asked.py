@@ -2,7 +2,9 @@
 
 from typing import NamedTuple, Protocol
 
+from planner.capacity import Capacity
 from planner.catalog import Catalog
+from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.simulator import Replay
@@ -18,6 +20,14 @@ class Answered(Protocol):
     @property
     def catalog(self) -> Catalog:
         """The prices it was answered with."""
+
+    @property
+    def load(self) -> Load:
+        """What is to arrive."""
+
+    @property
+    def capacity(self) -> Capacity:
+        """What each machine bears of it."""
 
     @property
     def plan(self) -> Plan:

@@ -10,6 +10,7 @@ from planner.export.asked import UNSTORED, Answered, Origin
 from planner.export.budgets import budgets
 from planner.export.cells import parquet, to_csv
 from planner.export.together import write_set
+from planner.export.tokens import token_costs
 
 HOURLY = ("cost", "schedule", "coverage", "replay_hours")  # a row an hour: too long for a workbook
 
@@ -36,6 +37,8 @@ def tables(study: Answered, origin: Origin = UNSTORED) -> dict[str, pd.DataFrame
         "bindings": plan.bindings,
         "excuses": plan.excuses,
     }
+    if len(tokens := token_costs(study)):
+        found["tokens"] = tokens
     if len(plan.alternatives):
         found["alternatives"] = plan.alternatives
     if replay is not None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from planner.arrays import Floats
 from planner.scenario import Objective
-from planner.tokens import TokenMix
+from planner.tokens import TokenMix, TokenWork
 
 # one-sided 90 % quantile of a normal model error, for models that did not measure their own margin
 MODEL_QUANTILE_Z = 1.2815515655446004
@@ -108,6 +108,11 @@ class LatencyModel(Protocol):
         none).
         """
 
+    def token_work(self, arrival_rate_rps: float) -> TokenWork | None:
+        """Tokens of a mean request and the time they take where one replica bears
+        ``arrival_rate_rps``; ``None`` where requests have no tokens.
+        """
+
 
 class PlainReplica:
     """What a latency model answers that says nothing else: replicas do not help each other, the
@@ -128,6 +133,10 @@ class PlainReplica:
     def margin_sigmas(self) -> float:
         """:data:`MODEL_QUANTILE_Z`."""
         return MODEL_QUANTILE_Z
+
+    def token_work(self, arrival_rate_rps: float) -> TokenWork | None:  # noqa: ARG002
+        """Requests have no tokens."""
+        return None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from planner import columns
+from planner.export import token_costs
 from planner.study import Study
 
 MONEY = ["list_cost_usd", "effective_cost_usd", "billed_cost_usd"]
@@ -27,7 +28,7 @@ KEYS = [
     "unit",
     "basis",
 ]
-_TABLES = ("cost", "prices", "machines", "commitments")
+_TABLES = ("cost", "prices", "machines", "commitments", "token_costs")
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,17 @@ class Kept:
     """A plan as it was saved.
 
     ``cost``: ``month``, ``KEYS``, quantity and the three costs [USD]; ``prices``, ``machines``:
-    as in a plan; ``commitments`` with times as text. ``summary``: figures of the first screen;
-    ``months``: calendar months of the horizon; ``requests``, ``tokens``: by service over it.
+    as in a plan; ``commitments`` with times as text; ``token_costs``: by kind of token
+    (``export.tokens``; empty in revisions that were saved before it was kept). ``summary``: figures
+    of the first screen; ``months``: calendar months of the horizon; ``requests``, ``tokens``: by
+    service over it.
     """
 
     cost: pd.DataFrame
     prices: pd.DataFrame
     machines: pd.DataFrame
     commitments: pd.DataFrame
+    token_costs: pd.DataFrame
     summary: dict[str, float]
     months: float
     requests: dict[str, float]
@@ -66,6 +70,7 @@ class Kept:
             plan.prices,
             plan.machines(),
             signed,
+            token_costs(study),
             plan.summary(),
             plan.months,
             study.requests,
@@ -92,6 +97,14 @@ class Kept:
             if volume > 0
         }
 
+    def usd_per_1m_tokens(self, service: str, kind: str) -> float:
+        """Effective cost of a million tokens of a kind (``input``, ``cached input``, ``output``);
+        unknown (NaN) where the service has none.
+        """
+        mine = self.token_costs
+        mine = mine[(mine["service"] == service) & (mine["token_kind"] == kind)]
+        return float(mine["usd_per_1m_tokens"].iloc[0]) if len(mine) else float("nan")
+
     def to_json(self) -> bytes:
         """Bytes from which :meth:`from_json` makes it again, to the last digit.
 
@@ -107,7 +120,8 @@ class Kept:
     def from_json(cls, content: bytes) -> "Kept":
         """What :meth:`to_json` wrote."""
         raw: dict[str, Any] = json.loads(content)
-        raw |= {name: _frame(raw[name]) for name in _TABLES}
+        raw |= {name: _frame(raw[name]) for name in _TABLES if name in raw}
+        raw.setdefault("token_costs", columns.empty("export.tokens"))
         return cls(**raw)
 
 

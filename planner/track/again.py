@@ -15,7 +15,7 @@ import pandas as pd
 
 from planner import columns
 from planner.arrays import Floats
-from planner.capacity import size
+from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.load import Load, Traffic, forecast
 from planner.optimizer import optimize
@@ -29,12 +29,13 @@ _SMALL_USD = 1.0  # a month; smaller changes are no action
 
 
 class Again(NamedTuple):
-    """The question asked again (``scenario``, ``load``), its ``plan``, and ``actions`` (frame
-    ``track.actions``).
+    """The question asked again (``scenario``, ``load``, ``capacity``), its ``plan``, and ``actions``
+    (frame ``track.actions``).
     """
 
     scenario: Scenario
     load: Load
+    capacity: Capacity
     plan: Plan
     actions: pd.DataFrame
 
@@ -99,8 +100,9 @@ def plan_again(
     """
     asked = kept(rest(scenario, plan, now))
     load = forecast(traffic, asked, paths=paths)
-    found = optimize(asked, load, size(asked, catalog, load), catalog)
-    return Again(asked, load, found, actions(plan, found, asked, scenario))
+    capacity = size(asked, catalog, load)
+    found = optimize(asked, load, capacity, catalog)
+    return Again(asked, load, capacity, found, actions(plan, found, asked, scenario))
 
 
 def actions(before: Plan, after: Plan, asked: Scenario, scenario: Scenario) -> pd.DataFrame:

@@ -26,10 +26,10 @@ from planner.latency.llm.calibration import calibrate, error_after
 from planner.latency.llm.constants import Condition, band, constants, margin_sigmas
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm.records import read_llm_benchmark
-from planner.latency.llm.steps import Constants, Layout, Plant
+from planner.latency.llm.steps import Constants, Layout, Plant, prefill_s
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
-from planner.tokens import TokenMix
+from planner.tokens import TokenMix, TokenWork
 
 Precision = Literal["bf16", "fp16", "fp8", "int8", "int4", "fp4", "mxfp4"]
 KvPrecision = Literal["bf16", "fp16", "fp8", "int8"]
@@ -463,3 +463,25 @@ class LlmReplica(PlainReplica):
         state = steady(self.station, np.array([max(rate, 1e-9)]))
         used = max(float(state.batch[0]) / self.station.slots, float(state.prompt_utilization[0])) if rate else 0.0
         return Goodput(rate * replicas, binding, min(used, 1.0))
+
+    def token_work(self, arrival_rate_rps: float) -> TokenWork:
+        """Accelerator time of a mean request by its tokens.
+
+        Prompt tokens that are computed take prefill(T, 0); those found in the cache what the
+        attention to them adds, prefill(T, H) − prefill(T, 0); a token written its part of a decode
+        step, t_dec(B)/B with the B sequences that run together at ``arrival_rate_rps`` [requests/s].
+        The first output token comes out of the prompt and is counted with the others. It lies where
+        drafts or adapters take time of their own.
+        """
+        station, mix = self.station, self.station.tokens
+        fresh, found = (mix.input_tokens * s for s in (1.0 - station.cached_share, station.cached_share))
+        alone = float(mix.weight @ prefill_s(station.plant, fresh, station.constants))
+        batch = max(float(steady(station, np.array([arrival_rate_rps])).batch[0]), 1.0)
+        return TokenWork(
+            float(mix.weight @ fresh),
+            float(mix.weight @ found),
+            mix.mean_output_tokens,
+            alone,
+            float(mix.weight @ station.prompt_s) - alone,
+            station.mean_steps * float(station.step_s([batch])[0]) / batch,
+        )
