@@ -15,7 +15,6 @@ SCRIPTS = [ROOT / "app.py", *(ROOT / "notebooks").glob("*.py"), *(ROOT / "data" 
 # the beginning of a name: why it stands though nothing reaches it yet
 AWAITED = {
     "planner.optimizer.program.": "the reduced program and its certificate become the path of every plan",
-    "planner.simulator.": "the autoscaler drives the replay",
     "planner.latency.queue.retries.": "the replay tells at which load retries do not come down again",
     "planner.latency.queue.queueing.QueueLatency.retry_state": "as above",
     "planner.latency.measured.usl.ScalabilityLaw.": "sizes of a measured type beside the one that was tested",

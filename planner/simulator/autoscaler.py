@@ -6,39 +6,51 @@ held against; here they meet the state of a path: its recommendations so far (a 
 window), its own changes (for the rate policies) and the minutes that an alarm has stood.
 """
 
-import math
-
 import numpy as np
 
 from planner.arrays import Floats, Ints
 from planner.simulator import rules
 from planner.simulator.compiling import within
 from planner.simulator.machines import aim
-from planner.simulator.records import EVENT_MEMORY, HPA, KEDA, TRACKING, Fleet, Rule, State
+from planner.simulator.records import (
+    AVERAGE,
+    EVENT_MEMORY,
+    HPA,
+    KEDA,
+    PODS,
+    RESOURCE,
+    TRACKING,
+    VALUE,
+    Fleet,
+    Rule,
+    Seen,
+    State,
+)
 
 _SYNC_S = 15.0
 
 
 @within
-def _changed(p: int, step: int, desired: float, wish: float, rule: Rule, s: State) -> float:
-    """Replicas after this step's syncs: windows, rate policies, limits (Kubernetes).
+def settled(p: int, step: int, desired: float, wish: float, rule: Rule, s: State) -> tuple[float, int]:
+    """Replicas after this step's syncs and the limit that the last met: windows, rate policies,
+    limits (Kubernetes).
 
     ``wish`` is this step's recommendation, ``desired`` what stands. The recommendations of each
     window bound it, then each sync of 15 s within the step moves as far as the rate policies
     allow and notes its change, until nothing moves.
     """
-    low = high = wish
+    low, high, reason = wish, wish, rules.WITHIN
     slot = s.slot[p]
     for _ in range(min(rule.up_window, step + 1)):
-        low = min(low, s.wishes[slot, p])
-        slot = slot - 1 if slot > 0 else s.wishes.shape[0] - 1
+        low = min(low, s.wishes[p, slot])
+        slot = slot - 1 if slot > 0 else s.wishes.shape[1] - 1
     if wish < desired:
         slot = s.slot[p]
         for _ in range(min(rule.down_window, step + 1)):
-            high = max(high, s.wishes[slot, p])
+            high = max(high, s.wishes[p, slot])
             if high >= desired:
                 break
-            slot = slot - 1 if slot > 0 else s.wishes.shape[0] - 1
+            slot = slot - 1 if slot > 0 else s.wishes.shape[1] - 1
     for sync in range(max(1, int(rule.step_s / _SYNC_S))):
         goal = rules.stabilized(desired, low, high)
         if goal == desired and rule.least <= desired <= rule.most:
@@ -49,13 +61,13 @@ def _changed(p: int, step: int, desired: float, wish: float, rule: Rule, s: Stat
             up = _rate(p, at, desired, rule.up_kinds, rule.up_values, rule.up_periods, rule.select, 1, s)
         else:
             down = _rate(p, at, desired, rule.down_kinds, rule.down_values, rule.down_periods, rule.select, -1, s)
-        found, _ = rules.limited(desired, goal, rule.least, rule.most, up, down)
+        found, reason = rules.limited(desired, goal, rule.least, rule.most, up, down)
         if found == desired:
             break
-        s.when[s.head[p], p], s.amount[s.head[p], p] = at, found - desired
+        s.when[p, s.head[p]], s.amount[p, s.head[p]] = at, found - desired
         s.head[p] = s.head[p] + 1 if s.head[p] < EVENT_MEMORY - 1 else 0
         desired = found
-    return desired
+    return desired, reason
 
 
 @within
@@ -72,25 +84,11 @@ def _rate(
         e = s.head[p]
         for _ in range(EVENT_MEMORY):
             e = e - 1 if e > 0 else EVENT_MEMORY - 1
-            if at - s.when[e, p] >= periods[k]:
+            if at - s.when[p, e] >= periods[k]:
                 break
-            s.shifts[k] -= s.amount[e, p]
+            s.shifts[k] -= s.amount[p, e]
     found: float = rules.bound(desired, kinds, values, s.shifts, select, sign)
     return found
-
-
-@within
-def _wish_of_load(desired: float, rate: float, idle: float, rule: Rule) -> float:
-    """KEDA: replicas for the rate itself, none once nothing came for the cool-down.
-
-    ⌈rate / target rate of a replica⌉ outside the tolerance, at least 1; ``idle`` counts steps
-    without a request, and the first request after none starts one replica.
-    """
-    if rate <= 0 and idle >= rule.down_window:
-        return 0.0
-    if desired == 0:
-        return 1.0 if rate > 0 else 0.0
-    return max(1.0, rules.wanted_of_average(desired, rule.target_rps, rate, rule.tolerance))
 
 
 @within
@@ -98,68 +96,105 @@ def band(p: int, rule: Rule, s: State) -> tuple[float, float]:
     """Rates [requests/s] between which the autoscaler surely wants what there is, nothing starting:
     kept so far inside its own bounds that rounding decides nothing.
     """
-    tolerance, full = rule.tolerance, s.saturation[p] / 100.0
-    if rule.kind == HPA:  # a floor of milli-units to whole per cents
-        return full * (rule.keep_low + 0.11), full * (rule.keep_high + 1.0) * (1 - 1e-9)
+    tolerance, full, ready = rule.tolerance, s.saturation[p] / 100.0, s.units[p, 0]
+    low, high = 1.0 - tolerance, 1.0 + tolerance
     if rule.kind == TRACKING:
         return full * rule.target * rules.LOW_SHARE * (1 + 1e-9), full * rule.target * (1 - 1e-9)
-    if rule.kind == KEDA:
-        whole = rule.target_rps * s.desired[p]
-        return whole * (1.0 - tolerance) * (1 + 1e-9), whole * (1.0 + tolerance) * (1 - 1e-9)
-    return -np.inf, np.inf
+    if rule.kind != HPA and rule.kind != KEDA:
+        return -np.inf, np.inf
+    if rule.metric == RESOURCE:  # a floor of milli-units to whole per cents
+        return full * (rule.keep_low + 0.11), full * (rule.keep_high + 1.0) * (1 - 1e-9)
+    if rule.metric == AVERAGE:
+        whole = rule.goal * s.desired[p]
+        return whole * low * (1 + 1e-9), whole * high * (1 - 1e-9)
+    if rule.metric == VALUE:
+        whole = full * rule.goal
+        return whole * low * (1 + 1e-9), whole * high * (1 - 1e-9)
+    # a floor of milli-requests, and of their mean
+    return (rule.goal * low + 2.0) * ready / 1000.0, rule.goal * high * ready / 1000.0 * (1 - 1e-9)
 
 
 @within
-def _remember(p: int, wish: float, s: State) -> None:
+def remember(p: int, wish: float, s: State) -> None:
     """Keep a recommendation in the place of the oldest."""
-    slot = s.slot[p] + 1 if s.slot[p] < s.wishes.shape[0] - 1 else 0
-    s.wishes[slot, p] = wish
+    slot = s.slot[p] + 1 if s.slot[p] < s.wishes.shape[1] - 1 else 0
+    s.wishes[p, slot] = wish
     s.slot[p] = slot
 
 
 @within
 def rest(p: int, steps: int, s: State) -> None:
     """What steps within the band leave behind."""
-    slots = s.wishes.shape[0]
+    slots = s.wishes.shape[1]
     if steps >= slots:
         for slot in range(slots):
-            s.wishes[slot, p] = s.desired[p]
+            s.wishes[p, slot] = s.desired[p]
     else:
         for _ in range(steps):
-            _remember(p, s.desired[p], s)
+            remember(p, s.desired[p], s)
     s.above[p] = s.below[p] = 0
 
 
 @within
-def _wish(p: int, was: float, tried: float, rule: Rule, s: State) -> float:
-    """Replicas that the metric of a step asks for.
+def _seen(p: int, tried: float, rule: Rule, s: State) -> Seen:
+    """What the metric of a step shows.
 
     Use of a path is min(rate tried / saturation, 1): a machine past saturation shows 100 %
     and no more, so one look asks for no more than about 100 / target [%] times what is
-    ready. Replicas still starting count as unready. Without a ready replica there is no
-    metric and nothing changes.
+    ready; what arrives is seen whole. Replicas still starting count as unready, and without
+    a ready one no pod has a metric.
     """
-    ready, starting = s.units[0, p], s.units[1, p]
-    if rule.kind == KEDA:
-        s.below[p] = 0 if tried > 0 else s.below[p] + 1
-        return _wish_of_load(was, tried, s.below[p], rule)
+    ready, starting, full = s.units[p, 0], s.units[p, 1], s.saturation[p]
+    if rule.metric == AVERAGE:
+        return Seen(ready, 1.0, tried, 0.0, 0.0, 0.0, 0.0, 0.0)
     if ready <= 0:
-        return was  # no pod has a metric
-    usage = math.floor(min(tried / s.saturation[p], 1.0) * 1000.0 * ready)
-    found, _ = rules.wanted(
-        True,
-        was,
-        rule.target,
-        rule.tolerance,
-        ready,
-        ready,
-        usage,
-        1000.0 * ready,
-        starting,
-        1000.0 * starting,
-        0.0,
-        0.0,
-    )
+        return Seen(0.0, 0.0, 0.0, 0.0, starting, 1000.0 * starting, 0.0, 0.0)
+    if rule.metric == VALUE:
+        return Seen(ready, 1.0, 100.0 * min(tried / full, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0)
+    if rule.metric == PODS:
+        return Seen(ready, ready, np.floor(min(tried, full) * 1000.0), 0.0, starting, 0.0, 0.0, 0.0)
+    usage = np.floor(min(tried / full, 1.0) * 1000.0 * ready)
+    return Seen(ready, ready, usage, 1000.0 * ready, starting, 1000.0 * starting, 0.0, 0.0)
+
+
+@within
+def wish_of(p: int, was: float, seen: Seen, rule: Rule, s: State) -> tuple[float, float]:
+    """Replicas that a look asks for, and the metric it saw (NaN: none).
+
+    KEDA itself goes from one replica to none once nothing came for the cool-down, and from none to
+    one with the first request; what lies above is Kubernetes' own.
+    """
+    if rule.kind == KEDA:
+        came = seen.usage > 0
+        s.below[p] = 0 if came else s.below[p] + 1
+        if not came and s.below[p] >= rule.down_window:
+            return 0.0, 0.0
+        if was == 0:
+            return (1.0 if came else 0.0), seen.usage
+        found, metric = rules.asked(rule.metric, was, rule.goal, rule.tolerance, seen)
+        return max(1.0, found), metric
+    if was > 0 and seen.ready <= 0 and rule.metric == VALUE:
+        return was, np.nan
+    return rules.asked(rule.metric, was, rule.goal, rule.tolerance, seen)
+
+
+@within
+def asks(p: int, was: float, tried: float, rule: Rule, s: State) -> float:
+    """Replicas that a step of a rate asks for."""
+    found, _ = wish_of(p, was, _seen(p, tried, rule, s), rule, s)
+    return found
+
+
+@within
+def decide(p: int, step: int, was: float, seen: Seen, rule: Rule, s: State) -> float:
+    """Replicas after one look: what the metric asks for, remembered, then windows, rate policies and
+    limits.
+    """
+    wish, _ = wish_of(p, was, seen, rule, s)
+    remember(p, wish, s)
+    if wish == was:
+        return was
+    found, _ = settled(p, step, was, wish, rule, s)
     return found
 
 
@@ -168,14 +203,12 @@ def look(p: int, step: int, tried: float, fleet: Fleet, rule: Rule, s: State) ->
     """The autoscaler looks at the step that just passed, and orders."""
     was = s.desired[p]
     if rule.kind == TRACKING:
-        busy = 100.0 * min(tried / s.saturation[p], 1.0) if s.units[0, p] > 0 else 100.0
+        busy = 100.0 * min(tried / s.saturation[p], 1.0) if s.units[p, 0] > 0 else 100.0
         found, s.above[p], s.below[p] = rules.tracked(
             was, rule.target, busy, s.above[p], s.below[p], rule.least, rule.most
         )
     else:
-        wish = _wish(p, was, tried, rule, s)
-        _remember(p, wish, s)
-        found = was if wish == was else _changed(p, step, was, wish, rule, s)
+        found = decide(p, step, was, _seen(p, tried, rule, s), rule, s)
     if found != was:
         s.desired[p] = found
         _climb(p, found, fleet, s)
@@ -186,8 +219,8 @@ def look(p: int, step: int, tried: float, fleet: Fleet, rule: Rule, s: State) ->
 def _climb(p: int, units: float, fleet: Fleet, s: State) -> None:
     """Aim at the lowest rung of at least so many units."""
     at = fleet.rung_of[min(int(units), fleet.rung_of.size - 1)]
-    for q in range(s.target.shape[0]):
-        s.target[q, p] = fleet.counts[at, q]
+    for q in range(s.target.shape[1]):
+        s.target[p, q] = fleet.counts[at, q]
 
 
 @within

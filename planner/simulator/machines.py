@@ -43,7 +43,7 @@ def draw(p: int, seed: int, fleet: Fleet, s: State) -> None:
     s.random[p] = np.uint64(seed + p + 1) * np.uint64(0x9E3779B97F4A7C15)
     for _ in range(8):
         _random(s.random, p)
-    for q in range(s.ready.shape[0]):
+    for q in range(s.ready.shape[1]):
         _await_the_next(q, p, fleet, s)
 
 
@@ -51,8 +51,8 @@ def draw(p: int, seed: int, fleet: Fleet, s: State) -> None:
 def _await_the_next(q: int, p: int, fleet: Fleet, s: State) -> None:
     """Machine-steps until the next machine of a kind is taken back."""
     drawn = _exponential(s.random, p)
-    s.exposed[q, p] = 0
-    s.until[q, p] = np.int64(min(math.ceil(drawn / fleet.hazard[q]), 1e18)) if fleet.hazard[q] > 0 else np.int64(2**62)
+    s.exposed[p, q] = 0
+    s.until[p, q] = np.int64(min(math.ceil(drawn / fleet.hazard[q]), 1e18)) if fleet.hazard[q] > 0 else np.int64(2**62)
 
 
 @within
@@ -64,40 +64,40 @@ def bears(p: int, fleet: Fleet, s: State) -> None:
     min_kinds limit_b · Σ weight / weight; ``calm`` is the least of these and saturation, below
     which a step needs no closer look.
     """
-    kinds = s.ready.shape[0]
+    kinds = s.ready.shape[1]
     whole = full = up = coming = 0.0
     for q in range(kinds):
-        n = s.ready[q, p]
+        n = s.ready[p, q]
         whole += fleet.weight[q, n]
         full += fleet.saturation[q, n]
         up += fleet.size[q] * n
-        coming += fleet.size[q] * s.starting[q, p]
+        coming += fleet.size[q] * s.starting[p, q]
     s.saturation[p] = full
-    s.units[0, p], s.units[1, p] = np.round(up), np.round(coming)
-    for b in range(s.limit.shape[0]):
+    s.units[p, 0], s.units[p, 1] = np.round(up), np.round(coming)
+    for b in range(s.limit.shape[1]):
         least = np.inf
         for q in range(kinds):
-            n = s.ready[q, p]
+            n = s.ready[p, q]
             if n > 0:
                 least = min(least, fleet.limit[b, q, n] * whole / fleet.weight[q, n])
-        s.limit[b, p] = least * (1 + 1e-9) if whole > 0 else 0.0
-        full = min(full, s.limit[b, p])
+        s.limit[p, b] = least * (1 + 1e-9) if whole > 0 else 0.0
+        full = min(full, s.limit[p, b])
     s.calm[p] = full if s.backlog[p] <= 0 and s.failing[p] == 0 else -1.0
 
 
 @within
 def _take(q: int, p: int, k: int, slot: int, s: State) -> None:
     """Stop ``k`` replicas, those that start last first."""
-    length = s.ring.shape[0]
+    length = s.ring.shape[2]
     for back in range(length):
-        if k == 0 or s.starting[q, p] == 0:
+        if k == 0 or s.starting[p, q] == 0:
             break
         at = (slot - 1 - back) % length
-        gone = min(k, s.ring[at, q, p])
-        s.ring[at, q, p] -= gone
-        s.starting[q, p] -= gone
+        gone = min(k, s.ring[p, q, at])
+        s.ring[p, q, at] -= gone
+        s.starting[p, q] -= gone
         k -= gone
-    s.ready[q, p] -= min(k, s.ready[q, p])
+    s.ready[p, q] -= min(k, s.ready[p, q])
 
 
 @within
@@ -109,21 +109,21 @@ def aim(p: int, step: int, fleet: Fleet, s: State) -> None:
     asked again in the next step.
     """
     s.short[p] = False
-    length = s.ring.shape[0]
-    for q in range(s.target.shape[0]):
-        more = s.target[q, p] - s.ready[q, p] - s.starting[q, p]
+    length = s.ring.shape[2]
+    for q in range(s.target.shape[1]):
+        more = s.target[p, q] - s.ready[p, q] - s.starting[p, q]
         if more < 0:
             _take(q, p, -more, step % length, s)
         elif more > 0:
-            if s.closed[q, p] > step:
+            if s.closed[p, q] > step:
                 s.short[p] = True
                 continue
             wait = fleet.start[q, np.int64(_random(s.random, p) & np.uint64(255))]
             if wait <= 0:
-                s.ready[q, p] += more
+                s.ready[p, q] += more
             else:
-                s.ring[(step + wait) % length, q, p] += more
-                s.starting[q, p] += more
+                s.ring[p, q, (step + wait) % length] += more
+                s.starting[p, q] += more
     bears(p, fleet, s)
 
 
@@ -136,18 +136,18 @@ def _lose(p: int, kind: int, pool: int, zone: int, end: int, fleet: Fleet, s: St
     until ``end`` where no other zone can give it.
     """
     turn = 0
-    for q in range(s.ready.shape[0]):
-        n = s.ready[q, p]
+    for q in range(s.ready.shape[1]):
+        n = s.ready[p, q]
         if kind == 0 or (pool == q if pool >= 0 else fleet.spot[q]):
             gone = n
             if kind != 2 and fleet.zones > 1:
                 gone = n // fleet.zones + (1 if (zone - turn) % fleet.zones < n % fleet.zones else 0)
-            s.ready[q, p] -= gone
+            s.ready[p, q] -= gone
             if gone > 0:
                 s.lost[p] = ZONE if kind == 0 else SPOT
                 s.short[p] = True
             if kind == 2 or fleet.zones == 1:
-                s.closed[q, p] = max(s.closed[q, p], end)
+                s.closed[p, q] = max(s.closed[p, q], end)
         turn += n
 
 
@@ -161,10 +161,10 @@ def strike(p: int, step: int, fleet: Fleet, strikes: Strikes, s: State) -> None:
         s.coming[p] += 1
         _lose(p, strikes.kind[e], strikes.pool[e], strikes.zone[e], strikes.end[e], fleet, s)
     for q in range(fleet.hazard.size):
-        s.exposed[q, p] += s.ready[q, p]
-        if s.exposed[q, p] >= s.until[q, p] and s.ready[q, p] > 0:
+        s.exposed[p, q] += s.ready[p, q]
+        if s.exposed[p, q] >= s.until[p, q] and s.ready[p, q] > 0:
             _await_the_next(q, p, fleet, s)
-            s.ready[q, p] -= 1
+            s.ready[p, q] -= 1
             s.lost[p] = SPOT
             s.short[p] = True
 
@@ -177,8 +177,10 @@ def unstruck(p: int, step: int, most: int, fleet: Fleet, strikes: Strikes, s: St
     if s.coming[p] < strikes.first[p + 1]:
         most = min(most, strikes.step[s.coming[p]] - step)
     for q in range(fleet.hazard.size):
-        if s.ready[q, p] > 0:
-            most = min(most, (s.until[q, p] - s.exposed[q, p] - 1) // s.ready[q, p])
+        if s.ready[p, q] > 0:
+            left = s.until[p, q] - s.exposed[p, q] - 1
+            if s.ready[p, q] * most > left:
+                most = left // s.ready[p, q]
     return most
 
 
@@ -187,17 +189,17 @@ def arrive(p: int, step: int, fleet: Fleet, s: State) -> None:
     """Replicas that are ready now; orders again for what is missing. Once nothing is missing or
     starting, a past loss is no cause any more.
     """
-    if s.units[1, p] > 0:
-        slot, fresh = step % s.ring.shape[0], 0
-        for q in range(s.ready.shape[0]):
-            more = s.ring[slot, q, p]
+    if s.units[p, 1] > 0:
+        slot, fresh = step % s.ring.shape[2], 0
+        for q in range(s.ready.shape[1]):
+            more = s.ring[p, q, slot]
             fresh += more
-            s.ring[slot, q, p] = 0
-            s.ready[q, p] += more
-            s.starting[q, p] -= more
+            s.ring[p, q, slot] = 0
+            s.ready[p, q] += more
+            s.starting[p, q] -= more
         if fresh > 0:
             bears(p, fleet, s)
     if s.short[p]:
         aim(p, step, fleet, s)
-    elif s.lost[p] != 0 and s.units[1, p] == 0:
+    elif s.lost[p] != 0 and s.units[p, 1] == 0:
         s.lost[p] = 0

@@ -15,6 +15,7 @@ from planner.arrays import Floats, Ints
 
 Policy = Literal["follow", "scheduled", "static"]
 Autoscaler = Literal["hpa", "target_tracking", "keda", "ideal"]
+Metric = Literal["utilization", "requests_per_replica", "requests_arriving", "busy_share"]
 
 # a client gives up after this long [s] (Envoy, default route time-out, 2025)
 TIMEOUT_S = 15.0
@@ -28,7 +29,9 @@ class Operations:
     """How the fleet is run and what is played. ``None`` means as the scenario says.
 
     ``policy`` follow (an ``autoscaler`` decides; ``ideal`` knows each hour's load and waits for
-    nothing), scheduled or static; ``target_utilization`` of saturation, by default what the plan's
+    nothing), scheduled or static; ``metric`` that the Kubernetes autoscaler looks at: utilization in
+    whole per cents, the mean of requests served by each replica, all requests that arrive, or the
+    busy share of the whole fleet; ``target_utilization`` of saturation, by default what the plan's
     own machines are loaded to; ``tolerance_share`` around it; ``fleet_factor`` times the machines
     that the policy would keep. Start-up: ``scale_up_delay_s`` ×
     ``start_up_factor``. ``zone_losses_per_year`` of each zone, each of ``zone_outage_h`` on
@@ -41,6 +44,7 @@ class Operations:
 
     policy: Policy | None = None
     autoscaler: Autoscaler | None = None
+    metric: Metric = "utilization"
     target_utilization: float | None = None
     tolerance_share: float = 0.1
     scale_up_delay_s: float | None = None

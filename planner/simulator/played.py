@@ -11,13 +11,30 @@ from planner.arrays import Floats, Ints, Singles
 from planner.simulator.fleet import Task
 from planner.simulator.ladder import Ladder
 from planner.simulator.operations import TIMEOUT_S
-from planner.simulator.records import CAUSES, HPA, IDEAL, KEDA, STATIC, TRACKING, Fleet, Out, Rule, Small, Strikes
+from planner.simulator.records import (
+    AVERAGE,
+    CAUSES,
+    HPA,
+    IDEAL,
+    KEDA,
+    PODS,
+    RESOURCE,
+    STATIC,
+    TRACKING,
+    VALUE,
+    Fleet,
+    Out,
+    Rule,
+    Small,
+    Strikes,
+)
 
 BLOCK = 64  # paths whose state stays near a core
 UP_WINDOW_S = 0.0
 Policies = tuple[tuple[int, float, float], ...]  # (pods 0 or per cent 1, value, period [s])
 HPA_UP: Policies = ((0, 4.0, 15.0), (1, 100.0, 15.0))
 HPA_DOWN: Policies = ((1, 100.0, 15.0),)
+METRICS = {"utilization": RESOURCE, "requests_per_replica": PODS, "requests_arriving": AVERAGE, "busy_share": VALUE}
 KINDS = {"static": STATIC, "scheduled": STATIC, "hpa": HPA, "target_tracking": TRACKING, "keda": KEDA, "ideal": IDEAL}
 
 
@@ -86,15 +103,15 @@ def play_block(block: Block, *, closely: bool = False) -> Played:
     rows = [np.ascontiguousarray(task.strikes[:, c]) for c in range(1, 6)]
     strikes = Strikes(first.astype(np.int64), *rows)
     shapes: list[tuple[tuple[int, ...], type]] = [((bounds, hours), np.float64), ((hours,), np.float64)]
-    shapes += [((len(CAUSES), hours), np.float64), ((hours,), np.float64), ((bounds, paths), np.float64)]
-    shapes += [*[((paths,), np.float64)] * 7, ((kinds, hours, paths), np.float32), ((kinds, hours), np.float64)]
-    out = Out(*(np.zeros(s, dtype=k) for s, k in [*shapes, ((kinds, hours, paths), np.int32)]))
+    shapes += [((len(CAUSES), hours), np.float64), ((hours,), np.float64), ((paths, bounds), np.float64)]
+    shapes += [*[((paths,), np.float64)] * 7, ((paths, kinds, hours), np.float32), ((kinds, hours), np.float64)]
+    out = Out(*(np.zeros(s, dtype=k) for s, k in [*shapes, ((paths, kinds, hours), np.int32)]))
     when = np.asarray(np.random.default_rng([ops.seed, 10]).integers(0, 12, hours), dtype=np.int64)
-    rate = np.ascontiguousarray(task.rate.T, dtype=np.float32)
+    rate = np.ascontiguousarray(task.rate, dtype=np.float32)
     state = kernel.at_rest(paths, fleet, rule, strikes)
     kernel.play(rate, when, fleet, rule, strikes, ops.seed * 1_000_003 + block.first, closely, state, out)
     each = np.float32(round(3600 / ops.step_s))
-    machines = out.running / each * task.instances[:, None, None].astype(np.float32)
+    machines = np.moveaxis(out.running / each * task.instances[:, None].astype(np.float32), 0, -1)
     waiting = (out.starting / each * task.instances[:, None]).sum(axis=0)
     every_hour = out.arrived_hour - out.late.sum(axis=0)
     return Played(
@@ -103,7 +120,7 @@ def play_block(block: Block, *, closely: bool = False) -> Played:
         out.arrived_hour,
         out.late,
         out.backlog,
-        out.arrived_path - out.late_of_path,
+        out.arrived_path - out.late_of_path.T,
         out.arrived_path - out.late_path,
         out.arrived_path,
         out.arrived_path + out.again_path,
@@ -112,7 +129,7 @@ def play_block(block: Block, *, closely: bool = False) -> Played:
         out.waiting_path,
         machines,
         waiting,
-        out.ready,
+        np.moveaxis(out.ready, 0, -1),
     )
 
 
@@ -156,8 +173,13 @@ def rule_of(task: Task, rungs: Ladder) -> Rule:
     )
     low, high = _kept(task.target_percent, ops.tolerance_share)
     each = full / max(sum(len(k.saturation_rps) > 1 for k in task.kinds), 1)
+    metric = METRICS["requests_arriving" if task.policy == "keda" else ops.metric]
+    goals = {PODS: np.floor(each * task.target_percent * 10), AVERAGE: each * task.target_percent / 100}
+    goal = float(max(goals.get(metric, task.target_percent), 1e-9))
     return Rule(
         KINDS[task.policy],
+        metric,
+        goal,
         task.target_percent,
         each * task.target_percent / 100,
         ops.tolerance_share,

@@ -11,6 +11,7 @@ Small = NDArray[np.int32]
 
 STATIC, HPA, TRACKING, KEDA, IDEAL = 0, 1, 2, 3, 4
 CAUSES = ("overload", "start_up", "autoscaler", "zone_lost", "spot_lost", "retries")
+RESOURCE, PODS, AVERAGE, VALUE = 0, 1, 2, 3  # kinds of metric
 EVENT_MEMORY = 128  # changes of the autoscaler that its rate policies may look back on
 
 
@@ -39,10 +40,13 @@ class Fleet(NamedTuple):
 
 class Rule(NamedTuple):
     """The autoscaler: ``kind`` and its numbers; windows in steps, policies as arrays;
-    ``keep_low``, ``keep_high`` the least and most whole per cents within tolerance of the target.
+    ``metric`` it looks at and its ``goal`` in that metric's own unit; ``keep_low``, ``keep_high``
+    the least and most whole per cents within tolerance of the target.
     """
 
     kind: int
+    metric: int
+    goal: float
     target: float
     target_rps: float
     tolerance: float
@@ -66,6 +70,25 @@ class Rule(NamedTuple):
     burst: float
 
 
+class Seen(NamedTuple):
+    """What one look of the autoscaler finds, counted as Kubernetes counts it.
+
+    Of ``ready`` pods ``metrics`` values count (more than pods where one belongs to no pod), in all
+    ``usage`` of ``request``; ``unready`` and ``missing`` pods have no metric, and their requests
+    stand beside them.  ``usage`` is the value itself where one metric stands for all pods
+    (:data:`AVERAGE`, :data:`VALUE`).
+    """
+
+    ready: float
+    metrics: float
+    usage: float
+    request: float
+    unready: float
+    unready_request: float
+    missing: float
+    missing_request: float
+
+
 class Strikes(NamedTuple):
     """Events of the block's paths, ordered by path and step; ``first``
     (paths + 1,) of each path.
@@ -80,16 +103,19 @@ class Strikes(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a block of paths is at; (kinds, paths) or (paths,) unless said otherwise.
+    """What a block of paths is at; (paths, kinds) or (paths,) unless said otherwise: what belongs to
+    one path lies together, so that it stays near the core that plays it.
 
-    ``ring`` (steps ahead, kinds, paths) replicas that become ready; ``closed`` step until
+    ``ring`` (paths, kinds, steps ahead) replicas that become ready; ``closed`` step until
     which none can be had; ``calm`` rate up to which a step needs no closer look (-1 where
-    something waits); ``wishes`` (window, paths) the autoscaler's recommendations, the last at
+    something waits); ``wishes`` (paths, window) the autoscaler's recommendations, the last at
     ``slot``; ``lost``, ``cause`` why machines are missing now and why requests were late
-    last; ``when``, ``amount`` (:data:`EVENT_MEMORY`, paths) its changes; ``exposed``
-    machine-steps so far, ``until`` those at which the next machine is taken; ``units`` (2,
-    paths) ready and starting; ``flat``, ``tilt`` (steps of an hour,) factors of the mean and
-    of the slope; ``shifts`` is scratch.
+    last; ``when``, ``amount`` (paths, :data:`EVENT_MEMORY`) its changes; ``exposed``
+    machine-steps so far, ``until`` those at which the next machine is taken; ``units`` (paths, 2)
+    ready and starting; ``flat``, ``tilt`` (12, steps of an hour) factors of the mean and of the
+    slope by the twelfth that bursts, ``sums`` (12, 2) of them, ``marks`` (12, 5) its first step and
+    the one after its last, then the first and last step beside it and one within; ``shifts`` is
+    scratch.
     """
 
     ready: Small
@@ -123,6 +149,8 @@ class State(NamedTuple):
     slope: Floats
     flat: Floats
     tilt: Floats
+    sums: Floats
+    marks: Ints
 
 
 class Out(NamedTuple):
@@ -132,7 +160,7 @@ class Out(NamedTuple):
     arrived_hour: Floats  # (hours,)
     late: Floats  # (causes, hours) requests outside some bound
     backlog: Floats  # (hours,) requests at its end
-    late_of_path: Floats  # (bounds, paths)
+    late_of_path: Floats  # (paths, bounds)
     late_path: Floats  # (paths,) outside some bound
     arrived_path: Floats  # (paths,)
     again_path: Floats  # tries beyond the first
@@ -140,6 +168,6 @@ class Out(NamedTuple):
     served_path: Floats  # tries served in those steps
     dropped_path: Floats
     waiting_path: Floats
-    running: Singles  # (kinds, hours, paths) machines billed, mean of the hour
+    running: Singles  # (paths, kinds, hours) machines billed, mean of the hour
     starting: Floats  # (kinds, hours) replica-steps paid and not yet ready
-    ready: Small  # (kinds, hours, paths) replicas at half past
+    ready: Small  # (paths, kinds, hours) replicas at half past

@@ -38,6 +38,12 @@ CAUSE_WORDS = {
     "spot_lost": "spot machines were taken back",
     "retries": "retries kept an overload up",
 }
+_METRIC = {
+    "utilization": "",
+    "requests_per_replica": " on requests of each replica",
+    "requests_arriving": " on all requests that arrive",
+    "busy_share": " on the busy share of the fleet",
+}
 _HOW = {
     "hpa": "followed by the Kubernetes autoscaler",
     "target_tracking": "followed by target tracking",
@@ -163,7 +169,8 @@ def _mapped(blocks: list[Block], executor: Executor | None) -> list[Played]:
 
 
 def _told(task: Task) -> str:
-    return "replayed " + task.ops.played(task.zones, task.has_spot, _HOW[task.policy])
+    how = _HOW[task.policy] + (_METRIC[task.ops.metric] if task.policy == "hpa" else "")
+    return "replayed " + task.ops.played(task.zones, task.has_spot, how)
 
 
 def shares(part: Floats, whole: Floats) -> Floats:

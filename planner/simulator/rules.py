@@ -8,12 +8,11 @@ treatment of both windows), 2020 to 2025; *How target tracking scaling for Appli
 works*, AWS, 2025 (alarms of 3 and 15 one-minute periods).
 """
 
-import math
-
 import numpy as np
 
 from planner.arrays import Floats, Ints
 from planner.simulator.compiling import within
+from planner.simulator.records import AVERAGE, RESOURCE, VALUE, Seen
 
 PODS, PERCENT = 0, 1
 MOST_CHANGE, LEAST_CHANGE, NO_CHANGE = 0, 1, 2
@@ -24,53 +23,56 @@ ALARM_UP, ALARM_DOWN, LOW_SHARE = 3, 15, 0.9
 
 
 @within
-def _metric(per_cent: bool, usage: float, request: float, metrics: float) -> float:
-    """⌊100·usage/request⌋ [%] of a resource, or the floor of the mean of a metric of pods."""
-    return math.floor(usage * 100.0 / request) if per_cent else math.floor(usage / metrics)
+def asked(metric: int, current: float, target: float, tolerance: float, seen: Seen) -> tuple[float, float]:
+    """Replicas that a metric of any kind asks for, and what was seen of it.
+
+    No change, and NaN seen, where no pod has a metric (or, of a resource, none has a request).
+    """
+    if metric == AVERAGE:
+        mean = np.ceil(seen.usage / current) if current > 0 else seen.usage
+        return wanted_of_average(current, target, seen.usage, tolerance), mean
+    if metric == VALUE:
+        return wanted_of_value(current, target, seen.usage, seen.ready, tolerance), seen.usage
+    if seen.metrics <= 0 or (metric == RESOURCE and seen.request <= 0):
+        return current, np.nan
+    return wanted(metric == RESOURCE, current, target, tolerance, seen)
 
 
 @within
-def wanted(
-    per_cent: bool,
-    current: float,
-    target: float,
-    tolerance: float,
-    ready: float,
-    metrics: float,
-    usage: float,
-    request: float,
-    unready: float,
-    unready_request: float,
-    missing: float,
-    missing_request: float,
-) -> tuple[float, float]:
-    """Replicas wanted by a resource or pods metric, and the metric seen.
+def _metric(per_cent: bool, usage: float, request: float, metrics: float) -> float:
+    """⌊100·usage/request⌋ [%] of a resource, or the floor of the mean of a metric of pods."""
+    found: float = np.floor(usage * 100.0 / request) if per_cent else np.floor(usage / metrics)
+    return found
 
-    Of the ``ready`` pods ``metrics`` values, ``usage`` and ``request`` in all, count (more values
-    than pods where a metric has no pod).  The ``unready`` count 0 scaling out; the ``missing`` 0
-    scaling out and all of their request (or the target) scaling in; a reversal of direction means
-    no change.
+
+@within
+def wanted(per_cent: bool, current: float, target: float, tolerance: float, seen: Seen) -> tuple[float, float]:
+    """Replicas wanted by a resource (``per_cent``) or pods metric, and the metric seen.
+
+    The unready count 0 scaling out; the missing 0 scaling out and all of their request (or the
+    target) scaling in; a reversal of direction means no change.
     """
-    seen = _metric(per_cent, usage, request, metrics)
-    ratio = seen / target
-    count_unready = unready > 0 and ratio > 1.0
-    if not count_unready and missing == 0:
-        return (current if abs(1.0 - ratio) <= tolerance else math.ceil(ratio * ready)), seen
+    metrics, usage, request = seen.metrics, seen.usage, seen.request
+    found = _metric(per_cent, usage, request, metrics)
+    ratio = found / target
+    count_unready = seen.unready > 0 and ratio > 1.0
+    if not count_unready and seen.missing == 0:
+        return (current if abs(1.0 - ratio) <= tolerance else np.ceil(ratio * seen.ready)), found
     if ratio != 1.0:
-        metrics += missing
-        request += missing_request
+        metrics += seen.missing
+        request += seen.missing_request
         if ratio < 1.0:
-            usage += missing_request if per_cent else missing * target
+            usage += seen.missing_request if per_cent else seen.missing * target
     if count_unready:
-        metrics += unready
-        request += unready_request
+        metrics += seen.unready
+        request += seen.unready_request
     again = _metric(per_cent, usage, request, metrics) / target
     if abs(1.0 - again) <= tolerance or (ratio < 1.0 < again) or (again < 1.0 < ratio):
-        return current, seen
-    found = math.ceil(again * metrics)
-    if (again < 1.0 and found > current) or (again > 1.0 and found < current):
-        return current, seen
-    return found, seen
+        return current, found
+    wish = np.ceil(again * metrics)
+    if (again < 1.0 and wish > current) or (again > 1.0 and wish < current):
+        return current, found
+    return wish, found
 
 
 @within
@@ -79,9 +81,10 @@ def wanted_of_value(current: float, target: float, value: float, ready: float, t
     ⌈value/target⌉.
     """
     ratio = value / target
-    if current == 0:
-        return math.ceil(ratio)
-    return current if abs(1.0 - ratio) <= tolerance else math.ceil(ratio * ready)
+    if current > 0 and abs(1.0 - ratio) <= tolerance:
+        return current
+    found: float = np.ceil(ratio * ready) if current > 0 else np.ceil(ratio)
+    return found
 
 
 @within
@@ -91,7 +94,8 @@ def wanted_of_average(current: float, target: float, value: float, tolerance: fl
     """
     if current > 0 and abs(1.0 - value / (target * current)) <= tolerance:
         return current
-    return math.ceil(value / target)
+    found: float = np.ceil(value / target)
+    return found
 
 
 @within
@@ -121,7 +125,7 @@ def bound(current: float, kinds: Ints, values: Floats, shifts: Floats, select: i
             found = start + sign * values[k]
         else:
             moved = start * (1 + sign * values[k] / 100)
-            found = float(math.ceil(moved)) if sign > 0 else float(math.trunc(moved))
+            found = np.ceil(moved) if sign > 0 else np.trunc(moved)
         # the most change is the highest bound upwards and the lowest downwards
         higher = (select == LEAST_CHANGE) == (sign < 0)
         if best != best or (found > best if higher else found < best):
@@ -159,6 +163,6 @@ def tracked(
     above = above + 1 if metric > target else 0
     below = below + 1 if metric < target * LOW_SHARE else 0
     if above >= ALARM_UP or below >= ALARM_DOWN:
-        found = math.ceil(current * metric / target)
-        return min(max(float(found), minimum), maximum), 0, 0
+        found = np.ceil(current * metric / target)
+        return min(max(found, minimum), maximum), 0, 0
     return current, above, below

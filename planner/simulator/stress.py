@@ -124,6 +124,15 @@ def usual(base: Operations) -> dict[str, Operations]:
     """Settings worth comparing."""
     return {
         "Kubernetes autoscaler": replace(base, policy="follow", autoscaler="hpa"),
+        "Kubernetes on requests of each replica": replace(
+            base, policy="follow", autoscaler="hpa", metric="requests_per_replica"
+        ),
+        "Kubernetes on all requests that arrive": replace(
+            base, policy="follow", autoscaler="hpa", metric="requests_arriving"
+        ),
+        "Kubernetes on the busy share of the fleet": replace(
+            base, policy="follow", autoscaler="hpa", metric="busy_share"
+        ),
         "target tracking": replace(base, policy="follow", autoscaler="target_tracking"),
         "KEDA": replace(base, policy="follow", autoscaler="keda"),
         "target 50 %": replace(base, policy="follow", target_utilization=0.5),

@@ -1,13 +1,11 @@
-"""The autoscaler against facts of the Kubernetes project's own unit tests (folder ``autoscaling``
-of the reference).
+"""The autoscaler that drives the replay against facts of the Kubernetes project's own unit tests
+(folder ``autoscaling`` of the reference).
 """
 
 import csv
 
-import pytest
-
-from planner.errors import PlannerError
-from planner.simulator import hpa
+from planner.simulator.records import Seen
+from tests.builders import autoscaler
 
 
 def rows(folder, name):
@@ -30,84 +28,61 @@ def pods(row):
     # values beyond the last pod belong to no pod
     padded = [*states, *["absent"] * (len(usage) - len(states))]
     return [
-        hpa.Pod(s, usage[k] if k < len(usage) else None, request[k] if k < len(request) else None)
+        autoscaler.Pod(s, usage[k] if k < len(usage) else None, request[k] if k < len(request) else None)
         for k, s in enumerate(padded)
     ]
 
 
-def desired(row):
-    current, target, tolerance = int(row["current_replicas"]), int(row["target"]), float(row["tolerance"])
-    match row["metric_kind"]:
-        case "resource_utilization":
-            return hpa.desired_from_utilization(current, target, pods(row), tolerance)
-        case "pods_average":
-            return hpa.desired_from_pods(current, target, pods(row), tolerance)
-        case kind if kind.endswith("_average"):
-            return hpa.desired_from_average(current, target, int(row["metric_value"]), tolerance)
-        case kind if kind.endswith("_value"):
-            ready = sum(p.state == "ready" for p in pods(row))
-            return hpa.desired_from_value(current, target, int(row["metric_value"]), ready, tolerance)
-    raise AssertionError(f"unknown metric kind {row['metric_kind']}")
+def seen(row):
+    """What the look of a row finds."""
+    kind = row["metric_kind"]
+    if kind in autoscaler.METRICS:
+        return autoscaler.counted(pods(row), cpu=kind == "resource_utilization")
+    ready = sum(p.state == "ready" for p in pods(row))
+    return Seen(float(ready), 1.0, float(row["metric_value"]), 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_metric_cases(reference):
     wrong = []
     for row in rows(reference("autoscaling"), "hpa_metric_cases.csv"):
-        try:
-            got, seen = desired(row)
-        except PlannerError:
-            got, seen = "error", ""
-        if str(got) != row["expected_replicas"] or (row["expected_metric"] and str(seen) != row["expected_metric"]):
-            wrong.append((row["case"], got, row["expected_replicas"], seen, row["expected_metric"]))
+        current, target, tolerance = int(row["current_replicas"]), int(row["target"]), float(row["tolerance"])
+        got, value = autoscaler.asked(row["metric_kind"], current, target, tolerance, seen(row))
+        if str(got) != row["expected_replicas"] or (row["expected_metric"] and str(value) != row["expected_metric"]):
+            wrong.append((row["case"], got, row["expected_replicas"], value, row["expected_metric"]))
     assert not wrong
 
 
-def policies(text):
-    return [
-        hpa.Policy(kind, int(value), int(period))
-        for kind, value, period in (p.split(":") for p in text.split("|") if p)
-    ]
-
-
-def changes(text):
-    return [hpa.Change(float(age), int(n)) for age, n in (c.split(":") for c in text.split("|") if c)]
+def changes(text, sign=1):
+    return [(float(age), sign * int(n)) for age, n in (c.split(":") for c in text.split("|") if c)]
 
 
 def test_behaviour_cases(reference):
     wrong = []
     for row in rows(reference("autoscaling"), "hpa_behaviour_cases.csv"):
-        got = hpa.limited(
+        rule = autoscaler.rule(
+            least=int(row["min_replicas"]),
+            most=int(row["max_replicas"]),
+            up=row["up_policies"],
+            down=row["down_policies"],
+            select=row["select_policy"] or "Max",
+        )
+        got, reason = autoscaler.settled(
             int(row["current_replicas"]),
             int(row["desired_replicas"]),
-            int(row["min_replicas"]),
-            int(row["max_replicas"]),
-            up=policies(row["up_policies"]),
-            down=policies(row["down_policies"]),
-            select=row["select_policy"] or "Max",
-            added=changes(row["up_events"]),
-            removed=changes(row["down_events"]),
+            rule,
+            changes=[*changes(row["up_events"]), *changes(row["down_events"], -1)],
         )
-        if got != (int(row["expected_replicas"]), row["expected_reason"] or got[1]):
-            wrong.append((row["case"], got, row["expected_replicas"], row["expected_reason"]))
+        if (got, reason) != (int(row["expected_replicas"]), row["expected_reason"] or reason):
+            wrong.append((row["case"], got, row["expected_replicas"], reason, row["expected_reason"]))
     assert not wrong
 
 
 def test_stabilisation_cases(reference):
     wrong = []
     for row in rows(reference("autoscaling"), "hpa_stabilisation_cases.csv"):
-        got = hpa.stabilized(
-            int(row["current_replicas"]),
-            int(row["desired_replicas"]),
-            changes(row["recommendations"]),
-            up_window_s=float(row["up_window_s"]),
-            down_window_s=float(row["down_window_s"]),
-        )
+        rule = autoscaler.rule(up_window_s=float(row["up_window_s"]), down_window_s=float(row["down_window_s"]))
+        current, desired = int(row["current_replicas"]), int(row["desired_replicas"])
+        got, _ = autoscaler.settled(current, desired, rule, recommendations=changes(row["recommendations"]))
         if got != int(row["expected_replicas"]):
             wrong.append((row["case"], got, row["expected_replicas"]))
     assert not wrong
-
-
-@pytest.mark.parametrize("state", ["pending", "failed"])
-def test_no_usable_metric_is_said(state):
-    with pytest.raises(PlannerError, match="metric"):
-        hpa.desired_from_utilization(1, 50, [hpa.Pod(state, 100, 100)])

@@ -129,16 +129,30 @@ def test_law_51_tries_are_served_wait_or_are_given_up(rates, most, retries, burs
     st.sampled_from([1.0, 1.3, 6.0]),
     st.sampled_from([15.0, 60.0, 900.0]),
     st.integers(0, 1),
+    st.sampled_from(["utilization", "requests_per_replica", "requests_arriving", "busy_share"]),
 )
-def test_steps_passed_over_are_those_in_which_nothing_happens(seed, autoscaler, burst, step_s, retries):
+def test_steps_passed_over_are_those_in_which_nothing_happens(seed, autoscaler, burst, step_s, retries, metric):
     rates = waves(paths=3, seed=seed) * (np.arange(48) % 9 != seed % 9)  # some hours without load
     half = needed(rates.mean(axis=0) * 0.6)
     p, s, load, sized = parts(rates, half, spot=half, burst=burst, sized=capacity(0.98), **{"limits.zones": 3})
-    ops = Operations(autoscaler=autoscaler, zone_losses_per_year=50.0, step_s=step_s, retries=retries, seed=seed)
+    ops = Operations(
+        autoscaler=autoscaler, metric=metric, zone_losses_per_year=50.0, step_s=step_s, retries=retries, seed=seed
+    )
     [block] = blocks_of(task_of("web", p, s, load, sized, ops))
     quick, whole = play_block(block), play_block(block, closely=True)
     for name, found in vars(quick).items():
         assert found.tobytes() == getattr(whole, name).tobytes(), name
+
+
+@COMMON
+@given(st.integers(0, 50), st.sampled_from(["utilization", "requests_per_replica", "requests_arriving", "busy_share"]))
+def test_own_law_every_metric_follows_the_load_within_its_tolerance(seed, metric):
+    """Whatever it looks at, the autoscaler ends within a tenth of its target, a replica more or less."""
+    rates = np.repeat(np.random.default_rng(seed).uniform(300, 2400, 4), 12)
+    found = ran(replay(rates, 12, {"metric": metric, "target_utilization": 0.75, "scale_down_delay_s": 300.0}))
+    for last in (11, 23, 35, 47):
+        exact = np.float32(rates[last]) / USABLE  # of 400 requests/s three quarters
+        assert exact / 1.12 - 1 <= found[last, 0] <= exact / 0.89 + 1
 
 
 def test_law_52_same_seed_same_bytes():

@@ -5,11 +5,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from planner.errors import PlannerError
-from planner.simulator import hpa, simulate
+from planner.simulator import simulate
 from tests.builders import hand
 from tests.builders.hand import KEY, MODEL, plan
 
@@ -106,60 +104,3 @@ def test_other_hours_are_refused():
         simulate(
             plan(s, hand.schedule(s, 1)), s, hand.load(later, {"web": np.ones(48)}), hand.capacity(models={KEY: MODEL})
         )
-
-
-# the autoscaler's own laws; facts of Kubernetes stand in tests/reference/test_autoscaling.py
-
-POLICIES = st.lists(
-    st.builds(hpa.Policy, st.sampled_from(["Pods", "Percent"]), st.integers(1, 200), st.sampled_from([15, 60])),
-    min_size=1,
-    max_size=3,
-)
-
-
-@settings(deadline=None)
-@given(
-    st.integers(1, 200),
-    st.integers(0, 500),
-    st.integers(1, 50),
-    st.integers(0, 200),
-    POLICIES,
-    POLICIES,
-    st.sampled_from(["Max", "Min", "Disabled"]),
-)
-def test_law_45_never_beyond_the_bounds(at, desired, low, room, up, down, select):
-    high = low + room
-    got, _ = hpa.limited(low + at % (room + 1), desired, low, high, up=up, down=down, select=select)
-    assert low <= got <= high
-
-
-@settings(deadline=None)
-@given(st.integers(1, 60), st.integers(20, 90), st.integers(1, 30), st.integers(2, 7))
-def test_laws_46_and_47_tolerance_and_scale(usage, target, pods, k):
-    group = [hpa.Pod("ready", usage, 100)] * pods
-    got, seen = hpa.desired_from_utilization(pods, target, group)
-    if abs(1 - seen / target) <= hpa.TOLERANCE:
-        assert got == pods
-    bigger = [hpa.Pod("ready", usage * k, 100 * k)] * pods
-    assert hpa.desired_from_utilization(pods, target, bigger) == (got, seen)
-
-
-@settings(deadline=None)
-@given(
-    st.integers(1, 100),
-    st.integers(1, 100),
-    st.lists(st.builds(hpa.Change, st.floats(0, 900), st.integers(1, 100)), max_size=8),
-)
-def test_law_49_a_longer_down_window_never_falls_earlier(current, desired, past):
-    waits = [hpa.stabilized(current, desired, past, down_window_s=w) for w in (0, 100, 300, 800)]
-    assert waits == sorted(waits)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 5000), st.integers(10, 90))
-def test_law_48_constant_load_reaches_a_fixed_point(work, target):
-    n, seen = 1, []
-    for _ in range(60):
-        n = max(1, hpa.desired_from_utilization(n, target, [hpa.Pod("ready", max(work // n, 1), 100)] * n)[0])
-        seen.append(n)
-    assert seen[-1] == seen[-2]
