@@ -24,15 +24,17 @@ from planner.optimizer.bill.ledger import SHARE
 from planner.optimizer.bill.metered import assumptions
 from planner.optimizer.bill.schedule import HELD
 from planner.optimizer.bill.sustained import Use, saving_usd
-from planner.optimizer.commitments.expected import Expected, expected_use, running_of
+from planner.optimizer.commitments.expected import Expected, expected_use
+from planner.optimizer.commitments.running import Running, covers_of, running_of
 from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample
-from planner.optimizer.commitments.sign import Signed, covers_of, sign
+from planner.optimizer.commitments.sign import Signed, sign
 from planner.optimizer.commitments.starts import Regime, regimes_of
+from planner.optimizer.commitments.together import choose_together
 from planner.optimizer.market.as_program import as_billed, fill
 from planner.optimizer.market.availability import reached
 from planner.optimizer.market.delays import followed, ready_load, told
 from planner.optimizer.market.market import Market, read_market
-from planner.optimizer.mixes.fleet import Fleet, choose_fleets
+from planner.optimizer.mixes.fleet import Fleet, rival_fleets
 from planner.optimizer.mixes.quotas import deal_hours, deal_quotas
 from planner.plan import Certificate, Plan, path_quantile
 from planner.scenario import OtherCost, Scenario
@@ -264,9 +266,12 @@ def decide(
     planned = {s: ready_load(load, scenario, s) for s in market.candidates}
     run_for = followed(sampled.load, scenario, planned)
     wide = deal_quotas(market, planned, load)
-    market, fleets = choose_fleets(scenario, wide, planned, run_for, sampled.weight)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
-    market, signed = sign(scenario, run_for, market, tops, sampled.weight, emphasis=count)
+    fleets = rival_fleets(scenario, wide, planned, run_for, sampled.weight)
+    counted = load.weight_h if count is None else load.weight_h * count
+    fleets, start = choose_together(scenario, run_for, wide, fleets, planned, tops, sampled.weight, counted)
+    market = wide.narrowed({s: f.candidates for s, f in fleets.items()})
+    market, signed = sign(scenario, run_for, market, tops, sampled.weight, counted, start)
     wide = replace(wide, offered=market.offered).narrowed(wide.candidates)
     regimes = regimes_of(market, load)
     chosen = _choose(load, market, signed, regimes, planned)
@@ -295,17 +300,17 @@ def _choose(
     load: Load, market: Market, signed: Signed, regimes: list[Regime], planned: Mapping[str, Floats]
 ) -> dict[str, Ints]:
     """The cheapest units of each offer in each hour, by service."""
+    for s, mixes in signed.menus.items():
+        if not len(mixes.reach) or (planned[s] * (1 - 1e-12) > mixes.reach.max()).any():
+            raise explain.too_small(market, s, mixes, planned[s], load)
     rows = {s: np.zeros(load.hours, dtype=np.intp) for s in planned}
     for regime in regimes:
-        hours, here, costs = regime.hours, {}, {}
-        for s, mixes in signed.menus.items():
-            covers = covers_of(market, regime.of(signed.held), signed.shares, s)
-            steps, costs[s] = mixes.steps(covers), mixes.price(covers)
-            if not len(steps.reach) or steps.short(planned[s]).any():
-                raise explain.too_small(market, s, mixes, planned[s], load)
-            here[s] = steps.mix[steps.at(planned[s][hours])]
+        hours, held = regime.hours, regime.of(signed.held)
+        wanted = {s: p[hours] for s, p in planned.items()}
+        here = Running(market, signed.menus, held).rows(wanted)
         if market.by_hour:
-            here = deal_hours(market, signed.menus, costs, {s: p[hours] for s, p in planned.items()}, here)
+            costs = {s: mixes.price(covers_of(market, held, mixes)) for s, mixes in signed.menus.items()}
+            here = deal_hours(market, signed.menus, costs, wanted, here)
         for s, found in here.items():
             rows[s][hours] = found
     return {s: signed.menus[s].counts[r] for s, r in rows.items()}

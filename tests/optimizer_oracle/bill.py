@@ -261,18 +261,26 @@ def _amounts(
 
 
 def _ends(bill: Bill, counts, regimes, signed: dict[str, float], plan: Contract) -> np.ndarray:
-    """Amounts of a plan at which it ends to cover a machine in some mix, given all that is applied before it."""
+    """Amounts of a plan at which it, or what is held of a plan applied after it, ends to cover a machine in some mix.
+
+    Given is all that is applied before it. Of a later plan that is held the end moves with this
+    plan's amount; a later plan that may be signed has ends of its own.
+    """
     takes = bill.rates(plan)
-    before = bill.plans[: bill.plans.index(plan)]
+    before, after = bill.plans[: bill.plans.index(plan)], bill.plans[bill.plans.index(plan) + 1 :]
     order = sorted(takes, key=lambda u: (round(takes[u] / bill.usages[u].usd, 12), takes[u]))
     ends = [np.zeros(1)]
     for held in regimes:
         own = sum(n for (c, n), on in zip(bill.held, held, strict=True) if on and c is plan)
         left = bill.left(counts, {k: np.array([v]) for k, v in signed.items()}, held, plans=before)[:, :, 0]
         if order:
-            ends.append(
-                np.unique((np.cumsum(left[:, order] * [takes[u] for u in order], axis=1) - own).ravel().round(9))
-            )
+            covered = np.cumsum(left[:, order] * [takes[u] for u in order], axis=1) - own
+            ends.append(np.unique(covered.ravel().round(9)))
+            for other in after:
+                rates = bill.rates(other)
+                later = sum(n for (c, n), on in zip(bill.held, held, strict=True) if on and c is other)
+                ratios = {round(takes[u] / rates[u], 9) for u in order if u in rates} if later else set()
+                ends += [np.unique((covered - later * ratio).ravel().round(9)) for ratio in ratios]
     every = np.clip(np.concatenate(ends), 0.0, None)
     return np.unique(
         np.concatenate([np.floor(every / STEP + 1e-6) * STEP, np.ceil(every / STEP - 1e-6) * STEP]).round(6)

@@ -19,12 +19,12 @@ from planner.capacity import Capacity
 from planner.errors import PlannerError
 from planner.load import Load
 from planner.optimizer.answer import frames as answer
-from planner.optimizer.commitments.expected import running_of
-from planner.optimizer.commitments.sign import Signed, covers_of
+from planner.optimizer.commitments.running import Running
+from planner.optimizer.commitments.sign import Signed
 from planner.optimizer.commitments.starts import Regime
-from planner.optimizer.market.as_program import fill, offers_of
+from planner.optimizer.market.as_program import offers_of
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.menu import Menu, Steps, menu
+from planner.optimizer.mixes.menu import Menu, menu
 
 COMPUTE = ("compute", "commitment_unused", "commitment_fee", "commitment_purchase")
 # hours of all services and paths that commitments are chosen on: about two seconds of work
@@ -123,17 +123,14 @@ def bills(
     held = answer.holdings(market, signed, load)
     fees = sum((a * market.terms[i].usd_per_h for i, a in held.items()), np.zeros(load.hours))
     menus = _reaching(market, signed, valued)
-    found = {
-        s: [(r.hours, mixes.steps(covers_of(market, r.of(signed.held), signed.shares, s))) for r in regimes]
-        for s, mixes in menus.items()
-    }
-    pools = [pool for _, pool in signed.shares]
-    shared = len(pools) > len(set(pools))
+    running = [(r.hours, Running(market, menus, r.of(signed.held))) for r in regimes]
     total = np.zeros((valued.paths, len(months.start)))
     for k in range(valued.paths):
         rates = {s: machines.services[s].arrival_rate_rps[k].astype(np.float64) for s in menus}
-        usd_per_h = _together(market, menus, found, rates, held) if shared else _apart(found, rates, load.hours)
-        total[k] = months.total(load.weight_h * (fees + usd_per_h))
+        usd_per_h = fees.copy()
+        for hours, runs in running:
+            usd_per_h[hours] += runs.usd_per_h({s: rate[hours] for s, rate in rates.items()})
+        total[k] = months.total(load.weight_h * usd_per_h)
     needs = capacity.needs
     words = ["service", "charge", "resource"]
     driver = needs.groupby(words)["driver"].agg(set).to_dict()
@@ -152,42 +149,6 @@ def bills(
             )
         total += usd
     return total
-
-
-_Tables = Mapping[str, list[tuple[Index, Steps]]]
-
-
-def _apart(tables: _Tables, rates: Mapping[str, Floats], hours: int) -> Floats:
-    """Cost of machines [USD/h] where no two services share a commitment: looked up service by
-    service.
-    """
-    usd_per_h = np.zeros(hours)
-    for s, parts in tables.items():
-        for at, table in parts:
-            usd_per_h[at] += table.cost[table.at(rates[s][at])]
-    return usd_per_h
-
-
-def _together(
-    market: Market, menus: Mapping[str, Menu], tables: _Tables, rates: Mapping[str, Floats], held: Mapping[int, Floats]
-) -> Floats:
-    """The same where services share commitments: machines are looked up with each service's usual
-    part, then paid for as billed.
-    """
-    chosen = {}
-    for s, parts in tables.items():
-        mix = np.zeros(len(rates[s]), dtype=np.intp)
-        for at, table in parts:
-            mix[at] = table.mix[table.at(rates[s][at])]
-        chosen[s] = menus[s].counts[mix].astype(np.float64)
-    usd_per_h: Floats = sum(
-        (n @ np.array([o.usd_per_h for o in menus[s].offers]) for s, n in chosen.items()),
-        np.zeros(len(mix)),
-    )
-    price = {(c.service, c.kind): c.on_demand for kept in market.candidates.values() for c in kept}
-    for (_, service, kind), covered in fill(market, held, running_of(menus, chosen)).items():
-        usd_per_h = usd_per_h - covered * price[service, kind]
-    return usd_per_h
 
 
 def by_month(months: Months, cost: pd.DataFrame) -> Floats:

@@ -88,6 +88,30 @@ def with_rungs(
     return replace(market, terms=tuple(terms), offered=tuple(offered), origin=tuple(origin)), guess
 
 
+def worth_trying(
+    market: Market, kinds: Collection[str], last: pd.Timestamp, known: Collection[int] = (), *, payments: bool = False
+) -> list[int]:
+    """Commitments on sale for some of ``kinds``, the cheapest of each pool and of each that ends
+    earlier in the horizon, whose last hour is ``last``, beside those ``known``; with ``payments``
+    also of each way to pay.
+
+    Worth nothing to parts of machines bought for good, such a term may pay for the whole ones that
+    fill the rest, signed later, or for a load that falls.
+    """
+
+    def place(i: int) -> tuple[str, pd.Timestamp, str]:
+        t = market.terms[i]
+        return t.pool, min(t.end, last + pd.Timedelta(hours=1)), t.payment if payments else ""
+
+    found, seen = list(known), {place(i) for i in known}
+    on_sale = [i for i, t in enumerate(market.terms) if not t.held and not t.units.keys().isdisjoint(kinds)]
+    for i in sorted(on_sale, key=lambda i: (market.terms[i].usd_per_h, market.terms[i].commitment)):
+        if place(i) not in seen:
+            found.append(i)
+            seen.add(place(i))
+    return found
+
+
 def only(market: Market, signed: Mapping[int, float], repeats: Collection[int]) -> tuple[Market, dict[int, float]]:
     """The market without later contracts that were not signed, and what was signed by its new
     indices.

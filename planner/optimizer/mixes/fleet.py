@@ -1,10 +1,12 @@
-"""Which few machine types a service keeps over the horizon: ``limits.max_instance_types`` of
-``limits.max_regions``.
+"""Which few machine types a service may keep over the horizon: ``limits.max_instance_types`` of
+``limits.max_regions``; the sets that look best by themselves.
 
 Every set of types has a lower bound (``planner.optimizer.mixes.covering``), coarse for all sets,
 finer for those still in play; sets are then valued exactly, hour by hour in whole machines, from
-the lowest bound up until the next bound is above the best value. Twice: at on-demand prices and
-at the lowest committed prices; the better set after commitments for its own base load stays.
+the lowest bound up until the next bound is above the best value. That at on-demand prices, at the
+lowest prices of commitments on sale, and with what is held already for nothing. The best of each
+kind and size are rivals: which of them stays is decided with the commitments signed for them
+(:mod:`planner.optimizer.commitments.together`).
 """
 
 from collections.abc import Mapping
@@ -24,19 +26,26 @@ from planner.scenario import Scenario
 
 MOST_VALUED = 16  # sets valued exactly at each kind of price
 TYPICAL = 2_000  # groups of like hours of all paths that sets are valued on
-SETTLED = 3  # best sets at each kind of price that are compared with their commitments
+SETTLED = 4  # best sets at each kind of price that are compared with their commitments
+RIVALS = 12  # sets that go on
 
 
 @dataclass(frozen=True)
 class Fleet:
     """``types`` machine types kept; ``asked`` as many as the limits say, ``why`` more were needed
-    ("" if they were not).
+    ("" if they were not); ``others`` are sets that may be better, in the order of their promise.
     """
 
     candidates: tuple[Candidate, ...]
     types: int | None
     asked: int | None
     why: str = ""
+    others: tuple[tuple[Candidate, ...], ...] = ()
+
+    @property
+    def rivals(self) -> tuple[tuple[Candidate, ...], ...]:
+        """All sets to choose from, the one kept first."""
+        return (self.candidates, *self.others)
 
 
 def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
@@ -84,18 +93,15 @@ def shelf_of(market: Market, service: str, *, listed: bool = False) -> Shelf:
     return restricted(shelf, rules)
 
 
-def choose_fleets(
+def rival_fleets(
     scenario: Scenario, market: Market, planned: Mapping[str, Floats], followed: Load, weight: Floats
-) -> tuple[Market, dict[str, Fleet]]:
-    """The market with only the machine types each service keeps: those of the least
-    expected cost over the paths that machines follow, each of its ``weight``, which
-    reach what is ``planned``.
+) -> dict[str, Fleet]:
+    """Sets of machine types for each service by itself: those of the least expected cost over the
+    paths that machines follow, each of its ``weight``, which reach what is ``planned``.
 
     ``planned`` {service: (hours,) load [requests/s]}, ``weight`` (paths,).
-    Services are chosen one by one.
     """
-    fleets = {s: _fleet(scenario, market, s, *_typical(planned[s], followed, s, weight)) for s in market.candidates}
-    return market.narrowed({s: f.candidates for s, f in fleets.items()}), fleets
+    return {s: _fleet(scenario, market, s, *_typical(planned[s], followed, s, weight)) for s in market.candidates}
 
 
 def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> tuple[Floats, Floats]:
@@ -132,20 +138,19 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
             "a quota that its services share fits only if it is dealt hour by hour",
         )
     shelf = shelf_of(market, service, listed=True)
-    shelf = shelf.take(shelf.undominated(places=regions is not None))
+    usages = _usages(market, shelf)
+    kept = shelf.undominated(*usages, places=regions is not None)
+    shelf, usages = shelf.take(kept), [u[kept] for u in usages]
     if asked is None:
-        return Fleet(
-            _unlimited(market, service, valuer, _best(shelf, valuer, rules, 2, regions) or (), regions),
-            None,
-            None,
-        )
+        best = next(iter(_best(shelf, usages, valuer, rules, 2, regions)), ())
+        return Fleet(_unlimited(market, service, valuer, best, regions), None, None)
     size, why = asked, ""
     if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
         size, why = fewest, f"limits.max_type_share = {rules.type_share:g}"
     while True:
-        found = _best(shelf, valuer, rules, size, regions)
-        if found is not None:
-            return Fleet(valuer.known(found), size, asked, why)
+        found = [valuer.known(kinds) for kinds in _best(shelf, usages, valuer, rules, size, regions)]
+        if found:
+            return Fleet(found[0], size, asked, why, tuple(found[1:RIVALS]))
         if size >= min(len(shelf), asked + 3):
             return Fleet(
                 market.candidates[service], None, asked, why
@@ -165,36 +170,44 @@ def _unlimited(
     return (*kept, *(c for c in listed if regions is None or not places or (c.provider, c.region) in places))
 
 
-def _best(shelf: Shelf, valuer: "Valuer", rules: Rules, size: int, regions: int | None) -> tuple[str, ...] | None:
-    """The cheapest set of ``size`` types after commitments, without types it does not use;
-    ``None`` if none reaches the load.
-
-    All sets of one or two types are ranked; larger ones grow from the three best by one type,
-    then by one exchange, so of three or more types the best found need not be the best there is.
-    Sets of fewer types compete where no share of a type sets their number, and so do sets of one
-    region. A type without which the cost stays is dropped.
+def _usages(market: Market, shelf: Shelf) -> list[Floats]:
+    """Prices of use at which sets are ranked: on demand, the lowest on sale, and with what is held
+    for nothing; each once.
     """
-    prices = [shelf.usage, shelf.committed] if (shelf.committed < shelf.usage).any() else [shelf.usage]
+    on_sale = shelf.usage.copy()
+    for t in market.offered:
+        units = np.array([np.nan if t.held else t.units.get(k, np.nan) for k in shelf.kind])
+        on_sale = np.fmin(on_sale, units * shelf.unit * t.usd_per_h)
+    found: list[Floats] = []
+    for usage in (shelf.usage, on_sale, np.minimum(shelf.committed, on_sale)):
+        if not any(np.array_equal(usage, u) for u in found):
+            found.append(usage)
+    return found
+
+
+def _best(
+    shelf: Shelf, usages: list[Floats], valuer: "Valuer", rules: Rules, size: int, regions: int | None
+) -> list[tuple[str, ...]]:
+    """Sets of at most ``size`` types that reach the load, the cheapest after commitments first.
+
+    All sets of one or two types are ranked; larger ones grow from the best by one type, then by one
+    exchange, so of three or more types the best found need not be the best there is. Sets of fewer
+    types compete where no share of a type sets their number, and so do sets of one region.
+    """
     found: dict[tuple[str, ...], float] = {}
     smaller = [(size - 1, regions)] if size > 1 and rules.type_share is None else []
     for few, near in [*smaller, *([(size, 1)] if size > 2 and regions != 1 else [])]:
-        if (before := _best(shelf, valuer, rules, few, near)) is not None:
-            found[before] = valuer.settled(before)
-    for usage in prices:
+        found |= {kinds: valuer.settled(kinds) for kinds in _best(shelf, usages, valuer, rules, few, near)}
+    for usage in usages:
         ranked = _ranked(shelf, shelf.sets(min(size, 2), regions), valuer, rules, usage)
         for _ in range(size - 2):
             ranked = _ranked(shelf, _larger(shelf, ranked, regions), valuer, rules, usage)
             ranked = _ranked(shelf, _exchanged(shelf, ranked, regions), valuer, rules, usage)
         for value, rows in ranked[:SETTLED]:
             if np.isfinite(value):
-                kinds = tuple(dict.fromkeys(shelf.kind[j] for j in rows))
+                kinds = tuple(dict.fromkeys(shelf.kind[j] for j in sorted(rows)))
                 found[kinds] = valuer.settled(kinds)
-    if not found:
-        return None
-    best = min(found, key=lambda k: (found[k], len(k)))
-    fewer = [tuple(k for k in best if k != out) for out in best if len(best) > 1]
-    spare = [k for k in fewer if np.isfinite(valuer.cost(k)) and valuer.settled(k) <= found[best] * (1 + 1e-9)]
-    return spare[0] if spare else best
+    return sorted(found, key=lambda k: (found[k], len(k)))
 
 
 def _ranked(shelf: Shelf, sets: Index, valuer: "Valuer", rules: Rules, usage: Floats) -> list[tuple[float, Index]]:

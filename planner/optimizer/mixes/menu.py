@@ -16,6 +16,7 @@ what is listed else.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -145,14 +146,19 @@ class Menu:
         """The cheapest mix by load.
 
         Mixes are taken from the farthest reach down, and one is kept where it is cheaper than
-        all that reach at least as far: cost rises with reach among those kept.
+        all that reach at least as far: cost rises with reach among those kept. Of mixes of
+        equal reach a dearer one may stay behind the cheapest, where no load meets it.
         """
         cost = self.price(covers)
-        order = np.lexsort((cost, -self.reach))
-        best = np.minimum.accumulate(cost[order])
+        best = np.minimum.accumulate(cost[self._falling])
         keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])[: len(best)]
-        rows = order[keep][::-1]
+        rows = self._falling[keep][::-1]
         return Steps(self.reach[rows], cost[rows], rows)
+
+    @cached_property
+    def _falling(self) -> Index:
+        """Rows from the farthest reach down."""
+        return np.argsort(-self.reach, kind="stable")
 
 
 @dataclass(frozen=True)

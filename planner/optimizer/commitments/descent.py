@@ -1,0 +1,96 @@
+"""Whole contracts by descent on the exact expected cost."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from planner.optimizer.market.commitments import Term
+from planner.optimizer.market.market import Market
+from planner.scenario import Scenario
+
+MOST_TRIALS = 300  # valuations of trial purchases
+UNKNOWN = 24.0  # contracts about which the first steps are taken where the program buys none
+COARSE = 3.0  # each step is so many times the next finer one
+
+Worth = Callable[[Mapping[int, float]], float]  # expected cost of a trial purchase [USD]
+Allowed = Callable[[Mapping[int, float]], bool]
+
+
+def within_upfront(scenario: Scenario, terms: Sequence[Term]) -> Allowed:
+    """Whether a purchase of ``terms`` keeps ``limits.upfront_budget_usd``."""
+    budget = scenario.limits.upfront_budget_usd
+
+    def allowed(trial: Mapping[int, float]) -> bool:
+        return budget is None or sum(a * terms[i].upfront_usd for i, a in trial.items()) <= budget * (1 + 1e-9)
+
+    return allowed
+
+
+def whole_contracts(
+    market: Market,
+    first: Mapping[int, float],
+    expected: Worth,
+    affordable: Allowed,
+    *,
+    trials: int = MOST_TRIALS,
+) -> dict[int, float]:
+    """Whole contracts by coordinate descent on the exact expected cost, from ``first`` rounded, in
+    ever finer steps.
+
+    Whole machines make the cost bumpy in single contracts, so the first steps are a third of the
+    purchase.
+    """
+    least = {i: 0.001 if market.terms[i].category == "Spend" else market.terms[i].size for i in first}
+    scale: dict[str, float] = {}
+    for i, amount in first.items():
+        scale[market.terms[i].pool] = max(scale.get(market.terms[i].pool, 0.0), amount)
+    scale = {
+        pool: amount or UNKNOWN * max(least[i] for i in first if market.terms[i].pool == pool)
+        for pool, amount in scale.items()
+    }
+    step = {i: least[i] * max(1.0, np.floor(scale[market.terms[i].pool] / least[i] / COARSE)) for i in first}
+    best = {i: float(np.round(a / least[i]) * least[i]) for i, a in first.items()}
+    while not affordable(best):  # the program weighs prepayments of parts of contracts
+        dearest = max(best, key=lambda i: best[i] * market.terms[i].upfront_usd)
+        best[dearest] = max(0.0, best[dearest] - step[dearest])
+    value, tries, sweep = expected(best), 0, True
+    while sweep and tries < trials:
+        moved = False
+        for change in _changes(market, step, least):
+            while tries < trials:
+                trial = best | {i: float(round(best[i] + units, 9)) for i, units in change.items()}
+                if min(trial[i] for i in change) < 0 or not affordable(trial):
+                    break
+                tries += 1
+                cost = expected(trial)
+                if cost >= value - 1e-9 * abs(value):
+                    break
+                best, value, moved = trial, cost, True
+        finer = {i: least[i] * max(1.0, np.floor(step[i] / least[i] / COARSE)) for i in best if step[i] > least[i]}
+        sweep = moved or bool(finer)
+        step |= {} if moved else finer
+    return best
+
+
+def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, float]) -> list[dict[int, float]]:
+    """Moves of the descent: a step more or less of a term; the same signed at another date; the
+    same use under another pool.
+
+    A contract that is a part of a machine also moves by whole machines. A swap takes away at
+    least as much use as it adds, counted in units of a machine both can pay for.
+    """
+    alone = [{i: units} for i in step for units in (step[i], -step[i])]
+    for i in step:  # whole machines, where a contract is a part of one
+        for units in sorted({float(np.ceil(u / least[i] - 1e-9)) * least[i] for u in market.terms[i].units.values()}):
+            if units > step[i] * (1 + 1e-9):
+                alone += [{i: units}, {i: -units}]
+    swaps = []
+    for i in step:
+        for j in step:
+            one, other = market.terms[i], market.terms[j]
+            common = next((k for k in one.units if k in other.units), None)
+            if i == j or common is None or (one.pool != other.pool and one.start != other.start):
+                continue
+            instead = step[i] / one.units[common] * other.units[common]
+            swaps.append({i: step[i], j: -float(np.ceil(instead / least[j] - 1e-9)) * least[j]})
+    return alone + swaps

@@ -1,0 +1,248 @@
+"""What runs at any load under the commitments in force: the cheapest whole machines of each
+service, and of services that share a commitment together.
+
+A service alone looks its mix up by load (:class:`planner.optimizer.mixes.menu.Steps`). Where one
+commitment pays for machines of several services, the cheapest mix of one depends on what the others
+leave of it. Each service then has a few mixes for a load, those that are cheapest if a part λ of
+what is shared were its own, and of all combinations the one runs whose bill is least, commitments
+applied as the bill applies them:
+
+    min over λ of  Σ_services price(mix_s(L_s, λ_s)) − what the commitments cover of all mixes
+
+Parts may add up to more than one: a service that leaves something idle lets another use it. The
+combination depends on the loads through the steps they reach only (a *cell*), so each cell is
+settled once. Of more services than ``PARTS`` names the parts go up and down together.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from planner.arrays import Floats, Index
+from planner.optimizer.market.as_program import billing_order, fill
+from planner.optimizer.market.market import Market
+from planner.optimizer.mixes.menu import Cover, Menu, Steps
+
+PARTS = {2: (1.0, 0.75, 0.5, 0.25, 0.0), 3: (1.0, 0.5, 0.0), 4: (1.0, 0.4, 0.0)}
+EVEN = (1.0, 0.5, 0.0)  # parts of all alike, beside an equal share of each
+TOGETHER = 20_000  # cells settled together
+
+Held = Mapping[int, float]  # units in force by term
+Covered = dict[tuple[int, str, str], Floats]  # instances by (term, service, kind)
+
+
+class Found(NamedTuple):
+    """What runs in each cell seen: ``rows`` {service: mix of its menu}, ``usd_per_h`` of the
+    machines that no commitment covers, spot and disks; ``covered`` instances.
+    """
+
+    rows: dict[str, Index]
+    usd_per_h: Floats
+    covered: Covered
+
+
+def alike(market: Market, menus: Mapping[str, Menu], held: Held) -> list[tuple[tuple[str, ...], tuple[int, ...]]]:
+    """Services that share a commitment in force, together with the terms each group uses.
+
+    Groups are the connected parts of the graph of services and terms; a service that uses none
+    stands alone with no terms.
+    """
+    groups: list[tuple[set[str], set[int]]] = [({s}, set()) for s in menus]
+    for i, amount in held.items():
+        units = market.terms[i].units if amount > 0 else {}
+        if not units:
+            continue
+        users = {s for s, m in menus.items() if any(not o.spot and o.kind in units for o in m.offers)}
+        mine = [g for g in groups if g[0] & users]
+        if mine:
+            joined = (set[str]().union(*(g[0] for g in mine)), {i}.union(*(g[1] for g in mine)))
+            groups = [g for g in groups if not g[0] & users] + [joined]
+    return [(tuple(s for s in menus if s in g), tuple(sorted(terms))) for g, terms in groups]
+
+
+def covers_of(market: Market, held: Held, menu: Menu, order: Sequence[int] | None = None) -> list[Cover]:
+    """What a service may draw on, in billing order, which is found where it is not given."""
+    kinds = {o.kind for o in menu.offers if not o.spot}
+    return [
+        Cover(market.terms[i].commitment, tuple(market.terms[i].units.items()), held[i])
+        for i in (billing_order(market, held) if order is None else order)
+        if held[i] > 0 and not kinds.isdisjoint(market.terms[i].units)
+    ]
+
+
+def running_of(menus: Mapping[str, Menu], chosen: Mapping[str, Floats]) -> dict[tuple[str, str], Floats]:
+    """On-demand instances by (service, kind) of units (…, offers)."""
+    out: dict[tuple[str, str], Floats] = {}
+    for service, counts in chosen.items():
+        for j, offer in enumerate(menus[service].offers):
+            if not offer.spot and counts[:, j].any():
+                out[service, offer.kind] = counts[:, j] * float(offer.unit)
+    return out
+
+
+class Group:
+    """Services that share commitments, or one alone: cells of their loads and what runs in each."""
+
+    def __init__(self, market: Market, menus: Mapping[str, Menu], held: Held, steps: "Memo | None" = None) -> None:
+        """``menus`` of the group's services, ``held`` what is in force of the terms they use."""
+        self.market, self.menus, self.held = market, menus, {i: a for i, a in held.items() if a > 0}
+        self._memo, self._order = Memo() if steps is None else steps, billing_order(market, self.held)
+        shared = self._shared()
+        self.parts = _parts(len(menus)) if shared else [(1.0,) * len(menus)]
+        self.steps: dict[str, dict[float, Steps]] = {
+            s: {
+                part: self._memo.steps(market, menu, self._part(menu, dict.fromkeys(shared, part)), self._order)
+                for part in dict.fromkeys(combination[k] for combination in self.parts)
+            }
+            for k, (s, menu) in enumerate(menus.items())
+        }
+        self.bounds = {
+            s: np.unique(np.concatenate([f.reach for f in found.values()])) for s, found in self.steps.items()
+        }
+        none: Index = np.zeros(0, dtype=np.intp)
+        self._cells, self._known, self._place = none, none, none  # as added; in order; where each stands
+        self._found = Found(dict.fromkeys(menus, none), np.zeros(0), {})
+
+    def _part(self, menu: Menu, shared: Held) -> dict[int, float]:
+        """What a service may draw on if a part of what is ``shared`` were its own."""
+        kinds = {o.kind for o in menu.offers if not o.spot}
+        return {
+            i: a * shared.get(i, 1.0) for i, a in self.held.items() if not kinds.isdisjoint(self.market.terms[i].units)
+        }
+
+    def _shared(self) -> list[int]:
+        users = [{o.kind for o in m.offers if not o.spot} for m in self.menus.values()]
+        return [i for i in self.held if sum(not k.isdisjoint(self.market.terms[i].units) for k in users) > 1]
+
+    def cells(self, loads: Mapping[str, Floats]) -> Index:
+        """The cell of each load, a number; loads beyond the largest mix are in the last."""
+        found = np.zeros(len(next(iter(loads.values()))), dtype=np.intp)
+        for s, bounds in self.bounds.items():
+            at = np.minimum(np.searchsorted(bounds, loads[s] * (1 - 1e-12)), len(bounds) - 1)
+            found = found * len(bounds) + at
+        return found
+
+    def at(self, loads: Mapping[str, Floats]) -> Index:
+        """Place of each load in :attr:`found`, which holds every cell asked for so far."""
+        cells = self.cells(loads)
+        if len(self.menus) == 1:
+            if not len(self._known):
+                self._settle(np.arange(len(next(iter(self.bounds.values())))))
+            return cells
+        every = np.unique(cells)
+        new = every[~np.isin(every, self._known, assume_unique=True)]
+        for some in np.array_split(new, len(new) // TOGETHER + 1):
+            self._settle(some)
+        return self._place[np.searchsorted(self._known, cells)]
+
+    @property
+    def found(self) -> Found:
+        """What runs in the cells seen."""
+        return self._found
+
+    def cost(self, loads: Mapping[str, Floats]) -> Floats:
+        """What is found at some loads [USD/h], without keeping it."""
+        found: Floats = self._bill(self._combined(loads)[0])[0].min(axis=0)
+        return found
+
+    def _combined(self, loads: Mapping[str, Floats]) -> tuple[dict[str, Index], int]:
+        """Mixes of each service at some loads under each combination of parts that differs, shape
+        (combinations, loads), and how many combinations there are.
+        """
+        look = {s: {p: f.mix[f.at(loads[s])] for p, f in found.items()} for s, found in self.steps.items()}
+        alike = {s: {p: next(q for q in of if np.array_equal(of[q], of[p])) for p in of} for s, of in look.items()}
+        parts = list(dict.fromkeys(tuple(alike[s][p] for s, p in zip(look, c, strict=True)) for c in self.parts))
+        return {s: np.stack([look[s][c[k]] for c in parts]) for k, s in enumerate(look)}, len(parts)
+
+    def _settle(self, cells: Index) -> None:
+        """Add cells: of all combinations of parts the one of the least bill."""
+        if not len(cells):
+            return
+        reach: dict[str, Floats] = {}
+        rest = cells
+        for s in reversed(tuple(self.menus)):
+            reach[s] = self.bounds[s][rest % len(self.bounds[s])]
+            rest = rest // len(self.bounds[s])
+        rows, count = self._combined(reach)
+        best = np.argmin(self._bill(rows)[0], axis=0) if count > 1 else np.zeros(len(cells), dtype=np.intp)
+        self._add(cells, {s: r[best, np.arange(len(cells))] for s, r in rows.items()})
+
+    def _bill(self, rows: Mapping[str, Index]) -> tuple[Floats, Covered]:
+        """Bill of mixes [USD/h], any shape, and what commitments cover of them (flat)."""
+        shape = next(iter(rows.values())).shape
+        counts = {s: self.menus[s].counts[r.ravel()].astype(np.float64) for s, r in rows.items()}
+        usd = np.zeros(int(np.prod(shape)))
+        for s, n in counts.items():
+            usd += n @ np.array([o.usd_per_h for o in self.menus[s].offers])
+        covered = fill(self.market, self.held, running_of(self.menus, counts)) if self.held else {}
+        for (_, s, kind), instances in covered.items():
+            offer = next(o for o in self.menus[s].offers if o.kind == kind and not o.spot)
+            usd -= instances * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
+        return usd.reshape(shape), covered
+
+    def _add(self, cells: Index, chosen: dict[str, Index]) -> None:
+        usd, covered = self._bill(chosen)
+        before, none, idle = self._found, np.zeros(len(self._cells)), np.zeros(len(cells))
+        rows = {s: np.concatenate([before.rows[s], r]) for s, r in chosen.items()}
+        both = {
+            key: np.concatenate([before.covered.get(key, none), covered.get(key, idle)])
+            for key in {**before.covered, **covered}
+        }
+        self._found = Found(rows, np.concatenate([before.usd_per_h, usd]), both)
+        self._cells = np.concatenate([self._cells, cells])
+        self._place = np.argsort(self._cells, kind="stable")
+        self._known = self._cells[self._place]
+
+
+class Memo:
+    """Step functions of menus, made once for equal commitments of one market."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._steps: dict[tuple[object, ...], tuple[Menu, Steps]] = {}
+
+    def steps(self, market: Market, menu: Menu, held: Held, order: Sequence[int] | None = None) -> Steps:
+        """The steps of a menu under what is ``held`` for it, applied in ``order``."""
+        key = (id(menu), *sorted((i, a) for i, a in held.items() if a > 0))
+        if key not in self._steps:
+            able = None if order is None else [i for i in order if i in held]
+            # the menu is kept, so that its number stays its own
+            self._steps[key] = menu, menu.steps(covers_of(market, held, menu, able))
+        return self._steps[key][1]
+
+
+def _parts(services: int) -> list[tuple[float, ...]]:
+    """Combinations of parts to try."""
+    if services in PARTS:
+        return list(product(PARTS[services], repeat=services))
+    return [(part,) * services for part in dict.fromkeys((*EVEN, 1.0 / services))]
+
+
+class Running:
+    """What runs of all services in the hours of a regime: ``held`` {term: units in force}."""
+
+    def __init__(self, market: Market, menus: Mapping[str, Menu], held: Held) -> None:
+        """Groups of the services, by what they share."""
+        memo = Memo()
+        self.groups = [
+            Group(market, {s: menus[s] for s in services}, {i: held[i] for i in terms}, memo)
+            for services, terms in alike(market, menus, held)
+        ]
+
+    def rows(self, loads: Mapping[str, Floats]) -> dict[str, Index]:
+        """Mix of each service's menu at each load."""
+        out: dict[str, Index] = {}
+        for group in self.groups:
+            at = group.at(loads)
+            out |= {s: rows[at] for s, rows in group.found.rows.items()}
+        return out
+
+    def usd_per_h(self, loads: Mapping[str, Floats]) -> Floats:
+        """On demand not covered, spot and disks at each load [USD/h]."""
+        total: Floats = np.zeros(len(next(iter(loads.values()))))
+        for group in self.groups:
+            at = group.at(loads)
+            total = total + group.found.usd_per_h[at]
+        return total
