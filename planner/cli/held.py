@@ -94,12 +94,23 @@ def latency_text(study: "Study") -> str:
             seconds(r["high_latency_s"]),
             percent(r["within_share"], 2),
             f"{r['percentile_share'] * 100:g} %",
+            percent(r["beyond_plan_share"], 2),
             percent(r["worst_hour_share"], 2),
             percent(r["within_low_share"], 2),
         ]
         for r in study.replay.objectives.to_dict("records")
     ]
-    head = ["service", "objective", "limit", "typical", "busy hours", "requests within", "asked", "worst hour"]
+    head = [
+        "service",
+        "objective",
+        "limit",
+        "typical",
+        "busy hours",
+        "requests within",
+        "asked",
+        "beyond plan",
+        "worst hour",
+    ]
     broken = [click.style(f"  {sentence}", fg="red") for sentence in study.replay.broken()]
     late = [f"  {r['service']}: {r['sentence']}" for r in study.replay.causes.to_dict("records")]
     parts = [

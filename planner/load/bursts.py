@@ -5,11 +5,12 @@ the hour's mean (median; 1.9 in one hour of twenty), so what the native resoluti
 beside the hourly grid. Where nothing finer than hours is known, the busiest moments of λ requests/s
 are taken as
 
-    b = min(12, 1 + v + 1.645 / √(300 λ))
+    b = min(12, 1 + max(v, 0.1) + 1.645 / √(300 λ))
 
 times the hour's mean: what independent arrivals do to one five-minute bucket in twenty, and v, the
 share by which busy hours differ from the hours beside them (upper quartile over the busiest tenth,
-at most 1): what moves from hour to hour moves within the hour. Without hours, v is 0.35, the middle
+at most 1): what moves from hour to hour moves within the hour. At least 0.1, as autoscalers leave
+what is within a tenth as it is (Kubernetes' default tolerance). Without hours, v is 0.35, the middle
 of public series. Over thirteen public series of counts (``tests/bench/bench_bursts.py``) 4.3 % of
 the buckets of 5 or 10 minutes in the busiest tenth of hours lie above b. It lies for a service of
 sudden single bursts (16 % of one): a finer history, or a stated factor, replaces it.
@@ -26,6 +27,7 @@ from planner.tokens import TokenMix
 
 MEASURABLE_INTERVAL_S = 300
 ONE_IN_TWENTY = 1.645  # normal score of 95 %
+UNSEEN_SHARE = 0.1  # a change that Kubernetes' autoscaler leaves unanswered by default
 USUAL_STEP = 0.35  # how much busy hours differ from their neighbors where no hours are known
 MOST_BURST = 3600 / MEASURABLE_INTERVAL_S  # all of an hour in one bucket
 # coefficients of variation and log-correlation of token lengths where only means are known:
@@ -80,12 +82,12 @@ def assumed_burst(rate_rps: float, step_share: float = USUAL_STEP) -> float:
     >>> [round(assumed_burst(rate), 2) for rate in (0.01, 1.0, 100.0, 1e5)]
     [2.3, 1.44, 1.36, 1.35]
     >>> round(assumed_burst(1e5, step_share=0.0), 4)
-    1.0003
+    1.1003
     """
     if rate_rps <= 0:
         return 1.0
     alone = ONE_IN_TWENTY / math.sqrt(MEASURABLE_INTERVAL_S * rate_rps)
-    return min(MOST_BURST, 1.0 + step_share + alone)
+    return min(MOST_BURST, 1.0 + max(step_share, UNSEEN_SHARE) + alone)
 
 
 def _step_share(rate: Floats, interval_s: int) -> float:

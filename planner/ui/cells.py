@@ -43,6 +43,9 @@ CELLS = {
     "within_share": st.column_config.NumberColumn("In time", help="Share of requests within the objective"),
     "within_low_share": st.column_config.NumberColumn("In time, bad future", help="9 of 10 futures do better"),
     "percentile_share": st.column_config.TextColumn("Asked", help="The objective's own percentile"),
+    "beyond_plan_share": st.column_config.TextColumn(
+        "Beyond the plan", help="Late in hours of more load than the plan is ready for"
+    ),
     "worst_hour_share": st.column_config.TextColumn("In time, worst hour", help="Over all futures"),
     "load_multiplier": st.column_config.NumberColumn(
         "Margin",

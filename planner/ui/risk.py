@@ -34,7 +34,8 @@ def body(study: Study) -> None:
         st.markdown(f"- {plain(sentence)}.")
     table(breaks, ["event", "service", "times", "then", "when", "mending"])
     st.subheader("Requests in time")
-    figures = ["limit_s", "typical_latency_s", "high_latency_s", "within_share", "percentile_share", "worst_hour_share"]
+    figures = ["limit_s", "typical_latency_s", "high_latency_s"]
+    figures += ["within_share", "percentile_share", "beyond_plan_share", "worst_hour_share"]
     table(worded(replay.objectives), ["service", "objective", *figures])
     for row in replay.causes.sort_values("late_share", ascending=False).to_dict("records"):
         st.markdown(f"- {plain(words.lateness(row, study.scenario.time_zone))}.")

@@ -130,7 +130,7 @@ def test_look_says_what_was_read(tmp_path):
         "2026-08-31 22:00 UTC",
         "hour",
         "no gaps",
-        "40 requests/s",
+        "40.0 requests/s",
         "15:00",
         "Mon 40",
         "3 series were added up",

@@ -25,20 +25,22 @@ def test_buckets_of_public_series_above_the_factor_by_class_of_rates(reference):
         assert share <= 0.07, bounds
 
 
-def test_a_constant_load_bursts_only_as_independent_arrivals_do(tmp_path):
+def test_a_constant_load_bursts_by_what_no_autoscaler_answers_and_independent_arrivals(tmp_path):
     for rate in (0.5, 100.0, 1e5):
         found = history(tmp_path, np.full(24 * 20, rate))
         assert found.burst_basis == "assumed"
-        assert found.burst_factor == pytest.approx(1 + 1.645 / np.sqrt(300 * rate))
+        assert found.burst_factor == pytest.approx(1.1 + 1.645 / np.sqrt(300 * rate))
 
 
 @pytest.mark.parametrize("rate", [0.05, 1.0, 50.0])
-def test_the_factor_leaves_one_bucket_in_twenty_of_independent_arrivals(tmp_path, rate):
+def test_the_factor_leaves_at_most_one_bucket_in_twenty_of_independent_arrivals(tmp_path, rate):
     rng = np.random.default_rng(int(rate * 100))
     buckets = rng.poisson(rate * 300, 24 * 12 * 60).astype(float)
     found = history(tmp_path, buckets.reshape(-1, 12).sum(axis=1) / 3600)
-    # hours of independent arrivals differ a little, so the factor is a little on the safe side
-    assert 0.0 < (buckets > found.burst_factor * rate * 300).mean() <= 0.055
+    assert (buckets > found.burst_factor * rate * 300).mean() <= 0.055
+    assert (
+        buckets > (1 + 1.0 / np.sqrt(300 * rate)) * rate * 300
+    ).mean() > 0.055  # one standard deviation would not do
 
 
 def test_the_more_the_hours_move_the_more_they_burst(tmp_path):
@@ -46,7 +48,7 @@ def test_the_more_the_hours_move_the_more_they_burst(tmp_path):
     wave = 20 + 8 * np.sin(t / 24 * 2 * np.pi)
     found = [history(tmp_path, wave * np.exp(s * rng.standard_normal(len(t)))).burst_factor for s in (0, 0.1, 0.3, 0.6)]
     assert found == sorted(found)
-    assert found[0] < 1.15
+    assert found[0] < 1.2
     assert found[-1] > 1.4
 
 

@@ -292,6 +292,31 @@ def test_a_plan_that_does_not_hold_is_reported_with_its_cause():
     assert "more load than the whole fleet bears" in sentence
 
 
+def test_more_load_than_was_planned_for_is_told_apart_from_what_does_not_hold():
+    """One future in twenty asks more than the plan, made for the quantile .95, is ready for."""
+    rates = np.full((20, 48), 1400.0)
+    rates[7] = 2600.0
+    held = replay(rates, 5, {"policy": "static"})
+    row = held.objectives.iloc[0]
+    assert row["within_share"] == pytest.approx(0.95)
+    assert row["beyond_plan_share"] == pytest.approx(0.05)
+    assert held.broken() == []
+    small = replay(rates, 3, {"policy": "static"})  # too few for what was planned for
+    assert small.objectives["beyond_plan_share"].item() == pytest.approx(0.05, rel=0.05)
+    [sentence] = small.broken()
+    assert "0.00 % of requests in time" in sentence
+
+
+def test_late_for_another_cause_is_never_laid_to_the_load():
+    """Machines that start too late are the plan's own fault, however the load compares."""
+    steps = np.tile(np.r_[np.full(4, 290.0), np.full(4, 1500.0)], (4, 6))
+    found = replay(steps, needed(steps[0]), auto={"scale_up_delay_s": 1800.0})
+    row = found.objectives.iloc[0]
+    assert row["within_share"] < 0.97
+    assert row["beyond_plan_share"] == 0.0
+    assert found.broken()
+
+
 def test_steps_of_a_quarter_minute_say_the_same():
     rates = waves(paths=3)
     coarse, fine = (replay(rates, needed(rates[0]), {"step_s": s}) for s in (60.0, 15.0))

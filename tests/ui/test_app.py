@@ -95,7 +95,7 @@ def go(at, name):
 def test_the_page_answers_and_every_figure_is_the_plans(small):
     at = small().run()
     assert not at.exception
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     labels = [m.label for m in at.metric]
     assert labels == ["Cost a month", "Today → plan", "Paid up front", "Still owed"]
     plan = session.study(_scenario()).plan
@@ -107,7 +107,7 @@ def test_the_page_answers_and_every_figure_is_the_plans(small):
 def test_every_page_of_a_study_opens(small, name):
     at = go(small().run(), name)
     assert not at.exception
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert at.title[0].value == name.capitalize()
     words_shown = re.sub(r"\\(.)", r"\1", shown(at))
     assert "_p99_s" not in words_shown
@@ -142,7 +142,7 @@ def test_every_control_moves_and_the_plan_follows(small):
     at.slider(key="limits.zones").set_value(3).run()
     at.slider(key="limits.zones_lost").set_value(1).run()
     assert not at.exception
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert "Changed from the scenario file" in shown(at)
 
 
@@ -158,7 +158,7 @@ def test_a_budget_holds_or_says_what_it_would_take(small):
     assert "What to do" in at.error[0].value
     assert "Raise the budget to" in at.error[0].value.replace("\\", "")
     next(b for b in at.button if b.label.startswith("Raise the budget to")).click().run()
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert at.number_input(key="limits.budget_usd_per_month").value > 1
 
 
@@ -173,7 +173,7 @@ def test_a_target_out_of_reach_names_the_nearest_one_and_keeps_the_plan_before(s
     assert cost(at) == before
     button = next(b for b in at.button if b.label.startswith("Allow "))
     button.click().run()
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert not at.exception
     assert cost(at) >= before
 
@@ -183,7 +183,7 @@ def test_the_forecast_is_held_against_the_past(small):
     at.query_params["backtest"] = "true"
     go(at.run(), "load")
     assert not at.exception
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert any("windows" in d.value.columns for d in at.dataframe)
 
 
@@ -433,7 +433,7 @@ def test_an_upload_with_columns_of_its_own_is_planned_when_they_are_named(small)
     at.selectbox(key="own_ts").set_value("Hour of day").run()
     at.selectbox(key="own_rate").set_value("hits").run()
     at.selectbox(key="own_value").set_value("requests per second").run()
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     _plan_it(at)
     assert at.title[0].value == "own traffic"
     assert "/etc" not in shown(at)
@@ -510,7 +510,7 @@ def test_a_small_gap_is_planned_over_and_told(small):
     at = small(traffic="".join(rows[:100] + rows[110:]))
     go(at.run(), "load")
     assert not at.exception
-    assert not at.error
+    assert not at.error, [e.value for e in at.error]
     assert any("28 days long" in w.value for w in at.warning)
     assert any("98.5 % of it observed" in e.label for e in at.expander)
 
