@@ -65,7 +65,8 @@ tables["prepayments"]
 bill = read_bill(data_path("actuals", "web_focus.csv"))
 files = files_of(scenario, [str(data_path("actuals", "web_traffic.csv"))])
 arrived, latencies = read_arrivals(scenario, files), read_latencies(scenario, files)
-found = with_arrivals(compared(scenario, plan, bill), study.load, arrived, latencies, study.replay, study.capacity)
+beside = compared(scenario, plan, bill)
+found = with_arrivals(beside, plan, study.load, arrived, latencies, study.replay, study.capacity)
 print(tracking.headline(found, scenario.time_zone))
 
 # %% [markdown]

@@ -256,5 +256,6 @@ def _actual(study: Study, paths: int) -> Track:
     files = {name: data_path("actuals", f"{PRODUCTION}_traffic.csv")}
     arrived = read_arrivals(scenario, files)
     found = compared(scenario, study.plan, read_bill(data_path("actuals", f"{PRODUCTION}_focus.csv")))
-    found = with_arrivals(found, study.load, arrived, read_latencies(scenario, files), study.replay, study.capacity)
+    slow = read_latencies(scenario, files)
+    found = with_arrivals(found, study.plan, study.load, arrived, slow, study.replay, study.capacity)
     return with_actions(found, scenario, study.plan, study.traffic, arrived, study.catalog, paths=paths)

@@ -212,6 +212,8 @@ def recomputed_text(done: Recomputed, prices: str) -> str:
         ["difference", usd(done.after_usd - done.before_usd, 2)],
     ]
     parts = [f"{done.revision.label} on its {prices} prices\n" + _plain(rows)]
+    if done.tables:
+        parts.append(f"Other tables of hardware and models than it was stored with: {', '.join(done.tables)}.")
     if done.same:
         return "\n\n".join([*parts, "Every charge of every month is the same to the cent."])
     if prices == "pinned":

@@ -114,7 +114,7 @@ def track(
         progress=lambda stage: click.echo(f"{scenario.name}: {stage}", err=True),
     )
     found = compared(scenario, study.plan, bill, now=now.date() if now else None, tag=tag)
-    found = with_arrivals(found, study.load, arrived, latencies, study.replay, study.capacity)
+    found = with_arrivals(found, study.plan, study.load, arrived, latencies, study.replay, study.capacity)
     if again:
         click.echo(f"{scenario.name}: planning again from {found.period.end:%Y-%m-%d}", err=True)
         found = with_actions(found, scenario, study.plan, study.traffic, arrived, study.catalog, paths=paths)
@@ -228,10 +228,10 @@ def _drift(found: Track) -> str:
         since = f"yes, known since {r['known_since']:%Y-%m-%d}" if r["drifted"] else "no"
         unit = "hours" if r["measure"] == "load" else "days"
         told = f"{percent(r['outside_share'], 0)} of {unit} {r['side']}, {percent(r['expected_share'], 0)} "
-        told += "expected" if unit == "hours" else "allowed"
+        told += "expected"
         name, what = r["service"] or "the bill", spelled(str(r["measure"]))
         rows.append([name, what, since, f"{r['ratio']:.2f}", told, f"{r['p_value']:.3f}"])
-    return _titled("Drift (5 % false alarms, whenever looked at)", ["", "", "drift", "× plan", "", "p"], rows)
+    return _titled("Drift (5 % false alarms a quarter, whenever looked at)", ["", "", "drift", "× plan", "", "p"], rows)
 
 
 def _accuracy(found: Track) -> str:

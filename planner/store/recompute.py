@@ -2,12 +2,13 @@
 bridge says what moved.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from planner.catalog import Catalog
+from planner.data import tables_read
 from planner.plan import bridge
 from planner.store.kept import KEYS, MONEY, Kept
 from planner.store.revision import Revision
@@ -23,7 +24,8 @@ class Recomputed:
 
     ``largest_usd``: largest difference of a charge of a month [USD], over list, effective and
     billed cost; ``lines``: the bridge of the horizon's cost (``plan.bridge``), which adds up to
-    ``after_usd`` − ``before_usd``; ``moves``: prices paid by both that differ.
+    ``after_usd`` − ``before_usd``; ``moves``: prices paid by both that differ; ``tables``: names of
+    the bundled tables (hardware, models, benchmarks) that are not those it was stored with.
     """
 
     revision: Revision
@@ -32,6 +34,7 @@ class Recomputed:
     largest_usd: float
     lines: pd.DataFrame
     moves: pd.DataFrame
+    tables: tuple[str, ...]
 
     @property
     def before_usd(self) -> float:
@@ -54,9 +57,9 @@ def recompute(
 ) -> Recomputed:
     """Answer a stored question again, on the prices kept with it or on the ``newest`` at hand.
 
-    With the stored prices, the same number of paths and the same planner the answer comes out to
-    the cent; where it does not, the planner has changed (``made_by`` of the revision says which
-    it was). With newer prices the bridge says what moved.
+    With the stored prices, the same number of paths, the same planner and tables the answer comes
+    out to the cent; where it does not, ``made_by`` of the revision says which planner it was, and
+    ``tables`` which of the bundled tables are others now. With newer prices the bridge says what moved.
 
     Raises :class:`StoreError` for a damaged revision, and any
     :class:`PlannerError` of the stages.
@@ -72,7 +75,13 @@ def recompute(
             _largest(before.cost, now.cost),
             bridge(before.cost, now.cost),
             _moves(before.prices, now.prices),
+            _other(revision.facts.tables, tables_read()),
         )
+
+
+def _other(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of tables that came, went or changed; none where the revision does not know its own."""
+    return tuple(n for n in sorted({*before, *now}) if before.get(n) != now.get(n)) if before else ()
 
 
 def _largest(before: pd.DataFrame, after: pd.DataFrame) -> float:

@@ -24,7 +24,8 @@ class Facts:
     ``at``: UTC, ISO 8601; ``before``: SHA-256 of the revision before it, so that none can be
     exchanged unseen; ``content``: SHA-256 over scenario, files, catalog and paths; ``text``,
     ``files``, ``catalog`` as in :class:`planner.store.packing.Packed`; ``kept``: SHA-256 of the
-    plan that was kept; ``made_by``: version of the planner.
+    plan that was kept; ``made_by``: version of the planner; ``tables``: SHA-256 of the bundled
+    tables it was worked out with, by name (:func:`planner.data.tables_read`).
     """
 
     name: str
@@ -43,10 +44,16 @@ class Facts:
     price_as_of: str
     monthly_mean_usd: float
     made_by: str
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The text whose SHA-256 names the revision."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """The text whose SHA-256 names the revision; revisions from before tables were written have
+        none in it.
+        """
+        plain = asdict(self)
+        if not self.tables:
+            del plain["tables"]
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False)
 
     @property
     def day(self) -> str:

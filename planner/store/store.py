@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from planner import __version__
+from planner.data import tables_read
 from planner.errors import StoreError
 from planner.store import database as tables
 from planner.store.database import Database
@@ -72,6 +73,7 @@ class Store:
             price_as_of=study.catalog.as_of,
             monthly_mean_usd=kept.summary["monthly_mean_usd"],
             made_by=__version__,
+            tables=tables_read(),
         )
         check_gates(
             state,

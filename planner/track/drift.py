@@ -1,8 +1,9 @@
-"""Drift: is the load outside its forecast, are cost and latency above their plan, more often than
-chance allows, and since when?
+"""Drift: is the load outside its forecast, do cost and latency leave their plan, more than chance
+allows, and since when?
 
-Load is held against the plan's own sample paths; spending against the plan's range of each month;
-latency against what the replay expects.  Each test may be looked at every day (:mod:`sequential`).
+Load and spending are held against the plan's own sample paths, latency against what the replay
+expects (once, after a week) and against its own days (from then on). Each test may be looked at
+every day of the plan (:mod:`sequential`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from pandas.api.typing import NaTType
+from scipy.special import ndtr
 
 from planner import columns
 from planner.arrays import Floats
@@ -18,10 +20,13 @@ from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.track import sequential
 from planner.track.period import Period, daily
+from planner.track.sequential import DAY, WEEK, Evidence
 
 SIGNIFICANCE = 0.05
 BAND = 0.8
 _MIN_DAYS = 3
+_MIN_HOURS = 12  # of a day that were observed
+_Z90 = 1.645  # of the 90 % band in which errors of models are told
 
 
 class Finding(NamedTuple):
@@ -51,32 +56,46 @@ def table(findings: list[Finding]) -> pd.DataFrame:
 
 
 def of_load(load: Load, actual: Mapping[str, Traffic], level: float = SIGNIFICANCE) -> Iterator[Finding]:
-    """Each service with actual traffic on the plan's hours, hour by hour against the central 80 %
-    of its paths; services with less than three days there are left out, and below two weeks
-    nothing is called drift.
+    """Each service with actual traffic on the plan's hours, week by week against its paths;
+    services with less than three days there are left out, and before a whole week nothing is
+    called drift. Told beside it: hours outside the central 80 % of the paths.
     """
     for name, traffic in actual.items():
         came: Floats = np.asarray(traffic.hourly().reindex(load.ts), dtype=np.float64)
         known = np.isfinite(came)
-        if known.sum() < _MIN_DAYS * sequential.DAY:
+        if known.sum() < _MIN_DAYS * DAY:
             continue
         paths = load.services[name].arrival_rate_rps
-        sides = sequential.outside_of(paths, came, BAND)
-        found = {s: sequential.beyond(out, seen, known) for s, (out, seen) in sides.items()}
-        p, side = sequential.two_sided(found["above"], found["below"])
-        middle = np.median(paths, axis=0)[known].sum()
-        yield Finding(
-            name,
-            "load",
-            float(known.sum() / sequential.DAY),
-            side,
-            float(sides[side][1][known].mean()),
-            float(sides[side][0][:, known].mean()),
-            float(came[known].sum() / middle) if middle > 0 else float("nan"),
-            p,
-            p <= level,
-            _since(load.ts[0], found[side].first_below(level / 2), p <= level),
-        )
+        low, middle, high = np.quantile(paths, ((1 - BAND) / 2, 0.5, (1 + BAND) / 2), axis=0)
+        found = _against(_days(paths.astype(np.float64)), _observed(came, middle))
+        outside = (came > high) if found.side == "above" else (came < low)
+        told = (found.side, float(outside[known].mean()), (1 - BAND) / 2)
+        ratio = float(came[known].sum() / middle[known].sum()) if middle[known].sum() > 0 else float("nan")
+        yield _finding((name, "load", float(known.sum() / DAY)), told, ratio, found, load.ts[0], level)
+
+
+def _against(paths: Floats, came: Floats) -> Evidence:
+    """The strongest evidence of a quarter that what came of each day (days,), NaN where not known,
+    is not like the paths (paths, days).
+    """
+    return sequential.quarterly(paths.shape[1], lambda q: sequential.against(paths[:, q], came[q]))
+
+
+def _days(hours: Floats) -> Floats:
+    """Sums of whole days from the first hour on, (n, hours) → (n, days)."""
+    count = hours.shape[1] // DAY
+    return np.asarray(hours[:, : count * DAY].reshape(len(hours), count, DAY).sum(axis=2))
+
+
+def _observed(came: Floats, middle: Floats) -> Floats:
+    """What came of each day (days,): hours that were not observed as the middle path has them, in
+    proportion to those that were; NaN with fewer than twelve.
+    """
+    known = np.isfinite(came)
+    seen, due, whole = (_days(v[None, :])[0] for v in (np.where(known, came, 0.0), middle * known, middle))
+    enough = _days(known[None, :].astype(np.float64))[0] >= _MIN_HOURS
+    scale = np.divide(whole, due, out=np.ones_like(due), where=due > 0)
+    return np.where(enough, seen * scale, np.nan)
 
 
 def of_cost(
@@ -85,28 +104,64 @@ def of_cost(
     rows: pd.DataFrame,
     money: str,
     period: Period,
+    load: Load,
     level: float = SIGNIFICANCE,
 ) -> Iterator[Finding]:
-    """The bill, and each service of it, day by day against the plan's day times P90 or P10 over
-    mean of its month: above its P90 on more than half of the days is drift, below P10 likewise.
+    """The bill, and each service of it, against what its days cost on the plan's load paths.
+
+    A day of path k costs the plan's day · (1 + β·(its volume / mean volume − 1)); β, how far the
+    bill follows the load, is the spread of the months' bills over that of their volumes (1 where
+    one of them has none), so that what is fixed stays.
     """
-    low, high = _range(plan)
+    follows = _follows(plan, load)
     for name in ("", *sorted(set(planned["service"]) - {""})):
         mine, theirs = (t if name == "" else t[t["service"] == name] for t in (planned, rows))
-        day, came = daily(mine, money, period), daily(theirs, money, period)
+        day, came = (np.asarray(daily(t, money, period), dtype=np.float64) for t in (mine, theirs))
         if len(day) < _MIN_DAYS or not day.sum() > 0:
             continue
-        month = pd.DatetimeIndex(day.index).tz_convert(plan.time_zone).strftime("%Y-%m")
-        bounds = [np.asarray(day, dtype=np.float64) * [side.get(m, np.nan) for m in month] for side in (low, high)]
-        yield _daily(name, "cost", np.asarray(came, dtype=np.float64), bounds, day, level)
+        first = period.start.ceil("D")
+        swing = _swing(load, name, first)
+        costs, bills = (_until(swing.shape[1], *pair) for pair in ((day, day.mean()), (came, np.nan)))
+        possible = costs * (1.0 + follows * swing)
+        found = _against(possible, bills)
+        low, high = np.quantile(possible, ((1 - BAND) / 2, (1 + BAND) / 2), axis=0)
+        known = np.isfinite(bills)
+        outside = (bills > high) if found.side == "above" else (bills < low)
+        told = (found.side, float(outside[known].mean()), (1 - BAND) / 2)
+        yield _finding((name, "cost", float(known.sum())), told, float(came.sum() / day.sum()), found, first, level)
 
 
-def _range(plan: Plan) -> tuple[dict[str, float], dict[str, float]]:
-    """P10 and P90 of each month's bill over its mean [ratio]."""
-    ranges = plan.monthly_range()
-    mean = {m: float(np.mean(v)) for m, v in plan.paths_month_usd.items()}
-    sides = [{m: v / mean[m] for m, v in zip(ranges["month"], ranges[c], strict=True)} for c in ("p10_usd", "p90_usd")]
-    return sides[0], sides[1]
+def _until(length: int, days: Floats, rest: float) -> Floats:
+    """Days (length,), those after the last known one as ``rest``."""
+    return np.concatenate([days[:length], np.full(max(length - len(days), 0), rest)])
+
+
+def _swing(load: Load, name: str, first: pd.Timestamp) -> Floats:
+    """Volume of each path and day from ``first`` on over the mean path's, less one, (paths, days);
+    of all services for the whole bill.
+    """
+    volume = _days(_rates(load, name)[:, int((load.ts < first).sum()) :])
+    return np.asarray(volume / np.maximum(volume.mean(axis=0), 1e-12) - 1.0)
+
+
+def _rates(load: Load, name: str = "") -> Floats:
+    """Requests/s of a service, or of all, on each path and hour, (paths, hours)."""
+    each = [s.arrival_rate_rps.astype(np.float64) for n, s in load.services.items() if name in ("", n)]
+    return np.asarray(np.sum(each, axis=0))
+
+
+def _follows(plan: Plan, load: Load) -> float:
+    """β: relative spread of the months' bills over the paths, over that of their volumes; at most
+    1.
+    """
+    month, rate = load.ts.tz_convert(plan.time_zone).strftime("%Y-%m"), _rates(load)
+    pairs = []
+    for name, paid in plan.paths_month_usd.items():
+        volume, bill = rate[:, month == name].sum(axis=1), np.asarray(paid, dtype=np.float64)
+        if volume.size and volume.mean() > 0 and bill.mean() > 0:
+            pairs.append((bill.std() / bill.mean(), volume.std() / volume.mean()))
+    bills, volumes = (float(sum(p[k] for p in pairs)) for k in (0, 1))
+    return min(1.0, bills / volumes) if bills > 0 and volumes > 0 else 1.0
 
 
 def of_latency(
@@ -115,36 +170,64 @@ def of_latency(
     error_share: Mapping[str, float],
     level: float = SIGNIFICANCE,
 ) -> Iterator[Finding]:
-    """Each objective whose percentile was measured: the median hour of a day against the typical
-    latency of the plan's replay, ± the error of its model. ``expected`` [s] and ``actual`` [s] by
-    (service, objective).
+    """Each objective whose percentile was measured, its days by their median hour.
+
+    ``expected`` [s]: typical latency of the replay, with the 90 % band ``error_share`` of its
+    model; ``actual`` [s] by hour; both by (service, objective). Two questions a quarter, whose
+    smaller p counts as 1 − (1 − p)²: is its first week within the model's error, and are its days
+    alike (:func:`sequential.changed`)?
     """
     for (name, objective), series in actual.items():
-        if (name, objective) not in expected:
+        day = series.resample("D").median()
+        seen = day.notna()
+        if (name, objective) not in expected or seen.sum() < _MIN_DAYS:
             continue
-        day = series.resample("D").median().dropna()
-        if len(day) < _MIN_DAYS:
-            continue
-        typical = pd.Series(expected[name, objective], index=day.index)
-        error = error_share.get(name, 0.0)
-        bounds = [np.asarray(typical * f, dtype=np.float64) for f in (1 / (1 + error), 1 + error)]
-        yield _daily(name, objective, np.asarray(day, dtype=np.float64), bounds, typical, level)
+        typical, error = expected[name, objective], error_share.get(name, 0.0)
+        values = np.asarray(day, dtype=np.float64)
+        found = _latency(values, typical, error)
+        came = values[seen]
+        outside = came > typical * (1 + error) if found.side == "above" else came < typical / (1 + error)
+        told = (found.side, float(outside.mean()), 0.05)
+        ratio = float(came.mean() / typical) if typical > 0 else float("nan")
+        yield _finding((name, objective, float(seen.sum())), told, ratio, found, day.index[0], level)
 
 
-def _daily(
-    name: str,
-    measure: str,
-    came: Floats,
-    bounds: list[Floats],
-    day: "pd.Series[float]",
+def _latency(values: Floats, typical: float, error: float) -> Evidence:
+    """The strongest evidence of a quarter of measured days (n,) [s]; the quarter under way is
+    looked at as one of full length.
+    """
+    whole = -(-len(values) // sequential.QUARTER) * sequential.QUARTER
+    padded = np.concatenate([values, np.full(whole - len(values), np.nan)])
+
+    def test(quarter: slice) -> Evidence:
+        days = padded[quarter]
+        return _both(sequential.changed(days, len(days)), days, typical, error)
+
+    return sequential.quarterly(whole, test)
+
+
+def _both(change: Evidence, values: Floats, typical: float, error: float) -> Evidence:
+    """The evidence of a change, and from the end of the first week on that of a wrong level."""
+    first = values[:WEEK][np.isfinite(values[:WEEK])]
+    if not (error > 0 and typical > 0 and change.day.size >= WEEK and len(first) and first.mean() > 0):
+        return change
+    score = float(np.log(first.mean() / typical) / (np.log1p(error) / _Z90))
+    wrong = 2.0 * float(ndtr(-abs(score)))
+    p = np.where(change.day >= WEEK, np.minimum(change.p_value, wrong), change.p_value)
+    side = ("above" if score > 0 else "below") if wrong < change.last else change.side
+    return Evidence(1.0 - (1.0 - p) ** 2, change.day, side)
+
+
+def _finding(
+    subject: tuple[str, str, float],
+    told: tuple[str, float, float],
+    ratio: float,
+    found: Evidence,
+    first: pd.Timestamp,
     level: float,
 ) -> Finding:
-    sides = {"above": came > bounds[1], "below": came < bounds[0]}
-    found = {s: sequential.bets(out) for s, out in sides.items()}
-    p, side = sequential.two_sided(found["above"], found["below"])
-    since = _since(day.index[0], found[side].first_below(level / 2), p <= level)
-    share, ratio = float(sides[side].mean()), float(came.sum() / day.sum())
-    return Finding(name, measure, float(len(day)), side, share, 0.5, ratio, p, p <= level, since)
+    drifted = found.last <= level
+    return Finding(*subject, *told, ratio, found.last, drifted, _since(first, found.first_below(level), drifted))
 
 
 def _since(start: pd.Timestamp, day: float, drifted: bool) -> pd.Timestamp | NaTType:

@@ -1,47 +1,63 @@
-r"""Tests that may be looked at any day without raising more false alarms: anytime-valid.
+r"""Tests that may be looked at any day without raising more false alarms.
 
-**Against sample paths** (:func:`beyond`).  If what came is one more draw from what the paths were
-drawn from, then all N + 1 curves are exchangeable.  The share of hours outside the band up to day t,
-standardized by mean and standard deviation of the paths' own shares up to t, is looked at by its
-running maximum; the p value on day t is the rank of that maximum among the paths' maxima over the
-whole horizon, (1 + #{k : max_s Z_k(s) ≥ max_{s ≤ t} Z(s)}) / (N + 1).  It only falls, and
+**What is looked at** (:func:`sums`).  A curve's standardized surprises z(d), one a day, are added up
+by the two sums of Page (1954),
 
-    P(some day p ≤ α) ≤ α
+    C⁺(d) = max(0, C⁺(d−1) + z(d) − κ),   C⁻(d) = max(0, C⁻(d−1) − z(d) − κ),   κ = ¼,
 
-(less, by the slack that it is given) whatever the dependence between hours, since
-the paths carry it: a load that was forecast with an uncertain level stays off its
-middle for weeks, and may.
+which grow where surprises of one sign do not end; κ is half the shift that is to be found, of half a
+standard deviation. The larger of both, at its largest so far, is the evidence T(d).
 
-**Against one figure a day** (:func:`bets`).  Hypothesis: whatever came before, a day is above its
-bound with probability at most q.  A gambler stakes the share λ of their money on "above" at fair
-odds, and puts the share 1/(j·(j+1)) of it into play on day j, so that a change is met whenever it
-comes; wealth, averaged over several λ,
+**What is usual** (:func:`ranked`).  T of what came is held against the largest T of N curves over
+*all* D days of a quarter, those ahead too, so that it may be looked at on any of them: p(d) = (1 + #{k : T_k(D) ≥
+T(d)}) / (N + 1). It only falls, and if what came is one more draw like the N,
 
-    W(t) = mean over λ of [ 1/(t+1) + Σ_j Π_{i=j..t} g(i) / (j·(j+1)) ],  g = 1 + λ·(1−q)/q above, else 1 − λ
+    P(some day p ≤ α) = ⌊α(N + 1)⌋ / (N + 1),
 
-is a supermartingale, so that P(some day W ≥ 1/α) ≤ α (Ville 1939); 1/max W is a p value on any day.
+whatever the dependence of days, since the curves carry it (Vovk, Gammerman and Shafer 2005). Nothing
+is tuned: what the curves are decides how often chance alarms. Each quarter begins anew
+(:func:`quarterly`): over a year at once the same error would be spread so thin that a change in its
+first months is seen only in its last.
+
+**Surprises against sample paths** (:func:`surprises`).  r(d) is the volume of the seven days up to d
+over the median path's, less one; a curve's own level is believed the more, the longer it is seen:
+
+    e(d) = r(d) − Σ_{j ≤ d−7} r(j) / (τ + n(d)),   z = e / sd of the paths' e(d),
+
+n(d) earlier days, τ the variance of weeks within a path over that of levels between paths, as in
+best linear prediction. So a level that the plan holds possible is no drift, a change of it is.
+
+**Surprises without paths** (:func:`ranks`).  z(d) = Φ⁻¹((rank of day d among the days so far − ½) /
+d): if days are exchangeable these are independent of each other and of what is measured, and curves
+for comparison are drawn.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
+from scipy.special import ndtri
 
-from planner.arrays import Flags, Floats, Singles
+from planner.arrays import Floats
 
-STAKES = (0.05, 0.1, 0.25, 0.5, 0.9)  # share of the money, of what may be lost at most
-# a forecast of real series is a little too sure of itself: below two weeks, and by up to 5 hours in a
-# hundred outside, nothing is said (both chosen on real series whose weeks were shuffled)
-FIRST_DAYS = 14
-SLACK_SHARE = 0.05
-DAY = 24
+DAY, WEEK, QUARTER = 24, 7, 91
+REFERENCE = 0.25
+CURVES = 9999  # drawn for comparison where there are no sample paths
+_SEED = 20270101
+_LEAST_SD = 1e-9
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """``p_value`` on each day looked at (n,), falling; ``day`` of each look, from 1."""
+    """``p_value`` on each day looked at (n,), falling; ``day`` of each look, from 1; ``side`` on
+    which the evidence is: ``above`` or ``below``.
+    """
 
     p_value: Floats
     day: Floats
+    side: str
 
     def first_below(self, level: float) -> float:
         """The first day on which the p value is at or below ``level``; NaN if there is none."""
@@ -54,51 +70,116 @@ class Evidence:
         return float(self.p_value[-1]) if len(self.p_value) else 1.0
 
 
-def beyond(outside: Flags, seen: Flags, known: Flags) -> Evidence:
-    """Evidence that a curve is outside more often than the paths are.
+NOTHING = Evidence(np.empty(0), np.empty(0), "above")
 
-    ``outside`` (paths, hours) and ``seen`` (hours,): whether each hour lies beyond the band;
-    ``known`` (hours,): whether it was observed at all. One look a day.
+
+def quarterly(length: int, test: Callable[[slice], Evidence]) -> Evidence:
+    """The strongest evidence of a quarter: ``test`` is asked for each, as a slice of the ``length``
+    days of a plan, none much shorter than the others; days count from the first of the plan.
     """
-    hours = np.flatnonzero(known)
-    looks = np.arange(FIRST_DAYS * DAY - 1, len(hours), DAY)
-    if not len(looks):
-        return Evidence(np.empty(0), np.empty(0))
-    counts = np.cumsum(outside[:, hours], axis=1, dtype=np.float64)
-    mean, spread = counts[:, looks].mean(axis=0), counts[:, looks].std(axis=0)
-    usual = np.maximum(spread, 0.5)
-    slack = SLACK_SHARE * (looks + 1)
-    own = np.maximum.accumulate((np.cumsum(seen[hours])[looks] - mean - slack) / usual)
-    top = ((counts[:, looks] - mean) / usual).max(axis=1)
-    p = (1.0 + (top[:, None] >= own[None, :]).sum(axis=0)) / (len(top) + 1)
-    return Evidence(np.asarray(p, dtype=np.float64), (hours[looks] // DAY + 1.0).astype(np.float64))
+    edges = np.linspace(0, length, max(round(length / QUARTER), 1) + 1).astype(int).tolist()
+    each = [(a, test(slice(a, b))) for a, b in pairwise(edges)]
+    begin, found = min(each, key=lambda pair: pair[1].last)
+    return Evidence(found.p_value, found.day + begin, found.side)
 
 
-def bets(above: Flags, share: float = 0.5) -> Evidence:
-    """Evidence that days (n,) are above their bound more often than ``share`` of them."""
-    stakes = np.array(STAKES)[:, None]
-    gain = np.where(np.asarray(above)[None, :], 1 + stakes * (1 - share) / share, 1 - stakes)
-    played, wealth = np.zeros(len(stakes)), np.empty(gain.shape[1])
-    for t in range(gain.shape[1]):
-        played = (played + 1.0 / ((t + 1) * (t + 2))) * gain[:, t]
-        wealth[t] = played.mean() + 1.0 / (t + 2)
-    top = np.maximum.accumulate(wealth) if len(wealth) else wealth
-    return Evidence(
-        np.minimum(1.0, 1.0 / np.maximum(top, 1e-12)).astype(np.float64),
-        np.arange(1.0, len(wealth) + 1),
-    )
+def against(paths: Floats, came: Floats) -> Evidence:
+    """Evidence that a curve is not like the paths.
 
-
-def two_sided(high: Evidence, low: Evidence) -> tuple[float, str]:
-    """The smaller p value, doubled (Bonferroni), and its side: ``above`` or ``below``."""
-    side = "above" if high.last <= low.last else "below"
-    return min(1.0, 2 * min(high.last, low.last)), side
-
-
-def outside_of(paths: Singles, actual: Floats, band: float) -> dict[str, tuple[Flags, Flags]]:
-    """By side: which hours of the paths (paths, hours) and of what came (hours,) lie beyond the
-    central ``band`` of the paths.
+    ``paths`` (N, D) daily volumes over the plan; ``came`` (D,) what came of a day at the rate of
+    the middle path's hours that were observed, NaN on days without observation (those to come).
     """
-    low, high = (np.quantile(paths, q, axis=0) for q in ((1 - band) / 2, (1 + band) / 2))
-    with np.errstate(invalid="ignore"):
-        return {"above": (paths > high, actual > high), "below": (paths < low, actual < low)}
+    if paths.shape[1] < WEEK:
+        return NOTHING
+    weekly = _weeks(paths)
+    middle = np.maximum(np.median(weekly, axis=0), _LEAST_SD)
+    usual = weekly / middle - 1.0
+    believed = _believed_days(usual)
+    kept = surprises(usual, believed)
+    spread = np.maximum(kept.std(axis=0), _LEAST_SD)
+    own = surprises((_weeks(came[None, :]) / middle - 1.0), believed) / spread
+    top, _ = sums(kept / spread)
+    return ranked(own[0], top[:, -1], WEEK)
+
+
+def _weeks(days: Floats) -> Floats:
+    """Sums of seven days, (n, D) → (n, D − 6); NaN where a day is not known."""
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(days, WEEK, axis=1).sum(axis=2))
+
+
+def _believed_days(usual: Floats) -> float:
+    """τ [days]: variance of weeks within a path over the variance of levels between paths, times
+    seven.
+    """
+    weeks = usual[:, ::WEEK]
+    within = float(weeks.var(axis=1, ddof=1).mean()) if weeks.shape[1] > 1 else 0.0
+    between = float(weeks.mean(axis=1).var(ddof=1)) - within / weeks.shape[1]
+    return float(WEEK * within / max(between, within * 1e-6, 1e-12))
+
+
+def surprises(usual: Floats, believed: float) -> Floats:
+    """What is new in each curve and day, e, (n, days), beside the curve's own past; NaN where
+    ``usual`` is.
+    """
+    known = np.isfinite(usual)
+    past, count = np.zeros_like(usual), np.zeros_like(usual)
+    past[:, WEEK:] = np.cumsum(np.where(known, usual, 0.0), axis=1)[:, :-WEEK]
+    count[:, WEEK:] = np.cumsum(known, axis=1)[:, :-WEEK]
+    return usual - past / np.maximum(believed + count, _LEAST_SD)
+
+
+def sums(z: Floats) -> tuple[Floats, Floats]:
+    """The evidence T of each curve and day, (n, days), and which side is larger then (True: above);
+    a day that is not known (NaN) changes nothing.
+    """
+    up, down = np.zeros(len(z)), np.zeros(len(z))
+    top, above = np.empty(z.shape), np.empty(z.shape, dtype=bool)
+    for d in range(z.shape[1]):
+        new = np.isfinite(z[:, d])
+        here = np.where(new, z[:, d], 0.0)
+        up = np.where(new, np.maximum(0.0, up + here - REFERENCE), up)
+        down = np.where(new, np.maximum(0.0, down - here - REFERENCE), down)
+        top[:, d], above[:, d] = np.maximum(up, down), up >= down
+    return np.maximum.accumulate(top, axis=1), above
+
+
+def ranked(own: Floats, largest: Floats, first: int = 1) -> Evidence:
+    """The evidence of surprises ``own`` (n,) among the ``largest`` (N,) of other curves; ``first``:
+    the day of the first surprise. Days after the last known one are not looked at.
+    """
+    known = np.flatnonzero(np.isfinite(own))
+    looked = own[: known[-1] + 1] if len(known) else own[:0]
+    if not len(looked):
+        return NOTHING
+    top, above = sums(looked[None, :])
+    ordered = np.sort(largest)
+    reached = len(ordered) - np.searchsorted(ordered, top[0], side="left")
+    when = int(np.argmax(top[0]))  # the day on which the evidence was last raised
+    p = (1.0 + reached) / (len(ordered) + 1.0)
+    return Evidence(p, first + np.arange(len(looked), dtype=np.float64), "above" if above[0, when] else "below")
+
+
+def changed(days: Floats, length: int) -> Evidence:
+    """Evidence that days (n,) stopped being alike, to be looked at on any of ``length`` ≥ n; NaN is
+    not known.
+    """
+    own = np.full(len(days), np.nan)
+    known = np.isfinite(days)
+    own[known] = ranks(days[known][None, :])[0]
+    return ranked(own, _usual(length))
+
+
+@cache
+def _usual(length: int) -> Floats:
+    """The largest evidence of curves of exchangeable days, (:data:`CURVES`,)."""
+    drawn = np.random.default_rng(_SEED).random((CURVES, length))
+    return np.asarray(sums(ranks(drawn))[0][:, -1])
+
+
+def ranks(curves: Floats) -> Floats:
+    """The normal score z of each day among the days of its curve so far, (n, days)."""
+    place = np.empty(curves.shape)
+    for d in range(curves.shape[1]):
+        less = (curves[:, :d] < curves[:, d : d + 1]).sum(axis=1)
+        place[:, d] = (less + 0.5) / (d + 1.0)
+    return np.asarray(ndtri(place), dtype=np.float64)

@@ -5,7 +5,7 @@ by what was billed; the plan's own column of the same kind stands beside it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -134,7 +134,7 @@ def compared(
         columns.check("track.rows", rows),
         _lines(due, rows, column),
         bridge(due, rows, column),
-        drifting.table(list(drifting.of_cost(plan, due, _inside(rows), column, period))),
+        columns.empty("track.drift"),
         columns.empty("track.accuracy"),
         utilization(plan, due, rows, period),
         columns.empty("track.actions"),
@@ -153,14 +153,15 @@ def _inside(rows: pd.DataFrame) -> pd.DataFrame:
 
 def with_arrivals(
     track: Track,
+    plan: Plan,
     load: Load,
     arrived: Mapping[str, Traffic],
     latencies: Mapping[tuple[str, str], "pd.Series[float]"],
     replay: Replay,
     capacity: Capacity,
 ) -> Track:
-    """The comparison with what arrived until its end: accuracy of the forecast, drift of load and
-    latency.
+    """The comparison with what arrived until its end: accuracy of the forecast, drift of load,
+    latency and cost.
     """
     seen = {n: _until(t, track.period.end) for n, t in arrived.items()}
     said = replay.objectives.set_index(["service", "objective"])["typical_latency_s"]
@@ -168,9 +169,13 @@ def with_arrivals(
     usable = capacity.frame[capacity.frame["usable_rps"] > 0]
     error = {str(s): float(v) for s, v in usable.groupby("service")["error_share"].median().items()}
     quick = {k: s[(s.index >= track.period.start) & (s.index < track.period.end)] for k, s in latencies.items()}
-    found = [*drifting.of_load(load, seen), *drifting.of_latency(expected, quick, error)]
-    table = pd.concat([drifting.table(found), track.drift], ignore_index=True) if found else track.drift
-    return _replaced(track, drift=table, accuracy=accuracy(load, seen))
+    found = [*drifting.of_load(load, seen), *drifting.of_latency(expected, quick, error), *_cost(track, plan, load)]
+    return _replaced(track, drift=drifting.table(found), accuracy=accuracy(load, seen))
+
+
+def _cost(track: Track, plan: Plan, load: Load) -> Iterator[drifting.Finding]:
+    due = planned(plan, track.period, load.ts[-1] + pd.Timedelta(hours=1))
+    return drifting.of_cost(plan, due, _inside(track.rows), f"{track.money}_cost_usd", track.period, load)
 
 
 def with_actions(

@@ -62,11 +62,9 @@ def _compared(study: Study, bill: Path, arrivals: dict[str, Path]) -> Track:
     def work() -> Track:
         scenario = study.scenario
         found = compared(scenario, study.plan, read_bill(bill))
-        if not arrivals:
-            return found
         files = files_of(scenario, [f"{name}={file}" for name, file in arrivals.items()])
         came, latencies = read_arrivals(scenario, files), read_latencies(scenario, files)
-        return with_arrivals(found, study.load, came, latencies, study.replay, study.capacity)
+        return with_arrivals(found, study.plan, study.load, came, latencies, study.replay, study.capacity)
 
     return session.worked_out(study, f"track {bill} {arrivals}", work)
 
@@ -94,7 +92,7 @@ def _drift(found: Track) -> None:
         icon = ":material/trending_up:" if drifted else ":material/check:"
         st.markdown(f"{icon} {'**Drift.** ' if drifted else 'No drift. '}{plain(sentence)}.")
     if drifts:
-        small("Looked at on every day, one test in twenty sounds an alarm though nothing has changed.")
+        small("Looked at on every day of a quarter, one test in twenty sounds an alarm though nothing has changed.")
 
 
 def _lines(found: Track) -> None:

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 
+import boto3
 import pandas as pd
 import pytest
 
 from planner.store import Store
+from tests.builders import clouds
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +88,7 @@ def test_what_drifted_is_known_in_the_month_it_was_planted_and_not_before(told):
     known = pd.to_datetime(drift["known_since"], utc=True)
     slower = drift["measure"].str.contains("ttft|tpot")
     assert drift.loc[slower, "drifted"].all()
+    assert drift.loc[drift["measure"] == "load", "drifted"].all()
     assert (known[slower].dt.strftime("%Y-%m") == "2027-02").all()
     assert (known[drift["drifted"]] > pd.Timestamp("2027-01-18", tz="UTC")).all()
 
@@ -129,6 +132,19 @@ def test_the_alerts_fire_on_the_overload_that_is_replayed(told):
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_alarms_stand_on_a_server(told):
+    """Moto's server, over HTTP, its state reset before."""
+    written = json.loads((told / "cloudwatch-alarms.json").read_text(encoding="utf-8"))
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "y", "region_name": "us-east-1"}
+    with clouds.moto_server() as url:
+        client = boto3.client("cloudwatch", endpoint_url=url, **keys)
+        for alarm in written:
+            client.put_metric_alarm(**alarm)
+        stands = {a["AlarmName"]: a["Threshold"] for a in client.describe_alarms()["MetricAlarms"]}
+    assert len(written) >= 5
+    assert stands == pytest.approx({a["AlarmName"]: a["Threshold"] for a in written})
 
 
 def test_all_files_are_one_set(told):

@@ -2,9 +2,11 @@
 entered by its gates.
 """
 
+import json
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 import sqlalchemy as sa
@@ -12,11 +14,14 @@ from click.testing import CliRunner
 
 from planner.catalog import Catalog
 from planner.cli import main
+from planner.cli.store import recomputed_text
+from planner.data import tables_read
 from planner.errors import StoreError
 from planner.scenario import Scenario
 from planner.store import Store, growth, recompute
 from planner.store.database import _told
 from planner.store.packing import catalog_of, pack, restore
+from planner.store.revision import facts_of
 from tests.builders import revisions, small
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -202,6 +207,22 @@ def run(*words):
 def test_a_stored_plan_comes_out_again_to_the_cent(planned):
     done = run("recompute", "small", *planned[1])
     assert "Every charge of every month is the same to the cent" in done.stdout
+
+
+def test_a_recompute_names_the_tables_that_are_others_now(planned):
+    kept = Store(planned[1][1]).revision("small@1")
+    assert kept.facts.tables == tables_read()
+    other = {**kept.facts.tables, "hardware/cpu_speed.csv": "0" * 64, "hardware/gone.csv": "0" * 64}
+    found = recompute(replace(kept, facts=kept.facts.again(tables=other)))
+    assert found.same
+    assert found.tables == ("hardware/cpu_speed.csv", "hardware/gone.csv")
+    assert "hardware/cpu_speed.csv, hardware/gone.csv" in recomputed_text(found, "pinned")
+
+
+def test_a_revision_from_before_tables_were_written_keeps_its_name(store):
+    body = save(store).facts.again(tables={}).to_json()
+    assert "tables" not in json.loads(body)
+    assert facts_of(body, sha256(body.encode()).hexdigest()).to_json() == body
 
 
 @pytest.mark.slow
