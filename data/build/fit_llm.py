@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import linalg, sparse
 
 from planner.arrays import Floats, Index
 
@@ -103,12 +103,22 @@ def width(term: str, constant: str) -> float:
     return WIDTHS.get(term, 0.0) * (REQUEST if constant == "request_s" else 1.0)
 
 
+class Design(NamedTuple):
+    """What makes up the constants of rows: ``effects`` (conditions · constants, keys), 0 or 1, of
+    the distinct conditions, and ``where`` (n,) each row's condition.
+    """
+
+    effects: sparse.csr_matrix
+    where: Index
+
+
 class Fit:
     """One fit: ``keys`` (term, level, constant), their log values ``x`` and prior widths."""
 
     def __init__(self, rows: Rows) -> None:
-        levels = [c.levels() for c in rows.conditions]
-        effects = {(t, v, k) for one in levels for t, v in one.items() for k in COMMON if width(t, k) > 0}
+        levels = [c.levels() for c in dict.fromkeys(rows.conditions)]
+        known = {pair for one in levels for pair in one.items()}
+        effects = {(t, v, k) for t, v in known for k in COMMON if width(t, k) > 0}
         self.keys: list[Key] = [("", "", k) for k in COMMON] + sorted(effects | set(CENTER))
         self.place = {key: i for i, key in enumerate(self.keys)}
         self.width = np.array([COMMON[k][1] if not t else width(t, k) for t, _, k in self.keys])
@@ -116,23 +126,25 @@ class Fit:
         self.x = self.center.copy()
         self._climb(rows)
 
-    def design(self, rows: Rows) -> dict[str, sparse.csr_matrix]:
-        """For each constant the 0/1 matrix (rows, keys) of the effects that make it up."""
-        found = {}
-        for k in COMMON:
-            pairs = [
-                (i, self.place[key])
-                for i, c in enumerate(rows.conditions)
-                for key in [("", "", k), *((t, v, k) for t, v in c.levels().items())]
-                if key in self.place
-            ]
-            i, j = np.array(pairs).T
-            found[k] = sparse.csr_matrix((np.ones(len(pairs)), (i, j)), shape=(len(rows.conditions), len(self.keys)))
-        return found
+    def design(self, rows: Rows) -> Design:
+        """The effects of each row's condition that this fit knows."""
+        distinct = {c: i for i, c in enumerate(dict.fromkeys(rows.conditions))}
+        entries = [
+            (i * len(COMMON) + j, self.place[t, v, k])
+            for c, i in distinct.items()
+            for t, v in (("", ""), *c.levels().items())
+            for j, k in enumerate(COMMON)
+            if (t, v, k) in self.place
+        ]
+        at, key = np.array(entries).T
+        shape = (len(distinct) * len(COMMON), len(self.keys))
+        effects = sparse.csr_matrix((np.ones(len(at)), (at, key)), shape=shape)
+        return Design(effects, np.array([distinct[c] for c in rows.conditions]))
 
-    def constants(self, design: dict[str, sparse.csr_matrix], x: Floats) -> Constants:
+    def constants(self, design: Design, x: Floats) -> Constants:
         """Constants of each row at ``x``."""
-        return Constants(**{k: COMMON[k][0] * np.exp(np.clip(m @ x, -3, 3)) for k, m in design.items()})
+        logs = np.clip((design.effects @ x).reshape(-1, len(COMMON)), -3, 3)[design.where]
+        return Constants(**{k: v[0] * np.exp(logs[:, j]) for j, (k, v) in enumerate(COMMON.items())})
 
     def predict(self, rows: Rows) -> Floats:
         """Log TPOT, throughput and TTFT of each row."""
@@ -154,7 +166,9 @@ class Fit:
         for _ in range(30):
             hessian, gradient = self._normal_equations(rows, design, residual, weight)
             for _ in range(6):
-                step = np.linalg.solve(hessian + damping * np.diag(np.diag(hessian)), gradient)
+                damped = hessian + damping * np.diag(np.diag(hessian))
+                factor = linalg.cho_factor(damped, lower=True, overwrite_a=True, check_finite=False)
+                step = linalg.cho_solve(factor, gradient, check_finite=False)
                 step *= min(1.0, 1.0 / np.abs(step).max())
                 trial, better = value(self.x + step)
                 if better < loss:
@@ -166,30 +180,32 @@ class Fit:
             if gain < 1e-3 * loss:
                 return
 
-    def _normal_equations(
-        self,
-        rows: Rows,
-        design: dict[str, sparse.csr_matrix],
-        residual: Floats,
-        weight: Floats,
-    ) -> tuple[Floats, Floats]:
-        c = self.constants(design, self.x)
-        running = batch(rows.plant, c, rows.runs)
-        here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
-        slopes = {}
-        for k in COMMON:
-            moved = c.scaled(**{k: np.exp(1e-3)})
-            there = report(rows.plant, moved, rows.runs, batch(rows.plant, moved, rows.runs, running, 3))
-            slopes[k] = np.nan_to_num((np.log(np.stack(there, axis=1)) - here) / 1e-3)
+    def _normal_equations(self, rows: Rows, design: Design, residual: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        """Hessian and gradient: first over the constants of each distinct condition, then spread to
+        the effects that make these up.
+        """
+        slopes = self._slopes(rows, self.constants(design, self.x))
         known = np.isfinite(residual)
         z = np.where(known, residual / SCALE, 0.0)
         w = (FREEDOM + 1) / (FREEDOM + z**2) * weight[:, None] * IMPORTANCE * known / SCALE**2
-        hessian, gradient = np.diag(1 / self.width**2), (self.center - self.x) / self.width**2
-        for m in range(3):
-            jacobian = sum(sparse.diags(slopes[k][:, m]) @ design[k] for k in COMMON)
-            hessian += (jacobian.T @ sparse.diags(w[:, m]) @ jacobian).toarray()
-            gradient += jacobian.T @ (w[:, m] * np.where(known[:, m], residual[:, m], 0.0))
-        return hessian, gradient
+        count, k = design.effects.shape[0] // len(COMMON), len(COMMON)
+        pulls, squares = np.zeros((count, k)), np.zeros((count, k, k))
+        np.add.at(pulls, design.where, np.einsum("nkm,nm->nk", slopes, w * np.where(known, residual, 0.0)))
+        np.add.at(squares, design.where, np.einsum("nkm,nm,nlm->nkl", slopes, w, slopes, optimize=True))
+        blocks = sparse.block_diag(list(squares), format="csr")
+        hessian = np.diag(1 / self.width**2) + (design.effects.T @ (blocks @ design.effects)).toarray()
+        return hessian, (self.center - self.x) / self.width**2 + design.effects.T @ pulls.ravel()
+
+    def _slopes(self, rows: Rows, c: Constants) -> Floats:
+        """Derivatives of log metrics by log constants (n, constants, 3), by differences."""
+        running = batch(rows.plant, c, rows.runs)
+        here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
+        found = np.empty((len(here), len(COMMON), 3))
+        for j, k in enumerate(COMMON):
+            moved = c.scaled(**{k: np.exp(1e-3)})
+            there = report(rows.plant, moved, rows.runs, batch(rows.plant, moved, rows.runs, running, 3))
+            found[:, j] = np.nan_to_num((np.log(np.stack(there, axis=1)) - here) / 1e-3)
+        return found
 
 
 def combinations(rows: Rows) -> pd.Series:
@@ -241,6 +257,44 @@ def left_out(rows: Rows, groups: pd.Series, count: int = 6, seed: int = 0) -> Le
             values[k][outside] = v
         near[outside] = ["model" if rows.conditions[i].model.weights in known else "none" for i in outside]
     return LeftOut(found, near, Constants(**values))
+
+
+class Parts(NamedTuple):
+    """Rows by a fit that saw nothing of their model, of their accelerator, or of either: ``row``
+    (n,) places in the table, ``fold`` (n,), ``near`` (n,) what the fit had seen (``accelerator``,
+    ``model``, ``none``), log predictions (n, 3) and constants (n,).
+    """
+
+    row: Index
+    fold: Index
+    near: NDArray[np.str_]
+    predicted: Floats
+    constants: Constants
+
+
+def parts_left_out(rows: Rows, count: int = 5, seed: int = 0) -> Parts:
+    """Each fold leaves a share of the models and a share of the accelerators out of one fit, which
+    then predicts the rows of those models, of those accelerators, and of both.
+    """
+    model = folds(pd.Series([c.model.weights for c in rows.conditions]), count, seed)
+    chip = folds(pd.Series([c.chip.name for c in rows.conditions]), count, seed + 100)
+    found = []
+    for j in range(count):
+        outside = np.flatnonzero((model == j) | (chip == j))
+        fit, there = Fit(rows.take(np.flatnonzero((model != j) & (chip != j)))), rows.take(outside)
+        near = np.select(
+            [(model[outside] == j) & (chip[outside] == j), model[outside] == j], ["none", "accelerator"], "model"
+        )
+        values = fit.constants(fit.design(there), fit.x)
+        found.append(Parts(outside, np.full(len(outside), j), near, fit.predict(there), values))
+    return join(found)
+
+
+def join(parts: list[Parts]) -> Parts:
+    """Several sets of left-out rows as one."""
+    constants = Constants(**{k: np.concatenate([getattr(p.constants, k) for p in parts]) for k in COMMON})
+    row, fold, near, predicted = (np.concatenate([p[i] for p in parts]) for i in range(4))
+    return Parts(row, fold, near, predicted, constants)
 
 
 def show(rows: Rows, predicted: Floats, title: str) -> None:

@@ -34,7 +34,8 @@ def artifact_gib(service: Service) -> Value:
     its precisions, or 0.
     """
     stated, latency = service.storage.artifact_gib, service.latency
-    known = LATENCY_MODELS.get(latency.model, PlainService).artifact_gib(latency.parameters) if stated is None else 0.0
+    serves = LATENCY_MODELS.get(latency.model, PlainService)
+    known = serves.artifact_gib(latency.parameters, latency.folder) if stated is None else 0.0
     return (known, "modeled") if known else (float(stated or 0.0), "measured")
 
 

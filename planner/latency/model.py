@@ -9,6 +9,7 @@ serve.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from numpy.typing import ArrayLike
@@ -176,9 +177,9 @@ class ServiceModel(Protocol):
         """What a plan must say of the machines it chose: (provider, family, architecture) each."""
 
     @classmethod
-    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:
+    def artifact_gib(cls, parameters: Mapping[str, Any], folder: Path | None = None) -> float:
         """Size of one version of what each replica loads before it serves [GiB], from unchecked
-        ``parameters``; 0 is nothing.
+        ``parameters``; 0 is nothing. Files that these name lie beside ``folder``.
         """
 
 
@@ -196,6 +197,6 @@ class PlainService:
         return ()
 
     @classmethod
-    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:  # noqa: ARG003
+    def artifact_gib(cls, parameters: Mapping[str, Any], folder: Path | None = None) -> float:  # noqa: ARG003
         """Nothing."""
         return 0.0

@@ -218,7 +218,7 @@ def test_memory_of_servers(reference):
             # the parts of a row say which share of the memory its server took, whatever share is
             # stated
             server = (
-                "vllm-0.11" if tuple(map(int, r["engine"].split(" ")[1].split(".")[:2])) < UNSORTED else "vllm-0.19"
+                "vllm-0.11" if tuple(map(int, r["engine"].split(" ")[1].split(".")[:2])) < UNSORTED else "vllm-0.17"
             )
             found = memory(
                 model,

@@ -63,12 +63,13 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Floats | None = None, r
     room = np.maximum(1.0 - runs.arrival_rate_rps * prompt * c.overlap, 0.05)
     together = np.minimum(c.burst_share, _ALL_AT_ONCE) * np.minimum(runs.clients, _BURST_PROMPTS) * prompt / 2.0
     clients = np.where(closed, runs.clients, 1.0)
+    others = prompt * c.overlap * _of_others(runs)
     fixed, decode = c.request_s + prompt + together, decode_step(plant, context, c)
     found = np.where(open_, 1.0, most) if start is None else start
     fixed_batch, some_open = ~(closed | open_), bool(open_.any())
     for _ in range(rounds):
         step = decode.seconds(np.maximum(found, 1.0))
-        rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(found, 1e-9))
+        rate = 1.0 / (others + steps * step / np.maximum(found, 1e-9))
         first = fixed + 0.5 * step
         # clients that wait for their first token do not decode
         decoding = np.minimum(most, np.maximum(clients - rate * first, 0.03 * clients + 0.5))
@@ -83,14 +84,15 @@ def batch(plant: Plant, c: Constants, runs: Runs, start: Floats | None = None, r
 def report(plant: Plant, c: Constants, runs: Runs, running: Floats | None = None) -> Report:
     """What each test reports; ``running`` from :func:`batch` if already known.
 
-    Closed loop: X = 1/(ω·t_pf + (o−1)·t_dec(B)/B), TPOT = B/(X·(o−1)), B = C − X·TTFT, and C =
-    X·(TTFT + (o−1)·TPOT).
+    Closed loop: TPOT = t_dec(B)/(1 − X·ω·t_pf·(n−1)/n), as only the prompts of the n−1 others halt
+    a request that decodes; with B = X·(o−1)·TPOT that is X = 1/(ω·t_pf·(n−1)/n + (o−1)·t_dec(B)/B).
+    B = C − X·TTFT, and C = X·(TTFT + (o−1)·TPOT); n = min(C, slots).
     """
     b = batch(plant, c, runs) if running is None else running
     context, steps = runs.input_tokens + runs.output_tokens / 2.0, np.maximum(runs.output_tokens - 1.0, 1e-9)
     prompt = prefill_s(plant, runs.input_tokens, c)
     step = decode_step(plant, context, c).seconds(np.maximum(b, 1.0))
-    rate = 1.0 / (prompt * c.overlap + steps * step / np.maximum(b, 1e-9))
+    rate = 1.0 / (prompt * c.overlap * _of_others(runs) + steps * step / np.maximum(b, 1e-9))
     closed = _closed(c, runs, prompt, step, rate, b, steps)
     static = _static(c, runs, prompt, step, steps)
     burst = _burst(c, runs, prompt, step, rate, steps)
@@ -103,6 +105,12 @@ def report(plant: Plant, c: Constants, runs: Runs, running: Floats | None = None
         for column in zip(closed, offline, static, burst, open_, strict=True)
     ]
     return Report(*parts)
+
+
+def _of_others(runs: Runs) -> Floats:
+    """Share of all prompts that are not a running request's own: (n−1)/n in a closed loop."""
+    together = np.maximum(np.minimum(runs.clients, runs.slots), 1.0)
+    return np.where(runs.mode == "closed_loop", 1.0 - 1.0 / together, 1.0)
 
 
 def _closed(c: Constants, runs: Runs, prompt: Floats, step: Floats, rate: Floats, b: Floats, steps: Floats) -> Report:

@@ -15,17 +15,19 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationInfo, field_validator, model_validator
 
 from planner.arrays import Floats
 from planner.data import data_path
 from planner.errors import PlannerError
 from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
-from planner.latency.llm.architecture import Architecture, Memory, architecture, default_sequences, memory
+from planner.latency.llm.architecture import Architecture, Memory, architecture, server_of
 from planner.latency.llm.calibration import calibrate, error_after
+from planner.latency.llm.config import described
 from planner.latency.llm.constants import Condition, band, constants, margin_sigmas
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm.records import read_llm_benchmark
+from planner.latency.llm.room import Room
 from planner.latency.llm.steps import Constants, Layout, Plant, prefill_s
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
@@ -129,29 +131,37 @@ class OwnBenchmark(BaseModel):
 class LlmService(PlainService, BaseModel):
     """Parameters of ``latency: {model: llm}``.
 
-    ``weights``: slug of data/models/models.csv. ``precision``: one or several to choose from
-    (default: as published). ``tensor_parallel``: degrees to try (default 1 2 4 8 16);
+    ``weights``: slug of data/models/models.csv, the path or the content of a Hugging Face
+    ``config.json``, or numbers (``layers``, ``hidden``, ``heads``, ``vocabulary``, ``params_total``
+    and other fields of the architecture). ``weights_gib``: bytes of the release that is served
+    [GiB], where its precision leaves tensors in 16 bit; with one precision. ``precision``: one or
+    several to choose from (default: as published). ``tensor_parallel``: degrees to try (default 1 2 4 8 16);
     ``max_instances_per_replica``: machines that one replica may span as pipeline stages over their
     network (tensor parallelism stays inside a machine); ``expert_parallel``: experts whole on one
-    accelerator each; ``disaggregated``: also try a second set of accelerators for the prompts.
+    accelerator each; ``data_parallel_attention``: also try attention whole on each accelerator, the
+    experts shared among them; ``disaggregated``: also try a second set of accelerators for the prompts.
     ``input_tokens``, ``output_tokens`` hold only where the traffic carries none.
     ``prefix_cache_hit_share``: share of prompt tokens found in the cache. ``max_model_len``
     [tokens]: longest request. ``max_sequences``: bound of the running batch. ``vendors``: whose
     accelerators may serve (others than NVIDIA and AMD need another software stack). ``engine``:
-    whose records the constants follow. ``benchmark``: own load test, which sharpens the deployment
+    whose records the constants follow; ``release`` of it, such as 0.11: whose memory (default: the
+    newest on record). ``benchmark``: own load test, which sharpens the deployment
     it was run on. Efficiency overrides are shares of the datasheet's dense peak.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: str
+    weights: InstanceOf[Architecture]
+    weights_gib: Annotated[float, Field(gt=0)] | None = None
     precision: tuple[Precision, ...] = ()
     kv_precision: KvPrecision = "bf16"
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
+    release: str | None = None
     vendors: Annotated[tuple[Vendor, ...], Field(min_length=1)] = ("NVIDIA", "AMD")
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
     max_instances_per_replica: Annotated[int, Field(ge=1, le=_MOST_MACHINES)] = 1
     expert_parallel: bool = False
+    data_parallel_attention: bool = False
     disaggregated: bool = False
     speculation: Speculation | None = None
     input_tokens: Annotated[float, Field(ge=0)] = 1024.0
@@ -171,25 +181,55 @@ class LlmService(PlainService, BaseModel):
     def _one(cls, value: object) -> object:
         return (value,) if isinstance(value, str | int) else value
 
-    @field_validator("weights")
+    @field_validator("release", mode="before")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _written(cls, value: object) -> object:
+        return str(value) if isinstance(value, float | int) else value
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _known(cls, value: object, info: ValidationInfo) -> Architecture:
         try:
-            return architecture(value).weights
+            return _served(value, (info.context or {}).get("folder"))
         except PlannerError as error:
-            raise ValueError(f"{error.what} ({value}). {error.remedy}") from None
+            raise ValueError(f"{error.what} ({error.got}). {error.remedy}") from None
 
-    @property
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights_gib is not None and len(self.precision) > 1:
+            raise ValueError("weights_gib are those of one release: give one precision with it")
+        try:
+            server_of(self.engine, self.release)
+        except PlannerError as error:
+            raise ValueError(f"release: {error.what}. {error.remedy}") from None
+        return self
+
+    @cached_property
     def architecture(self) -> Architecture:
-        """Facts of the model."""
-        return architecture(self.weights)
+        """Facts of the model, with the bytes of the release that is served."""
+        precision = self.precision[0] if self.precision else self.weights.native_precision
+        return self.weights if self.weights_gib is None else self.weights.released(precision, self.weights_gib)
+
+    @cached_property
+    def room(self) -> Room:
+        """How its server uses the memory of accelerators."""
+        return Room(
+            self.architecture,
+            self.kv_precision,
+            self.memory_utilization,
+            self.max_sequences,
+            self.max_model_len,
+            server_of(self.engine, self.release),
+        )
 
     @classmethod
-    def artifact_gib(cls, parameters: Mapping[str, Any]) -> float:
-        """The weights in the widest of the precisions [GiB]. Raises :class:`PlannerError` for an
-        unknown model.
+    def artifact_gib(cls, parameters: Mapping[str, Any], folder: Path | None = None) -> float:
+        """The weights in the widest of the precisions [GiB], as stated or counted. Raises
+        :class:`PlannerError` for an unknown model.
         """
-        model = architecture(str(parameters.get("weights")))
+        if parameters.get("weights_gib"):
+            return float(parameters["weights_gib"])
+        model = _served(parameters.get("weights"), folder)
         wanted = parameters.get("precision") or model.native_precision
         precisions = [wanted] if isinstance(wanted, str) else list(wanted)
         return max(sum(model.weight_bytes(p)) for p in precisions) / GIB
@@ -211,11 +251,9 @@ class LlmService(PlainService, BaseModel):
                 found.append(made)
                 if self.disaggregated:
                     found += self._split(made)
-        return (
-            tuple(found)
-            if found
-            else self._with_remedy(min(excuses, key=lambda e: _gap_gib(e.gap)), machine, chip, mix)
-        )
+        if found:
+            return tuple(found)
+        return self._with_remedy(min(excuses, key=lambda e: _gap_gib(e.gap)), machine, chip, mix)
 
     def _layouts(self, machine: Machine) -> list[Layout]:
         """Layouts to try: tensor-parallel degrees that divide the machine's accelerators (all of
@@ -229,23 +267,37 @@ class LlmService(PlainService, BaseModel):
             Layout(whole, pp, expert_parallel=whole if experts else 1)
             for pp in range(2, self.max_instances_per_replica + 1)
         ]
-        return within + across
+        apart = [Layout(1, 1, d, d) for d in degrees if d > 1 and self.architecture.experts]
+        return within + across + (apart if self.data_parallel_attention else [])
 
     def _with_remedy(self, excuse: Excuse, machine: Machine, chip: Accelerator, mix: TokenMix) -> Excuse:
-        """The excuse, and how many machines in a pipeline would hold the model if one does not."""
-        whole, precision = (
-            int(machine.accelerators),
-            self.precision[0] if self.precision else self.architecture.native_precision,
-        )
-        if "GiB missing" not in excuse.gap or whole < _WHOLE_NODE:
+        """The excuse, and each setting that alone would make the model fit: a narrower precision, a
+        larger share of the memory, fewer sequences, a shorter context, more machines.
+        """
+        if "GiB missing" not in excuse.gap:
             return excuse
+        precision, visible = self.precision or (self.architecture.native_precision,), _visible_gib(machine, chip)
+        layouts = self._layouts(machine)
+        ways = list(self.room.remedies(chip, precision[0], visible, layouts, mix))
+        degrees = [d for d in (1, 2, 4, 8, 16) if machine.accelerators >= d and machine.accelerators % d == 0]
+        more = [Layout(d) for d in degrees if Layout(d) not in layouts]
+        ways += [
+            f"latency.tensor_parallel: {one.tensor_parallel}"
+            for one in more
+            if self.room.missing_gib(precision[0], visible, one, mix) <= 0
+        ][:1]
+        ways += self._across(machine, precision[0], visible, mix)
+        return Excuse(excuse.reason, "; ".join((excuse.gap, *ways[:3]))) if ways else excuse
+
+    def _across(self, machine: Machine, precision: str, visible_gib: float, mix: TokenMix) -> list[str]:
+        """How many whole machines in a pipeline hold the model, where it may."""
+        whole = int(machine.accelerators)
+        if whole < _WHOLE_NODE:
+            return []
         for pp in range(self.max_instances_per_replica + 1, _MOST_MACHINES + 1):
-            if not isinstance(self._deployment(machine, chip, precision, Layout(whole, pp), mix, 1.0), Excuse):
-                return Excuse(
-                    excuse.reason,
-                    f"{excuse.gap}; {pp} machines hold it (latency.max_instances_per_replica: {pp})",
-                )
-        return excuse
+            if self.room.missing_gib(precision, visible_gib, Layout(whole, pp), mix) <= 0:
+                return [f"{pp} machines hold it (latency.max_instances_per_replica: {pp})"]
+        return []
 
     def _chip(self, machine: Machine) -> Accelerator | Excuse:
         """The accelerator's facts, or why it cannot serve: none there, not in the table, another
@@ -284,25 +336,11 @@ class LlmService(PlainService, BaseModel):
         """
         if math.isnan(chip.flops(precision)):
             return Excuse(f"{chip.name} does not multiply {precision}", f"choose another precision than {precision}")
-        visible = (
-            min(chip.memory_gib, machine.accelerator_memory_gib)
-            if machine.accelerator_memory_gib > 0
-            else chip.memory_gib
-        )
-        sequences = self.max_sequences or default_sequences(visible)
-        budget = memory(
-            self.architecture,
-            precision,
-            visible,
-            tensor_parallel=layout.tensor_parallel,
-            pipeline_parallel=layout.pipeline_parallel,
-            utilization=self.memory_utilization,
-            max_sequences=sequences,
-        )
-        share = min(machine.accelerators, 1.0)
-        fits = self._slots(budget, chip, share, precision, layout, mix, float(sequences))
-        if isinstance(fits, Excuse):
-            return fits
+        visible, share = _visible_gib(machine, chip), min(machine.accelerators, 1.0)
+        excuse = self.room.excuse(chip, precision, visible, layout, mix, share)
+        if excuse is not None:
+            return excuse
+        fits = self.room.slots(precision, visible, layout, mix)
         condition = Condition(self.architecture, chip, precision, self.engine, layout)
         network = machine.network_gib_per_s if layout.pipeline_parallel > 1 else math.inf
         if math.isnan(network):
@@ -322,45 +360,9 @@ class LlmService(PlainService, BaseModel):
             plant, fitted, fits, mix, self.prefix_cache_hit_share, scv, float(self.chunk_tokens), draft=draft
         )
         instances = layout.accelerators / machine.accelerators if machine.accelerators >= 1 else 1.0
-        label = f"{precision} tp{layout.tensor_parallel}" + (
-            f" pp{layout.pipeline_parallel}" if layout.pipeline_parallel > 1 else ""
-        )
-        return Deployment(instances, label, LlmReplica(station, budget, sigma))
-
-    def _slots(
-        self,
-        budget: Memory,
-        chip: Accelerator,
-        share: float,
-        precision: str,
-        layout: Layout,
-        mix: TokenMix,
-        sequences: float,
-    ) -> float | Excuse:
-        """Sequences that run at once, or what is missing for one of the longest.
-
-        The key-value cache over the mean state of a running sequence, that of input + 0.75 ·
-        output tokens: a state grows with each token, and half of the output is there on average,
-        so this leaves room. Bounded by ``sequences``.
-        """
-        model = self.architecture
-        longest = float(
-            self.max_model_len or min((mix.input_tokens + mix.output_tokens).max(), model.max_context_tokens)
-        )
-        if longest > model.max_context_tokens:
-            return Excuse(
-                f"{self.weights} takes {model.max_context_tokens} tokens at most",
-                f"{longest - model.max_context_tokens:.0f} tokens too long",
-            )
-        ranks = (self.kv_precision, layout.tensor_parallel, layout.pipeline_parallel)
-        one = float(model.sequence_bytes(longest, *ranks)) / GIB
-        if budget.kv_cache_gib < one:
-            return Excuse(
-                f"{self.weights} in {precision} does not fit {layout.accelerators * share:g} × {chip.name}",
-                f"{(one - budget.kv_cache_gib) * layout.accelerators:.1f} GiB missing",
-            )
-        held = float(mix.weight @ model.sequence_bytes(mix.input_tokens + 0.75 * mix.output_tokens, *ranks)) / GIB
-        return max(min(sequences, budget.kv_cache_gib / held) if held > 0 else sequences, 1.0)
+        degrees = (("pp", layout.pipeline_parallel), ("dp", layout.data_parallel))
+        label = f"{precision} tp{layout.tensor_parallel}" + "".join(f" {k}{d}" for k, d in degrees if d > 1)
+        return Deployment(instances, label, LlmReplica(station, self.room.budget(precision, visible, layout), sigma))
 
     def _split(self, whole: Deployment) -> list[Deployment]:
         """The same layout twice: once for prompts, once for decoding, if the machine has room for
@@ -401,6 +403,32 @@ class LlmService(PlainService, BaseModel):
         if self.prefill_compute is not None:
             own["prompt_math"] = 1.0 / self.prefill_compute
         return replace(fitted, **own)
+
+
+def _served(weights: object, folder: Path | None) -> Architecture:
+    """The model that a scenario names or describes: a name of the table, the path of a
+    ``config.json`` beside the scenario or one folder up, its content, or numbers. Raises
+    :class:`PlannerError`.
+    """
+    if isinstance(weights, Architecture):
+        return weights
+    if isinstance(weights, Mapping):
+        return described(weights, str(weights.get("weights") or weights.get("_name_or_path") or "own model"))
+    if not isinstance(weights, str) or not weights.endswith(".json"):
+        return architecture(str(weights))
+    places = [Path()] if folder is None else [Path(folder), Path(folder).parent]
+    found = next((p / weights for p in places if (p / weights).is_file()), None)
+    if found is None:
+        raise PlannerError(
+            "is no file beside the scenario", got=weights, remedy="Give the path of the model's config.json"
+        )
+    return described(found, found.resolve().parent.name if found.stem == "config" else found.stem)
+
+
+def _visible_gib(machine: Machine, chip: Accelerator) -> float:
+    """Memory of one accelerator that a program sees [GiB]."""
+    sold = machine.accelerator_memory_gib
+    return min(chip.memory_gib, sold) if sold > 0 else chip.memory_gib
 
 
 def _gap_gib(gap: str) -> float:

@@ -140,7 +140,7 @@ class Plant:
             "hops": pp - 1.0 if math.isfinite(network_gib_per_s) else 0.0,
             "network": network_gib_per_s * GIB,
             # chunks of 64 tokens: products inside the chunk and with the state
-            "state_flops": 4.0 * (128.0 + 64.0) * 2.0 * model.hidden * model.linear_layers,
+            "state_flops": 1.5 * model.state_bytes,
         }
         return cls(**{k: np.atleast_1d(np.asarray(v, dtype=np.float64)) for k, v in values.items()})
 

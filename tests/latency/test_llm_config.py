@@ -1,0 +1,230 @@
+"""Models that no table holds: read from their published configuration, or given as numbers."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from planner.capacity.assumed import artifact_gib
+from planner.errors import PlannerError
+from planner.latency import Arrivals, Excuse, Machine
+from planner.latency.hardware import GIB, accelerators
+from planner.latency.llm.architecture import architecture, architectures, memory, server_of
+from planner.latency.llm.config import described
+from planner.latency.llm.service import LlmService
+from planner.scenario import Objective
+from planner.tokens import TokenMix
+from tests.builders import hand
+from tests.builders.llm_configs import CONFIGS
+
+CHAT = Arrivals(1.0, TokenMix.of(1500.0, 250.0))
+DENSE = {"layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "vocabulary": 128256, "params_total": 8.03e9}
+
+
+def machine(accelerator: str, count: int) -> Machine:
+    chip = {"accelerator": accelerator, "accelerators": count}
+    visible = accelerators()[accelerator].memory_gib
+    return Machine("aws", "us-east-1", "t", "t", "x86_64", 96, 1152, **chip, accelerator_memory_gib=visible)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_published_configuration_plans(name):
+    """Ten kinds: grouped heads, compressed latent, experts, windows, chunks, linear attention, state spaces."""
+    service = LlmService.model_validate({"weights": CONFIGS[name]})
+    found = service.deployments(machine("H200-SXM-141GB", 8), CHAT)
+    assert not isinstance(found, Excuse), found
+    assert found[-1].model.goodput_rps(Objective(tpot_p95_s=0.2)).arrival_rate_rps > 0
+
+
+@pytest.mark.parametrize("name", sorted(set(CONFIGS) & set(architectures())))
+def test_what_is_counted_agrees_with_the_table(name):
+    found, known = described(CONFIGS[name], name), architecture(name)
+    assert found.params_total == pytest.approx(known.params_total, rel=0.01)
+    # tables round what a token passes, and count the output embedding or not
+    assert found.params_active == pytest.approx(known.params_active, rel=0.35)
+    assert found.expert_param_share == pytest.approx(known.expert_param_share, abs=0.011)
+    same = ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocabulary", "tied_embeddings", "experts")
+    same += (
+        "mla_kv_dim",
+        "full_attention_layers",
+        "window_layers",
+        "window_tokens",
+        "linear_layers",
+        "native_precision",
+    )
+    assert {f: getattr(found, f) for f in same} == {f: getattr(known, f) for f in same}
+    assert found.state_bytes == known.state_bytes
+
+
+def test_layers_that_keep_nothing_hold_no_state():
+    """52 blocks: 23 state spaces of 64 heads · 64 · 128, 6 of attention, 23 of experts only (31.6 B parameters,
+    3.6 B a token, as published).
+    """
+    found = described(CONFIGS["nemotron-3-nano-30b-a3b"], "nemotron")
+    assert (found.full_attention_layers, found.linear_layers, found.idle_layers) == (6, 23, 23)
+    assert found.state_bytes == 23 * 64 * 64 * 128 * 4
+    assert float(found.kv_bytes(1, "bf16")) == 6144
+    assert found.params_total == pytest.approx(31.58e9, rel=1e-3)
+    assert found.params_active == pytest.approx(3.58e9, rel=1e-3)
+
+
+def test_a_file_beside_the_scenario_is_read_wherever_the_program_runs(tmp_path):
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIGS["llama-3.1-8b"]))
+    found = LlmService.model_validate({"weights": "my-model/config.json"}, context={"folder": tmp_path})
+    assert found.architecture.weights == "my-model"
+    assert found.architecture.params_total == pytest.approx(8.03e9, rel=1e-3)
+    assert LlmService.artifact_gib({"weights": "my-model/config.json"}, tmp_path) == pytest.approx(14.96, abs=0.01)
+    with pytest.raises(ValidationError, match="no file beside the scenario"):
+        LlmService.model_validate({"weights": "other/config.json"}, context={"folder": tmp_path})
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValidationError, match="cannot be read"):
+        LlmService.model_validate({"weights": "my-model/config.json"}, context={"folder": tmp_path})
+
+
+def test_a_described_model_is_on_the_bill_by_its_bytes():
+    latency = {"model": "llm", "weights": CONFIGS["llama-3.1-8b"]}
+    service = hand.scenario(**{"services.web.latency": latency, "services.web.objective": {"tpot_p95_s": 0.1}})
+    assert artifact_gib(service.services["web"])[0] == pytest.approx(14.96, abs=0.01)
+
+
+def test_numbers_alone_describe_a_model():
+    found = LlmService.model_validate({"weights": DENSE}).architecture
+    known = architecture("llama-3.1-8b")
+    assert found.weight_bytes("bf16") == pytest.approx(known.weight_bytes("bf16"))
+    assert float(found.kv_bytes(1000, "bf16")) == float(known.kv_bytes(1000, "bf16"))
+    sparse = DENSE | {"experts": 8, "experts_per_token": 2, "expert_param_share": 0.9, "params_active": 3e9}
+    assert LlmService.model_validate({"weights": sparse}).architecture.expert_params == pytest.approx(7.227e9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window_layers": 8}, "window_tokens"),
+        ({"window_layers": 40, "window_tokens": 10, "full_attention_layers": 0}, "more than the 32 layers"),
+        ({"params_active": 9e9}, "params_active"),
+        ({"native_precision": "fp7"}, "native_precision"),
+        ({"vocabulary": None}, "vocabulary"),
+        ({"layerz": 3}, "layerz"),
+        ({"experts": 2, "experts_per_token": 4}, "experts_per_token"),
+        ({"hidden": "wide"}, "cannot be read"),
+    ],
+)
+def test_numbers_that_are_wrong_are_refused_by_name(change, message):
+    with pytest.raises(ValidationError, match=message):
+        LlmService.model_validate({"weights": DENSE | change})
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12}, "not a language model"),
+        ({"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32}, "num_attention_heads"),
+        ({"model_type": "gemma4", "hidden_size": 8, "head_dim": 256, "global_head_dim": 512}, "global_head_dim"),
+        ({}, "not a language model"),
+    ],
+)
+def test_a_configuration_that_cannot_be_counted_is_refused(raw, message):
+    with pytest.raises(PlannerError) as caught:
+        described(raw, "x")
+    assert message in f"{caught.value.what} {caught.value.got}"
+    assert caught.value.remedy
+
+
+@given(st.sampled_from(sorted(CONFIGS)), st.integers(0, 30), st.sampled_from([None, "x", [], {}, -1]))
+def test_a_damaged_configuration_is_read_or_refused_by_name(name, place, value):
+    raw = dict(CONFIGS[name])
+    key = sorted(raw)[place % len(raw)]
+    try:
+        layers = described(raw | {key: value}, name).layers
+    except PlannerError as error:
+        layers = len(error.remedy)
+    assert layers > 0
+
+
+@pytest.mark.parametrize(
+    ("quantization", "precision"),
+    [
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_method": "fbgemm_fp8"}, "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "fp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),
+        ({"quant_method": "mxfp4"}, "mxfp4"),
+        ({"quant_method": "awq", "bits": 4}, "int4"),
+        ({"quant_method": "gptq", "bits": 8}, "int8"),
+        ({"quant_method": "compressed-tensors", "format": "float-quantized"}, "fp8"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 4}}}}, "int4"),
+    ],
+)
+def test_the_precision_of_a_release_is_read(quantization, precision):
+    raw = CONFIGS["llama-3.1-8b"] | {"quantization_config": quantization}
+    assert described(raw, "x").native_precision == precision
+
+
+def test_a_release_has_the_bytes_that_were_published():
+    """The 405B FP8 release keeps attention and embeddings in 16 bit: 454 GiB, where 8 bits a parameter are 382."""
+    assert sum(architecture("llama-3.1-405b").weight_bytes("fp8")) / GIB == pytest.approx(453.7, abs=0.1)
+    lookup, shared, experts = architecture("deepseek-r1").weight_bytes("fp8")
+    assert (lookup + shared + experts) / GIB == pytest.approx(641.2, abs=0.1)
+    assert experts / GIB == pytest.approx(609.3, abs=0.5)
+    stated = LlmService(weights="llama-3.1-405b", precision="fp8", weights_gib=382.0)
+    assert sum(stated.architecture.weight_bytes("fp8")) / GIB == pytest.approx(382.0)
+    assert LlmService.artifact_gib({"weights": "llama-3.1-405b", "weights_gib": 382.0}) == 382.0
+    with pytest.raises(ValidationError, match="one precision"):
+        LlmService(weights="llama-3.1-405b", precision=("fp8", "bf16"), weights_gib=382.0)
+
+
+def test_engine_and_release_choose_what_a_server_keeps():
+    assert (server_of("vllm", "0.16.2"), server_of("vllm", "v0.17.0")) == ("vllm-0.11", "vllm-0.17")
+    one = {"max_sequences": 256, "utilization": 0.9}
+    model = architecture("qwen3-0.6b")
+    rooms = {
+        e: memory(model, "bf16", 79.6, server=server_of(e), **one).kv_cache_gib for e in ("vllm", "sglang", "trtllm")
+    }
+    # a log of TensorRT-LLM for a 0.6B model on an H100: 68.69 GiB of cache, a share of what is free
+    assert rooms["trtllm"] == pytest.approx(68.69, rel=0.02)
+    assert rooms["sglang"] > rooms["vllm"]
+    with pytest.raises(ValidationError, match="release"):
+        LlmService(weights="llama-3.1-8b", release="0.3")
+    with pytest.raises(ValidationError, match="release"):
+        LlmService(weights="llama-3.1-8b", release="nightly")
+    assert LlmService(weights="llama-3.1-8b", release=0.19).room.server == "vllm-0.17"
+
+
+def test_attention_on_each_accelerator_shares_only_the_experts():
+    plain = LlmService(weights="deepseek-r1", expert_parallel=True, data_parallel_attention=True)
+    found = {d.label: d for d in plain.deployments(machine("H200-SXM-141GB", 8), CHAT)}
+    apart, joined = found["fp8 tp1 dp8"].model, found["fp8 tp8"].model
+    lookup, shared, experts = architecture("deepseek-r1").weight_bytes("fp8")
+    assert apart.memory.weights_gib == pytest.approx((lookup + shared + experts / 8) / GIB)
+    # the latent state is whole on each rank of tensor parallelism, and once on a rank of data parallelism
+    assert apart.station.slots > 1.5 * joined.station.slots
+    assert LlmService(weights="llama-3.1-8b", data_parallel_attention=True).deployments(machine("L4", 2), CHAT)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "count", "settings", "key"),
+    [
+        ("H100-SXM-80GB", 1, {"weights": "llama-3.1-70b"}, "precision"),
+        ("H100-SXM-80GB", 8, {"weights": "llama-3.1-70b", "tensor_parallel": 1}, "tensor_parallel"),
+        ("L4", 1, {"weights": "llama-3.1-8b", "max_sequences": 4096}, "max_sequences"),
+        ("L4", 1, {"weights": "llama-3.1-8b", "max_model_len": 60000}, "max_model_len"),
+        ("L4", 1, {"weights": "llama-3.1-8b", "memory_utilization": 0.7}, "memory_utilization"),
+        ("H100-SXM-80GB", 8, {"weights": "deepseek-r1"}, "max_instances_per_replica"),
+    ],
+)
+def test_every_remedy_of_a_refusal_for_memory_works(accelerator, count, settings, key):
+    box = machine(accelerator, count)
+    box = Machine(**{**vars(box), "network_gib_per_s": 100.0})
+    excuse = LlmService.model_validate(settings).deployments(box, CHAT)
+    assert isinstance(excuse, Excuse)
+    assert "GiB missing" in excuse.gap
+    remedies = [part[part.index("latency.") :].rstrip(")").split(": ") for part in excuse.gap.split("; ")[1:]]
+    assert key in {name.removeprefix("latency.") for name, _ in remedies}
+    for name, value in remedies:
+        field = name.removeprefix("latency.")
+        mended = settings | {field: value if "precision" in field else float(value) if "." in value else int(value)}
+        assert not isinstance(LlmService.model_validate(mended).deployments(box, CHAT), Excuse), (name, value)
