@@ -132,14 +132,17 @@ def bill_as_it_runs(
     """The bill of the replay and each step from the bill that the plan expects to it
     (``replay.bill``); the steps add up exactly.
 
-    Each step is a replay that plays one thing more: machines that follow without delay, the policy
-    and its rule, the scale-in delay, start-up, losses.  ``load``: the paths the plan was valued on
-    (``valued_on``), of which the first ``paths`` are taken.  Raises as :func:`simulate`.
+    The first step is from the paths that the plan was made on to those that are played, at the
+    plan's own bills; each other is a replay that plays one thing more: machines that follow without
+    delay, the policy and its rule, the scale-in delay, start-up, losses.  ``load``: the paths the
+    plan was valued on (``valued_on``), of which the first ``paths`` are taken.  Raises as
+    :func:`simulate`.
     """
     ops = operations or Operations(seed=scenario.seed)
     load = load.select(np.arange(min(paths, load.paths)))
-    rows, before = [], expected_usd(plan, load.paths)
-    rows.append(("expected by the plan", before))
+    rows = [("expected by the plan", plan.total_usd)]
+    before = float(np.mean(plan.unseen_usd[: load.paths])) if plan.unseen_usd else plan.total_usd
+    rows.append(("other paths than those planned on", before - plan.total_usd))
     for item, step in _ladder_of(ops):
         usd = float(bill_usd(plan, simulate(plan, scenario, load, capacity, operations=step), load).mean())
         rows.append((item, usd - before))
@@ -147,13 +150,6 @@ def bill_as_it_runs(
     rows.append(("as it runs", before))
     whole = before or float("nan")
     return typed("replay.bill", [{"item": i, "usd": u, "share": u / whole} for i, u in rows])
-
-
-def expected_usd(plan: Plan, paths: int) -> float:
-    """Mean of the plan's bills over its first paths if machines follow each; its cost rows where it
-    has none.
-    """
-    return float(np.mean(plan.paths_usd[:paths])) if plan.paths_usd else plan.total_usd
 
 
 def _ladder_of(ops: Operations) -> Iterator[tuple[str, Operations]]:

@@ -263,9 +263,8 @@ def _rungs(
     service: Service, scenario: Scenario, kinds: list[Kind], scheduled: Ints, planned: Floats, ops: Operations
 ) -> Ladder:
     limits, most = scenario.limits, ops.max_replicas or service.autoscaling.max_replicas
-    return ladder(
-        scheduled, planned, kinds, Zones(limits.zones, limits.zones_lost), service.autoscaling.min_replicas, most
-    )
+    zones, least = Zones(limits.zones, limits.zones_lost), service.autoscaling.min_replicas
+    return ladder(scheduled, planned, kinds, zones, limits.max_spot_share, least, most)
 
 
 def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:

@@ -3,8 +3,9 @@ down.
 
 A rung is one mix of machines.  Rungs are the mixes that the schedule runs and what is left of them
 when some machines of one kind are taken away, without those that another rung bears more than for
-no more money.  What a rung bears is what its machines may be loaded with after the worst loss of
-zones the plan provides for, machines dealt to zones in turn.
+no more money.  What a rung bears is what the plan would load it with: all of it after the worst loss
+of zones the plan provides for, machines dealt to zones in turn, and no more than leaves the share
+of spot machines within its limit (:func:`bears_rps`).
 """
 
 from collections.abc import Callable
@@ -54,11 +55,18 @@ class Ladder:
 
 
 def ladder(
-    schedule: Ints, planned_rps: Floats, kinds: list[Kind], zones: Zones, least: int, most: int | None
+    schedule: Ints,
+    planned_rps: Floats,
+    kinds: list[Kind],
+    zones: Zones,
+    spot_share: float,
+    least: int,
+    most: int | None,
 ) -> Ladder:
     """Rungs of a schedule (hours, kinds); ``least`` and ``most`` replicas in all.
 
-    ``planned_rps`` (hours,): a mix bears at least the load it was planned for.
+    ``planned_rps`` (hours,): a mix bears at least the load it was planned for; ``spot_share`` of the
+    load may be borne by spot machines.
     """
     seen, where = np.unique(schedule, axis=0, return_inverse=True)
     told = np.zeros(len(seen))
@@ -66,9 +74,8 @@ def ladder(
     mixes = _with_fewer(seen, least, max(200, _MOST // zones.zones))
     if most is not None:
         mixes = mixes[mixes.sum(axis=1) <= most] if (mixes.sum(axis=1) <= most).any() else mixes[:1]
-    mixes = mixes[_spot_share(mixes, kinds) <= _spot_share(seen, kinds).max() + 1e-9]
-    bears = bears_rps(mixes, kinds, zones)
-    own = bears_rps(seen, kinds, zones)
+    bears = bears_rps(mixes, kinds, zones, spot_share)
+    own = bears_rps(seen, kinds, zones, spot_share)
     known = own > 0
     scale = max(1.0, float((told[known] / own[known]).max())) if known.any() else 1.0
     price = sum(
@@ -91,13 +98,6 @@ def _sizes(kinds: list[Kind]) -> Floats:
     return np.asarray(np.where(each > 0, each / np.nanmin(np.where(each > 0, each, np.nan)), 1.0))
 
 
-def _spot_share(mixes: Ints, kinds: list[Kind]) -> Floats:
-    """Share of what mixes bear that may be taken back."""
-    each = [k.bears_rps[mixes[:, i]] for i, k in enumerate(kinds)]
-    whole, spot = np.sum(each, axis=0), sum(e for e, k in zip(each, kinds, strict=True) if k.spot)
-    return np.asarray(spot / np.maximum(whole, 1e-300))
-
-
 def _with_fewer(seen: Ints, least: int, left: int) -> Ints:
     """The mixes seen and each of them with some machines of one kind taken away, about ``left``."""
     parts = [seen]
@@ -114,10 +114,19 @@ def _with_fewer(seen: Ints, least: int, left: int) -> Ints:
     return np.asarray(mixes[mixes.sum(axis=1) >= max(floor, 0 if least == 0 else 1)])
 
 
-def bears_rps(mixes: Ints, kinds: list[Kind], zones: Zones) -> Floats:
-    """What mixes may be loaded with after the worst loss of zones [original requests/s]."""
+def bears_rps(mixes: Ints, kinds: list[Kind], zones: Zones, spot_share: float) -> Floats:
+    """What mixes may be loaded with [original requests/s], as the plan loads them.
+
+    min(s, s of what is not spot / (1 − ``spot_share``)), s what is left after the worst loss of
+    zones; a bound on the share of one machine type is not counted.
+    """
 
     def of(kind: Kind) -> Callable[[Ints], Floats]:
         return lambda n: np.asarray(kind.bears_rps[n] * (kind.spot_yield if kind.spot else 1.0))
 
-    return zones.worst(mixes, [of(k) for k in kinds])
+    found = zones.worst(mixes, [of(k) for k in kinds])
+    if spot_share >= 1 or not any(k.spot for k in kinds):
+        return found
+    steady = [i for i, k in enumerate(kinds) if not k.spot]
+    kept = zones.worst(mixes[:, steady], [of(kinds[i]) for i in steady]) if steady else np.zeros(len(mixes))
+    return np.minimum(found, kept / (1.0 - spot_share))
