@@ -105,18 +105,22 @@ def year(
 
 
 def ladder(signed: pd.DataFrame, title: str = "Commitments in force") -> alt.Chart:
-    """When commitments begin and end and what they bind [USD/h]: ``commitment start end
-    hourly_usd usd`` (local times), one bar each.
+    """When commitments begin and end and what they bind [USD/h]: ``commitment quantity
+    start end hourly_usd`` (local times), one bar each.
     """
+    named = [
+        f"{r['quantity']:g} × {r['commitment']}" + (f", from {r['start']:%b %Y}" if twice else "")
+        for r, twice in zip(signed.to_dict("records"), signed["commitment"].duplicated(keep=False), strict=True)
+    ]
     return (
-        alt.Chart(signed)
+        alt.Chart(signed.assign(named=named))
         .mark_bar(color=GREEN, height=14)
         .encode(
-            y=alt.Y("commitment:N", title=None, sort="-x", axis=alt.Axis(labelLimit=340)),
+            y=alt.Y("named:N", title=None, sort=named, axis=alt.Axis(labelLimit=420)),
             x=alt.X("start:T", title=None, axis=alt.Axis(format="%b %Y", labelOverlap=True)),
             x2="end:T",
             tooltip=[
-                alt.Tooltip("commitment:N", title="Commitment"),
+                alt.Tooltip("named:N", title="Commitment"),
                 alt.Tooltip("start:T", title="From", format="%d %b %Y"),
                 alt.Tooltip("end:T", title="Until", format="%d %b %Y"),
                 alt.Tooltip("hourly_usd:Q", title="USD an hour", format="$,.3f"),
@@ -397,7 +401,7 @@ def cost_months(
         tips = [when, *(alt.Tooltip(f"{c}:Q", title=t, format=_MONEY) for c, t in shown.items())]
         lines = alt.Chart(span.assign(month=pd.to_datetime(span["month"]))).encode(x=x, tooltip=tips)
         ends = {"y": "p10:Q", "y2": "p90:Q"}
-        layers.append(lines.mark_rule(strokeWidth=8, color=GROUND).encode(**ends))
+        layers.append(lines.mark_rule(strokeWidth=4.5, color=GROUND).encode(**ends))
         layers.append(lines.mark_rule(strokeWidth=2.5, color=INK).encode(**ends))
         layers += [lines.mark_tick(thickness=2.5, size=14, color=INK).encode(y=f"{c}:Q") for c in ("p10", "p90")]
     return alt.layer(*layers).properties(title=_title(title, "USD per calendar month"), height=360)

@@ -33,7 +33,6 @@ FILES = {
     "figures.csv": "Every figure with its source",
     "handoff.md": "Hand-off page",
 }
-HOLDS = {"yaml": "yaml", "json": "json", "csv": "csv", "md": "markdown"}
 
 
 def body(study: Study) -> None:
@@ -131,7 +130,7 @@ def _files(files: dict[str, str], name: str) -> None:
     with right.container(horizontal=True):
         download("This file", text.encode, chosen, "text/plain")
         download(f"All {len(files)} files (ZIP)", lambda: _zipped(files), f"{name}-operate.zip", "application/zip")
-    st.code("\n".join(lines[:SHOWN]), language=HOLDS.get(chosen.rpartition(".")[2]), height=420)
+    st.code("\n".join(lines[:SHOWN]), language=None, height=420)  # highlighting would be too pale to read
     if len(lines) > SHOWN:
         small(f"The first {SHOWN} of {len(lines):,} lines; the download has them all.")
     small("The command line writes the same files: planner operate SCENARIO.yaml --out FOLDER.")

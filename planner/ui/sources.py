@@ -61,7 +61,7 @@ def ask() -> None:
             " Datadog or Prometheus, an access log, or a table of your own. It stays on this server, under no name"
             " of yours, is seen only by who has the link to it, and is removed when the server stops."
         )
-        st.code(EXAMPLE, language="csv")
+        st.code(EXAMPLE, language=None)
         return
     content = given.getvalue()
     names = uploads.check(content)
@@ -111,7 +111,7 @@ def _preview(traffic: Traffic, content: bytes) -> None:
         for line in traffic.quality.loc[traffic.quality["kind"] != "noted", "detail"].head(4):
             small(f"{words.capital(str(line))}.")
         with st.expander("First rows as uploaded"):
-            st.code("\n".join(content[:4000].decode("utf-8-sig", "replace").splitlines()[:6]), language="csv")
+            st.code("\n".join(content[:4000].decode("utf-8-sig", "replace").splitlines()[:6]), language=None)
 
 
 def _questions(kind: str) -> dict[str, Any]:
