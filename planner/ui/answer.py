@@ -84,7 +84,12 @@ def _money(study: Study) -> None:
     card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
     card(second, *_today(study))
     first, second = st.columns(2)
-    card(first, "Paid up front", words.money(float(due["upfront_usd"])), f"{words.money(figures['total_usd'])} in all")
+    card(
+        first,
+        "Paid up front",
+        words.money(float(due["upfront_usd"])),
+        f"{words.money(figures['total_usd'])} in all",
+    )
     card(second, "Still owed", words.money(float(due["owed_after_usd"])), "after the plan ends")
 
 
@@ -126,7 +131,10 @@ def _change(now: Today) -> None:
     if rows.empty:
         small("Nothing changes: today's machines are the recommended ones.")
     else:
-        told(rows.assign(change=rows["what"].map(words.capital)), ["service", "change", "today", "recommended"])
+        told(
+            rows.assign(change=rows["what"].map(words.capital)),
+            ["service", "change", "today", "recommended"],
+        )
     told(
         pd.DataFrame(
             [

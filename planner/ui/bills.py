@@ -77,8 +77,9 @@ def _uploads(services: list[str]) -> None:
     for name in services:
         _bring(f"What arrived for {name} (CSV)", f"arrived.{name}", uploads.HISTORY)
     small(
-        f"Up to {uploads.MAX_MIB} MiB each. They stay on this server, are seen only by who has the link, and are"
-        " removed when the server stops. Money finds its service by the tag named service."
+        f"Up to {uploads.MAX_MIB} MiB each. They stay on this server, are seen only by who has the"
+        " link, and are removed when the server stops. Money finds its service by the tag named"
+        " service."
     )
 
 

@@ -34,7 +34,12 @@ def offer(study: Study) -> None:
         with cells[k % 2]:
             download(f"{text} (CSV)", lambda table=name: _csv(study, table), f"{name}.csv")
     with cells[1]:
-        download("Scenario with your changes (YAML)", study.scenario.to_yaml, "scenario.yaml", "application/yaml")
+        download(
+            "Scenario with your changes (YAML)",
+            study.scenario.to_yaml,
+            "scenario.yaml",
+            "application/yaml",
+        )
     if find_spec("xlsxwriter"):
         with cells[0]:
             download(
@@ -46,7 +51,12 @@ def offer(study: Study) -> None:
     with cells[0]:
         download("FOCUS 1.2 dataset (CSV)", lambda: _focus(study), "focus.csv")
     with cells[1]:
-        download("The whole answer (JSON)", lambda: export.to_json(study), "answer.json", "application/json")
+        download(
+            "The whole answer (JSON)",
+            lambda: export.to_json(study),
+            "answer.json",
+            "application/json",
+        )
 
 
 def _csv(study: Study, name: str) -> bytes:

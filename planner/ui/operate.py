@@ -46,7 +46,13 @@ def body(study: Study) -> None:
         told(_alerts(files[ALERTS]), ["service", "alert", "threshold", "after", "severity", "action"])
     with page:
         st.markdown(_readable(files["handoff.md"]))
-        download("This page (Markdown)", files["handoff.md"].encode, "handoff.md", "text/markdown", key="page")
+        download(
+            "This page (Markdown)",
+            files["handoff.md"].encode,
+            "handoff.md",
+            "text/markdown",
+            key="page",
+        )
     with all_of_them:
         _files(files, study.scenario.name)
 
@@ -122,14 +128,23 @@ def _files(files: dict[str, str], name: str) -> None:
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     chosen = str(
         left.selectbox(
-            "Look at", list(files), format_func=lambda f: f"{f}: {FILES.get(f, f)}", key="file", bind="query-params"
+            "Look at",
+            list(files),
+            format_func=lambda f: f"{f}: {FILES.get(f, f)}",
+            key="file",
+            bind="query-params",
         )
     )
     text = files[chosen]
     lines = text.splitlines()
     with right.container(horizontal=True):
         download("This file", text.encode, chosen, "text/plain")
-        download(f"All {len(files)} files (ZIP)", lambda: _zipped(files), f"{name}-operate.zip", "application/zip")
+        download(
+            f"All {len(files)} files (ZIP)",
+            lambda: _zipped(files),
+            f"{name}-operate.zip",
+            "application/zip",
+        )
     st.code("\n".join(lines[:SHOWN]), language=None, height=420)  # highlighting would be too pale to read
     if len(lines) > SHOWN:
         small(f"The first {SHOWN} of {len(lines):,} lines; the download has them all.")

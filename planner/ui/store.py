@@ -30,7 +30,10 @@ SHOWN = ["label", "state", "at", "author", "monthly_usd", "price_as_of", "why"]
 def body(study: Study) -> None:
     """This answer beside the newest kept one, keep it, then all revisions and one of them."""
     if not kept.there():
-        st.info(f"Keeping scenarios needs one more package on the server: {kept.MISSING}", icon=":material/inventory:")
+        st.info(
+            f"Keeping scenarios needs one more package on the server: {kept.MISSING}",
+            icon=":material/inventory:",
+        )
         return
     done = st.session_state.pop("stored", None)
     if done:
@@ -54,12 +57,22 @@ def _beside(study: Study, mine: list[Revision]) -> None:
     """This answer, the newest kept one, and what lies between."""
     now = study.plan.summary()["monthly_mean_usd"]
     cells = st.columns(3)
-    card(cells[0], "This answer, a month", words.money(now), f"{study.scenario.name}, {study.scenario.state}")
+    card(
+        cells[0],
+        "This answer, a month",
+        words.money(now),
+        f"{study.scenario.name}, {study.scenario.state}",
+    )
     if not mine:
         card(cells[1], "Kept last", "nothing yet", "of this scenario")
         return
     newest = mine[0].facts
-    card(cells[1], "Kept last, a month", words.money(newest.monthly_mean_usd), f"{mine[0].label}, {newest.state}")
+    card(
+        cells[1],
+        "Kept last, a month",
+        words.money(newest.monthly_mean_usd),
+        f"{mine[0].label}, {newest.state}",
+    )
     change = now - newest.monthly_mean_usd
     sign = "+" if change >= 0.005 else ""
     card(cells[2], "Since then", f"{sign}{words.money(change)}", f"a month, kept by {newest.author}")
@@ -183,21 +196,28 @@ def _bridge(chosen: Revision, rows: list[Revision]) -> None:
         return
     st.subheader("What moved since another revision")
     names = [r.label for r in others]
-    earlier = [k for k, r in enumerate(others) if (r.facts.at, r.facts.number) < (chosen.facts.at, chosen.facts.number)]
+    now = (chosen.facts.at, chosen.facts.number)
+    earlier = [k for k, r in enumerate(others) if (r.facts.at, r.facts.number) < now]
     first = earlier[0] if earlier else 0
     before = others[names.index(str(st.selectbox("From", names, first, key="from", bind="query-params")))]
     found = growth(before.kept, chosen.kept)
     by = found.lines.groupby("charge")["difference_usd"].sum().sort_values(key=abs, ascending=False)
     parts = [(words.CHARGES.get(str(c), str(c)), float(v)) for c, v in by.items() if abs(v) >= 0.5][:6]
     steps = views.waterfall((before.label, found.before_usd), (chosen.label, found.after_usd), parts)
-    chart(charts.bridge(steps, "What moved", "USD a month"), f"Bridge of a month from {before.label} to {chosen.label}")
+    chart(
+        charts.bridge(steps, "What moved", "USD a month"),
+        f"Bridge of a month from {before.label} to {chosen.label}",
+    )
     owners = found.owners.assign(
         owner=found.owners["owner"].replace("", "nobody"),
         service=found.owners["service"].replace("", "shared"),
         because=found.owners["cause"].map(words.GROWTH).fillna(found.owners["cause"]),
         usd_per_month=found.owners["difference_usd"],
     )
-    table(owners[owners["usd_per_month"].abs() >= 0.005], ["owner", "service", "because", "usd_per_month"])
+    table(
+        owners[owners["usd_per_month"].abs() >= 0.005],
+        ["owner", "service", "because", "usd_per_month"],
+    )
 
 
 def _again(chosen: Revision) -> None:
@@ -219,7 +239,10 @@ def _again(chosen: Revision) -> None:
         f"Kept: **{plain(words.money(done.before_usd))}** over the horizon; now:"
         f" **{plain(words.money(done.after_usd))}**."
     )
-    table(done.lines.assign(charge=done.lines["charge"].map(words.CHARGES)), ["service", "charge", "difference_usd"])
+    table(
+        done.lines.assign(charge=done.lines["charge"].map(words.CHARGES)),
+        ["service", "charge", "difference_usd"],
+    )
 
 
 study_page.show("Store", body)

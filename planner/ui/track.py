@@ -36,7 +36,10 @@ def body(study: Study) -> None:
     _head(found, study)
     left, right = st.columns(2, gap="medium")
     with left:
-        chart(charts.bridge(tracking.bridge(found), "From plan to bill", "USD"), "Bridge from plan to bill by cause")
+        chart(
+            charts.bridge(tracking.bridge(found), "From plan to bill", "USD"),
+            "Bridge from plan to bill by cause",
+        )
     with right:
         days = tracking.days(found, study.plan, study.scenario.time_zone)
         chart(charts.spending(days), "What was paid and what was planned, day by day")
@@ -49,9 +52,9 @@ def body(study: Study) -> None:
 def _how(study: Study) -> None:
     """No bill yet: what can be read, and how to get it."""
     st.info(
-        f"Bring the bill of {plain(study.scenario.name)} and, where you have it, what arrived. A bill is an export of"
-        " AWS (cost and usage report, Cost Explorer), Google Cloud or Azure, or a FOCUS file, as CSV. Rows find their"
-        " service by a tag.",
+        f"Bring the bill of {plain(study.scenario.name)} and, where you have it, what arrived."
+        " A bill is an export of AWS (cost and usage report, Cost Explorer), Google Cloud or"
+        " Azure, or a FOCUS file, as CSV. Rows find their service by a tag.",
         icon=":material/receipt_long:",
     )
 
@@ -76,7 +79,12 @@ def _head(found: Track, study: Study) -> None:
     card(cells[1], "Paid", words.money(found.actual_usd), f"{len(found.rows):,} rows of the bill")
     sign = "+" if found.difference_usd > 0 else ""
     share = found.difference_usd / found.planned_usd if found.planned_usd else float("nan")
-    card(cells[2], "Difference", f"{sign}{words.money(found.difference_usd)}", f"{words.share(share, 1)} of the plan")
+    card(
+        cells[2],
+        "Difference",
+        f"{sign}{words.money(found.difference_usd)}",
+        f"{words.share(share, 1)} of the plan",
+    )
     lost = found.rows.loc[found.rows["matched_by"] == "", f"{found.money}_cost_usd"].sum()
     card(cells[3], "Nobody planned", words.money(float(lost)), "no line of the plan answers for it")
     small(f"{tracking.headline(found, study.scenario.time_zone)}.")
@@ -118,7 +126,13 @@ def _now(study: Study, found: Track, bill: Path, arrivals: dict[str, Path]) -> N
         files = files_of(study.scenario, [f"{name}={file}" for name, file in arrivals.items()])
         came = read_arrivals(study.scenario, files)
         return with_actions(
-            found, study.scenario, study.plan, study.traffic, came, study.catalog, paths=study.load.paths
+            found,
+            study.scenario,
+            study.plan,
+            study.traffic,
+            came,
+            study.catalog,
+            paths=study.load.paths,
         )
 
     with st.spinner("Planning the rest again …"):
@@ -131,7 +145,8 @@ def _now(study: Study, found: Track, bill: Path, arrivals: dict[str, Path]) -> N
         small("Nothing needs to change.")
         return
     shown = done.actions.assign(
-        what=done.actions["sentence"].map(words.capital), service=done.actions["service"].replace("", "all")
+        what=done.actions["sentence"].map(words.capital),
+        service=done.actions["service"].replace("", "all"),
     )
     table(shown, ["what", "service", "usd_per_month"])
     download("What to change (CSV)", lambda: export.to_csv(done.actions).encode(), "actions.csv")
@@ -141,7 +156,10 @@ def _more(found: Track) -> None:
     """The forecast so far, the use of commitments, and every table as a file."""
     if len(found.accuracy):
         st.subheader("The forecast so far")
-        table(tracking.forecast(found), ["service", "came", "forecast", "hourly_error", "inside", "peak"])
+        table(
+            tracking.forecast(found),
+            ["service", "came", "forecast", "hourly_error", "inside", "peak"],
+        )
     if len(found.commitments):
         st.subheader("Commitments used")
         named = found.commitments.assign(commitment=found.commitments["commitment"].replace("all", "All together"))

@@ -96,7 +96,7 @@ def test_bill_alerts_and_hand_off(app_url, seen, pictured):
     pictured(page, "track-again")
 
     go(page, "Operate")
-    expect(page.get_by_text("Add replicas by hand or shed load now")).to_be_visible(timeout=FIRST)
+    expect(page.get_by_test_id("stTable").get_by_text("shed load now").first).to_be_visible(timeout=FIRST)
     pictured(page, "operate")
     page.get_by_role("tab", name="Hand-off page").click()
     expect(page.get_by_role("heading", name="Whom to call")).to_be_visible(timeout=FIRST)
