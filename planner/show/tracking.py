@@ -46,7 +46,9 @@ def lines(found: Track) -> pd.DataFrame:
     first: ``service owner charge planned_usd actual_usd difference_usd reasons``.
     """
     why = {
-        (str(s), str(c)): "; ".join(_reason(r) for r in rows.head(2).to_dict("records"))
+        (str(s), str(c)): "; ".join(
+            _reason(r) for r in rows[rows["difference_usd"].abs() >= 0.005].head(2).to_dict("records")
+        )
         for (s, c), rows in found.bridge.groupby(["service", "charge"], observed=True)
     }
     table = found.lines

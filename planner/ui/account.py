@@ -20,7 +20,7 @@ def required() -> None:
             st.button(f"Sign out {who()}", on_click=st.logout, icon=":material/logout:", width="stretch")
         return
     st.title("Capacity and cost planner")
-    st.button("Sign in", on_click=st.login, type="primary", icon=":material/login:")
+    st.button("Sign in", on_click=st.login, icon=":material/login:")
     st.stop()
 
 

@@ -70,7 +70,7 @@ def ask() -> None:
     kind = str(st.radio("2. What serves it?", [CPU, LLM], key="own_kind", horizontal=True))
     with st.form("own_form"):
         answers = _questions(kind)
-        if st.form_submit_button("Plan it", type="primary"):
+        if st.form_submit_button("Plan it"):
             text = _as_yaml(source, names, kind, answers)
             own = uploads.add(content, str(answers["name"]), text)
             st.session_state.setdefault("own", []).append(own)

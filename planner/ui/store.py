@@ -84,7 +84,7 @@ def _keep(study: Study, mine: list[Revision]) -> None:
         why, who, button = st.columns([3, 2, 1], vertical_alignment="bottom")
         reason = why.text_input("Why keep it", placeholder="One sentence for who reads it in a year", max_chars=300)
         author = who.text_input("Who", value=account.who(), max_chars=80, placeholder="Your name")
-        if not button.form_submit_button("Keep", icon=":material/save:", width="stretch", type="primary"):
+        if not button.form_submit_button("Keep", icon=":material/save:", width="stretch"):
             return
     st.session_state["who"] = author
     if not _said(author, reason):

@@ -147,8 +147,9 @@ def _now(study: Study, found: Track, bill: Path, arrivals: dict[str, Path]) -> N
     shown = done.actions.assign(
         what=done.actions["sentence"].map(words.capital),
         service=done.actions["service"].replace("", "all"),
+        more_usd=done.actions["usd_per_month"].map(words.money),
     )
-    table(shown, ["what", "service", "usd_per_month"])
+    told(shown, ["what", "service", "more_usd"])
     download("What to change (CSV)", lambda: export.to_csv(done.actions).encode(), "actions.csv")
 
 
