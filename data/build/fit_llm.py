@@ -1,7 +1,8 @@
 """Fit the constants of LLM serving on public records and write data/models/llm_*.csv.
 
-Usage: python data/build/fit_llm.py REFERENCE_FOLDER [--check]   (the folder that holds
-    gpuperf/llm_serving.csv; --check writes nothing)
+Usage: python data/build/fit_llm.py REFERENCE_FOLDER [all | constants | parts] [--check]   (the
+    folder that holds gpuperf/llm_serving.csv; --check writes nothing). ``constants`` writes the
+    constants and effects alone, ``parts`` the bands of unseen models and accelerators alone.
 
 Maximum a posteriori: log-constants are a common value plus normal effects of engine, accelerator,
 precision, model ..., fitted to log TPOT, throughput and TTFT with Student-t errors by Gauss-Newton
@@ -26,7 +27,7 @@ from planner.arrays import Floats, Index
 
 sys.path.insert(0, str(Path(__file__).parent))
 from gpuperf_rows import Rows, read_rows
-from llm_choices import cases, judged, margin
+from llm_choices import Case, cases, judged, margin
 
 from planner.latency.llm.bench import batch, report
 from planner.latency.llm.steps import Constants
@@ -91,6 +92,15 @@ SCALE, IMPORTANCE, FREEDOM, TEMPER, COMBINATION = (
 )
 UNITS = {k: "share" if k in OF_TESTS else "s" if k.endswith("_s") else "× datasheet time" for k in COMMON}
 METRICS, FEW, SEEDS = ("tpot", "throughput", "ttft"), 40, (0, 1, 2, 3, 4)
+# deals of whole models and whole accelerators: those that make the bands, and the one that judges
+PARTS, JUDGE, Z90 = (0, 1), 2, 1.645
+# what a fit had seen of a deployment, where not both of its parts, and what was left out then
+NEAR = ("accelerator", "model", "none")
+LEFT_OUT = {
+    "accelerator": "models",
+    "model": "accelerators",
+    "none": "models and accelerators",
+}
 # share of choices that the planned margin may leave broken: below the one in ten that is wanted, as
 # other combinations will differ
 BROKEN, MARGINS = 0.09, (0.0, 0.25, 0.5, 0.75, 1.0, 1.28, 1.65, 2.0)
@@ -148,7 +158,12 @@ class Fit:
 
     def predict(self, rows: Rows) -> Floats:
         """Log TPOT, throughput and TTFT of each row."""
-        return np.log(np.stack(report(rows.plant, self.constants(self.design(rows), self.x), rows.runs), axis=1))
+        return np.log(
+            np.stack(
+                report(rows.plant, self.constants(self.design(rows), self.x), rows.runs),
+                axis=1,
+            )
+        )
 
     def _climb(self, rows: Rows) -> None:
         design, y = self.design(rows), np.log(rows.measured)
@@ -176,7 +191,13 @@ class Fit:
                 damping *= 6
             else:
                 return
-            gain, self.x, residual, loss, damping = loss - better, self.x + step, trial, better, max(damping / 4, 1e-4)
+            gain, self.x, residual, loss, damping = (
+                loss - better,
+                self.x + step,
+                trial,
+                better,
+                max(damping / 4, 1e-4),
+            )
             if gain < 1e-3 * loss:
                 return
 
@@ -190,8 +211,16 @@ class Fit:
         w = (FREEDOM + 1) / (FREEDOM + z**2) * weight[:, None] * IMPORTANCE * known / SCALE**2
         count, k = design.effects.shape[0] // len(COMMON), len(COMMON)
         pulls, squares = np.zeros((count, k)), np.zeros((count, k, k))
-        np.add.at(pulls, design.where, np.einsum("nkm,nm->nk", slopes, w * np.where(known, residual, 0.0)))
-        np.add.at(squares, design.where, np.einsum("nkm,nm,nlm->nkl", slopes, w, slopes, optimize=True))
+        np.add.at(
+            pulls,
+            design.where,
+            np.einsum("nkm,nm->nk", slopes, w * np.where(known, residual, 0.0)),
+        )
+        np.add.at(
+            squares,
+            design.where,
+            np.einsum("nkm,nm,nlm->nkl", slopes, w, slopes, optimize=True),
+        )
         blocks = sparse.block_diag(list(squares), format="csr")
         hessian = np.diag(1 / self.width**2) + (design.effects.T @ (blocks @ design.effects)).toarray()
         return hessian, (self.center - self.x) / self.width**2 + design.effects.T @ pulls.ravel()
@@ -199,11 +228,26 @@ class Fit:
     def _slopes(self, rows: Rows, c: Constants) -> Floats:
         """Derivatives of log metrics by log constants (n, constants, 3), by differences."""
         running = batch(rows.plant, c, rows.runs)
-        here = np.log(np.stack(report(rows.plant, c, rows.runs, batch(rows.plant, c, rows.runs, running, 3)), axis=1))
+        here = np.log(
+            np.stack(
+                report(
+                    rows.plant,
+                    c,
+                    rows.runs,
+                    batch(rows.plant, c, rows.runs, running, 3),
+                ),
+                axis=1,
+            )
+        )
         found = np.empty((len(here), len(COMMON), 3))
         for j, k in enumerate(COMMON):
             moved = c.scaled(**{k: np.exp(1e-3)})
-            there = report(rows.plant, moved, rows.runs, batch(rows.plant, moved, rows.runs, running, 3))
+            there = report(
+                rows.plant,
+                moved,
+                rows.runs,
+                batch(rows.plant, moved, rows.runs, running, 3),
+            )
             found[:, j] = np.nan_to_num((np.log(np.stack(there, axis=1)) - here) / 1e-3)
         return found
 
@@ -246,16 +290,22 @@ class LeftOut(NamedTuple):
 def left_out(rows: Rows, groups: pd.Series, count: int = 6, seed: int = 0) -> LeftOut:
     """Grouped cross-validation: each fold of whole groups predicted by a fit on the others."""
     fold = folds(groups, count, seed)
-    found, near = np.full(rows.measured.shape, np.nan), np.full(len(fold), "none", dtype="U12")
+    found, near = (
+        np.full(rows.measured.shape, np.nan),
+        np.full(len(fold), "accelerator", dtype="U12"),
+    )
     values = {k: np.full(len(fold), np.nan) for k in COMMON}
     for j in range(count):
-        inside, outside = rows.take(np.flatnonzero(fold != j)), np.flatnonzero(fold == j)
+        inside, outside = (
+            rows.take(np.flatnonzero(fold != j)),
+            np.flatnonzero(fold == j),
+        )
         known = {c.model.weights for c in inside.conditions}
         fit, there = Fit(inside), rows.take(outside)
         found[outside] = fit.predict(there)
         for k, v in vars(fit.constants(fit.design(there), fit.x)).items():
             values[k][outside] = v
-        near[outside] = ["model" if rows.conditions[i].model.weights in known else "none" for i in outside]
+        near[outside] = ["pair" if rows.conditions[i].model.weights in known else "accelerator" for i in outside]
     return LeftOut(found, near, Constants(**values))
 
 
@@ -281,9 +331,14 @@ def parts_left_out(rows: Rows, count: int = 5, seed: int = 0) -> Parts:
     found = []
     for j in range(count):
         outside = np.flatnonzero((model == j) | (chip == j))
-        fit, there = Fit(rows.take(np.flatnonzero((model != j) & (chip != j)))), rows.take(outside)
+        fit, there = (
+            Fit(rows.take(np.flatnonzero((model != j) & (chip != j)))),
+            rows.take(outside),
+        )
         near = np.select(
-            [(model[outside] == j) & (chip[outside] == j), model[outside] == j], ["none", "accelerator"], "model"
+            [(model[outside] == j) & (chip[outside] == j), model[outside] == j],
+            ["none", "accelerator"],
+            "model",
         )
         values = fit.constants(fit.design(there), fit.x)
         found.append(Parts(outside, np.full(len(outside), j), near, fit.predict(there), values))
@@ -307,27 +362,28 @@ def show(rows: Rows, predicted: Floats, title: str) -> None:
     print(title, "median p90:", ", ".join(text), flush=True)
 
 
-def sigmas(rows: Rows, predicted: Floats, near: NDArray[np.str_]) -> list[dict[str, object]]:
-    """90 % quantile of |log error| / 1.645 by load mode and nearness.
+def sigmas(rows: Rows, predicted: Floats, near: NDArray[np.str_], level: float = 0.9) -> list[dict[str, object]]:
+    """``level`` quantile of |log error| / 1.645 by load mode and nearness.
 
-    Where rows are few: that over all modes, and for models never seen a quarter more than for those
-    seen.
+    Where rows of a mode are few: that over all modes.
     """
     error, mode, out = np.abs(predicted - np.log(rows.measured)), rows.runs.mode, []
-    known: dict[str, dict[str, float]] = {}
     for n in sorted(set(near)):
-        over_all = dict(zip(METRICS, np.nanquantile(error[near == n], 0.9, axis=0) / 1.645, strict=True))
+        over_all = dict(
+            zip(
+                METRICS,
+                np.nanquantile(error[near == n], level, axis=0) / Z90,
+                strict=True,
+            )
+        )
         for m in ("any", *sorted(set(mode))):
             part = error[(near == n) & ((mode == m) | (m == "any"))]
             own = {
-                k: np.nanquantile(part[:, i], 0.9) / 1.645
+                k: np.nanquantile(part[:, i], level) / Z90
                 for i, k in enumerate(METRICS)
                 if np.isfinite(part[:, i]).sum() >= FEW
             }
-            wider = {k: 1.25 * v for k, v in known[m].items()} if n == "none" else over_all
-            value = wider | own
-            known[m] = value if n == "model" else known.get(m, {})
-            out.append({"mode": m, "seen": n} | value | {"rows": len(part)})
+            out.append({"mode": m, "seen": n} | over_all | own | {"rows": len(part)})
     return out
 
 
@@ -340,7 +396,10 @@ def margins(rows: Rows, trials: list[LeftOut], errors: pd.DataFrame) -> pd.DataF
         case
         for t in trials
         for case in cases(
-            rows, t.constants, np.exp(t.predicted[:, 1]), np.array([sigma["closed_loop", n] for n in t.near])
+            rows,
+            t.constants,
+            np.exp(t.predicted[:, 1]),
+            np.array([sigma["closed_loop", n] for n in t.near]),
         )
     ]
     planned = math.ceil(1e3 * margin(found, BROKEN)) / 1e3
@@ -348,17 +407,127 @@ def margins(rows: Rows, trials: list[LeftOut], errors: pd.DataFrame) -> pd.DataF
     return table.assign(planned=(table["sigmas"] == planned).astype(int), choices=len(found))
 
 
-def main(reference: Path, write: bool) -> None:
-    rows = read_rows(reference / "gpuperf" / "llm_serving.csv")
-    whole = Fit(rows)
-    show(
-        rows, whole.predict(rows), f"{len(rows.conditions)} rows, {combinations(rows).nunique()} combinations, fitted:"
+def bands_of_parts(rows: Rows, parts: Parts) -> pd.DataFrame:
+    """Bands (σ by load mode) of deployments whose model, accelerator or both no fit saw.
+
+    A new group is not a row like those seen: of G groups the quantile is that of 90 % · (1 + 1/G),
+    the split-conformal one (Vovk et al. 2005).
+    """
+    there, name = (
+        rows.take(parts.row),
+        combinations(rows.take(parts.row)).str.split("|"),
     )
+    found = []
+    for near, part in (("accelerator", 0), ("model", 1), ("none", 0)):
+        at = np.flatnonzero(parts.near == near)
+        level = min(0.9 * (1.0 + 1.0 / max(name.iloc[at].str[part].nunique(), 1)), 0.95)
+        found += sigmas(there.take(at), parts.predicted[at], parts.near[at], level)
+    return pd.DataFrame(found)
+
+
+def judge_parts(rows: Rows, parts: Parts, deal: Parts, sigmas_planned: float) -> None:
+    """Errors of one deal, how many rows its bands cover when these know nothing of its models and
+    accelerators, and what its choices of a largest load break and keep.
+    """
+    name = np.array([(c.model.weights, c.chip.name) for c in rows.conditions])
+    sigma = np.full((len(deal.row), 3), np.nan)
+    for fold in sorted(set(deal.fold)):
+        mine = deal.fold == fold
+        models = name[deal.row[mine & (deal.near != "model")], 0]
+        chips = name[deal.row[mine & (deal.near != "accelerator")], 1]
+        kept = ~(np.isin(name[parts.row, 0], models) | np.isin(name[parts.row, 1], chips))
+        table = bands_of_parts(rows, take(parts, np.flatnonzero(kept))).set_index(["mode", "seen"])
+        for i in np.flatnonzero(mine):
+            mode = str(rows.runs.mode[deal.row[i]])
+            key = (mode, deal.near[i]) if (mode, deal.near[i]) in table.index else ("any", deal.near[i])
+            sigma[i] = table.loc[key, list(METRICS)].to_numpy(float)
+    miss = np.abs(deal.predicted - np.log(rows.measured[deal.row])) / sigma
+    for near in NEAR:
+        at = np.flatnonzero(deal.near == near)
+        show(
+            rows.take(deal.row[at]),
+            deal.predicted[at],
+            f"{LEFT_OUT[near]} left out, {len(at)} rows:",
+        )
+        inside = [float(np.mean(m[np.isfinite(m)] <= Z90)) for m in miss[at].T]
+        print(
+            "  within the 90 % band:",
+            ", ".join(f"{m} {v:.3f}" for m, v in zip(METRICS, inside, strict=True)),
+        )
+        found = choices(rows, deal, at, sigma)
+        made = judged(found, sigmas_planned)
+        print(
+            f"  {len(found)} choices: broken {made['broken_share']:.3f}, kept {made['kept_share']:.3f}",
+            flush=True,
+        )
+
+
+def choices(rows: Rows, deal: Parts, at: Index, sigma: Floats) -> list[Case]:
+    """Choices of a largest load on the left-out curves among rows ``at`` of a deal, fold by fold."""
+    found: list[Case] = []
+    for fold in sorted(set(deal.fold[at])):
+        mine = at[deal.fold[at] == fold]
+        own = Constants(**{k: v[mine] for k, v in vars(deal.constants).items()})
+        found += cases(
+            rows.take(deal.row[mine]),
+            own,
+            np.exp(deal.predicted[mine, 1]),
+            sigma[mine, 0],
+        )
+    return found
+
+
+def take(parts: Parts, at: Index) -> Parts:
+    """Some of the left-out rows."""
+    constants = Constants(**{k: v[at] for k, v in vars(parts.constants).items()})
+    return Parts(parts.row[at], parts.fold[at], parts.near[at], parts.predicted[at], constants)
+
+
+def fit_parts(rows: Rows, write: bool) -> None:
+    """Bands of unseen models and accelerators, and their judgement."""
+    parts = join([parts_left_out(rows, seed=seed) for seed in PARTS])
+    found = bands_of_parts(rows, parts)
+    print(found.round(3).to_string())
+    judge_parts(rows, parts, parts_left_out(rows, seed=JUDGE), planned_margin())
+    if write:
+        old = pd.read_csv(OUT / "llm_errors.csv")
+        save_errors(pd.concat([old[~old["seen"].isin(NEAR)], found]))
+
+
+def planned_margin() -> float:
+    """The margin [σ] that the planner uses."""
+    table = pd.read_csv(OUT / "llm_margin.csv")
+    return float(table.loc[table["planned"] == 1, "sigmas"].iloc[0])
+
+
+def main(reference: Path, what: str, write: bool) -> None:
+    rows = read_rows(reference / "gpuperf" / "llm_serving.csv")
+    if what in ("all", "constants"):
+        whole = Fit(rows)
+        count = combinations(rows).nunique()
+        show(
+            rows,
+            whole.predict(rows),
+            f"{len(rows.conditions)} rows, {count} combinations, fitted:",
+        )
+        if write:
+            save_constants(rows, whole)
+    if what == "all":
+        fit_pairs(rows, write)
+    if what in ("all", "parts"):
+        fit_parts(rows, write)
+
+
+def fit_pairs(rows: Rows, write: bool) -> None:
+    """Bands of configurations and of combinations left out, and the margin planned with."""
     trials = [left_out(rows, combinations(rows), seed=seed) for seed in SEEDS]
     for seed, trial in zip(SEEDS, trials, strict=True):
         show(rows, trial.predicted, f"combinations left out, deal {seed}:")
     many = rows.take(np.tile(np.arange(len(rows.conditions)), len(SEEDS)))
-    predicted, near = np.concatenate([t.predicted for t in trials]), np.concatenate([t.near for t in trials])
+    predicted, near = (
+        np.concatenate([t.predicted for t in trials]),
+        np.concatenate([t.near for t in trials]),
+    )
     for mode in sorted(set(rows.runs.mode)):
         at = np.flatnonzero(many.runs.mode == mode)
         show(many.take(at), predicted[at], f"combinations left out, all deals, {mode}:")
@@ -369,10 +538,17 @@ def main(reference: Path, write: bool) -> None:
     kept = margins(rows, trials, table)
     print(kept.to_string())
     if write:
-        save(rows, whole, table, kept)
+        save_errors(table[table["seen"].isin(["combination", "pair"])])
+        kept.to_csv(OUT / "llm_margin.csv", index=False, lineterminator="\n")
 
 
-def save(rows: Rows, fit: Fit, errors: pd.DataFrame, margins: pd.DataFrame) -> None:
+def save_errors(table: pd.DataFrame) -> None:
+    """Write the bands."""
+    table.round(4).to_csv(OUT / "llm_errors.csv", index=False, lineterminator="\n")
+
+
+def save_constants(rows: Rows, fit: Fit) -> None:
+    """Write the constants, and the effects that move them."""
     source = f"fitted on {len(rows.conditions)} public serving records (gpuperf table of 2026-11, llm_serving.csv)"
     common = [
         {
@@ -390,13 +566,17 @@ def save(rows: Rows, fit: Fit, errors: pd.DataFrame, margins: pd.DataFrame) -> N
         if t and abs(x) >= 0.002
     ]
     effects += [
-        {"term": "combination", "level": name, "constant": "weight_read", "log_effect": "0"}
+        {
+            "term": "combination",
+            "level": name,
+            "constant": "weight_read",
+            "log_effect": "0",
+        }
         for name in sorted(set(combinations(rows)))
     ]
     pd.DataFrame(effects).to_csv(OUT / "llm_effects.csv", index=False, lineterminator="\n")
-    errors.round(4).to_csv(OUT / "llm_errors.csv", index=False, lineterminator="\n")
-    margins.to_csv(OUT / "llm_margin.csv", index=False, lineterminator="\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "--check" not in sys.argv)
+    words = [a for a in sys.argv[2:] if a != "--check"]
+    main(Path(sys.argv[1]), words[0] if words else "all", "--check" not in sys.argv)

@@ -16,7 +16,7 @@ from planner.latency.hardware import accelerator
 from planner.latency.llm.architecture import architecture
 from planner.latency.llm.bench import MODES, Runs, report
 from planner.latency.llm.calibration import calibrate, error_after
-from planner.latency.llm.constants import Condition, band, common, constants, effects
+from planner.latency.llm.constants import Condition, band, common, constants, effects, seen
 from planner.latency.llm.records import BenchmarkPoint, read_llm_benchmark
 from planner.latency.llm.service import LlmService
 from planner.latency.llm.steps import Layout, Plant, decode_step, prefill_s
@@ -191,6 +191,15 @@ def test_effects_are_shrunk_and_bands_widen_away_from_the_fit():
     known = Condition(architecture("llama-3.1-70b"), accelerator("H100-SXM"), "fp8", "vllm", Layout(4))
     elsewhere = known._replace(chip=accelerator("L40S"))
     assert band(known).tpot < band(elsewhere).tpot
+    unseen = {"model": {"chip": accelerator("T4")}, "accelerator": {"model": architecture("phi-4")}}
+    unseen["none"] = unseen["model"] | unseen["accelerator"]
+    assert seen(elsewhere) == "pair"
+    for near, change in unseen.items():
+        assert seen(known._replace(**change)) == near
+        assert all(
+            a > b
+            for a, b in zip(vars(band(known._replace(**change))).values(), vars(band(elsewhere)).values(), strict=True)
+        )
 
 
 def written(tmp_path, *entries):

@@ -102,14 +102,25 @@ def constants(condition: Condition) -> Constants:
     return Constants(**{k: v * math.exp(min(max(total[k], -3.0), 3.0)) for k, v in common().items()})
 
 
+@cache
+def _fitted() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """What the fit saw: combinations as ``model|accelerator``, models, accelerators."""
+    pairs = frozenset(level for term, level in effects() if term == "combination")
+    models, chips = (frozenset(p.split("|")[i] for p in pairs) for i in (0, 1))
+    return pairs, models, chips
+
+
 def seen(condition: Condition) -> str:
-    """How near the fit a deployment is: ``combination`` (model and accelerator together),
-    ``model``, or ``none``.
+    """How near the fit a deployment is: ``combination`` (model and accelerator together), ``pair``
+    (both, not together), ``model`` or ``accelerator`` (that one alone), or ``none``.
     """
-    levels = condition.levels()
-    if ("combination", f"{levels['model']}|{levels['accelerator']}") in effects():
+    model, chip = condition.model.weights, condition.chip.name
+    pairs, models, chips = _fitted()
+    if f"{model}|{chip}" in pairs:
         return "combination"
-    return "model" if ("model", levels["model"]) in effects() else "none"
+    if model in models:
+        return "pair" if chip in chips else "model"
+    return "accelerator" if chip in chips else "none"
 
 
 @cache
