@@ -17,12 +17,11 @@ from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.simulator.operations import Operations
+from planner.simulator.paid import cover, fees_of, price_of
 from planner.simulator.replay import Replay, simulate, typed
 
-Pool = tuple[str, ...]  # service, provider, region, instance type, deployment, purchase option
 # charges that grow with the hours of machines; all others stay as planned
 _BY_MACHINE = ("block_storage", "metrics")
-_PLACE = ["service", "provider", "region", "resource"]
 
 
 def bill_usd(plan: Plan, replay: Replay, load: Load) -> Floats:
@@ -33,62 +32,14 @@ def bill_usd(plan: Plan, replay: Replay, load: Load) -> Floats:
     like are those of the plan, which were counted on its load and not on that of the path. NaN
     where the plan has no row of a machine that the replay may run.
     """
-    fees = _fees(plan, load.ts)
+    fees = fees_of(plan, load.ts)
     left = {pool: n.copy() for pool, n in replay.running.items()}
     for name, usd_per_h in fees.items():
-        _cover(plan, name, usd_per_h, left)
-    prices = {pool: _price(plan, pool) for pool in left}
+        cover(plan, name, usd_per_h, left)
+    prices = {pool: price_of(plan, pool) for pool in left}
     paid = sum((np.tensordot(load.weight_h, n * prices[p], axes=1) for p, n in left.items()), np.zeros(replay.paths))
     fixed = float(sum((usd * load.weight_h).sum() for usd in fees.values()))
     return np.asarray(paid + fixed + _others(plan, replay, load))
-
-
-def _fees(plan: Plan, ts: pd.DatetimeIndex) -> dict[str, Floats]:
-    """Amortized cost of the commitments of each name [USD/h], hour by hour."""
-    found: dict[str, Floats] = {}
-    for row in plan.commitments.to_dict("records"):
-        term_h = (row["end"] - row["start"]) / pd.Timedelta(hours=1)
-        usd = row["hourly_usd"] + row["upfront_usd"] / term_h
-        in_force = np.asarray((ts >= row["start"]) & (ts < row["end"]), dtype=np.float64)
-        name = str(row["commitment"])
-        found[name] = found.get(name, np.zeros(len(ts))) + usd * in_force
-    return found
-
-
-def _cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -> None:
-    """Take off what a commitment pays for: the machines on which it saves most first.
-
-    From the plan's own rows of this commitment: e = effective cost and u = list cost of
-    an instance-hour of each machine type. Machines with the lowest e / u draw first, each
-    taking e of the hour's dollars, until those are used up. ``left`` {pool: (paths,
-    hours) machines} is changed.
-    """
-    rows = plan.cost[(plan.cost["commitment"] == name) & (plan.cost["charge"] == "compute")]
-    sums = rows.groupby(_PLACE, observed=True)[["effective_cost_usd", "quantity", "list_cost_usd"]].sum()
-    takes = {k: (e / q, u / q) for k, (e, q, u) in zip(sums.index, sums.to_numpy(), strict=True) if q > 0 and e > 0}
-    if not left:
-        return
-    dollars = usd_per_h[:, None] * np.ones_like(next(iter(left.values())))
-    for pool in sorted(left, key=lambda p: np.divide(*takes.get(p[:4], (1.0, 1.0)))):
-        if pool[:4] in takes and pool[5] == "on_demand":
-            used = np.minimum(left[pool], dollars / takes[pool[:4]][0])
-            left[pool] = left[pool] - used
-            dollars = dollars - used * takes[pool[:4]][0]
-
-
-def _price(plan: Plan, pool: Pool) -> float:
-    """What the plan pays for an hour of a machine beyond commitments;
-    list where it pays for none.
-
-    The mean over the horizon, so hours of cheaper spot and dearer spot cost the same. NaN if the
-    plan has no row of this machine in this place.
-    """
-    rows = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["resource"] == pool[3])]
-    rows = rows[(rows["service"] == pool[0]) & (rows["provider"] == pool[1]) & (rows["region"] == pool[2])]
-    own = rows[rows["purchase_option"] == pool[5]]
-    if own["quantity"].sum() > 0:
-        return float(own["effective_cost_usd"].sum() / own["quantity"].sum())
-    return float(rows["list_unit_price_usd"].max()) if len(rows) else float("nan")
 
 
 def _others(plan: Plan, replay: Replay, load: Load) -> Floats:

@@ -2,6 +2,7 @@
 it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from planner.simulator.operations import (
     start_up_steps,
     zone_losses,
 )
+from planner.simulator.paid import price_of, price_of_mixes
 from planner.simulator.tables import Bounds, Table
 from planner.zones import Zones
 
@@ -99,16 +101,20 @@ def task_of(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Cap
     tables, kinds = [], []
     ready = _times(scheduled, max(ops.fleet_factor, 1.0))  # what the autoscaler may reach
     most = np.max(ready, axis=0, initial=0)
-    money = _Money(plan, name)
+    owned = [(name, *pool) for pool in pools]
     bounds = list(service.objective.bounds())
     for i, pool in enumerate(pools):
-        table, kind = _kind(service, name, pool, int(most[i]), capacity, money, instances[i], bounds)
+        table, kind = _kind(
+            service, name, pool, int(most[i]), capacity, price_of(plan, owned[i]) * instances[i], bounds
+        )
         tables.append(table)
         kinds.append(kind)
     delays = [_start_up(service, pool, ops) for pool in pools]
     hazard = np.array([_hazard(k, d[0] / ops.start_up_factor) for k, d in zip(kinds, delays, strict=True)])
     policy = ops.policy or service.autoscaling.policy
-    rungs = _rungs(service, scenario, kinds, ready, planned, ops) if kinds and most.any() else None
+    rungs = None
+    if kinds and most.any():
+        rungs = _rungs(service, scenario, kinds, ready, planned, ops, price_of_mixes(plan, load.ts, owned, instances))
     return Task(
         name,
         service.objective,
@@ -160,49 +166,13 @@ def _scheduled(name: str, plan: Plan, load: Load) -> tuple[tuple[Pool, ...], Int
     return tuple(pools), found, planned, np.array(each)
 
 
-class _Money:
-    """What an hour of a machine costs beyond what commitments pay, and how many they pay for, from
-    the plan's own rows.
-    """
-
-    def __init__(self, plan: Plan, service: str) -> None:
-        rows = plan.cost[(plan.cost["charge"] == "compute") & (plan.cost["service"] == service)]
-        keys = ["provider", "region", "resource", "purchase_option"]
-        sums = rows.groupby(keys, observed=True)[["quantity", "effective_cost_usd", "list_cost_usd"]].sum()
-        self._paid = {
-            k: (float(q), float(e), float(u)) for k, (q, e, u) in zip(sums.index, sums.to_numpy(), strict=True)
-        }
-        covered = plan.coverage[plan.coverage["service"] == service]
-        places = ["provider", "region", "instance_type"]
-        hourly = covered.groupby([*places, "ts"], observed=True)["instances"].sum()
-        self._covered = hourly.groupby(places, observed=True).max().to_dict() if len(hourly) else {}
-
-    def usd_per_h(self, pool: Pool) -> float:
-        """Price of an instance-hour that no commitment pays; list where the plan pays for none; NaN
-        if nothing says.
-        """
-        place = (pool.provider, pool.region, pool.instance_type)
-        quantity, effective, _ = self._paid.get((*place, pool.purchase_option), (0.0, 0.0, 0.0))
-        if quantity > 0:
-            return effective / quantity
-        quantity, _, public = self._paid.get((*place, "committed"), (0.0, 0.0, 0.0))
-        return public / quantity if quantity > 0 else float("nan")
-
-    def covered(self, pool: Pool) -> float:
-        """Most machines that commitments pay for in an hour of the plan."""
-        if pool.purchase_option != "on_demand":
-            return 0.0
-        return float(self._covered.get((pool.provider, pool.region, pool.instance_type), 0.0))
-
-
 def _kind(
     service: Service,
     name: str,
     pool: Pool,
     most: int,
     capacity: Capacity,
-    money: _Money,
-    instances: float,
+    usd_per_h: float,
     bounds: Bounds,
 ) -> tuple[Table, Kind]:
     """Table and kind of one pool: what 0 … ``most`` replicas bear and where they saturate.
@@ -219,8 +189,7 @@ def _kind(
         spot,
         capacity.bears_rps(key, n),
         table.saturation[table.row(n.astype(np.float64))] * n,
-        money.usd_per_h(pool) * instances,
-        money.covered(pool) / instances,
+        usd_per_h,
         _spot_yield(capacity, key) if spot else 1.0,
     )
     return table, kind
@@ -260,11 +229,17 @@ def _start_up(service: Service, pool: Pool, ops: Operations) -> tuple[float, flo
 
 
 def _rungs(
-    service: Service, scenario: Scenario, kinds: list[Kind], scheduled: Ints, planned: Floats, ops: Operations
+    service: Service,
+    scenario: Scenario,
+    kinds: list[Kind],
+    scheduled: Ints,
+    planned: Floats,
+    ops: Operations,
+    cost: Callable[[Ints], Floats],
 ) -> Ladder:
     limits, most = scenario.limits, ops.max_replicas or service.autoscaling.max_replicas
     zones, least = Zones(limits.zones, limits.zones_lost), service.autoscaling.min_replicas
-    return ladder(scheduled, planned, kinds, zones, limits.max_spot_share, least, most)
+    return ladder(scheduled, planned, kinds, zones, limits.max_spot_share, least, most, cost)
 
 
 def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:

@@ -22,7 +22,7 @@ _MOST = 60_000  # mixes looked at, times zones
 @dataclass(frozen=True)
 class Kind:
     """Replicas of one kind: what n bear together and where they saturate [original requests/s], at
-    n = 0, 1, …; ``usd_per_h`` beyond the first ``covered``.
+    n = 0, 1, …; ``usd_per_h`` where no commitment pays.
     """
 
     name: str
@@ -30,7 +30,6 @@ class Kind:
     bears_rps: Floats
     saturation_rps: Floats
     usd_per_h: float
-    covered: float
     spot_yield: float = 1.0
 
 
@@ -62,11 +61,12 @@ def ladder(
     spot_share: float,
     least: int,
     most: int | None,
+    cost_of: Callable[[Ints], Floats],
 ) -> Ladder:
     """Rungs of a schedule (hours, kinds); ``least`` and ``most`` replicas in all.
 
     ``planned_rps`` (hours,): a mix bears at least the load it was planned for; ``spot_share`` of the
-    load may be borne by spot machines.
+    load may be borne by spot machines; ``cost_of`` mixes [USD/h].
     """
     seen, where = np.unique(schedule, axis=0, return_inverse=True)
     told = np.zeros(len(seen))
@@ -78,9 +78,8 @@ def ladder(
     own = bears_rps(seen, kinds, zones, spot_share)
     known = own > 0
     scale = max(1.0, float((told[known] / own[known]).max())) if known.any() else 1.0
-    price = sum(
-        k.usd_per_h * (np.maximum(mixes[:, i] - k.covered, 0) + 1e-6 * mixes[:, i]) for i, k in enumerate(kinds)
-    )
+    # of what costs the same, commitments paying, the one whose machines are cheaper
+    price = cost_of(mixes) + 1e-6 * (mixes @ np.array([k.usd_per_h for k in kinds]))
     order = np.lexsort((-np.asarray(price), bears))
     mixes, bears, cost = mixes[order], bears[order] * scale, np.asarray(price)[order]
     keep = np.r_[cost[:-1] < np.minimum.accumulate(cost[::-1])[::-1][1:], True]

@@ -100,7 +100,7 @@ def test_policies_have_dollars_and_latency():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["web", "chat", "embed", "demo"])
 def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
-    """On the same paths the machines of both cost the same within half a per cent."""
+    """On the same paths the machines of both cost the same within one per cent."""
     scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
     study = run(scenario, Catalog.read(*scenario.providers, regions=scenario.regions), paths=40)
     bill = bill_as_it_runs(study.plan, scenario, study.unseen, study.capacity).set_index("item")["usd"]
@@ -108,14 +108,14 @@ def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
     machines = bill["other machines than the plan's, followed without delay"] / expected
     paths = bill["other paths than those planned on"] / expected
     print(f"\n{name}: {machines:+.2%} by machines, {paths:+.2%} by paths")
-    assert abs(machines) <= 0.005
+    assert abs(machines) <= 0.01
     assert abs(machines + paths) <= 0.02
 
 
 def test_a_step_of_the_replay_leaves_the_spot_share_that_the_plan_leaves():
     """Of 40 % spot capacity only what 30 % of the load may use counts."""
-    kinds = [Kind("m", False, 100.0 * np.arange(9), 130.0 * np.arange(9), 1.0, 0.0)]
-    kinds.append(Kind("m spot", True, 100.0 * np.arange(9), 130.0 * np.arange(9), 0.3, 0.0))
+    kinds = [Kind("m", False, 100.0 * np.arange(9), 130.0 * np.arange(9), 1.0)]
+    kinds.append(Kind("m spot", True, 100.0 * np.arange(9), 130.0 * np.arange(9), 0.3))
     mixes = np.array([[7, 1], [6, 4], [0, 8]])
     assert bears_rps(mixes, kinds, Zones(1, 0), 0.3).tolist() == pytest.approx([800, 600 / 0.7, 0])
     assert bears_rps(mixes, kinds, Zones(1, 0), 1.0).tolist() == pytest.approx([800, 1000, 800])
