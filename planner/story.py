@@ -145,7 +145,8 @@ class Story:
         plan, kept = self.production.plan, self.revisions[1].kept
         said = {f.what: f.value for f in self.figures}
         ends, steps = self.bridge.after_usd - self.bridge.before_usd, float(self.bridge.lines["difference_usd"].sum())
-        signed, again = plan.commitments, self.again.plan.commitments
+        signed, again, now = plan.commitments, self.again.plan.commitments, pd.Timestamp(self.again.scenario.start_utc)
+        signed = signed[(signed["start"] < now) & (signed["end"] > now)]
         again = again.assign(commitment=again["commitment"].str.removesuffix(HELD))
         held = signed[["commitment", "end"]].merge(again, on=["commitment", "end"])
         pieces = [float(contracts["quantity"].sum()) for contracts in (signed, held)]
@@ -155,7 +156,7 @@ class Story:
             Agreement("experiment and production, and the steps between them", ends, steps),
             Agreement("plan and page handed over", plan.total_usd, said[_HANDED]),
             Agreement("plan and bill, and the causes between them", self.track.difference_usd, self._caused()),
-            Agreement("contracts signed, and held by the plan made again", *pieces),
+            Agreement("contracts signed until now, and held by the plan made again", *pieces),
         ]
 
     def _caused(self) -> float:
@@ -199,7 +200,7 @@ def _told(story: Story) -> Iterator[tuple[str, str, str, str, str, str]]:
     for kind in story.tables["production-tokens.csv"]["token_kind"]:
         yield (
             "bridge",
-            f"of {kind}, production",
+            f"1 million {kind} tokens",
             usd,
             "production-tokens.csv",
             "usd_per_1m_tokens",
