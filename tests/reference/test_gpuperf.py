@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 
 from planner.capacity.headroom import MODEL_QUANTILE_Z
+from planner.errors import PlannerError
+from planner.latency.hardware import GIB
 from planner.latency.llm.architecture import architecture, memory
 from planner.latency.llm.bench import Report, report
 from planner.latency.llm.calibration import calibrate
@@ -237,6 +239,43 @@ def test_memory_of_servers(reference):
             near[f"{r['model']} tp{r['tp']}"] = abs(taken / stated - 1) <= 0.03
     print(f"memory beside the cache within 3 %: {sum(near.values())} of {len(near)} servers")
     assert {name for name, right in near.items() if not right} == set(MEMORY_MISSES) & set(near)
+
+
+KV_DTYPES = {"auto": "bf16", "fp8": "fp8", "bf16": "bf16"}
+
+
+def cached_tokens(r: dict[str, str]) -> float:
+    """Tokens that one printed line's cache holds by the planner's bytes a token: full attention only, whose logs
+    count every layer alike; NaN where the line lacks what that takes.
+    """
+    try:
+        model = architecture(r["model"])
+    except PlannerError:
+        return math.nan
+    plain = model.full_attention_layers == model.layers
+    known = r["kv_cache_gib_per_gpu"] and r["kv_tokens"] and r["tp"] and r["kv_dtype"] in KV_DTYPES
+    if not plain or not known or float(r["kv_cache_gib_per_gpu"]) <= 0:
+        return math.nan
+    each = model.sequence_bytes(1.0, KV_DTYPES[r["kv_dtype"]], int(r["tp"]), int(r["pp"] or 1))
+    return float(r["kv_cache_gib_per_gpu"]) * GIB / float(each)
+
+
+def test_cached_tokens_that_servers_print(reference):
+    """Nothing of these logs is fitted."""
+    file = reference("gpuperf") / "kv_cache_logs.csv"
+    if not file.exists():
+        pytest.skip("no kv_cache_logs.csv in the reference folder")
+    with file.open(encoding="utf-8", newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    error = np.array(
+        [abs(cached_tokens(r) / float(r["kv_tokens"] or "nan") - 1) for r in lines if r["kv_tokens"] != "0"]
+    )
+    error = error[np.isfinite(error)]
+    if error.size < 5:
+        pytest.skip("fewer than 5 logs of models with full attention")
+    line("tokens in the cache", error)
+    assert np.median(error) <= 0.05
+    assert np.quantile(error, 0.9) <= 0.15
 
 
 @pytest.mark.slow
