@@ -58,8 +58,9 @@ def whole_contracts(
         moved = False
         for change in _changes(market, step, least):
             while tries < trials:
-                trial = best | {i: float(round(best[i] + units, 9)) for i, units in change.items()}
-                if min(trial[i] for i in change) < 0 or not affordable(trial):
+                trial = best | {i: max(0.0, float(round(best[i] + units, 9))) for i, units in change.items()}
+                taken = [i for i, units in change.items() if units < 0]
+                if any(best[i] == 0 for i in taken) or not affordable(trial):
                     break
                 tries += 1
                 cost = expected(trial)
@@ -77,13 +78,11 @@ def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, floa
     same use under another pool.
 
     A contract that is a part of a machine also moves by whole machines. A swap takes away at
-    least as much use as it adds, counted in units of a machine both can pay for.
+    least as much use as it adds, counted in units of a machine both can pay for, or all there is.
     """
+    amounts = {i: [step[i], *_machines(market, i, step[i], least[i])] for i in step}
     alone = [{i: units} for i in step for units in (step[i], -step[i])]
-    for i in step:  # whole machines, where a contract is a part of one
-        for units in sorted({float(np.ceil(u / least[i] - 1e-9)) * least[i] for u in market.terms[i].units.values()}):
-            if units > step[i] * (1 + 1e-9):
-                alone += [{i: units}, {i: -units}]
+    alone += [{i: sign * units} for i, more in amounts.items() for units in more[1:] for sign in (1.0, -1.0)]
     swaps = []
     for i in step:
         for j in step:
@@ -91,6 +90,13 @@ def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, floa
             common = next((k for k in one.units if k in other.units), None)
             if i == j or common is None or (one.pool != other.pool and one.start != other.start):
                 continue
-            instead = step[i] / one.units[common] * other.units[common]
-            swaps.append({i: step[i], j: -float(np.ceil(instead / least[j] - 1e-9)) * least[j]})
-    return alone + swaps
+            for units in amounts[i]:
+                instead = units / one.units[common] * other.units[common]
+                swaps.append({i: units, j: -float(np.ceil(instead / least[j] - 1e-9)) * least[j]})
+    return swaps + alone
+
+
+def _machines(market: Market, i: int, step: float, least: float) -> list[float]:
+    """Units of a contract that make a whole machine, where that is more than a step."""
+    whole = {float(np.ceil(u / least - 1e-9)) * least for u in market.terms[i].units.values()}
+    return sorted(units for units in whole if units > step * (1 + 1e-9))

@@ -84,14 +84,12 @@ def sign(
         value.expected,
         affordable,
     )
-    if len(best) < len(everything):
-        best = whole_contracts(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
     alone = sorted(_alone(market, amounts, menus, loads, value.expected), key=value.expected)
-    for first in [given, *alone[:ALONE]]:
-        other = whole_contracts(
-            market, dict.fromkeys(everything, 0.0) | first, value.expected, affordable, trials=MOST_TRIALS // 3
-        )
+    for first in [given, *alone[:ALONE]]:  # signed at the start: later contracts come with the best of these
+        start_only = dict.fromkeys(amounts, 0.0) | first
+        other = whole_contracts(market, start_only, value.expected, affordable, trials=MOST_TRIALS // 3)
         best = min(best, other, key=value.expected)
+    best = whole_contracts(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
     best, regret, each = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
         expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)

@@ -91,17 +91,17 @@ def with_rungs(
 def worth_trying(
     market: Market, kinds: Collection[str], last: pd.Timestamp, known: Collection[int] = (), *, payments: bool = False
 ) -> list[int]:
-    """Commitments on sale for some of ``kinds``, the cheapest of each pool and of each that ends
-    earlier in the horizon, whose last hour is ``last``, beside those ``known``; with ``payments``
+    """Commitments on sale for some of ``kinds``, the cheapest of each pool and size of a contract
+    and of each that ends earlier in the horizon, whose last hour is ``last``, beside those ``known``; with ``payments``
     also of each way to pay.
 
     Worth nothing to parts of machines bought for good, such a term may pay for the whole ones that
     fill the rest, signed later, or for a load that falls.
     """
 
-    def place(i: int) -> tuple[str, pd.Timestamp, str]:
+    def place(i: int) -> tuple[str, float, pd.Timestamp, str]:
         t = market.terms[i]
-        return t.pool, min(t.end, last + pd.Timedelta(hours=1)), t.payment if payments else ""
+        return t.pool, t.size, min(t.end, last + pd.Timedelta(hours=1)), t.payment if payments else ""
 
     found, seen = list(known), {place(i) for i in known}
     on_sale = [i for i, t in enumerate(market.terms) if not t.held and not t.units.keys().isdisjoint(kinds)]

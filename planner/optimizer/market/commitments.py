@@ -21,6 +21,7 @@ from planner.scenario import Scenario
 
 PLACE = ["provider", "region", "instance_type"]
 ANYWHERE = ("global", "", "any")
+WORTH_A_CONTRACT = 1e-4  # share of a price by which a larger contract must be cheaper for a unit
 SAME_PRICE = 0.01  # list prices for each unit of one size group differ by less: rounding
 
 
@@ -288,7 +289,7 @@ def _reservation(scenario: Scenario, row: dict[Any, Any], region: str, kinds: _K
 
 def _finest(terms: list[Term]) -> list[Term]:
     """Of contracts alike but for their size, the smallest at the lowest price for each unit (sizes
-    differ by rounding only).
+    differ by rounding only), and the cheapest for a unit where rounding makes a larger one that.
     """
     alike: dict[tuple[str, str, int, str], list[Term]] = {}
     for t in terms:
@@ -299,13 +300,16 @@ def _finest(terms: list[Term]) -> list[Term]:
         near = [t for t in found if t.usd_per_h <= least * (1.0 + SAME_PRICE)]
         finest = min(near, key=lambda t: (t.size, t.usd_per_h, t.commitment))
         kept.append(replace(finest, cheapest_usd_per_h=least))
+        cheapest = min(found, key=lambda t: (t.usd_per_h, t.size, t.commitment))
+        if cheapest.usd_per_h < finest.usd_per_h * (1.0 - WORTH_A_CONTRACT):
+            kept.append(cheapest)
     return kept
 
 
 def _undominated(terms: list[Term], until: pd.Timestamp) -> list[Term]:
-    """Without terms that another of the same pool, in force no longer of the horizon ending at ``until``,
-    beats in price and cash upfront alike: a longer one that is cheaper by the hour would be paid on
-    when the load has gone.
+    """Without terms that another of the same pool, no larger and in force no longer of the horizon
+    ending at ``until``, beats in price and cash upfront alike: a longer one that is cheaper by the
+    hour would be paid on when the load has gone.
     """
     by_pool: dict[str, list[Term]] = {}
     for t in sorted(terms, key=lambda t: (t.usd_per_h, t.upfront_share * t.term_months, t.term_months, t.commitment)):
@@ -313,7 +317,8 @@ def _undominated(terms: list[Term], until: pd.Timestamp) -> list[Term]:
         better = (
             n
             for n, r in enumerate(rivals)
-            if min(r.end, until) <= min(t.end, until)
+            if r.size <= t.size * (1 + 1e-9)
+            and min(r.end, until) <= min(t.end, until)
             and r.upfront_share * r.usd_per_h * r.term_months <= t.upfront_share * t.usd_per_h * t.term_months
         )
         if (n := next(better, None)) is None:
