@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Risk: would it hold, what breaks first, and what mending costs
 #
-# A plan is made for many futures and judged on others. This notebook plays a quarter of a web
+# A plan is made for many futures and judged on others. This notebook plays four weeks of a web
 # service minute by minute, looks for what breaks first, and strains the plan on purpose.
 
 # %%
@@ -24,15 +24,15 @@ from planner.data import data_path
 from planner.show import answer, charts, views, words
 from planner.simulator import policies, stress
 
-scenario = planner.Scenario.read(data_path("scenarios", "web.yaml")).replace(horizon_h=2184)
+scenario = planner.Scenario.read(data_path("scenarios", "web.yaml")).replace(horizon_h=672)
 catalog = planner.Catalog.read(*scenario.providers, regions=scenario.regions)
-study = planner.run(scenario, catalog, paths=40)
+study = planner.run(scenario, catalog, paths=30)
 plan, replay = study.plan, study.replay
 
 # %% [markdown]
 # ## The range of the bill
 # Machines follow the load of each future; commitments stay as signed. Each month has a range of its
-# own: its cheapest and dearest futures are not those of the quarter.
+# own: its cheapest and dearest futures are not those of the whole plan.
 
 # %%
 charts.year(answer.year(study))

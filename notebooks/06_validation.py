@@ -28,7 +28,7 @@ from planner.show import charts, views
 from planner.simulator import play_hour
 
 scenario = planner.Scenario.read(data_path("scenarios", "demo.yaml"))
-histories = planner.read_histories(scenario)
+histories = {name: planner.read_histories(scenario)[name] for name in ("web", "chat")}
 
 # %% [markdown]
 # ## 1. The forecast, beside repeating last week
@@ -56,9 +56,9 @@ judged[["wql_ratio", "coverage_99_share", "peak_exceeded_share"]].round(3)
 # model stands for what the replay uses; the simulation knows nothing of it.
 
 # %%
-small = planner.Scenario.read(data_path("scenarios", "web.yaml")).replace(horizon_h=672)
+small = planner.Scenario.read(data_path("scenarios", "web.yaml")).replace(horizon_h=336)
 catalog = planner.Catalog.read(*small.providers, regions=small.regions)
-study = planner.run(small, catalog, paths=40)
+study = planner.run(small, catalog, paths=20)
 played = play_hour(study.plan, small, study.load, study.capacity)
 played[["instance_type", "variant", "utilization", "requests", "played_s", "pointwise_s", "played_difference_share"]]
 
