@@ -5,9 +5,9 @@ command line returns: 2 wrong input, 3 no plan satisfies the scenario, 1 the sol
 """
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 # what damaged content raises inside a reader; csv, json, pandas and pyarrow derive from these
 MALFORMED = (
@@ -86,10 +86,29 @@ class StoreError(PlannerError):
     """The store of scenarios cannot be reached, read or written, or refuses a revision."""
 
 
+class Relaxation(str):
+    """A sentence that says what to change in a scenario, with the ``changes`` {dotted field: value}
+    that :meth:`planner.Scenario.replace` takes.
+    """
+
+    __slots__ = ("changes",)
+    changes: Mapping[str, Any]
+
+    def __new__(cls, text: str, changes: Mapping[str, Any]) -> Self:
+        """The sentence, which is what is shown, and its changes beside it."""
+        made = super().__new__(cls, text)
+        made.changes = dict(changes)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Relaxation, (str(self), self.changes)
+
+
 class InfeasiblePlan(PlannerError):
     """No configuration satisfies the scenario; ``relaxations`` name the constraints to relax.
 
-    ``relaxations`` is a tuple of plain sentences, the smallest sufficient one first.
+    ``relaxations`` is a tuple of plain sentences, the smallest sufficient one first; those of
+    :class:`Relaxation` can be followed as they stand.
     """
 
     exit_code = 3

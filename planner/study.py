@@ -16,11 +16,12 @@ import pandas as pd
 from planner import __version__, columns
 from planner.capacity import Capacity, service_model, size
 from planner.catalog import Catalog
-from planner.errors import PlannerError
+from planner.errors import InfeasiblePlan, PlannerError
 from planner.faults import checked
 from planner.load import Load, Traffic, forecast, read_histories
 from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
+from planner.relaxing import tried
 from planner.results import Rows
 from planner.scenario import Scenario
 from planner.simulator import Replay, simulate
@@ -107,7 +108,11 @@ def run(
         progress("sizing replicas on every machine")
         capacity = size(scenario, catalog, load)
     progress("optimizing")
-    plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
+    try:
+        plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
+    except InfeasiblePlan as error:
+        progress("looking for a way out")
+        raise tried(error, scenario, load, catalog) from None
     plan = replace(plan, notes=(*plan.notes, *_remarks(scenario, plan, catalog)))
     progress("replaying the plan on unseen load")
     replay = simulate(plan, scenario, unseen, capacity, executor=executor)

@@ -51,7 +51,8 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     kind = table.text("costtype").str.lower()
     category = kind.map(_CATEGORY).fillna("usage").mask(fee, "purchase")
     rate = table.number("currencyconversionrate")
-    local = np.where(np.isnan(rate) | (rate == 0) | (table.text("currency") == "USD").to_numpy(), 1.0, 1 / rate)
+    own = np.isnan(rate) | (rate == 0) | (table.text("currency") == "USD").to_numpy()
+    local = 1 / np.where(own, 1.0, rate)
     converted = ~np.isnan(rate) & (rate != 0)
     option = pd.Series("on_demand", index=sku.index).mask(sku.str.contains("Spot|Preemptible"), "spot")
     return finished(

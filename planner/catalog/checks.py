@@ -35,6 +35,9 @@ BASIS = {
 WEAK = frozenset({"inferred", "test_fixture", "vendor_maximum"})  # read only when asked for
 
 
+MOST_USD_PER_H = 10_000.0  # twenty times the dearest machine on sale; more is another currency or unit
+
+
 def first_day(as_of: str) -> date | None:
     """First day of an ``as_of`` such as 2026-07-20, 2026-09, 2026 or
     2025-11..2026-06; None if unknown.
@@ -54,7 +57,7 @@ def check_rates(file: Path, rates: pd.DataFrame) -> None:
     """
     price = rates["rate_usd_per_h"]
     _refuse(file, rates, ~(price > 0), "a price must be above zero", "rate_usd_per_h")
-    _refuse(file, rates, price > 10_000, "no machine costs that much an hour", "rate_usd_per_h")
+    _refuse(file, rates, price > MOST_USD_PER_H, "no machine costs that much an hour", "rate_usd_per_h")
     known = rates["purchase_option"].isin(["on_demand", "spot"])
     _refuse(file, rates, ~known, "purchase_option must be on_demand or spot", "purchase_option")
     _refuse(

@@ -24,6 +24,7 @@ from planner.catalog import azure
 from planner.catalog.answers import Fetched, money
 from planner.catalog.aws_answers import on_demand_usd, reserved, sells_plain_linux
 from planner.catalog.aws_bulk import read_offers
+from planner.catalog.checks import MOST_USD_PER_H
 from planner.errors import CatalogError
 
 LARGEST_BYTES = 4 * 2**30  # the EC2 offer file of a region is half a GiB
@@ -77,7 +78,7 @@ def read_prices(file: str | Path, machines: Mapping[str, Iterable[str]], region:
     files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
     found = [price for one in files for price in _read(one, region, machines)]
     known = {provider: frozenset(names) for provider, names in machines.items()}
-    kept = [p for p in found if p.instance_type in known.get(p.provider, ())]
+    kept = [_possible(p, path) for p in found if p.instance_type in known.get(p.provider, ())]
     if not kept:
         raise CatalogError(
             "no price of a known machine stands in it",
@@ -87,6 +88,18 @@ def read_prices(file: str | Path, machines: Mapping[str, Iterable[str]], region:
             f" columns provider, {', '.join(_OWN)}",
         )
     return kept
+
+
+def _possible(price: Price, path: Path) -> Price:
+    """``price`` itself. Raises :class:`CatalogError` for one of no region, or that no machine has."""
+    if not price.region or not 0 < price.usd_per_h <= MOST_USD_PER_H:
+        raise CatalogError(
+            f"a price needs a region, and more than 0 and at most {MOST_USD_PER_H:,.0f} USD an hour",
+            where=path,
+            got=f"{price.instance_type} {price.usd_per_h:g} USD/h",
+            remedy="Mend that row, or give the provider's file as it was downloaded",
+        )
+    return price
 
 
 def _read(path: Path, region: str | None, machines: Mapping[str, Iterable[str]]) -> list[Price]:
@@ -217,7 +230,9 @@ def _bill(
             continue
         price = money(usd, f"{path}, row {number}", row.get(at["currency"], "USD") or "USD")
         key = (provider, row[at["region"]], name)
-        if price > 0 and abs(seen.setdefault(key, price) / price - 1) > 1e-6:
+        if price == 0:  # nothing was charged: no price is told
+            continue
+        if abs(seen.setdefault(key, price) / price - 1) > 1e-6:
             raise CatalogError(
                 "one machine has two prices in this bill",
                 where=f"{path}, row {number}",

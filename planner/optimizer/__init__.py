@@ -18,7 +18,7 @@ from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-__all__ = ["alternatives", "optimize", "tradeoff"]
+__all__ = ["alternatives", "check_feasible", "optimize", "tradeoff"]
 
 
 def optimize(
@@ -40,6 +40,15 @@ def optimize(
     from planner.optimizer.decide import optimize as run
 
     return run(scenario, load, capacity, catalog, valued_on=valued_on)
+
+
+def check_feasible(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> None:
+    """Whether any plan keeps the scenario's limits: nothing, or the :class:`InfeasiblePlan` that it
+    raises; see :func:`planner.optimizer.decide.check_feasible`.
+    """
+    from planner.optimizer.decide import check_feasible as check
+
+    check(scenario, load, capacity, catalog)
 
 
 def alternatives(plan: Plan, scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from planner.arrays import Floats, Ints
 from planner.calendar import Months
 from planner.capacity import Capacity
 from planner.catalog import Catalog
-from planner.errors import InfeasiblePlan, SolverError
+from planner.errors import InfeasiblePlan, Relaxation, SolverError
 from planner.load import Load
 from planner.optimizer.answer import bindings as explain
 from planner.optimizer.answer import frames as answer
@@ -246,10 +246,20 @@ def within_budget(
         f"the cheapest plan costs {named}, above the budget of {budget:,.0f} USD a month; no other commitments keep it",
         where="limits.budget_usd_per_month",
         relaxations=[
-            f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
+            Relaxation(
+                f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
+                {"limits.budget_usd_per_month": float(np.ceil(lowest))},
+            ),
             "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile",
         ],
     )
+
+
+def check_feasible(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> None:
+    """Raises :class:`InfeasiblePlan` where no plan keeps the limits and the budget; far less work
+    than a plan with its proof.
+    """
+    within_budget(scenario, load, capacity, catalog, sample(load, None))
 
 
 def decide(
@@ -266,6 +276,7 @@ def decide(
     planned = {s: ready_load(load, scenario, s) for s in market.candidates}
     run_for = followed(sampled.load, scenario, planned)
     wide = deal_quotas(market, planned, load)
+    explain.refuse_least(wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
     fleets = rival_fleets(scenario, wide, planned, run_for, sampled.weight)
     counted = load.weight_h if count is None else load.weight_h * count

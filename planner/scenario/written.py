@@ -40,6 +40,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# a number without a point is one too (2e6, as in YAML 1.2)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
+
+
 def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
     """The parsed value and the line of each dotted path.
 

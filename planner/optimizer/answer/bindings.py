@@ -2,7 +2,7 @@
 fits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from planner import columns
 from planner.arrays import Floats
-from planner.errors import InfeasiblePlan
+from planner.errors import InfeasiblePlan, Relaxation
 from planner.load import Load
 from planner.optimizer.market.as_program import offers_of, problem_of, zone_factor
 from planner.optimizer.market.market import Market
@@ -173,25 +173,9 @@ def too_small(market: Market, service: str, mixes: Menu, planned: Floats, load: 
     before it is named.
     """
     hour = int(np.argmax(planned))
-    need, rules = float(planned[hour]), market.rules[service]
-    remedies = []
-    if rules.max_replicas is not None and (
-        wanted := _smallest(market, service, replace(rules, max_replicas=None), need)
-    ):
-        remedies.append(f"raise services.{service}.autoscaling.max_replicas from {rules.max_replicas} to {wanted}")
-    for name, kinds, count in rules.quota:
-        without = replace(rules, quota=tuple(q for q in rules.quota if q[0] != name))
-        if wanted := _smallest(market, service, without, need, kinds):
-            remedies.append(f"raise limits.quota.{name} from {count} to {wanted}")
-    if rules.type_share is not None and _smallest(market, service, replace(rules, type_share=None), need):
-        remedies.append(f"raise limits.max_type_share above {rules.type_share:g}, or offer more machine types")
-    if rules.zones_lost and _smallest(market, service, replace(rules, zones_lost=0), need):
-        remedies.append(f"lower limits.zones_lost from {rules.zones_lost}")
-    if not remedies:
-        remedies = [
-            f"raise limits.quota, services.{service}.autoscaling.max_replicas and limits.max_type_share together",
-            "add providers, regions or machine types",
-        ]
+    need = float(planned[hour])
+    remedies: list[str] = [*_alone(market, service, need)] or [*_at_once(market, service, need)]
+    remedies = remedies or ["add providers, regions or machine types"]
     best = float(mixes.reach.max()) if len(mixes.reach) else 0.0
     when = f"{load.ts[hour]:%Y-%m-%d %H:%M} UTC"
     return InfeasiblePlan(
@@ -199,6 +183,73 @@ def too_small(market: Market, service: str, mixes: Menu, planned: Floats, load: 
         where=f"services.{service}",
         relaxations=remedies,
     )
+
+
+def refuse_least(market: Market, planned: Mapping[str, Floats], load: Load) -> None:
+    """Raises :class:`InfeasiblePlan` where the quotas allow fewer replicas than must always run."""
+    for service, rules in market.rules.items():
+        if rules.quota and rules.min_replicas > 1:
+            mixes = menu(offers_of(market.candidates[service], rules), rules, float(planned[service].max()))
+            if not len(mixes.counts):
+                raise too_small(market, service, mixes, planned[service], load)
+
+
+def _raised(path: str, now: float, wanted: float) -> Relaxation:
+    verb = "raise" if wanted > now else "lower"
+    return Relaxation(f"{verb} {path} from {now:g} to {wanted:g}", {path: wanted})
+
+
+def _alone(market: Market, service: str, need: float) -> Iterator[Relaxation]:
+    """Each limit that, changed by itself, lets some mix reach the load, with the least change that
+    does.
+    """
+    rules = market.rules[service]
+    if rules.max_replicas is not None and (
+        wanted := _smallest(market, service, replace(rules, max_replicas=None), need)
+    ):
+        yield _raised(f"services.{service}.autoscaling.max_replicas", rules.max_replicas, wanted)
+    for name, kinds, count in rules.quota:
+        without = replace(rules, quota=tuple(q for q in rules.quota if q[0] != name))
+        if wanted := _smallest(market, service, without, need, kinds):
+            yield _raised(f"limits.quota.{name}", count, wanted)
+    if rules.type_share is not None:
+        shares = (round(k / 100, 2) for k in range(1, 101) if k / 100 > rules.type_share)
+        enough = (s for s in shares if _smallest(market, service, replace(rules, type_share=s), need))
+        if (share := next(enough, None)) is not None:
+            yield _raised("limits.max_type_share", rules.type_share, share)
+    if rules.min_replicas > 1:
+        fewer = range(int(rules.min_replicas) - 1, 0, -1)
+        enough = (k for k in fewer if _smallest(market, service, replace(rules, min_replicas=k), need))
+        if (least := next(enough, None)) is not None:
+            yield _raised(f"services.{service}.autoscaling.min_replicas", rules.min_replicas, least)
+    for lost in range(rules.zones_lost - 1, -1, -1):
+        if _smallest(market, service, replace(rules, zones_lost=lost), need):
+            yield _raised("limits.zones_lost", rules.zones_lost, lost)
+            break
+
+
+def _at_once(market: Market, service: str, need: float) -> Iterator[Relaxation]:
+    """All limits raised together to what the mix of fewest replicas that reaches the load takes."""
+    rules = market.rules[service]
+    free = replace(rules, max_replicas=None, quota=(), type_share=None)
+    offers = offers_of(market.candidates[service], free)
+    mixes = menu(offers, free, need)
+    able = mixes.counts[mixes.reach >= need * (1 - 1e-12)]
+    if not len(able):
+        return
+    replicas = able @ np.array([o.replicas for o in offers])
+    mix = able[int(np.argmin(replicas))]
+    found: list[Relaxation] = []
+    if rules.max_replicas is not None and replicas.min() > rules.max_replicas:
+        found.append(_raised(f"services.{service}.autoscaling.max_replicas", rules.max_replicas, int(replicas.min())))
+    for name, kinds, count in rules.quota:
+        used = int(mix @ np.array([o.unit if o.kind in kinds else 0 for o in offers]))
+        if used > count:
+            found.append(_raised(f"limits.quota.{name}", count, used))
+    if rules.type_share is not None and rules.type_share < 1:
+        found.append(_raised("limits.max_type_share", rules.type_share, 1.0))
+    if found:
+        yield Relaxation(" and ".join(found), {k: v for one in found for k, v in one.changes.items()})
 
 
 def _smallest(market: Market, service: str, rules: Rules, need: float, kinds: tuple[str, ...] = ()) -> int:
@@ -240,6 +291,16 @@ def _remedy(scenario: Scenario, constraint: str, subject: str, amount: float) ->
     unknown).
     """
     by = f" by {np.ceil(amount - 1e-6):,.0f}" if amount > 0 else ""
+    more = int(np.ceil(amount - 1e-6))
+    if constraint == "limit" and amount > 0 and subject.startswith("quota."):
+        now = scenario.limits.quota.get(subject.removeprefix("quota."), 0)
+        return _raised(f"limits.{subject}", now, now + more)
+    if constraint in ("max_instances", "min_instances") and amount > 0 and subject in scenario.services:
+        scaling = scenario.services[subject].autoscaling
+        name = "max_replicas" if constraint == "max_instances" else "min_replicas"
+        now = getattr(scaling, name) or 0
+        wanted = now + more if name == "max_replicas" else max(now - more, 0)
+        return _raised(f"services.{subject}.autoscaling.{name}", now, wanted)
     return {
         "limit": f"raise limits.{subject}{by}",
         "max_instances": f"raise services.{subject}.autoscaling.max_replicas{by}",

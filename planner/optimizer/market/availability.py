@@ -6,10 +6,11 @@ is the provider's promise for what stands in one place, an assumption on the saf
 two zones, one of them spare, give 0.999975, above the 0.9999 promised for two.
 """
 
+import math
 from math import comb
 
 from planner.catalog import provider_of
-from planner.errors import InfeasiblePlan
+from planner.errors import InfeasiblePlan, Relaxation
 from planner.scenario import Scenario
 
 _MOST_ZONES = 6
@@ -41,11 +42,21 @@ def reached(scenario: Scenario) -> list[str]:
                 if availability(share, z, k) >= asked
             )
             better = next(enough, None)
-            remedy = [f"set limits.zones to {better[0]} and limits.zones_lost to {better[1]}"] if better else []
+            least = math.floor(have * 1e6) / 1e6
+            remedies = [
+                Relaxation(
+                    f"lower services.{name}.objective.availability_share from {asked:g} to {least:.6f}",
+                    {f"services.{name}.objective.availability_share": least},
+                )
+            ]
+            if better:
+                zones = {"limits.zones": better[0], "limits.zones_lost": better[1]}
+                told = f"set limits.zones to {better[0]} and limits.zones_lost to {better[1]}"
+                remedies.insert(0, Relaxation(told, zones))
             raise InfeasiblePlan(
                 f"{name} is to be up {asked:.6%} of the time; {setting} give {have:.6%} (each up {share:.1%}: assumed)",
                 where=f"services.{name}.objective.availability_share",
-                relaxations=[*remedy, f"lower availability_share to {have:.6f}"],
+                relaxations=remedies,
             )
         found.append(
             f"{name}: up at least {have:.4%} of the time, {asked:.4%} asked: {setting} each up {share:.1%} (assumed)."

@@ -25,6 +25,7 @@ from planner.optimizer.bill.metered import unit_prices
 from planner.optimizer.bill.schedule import price_factor
 from planner.optimizer.bill.sustained import expected_share
 from planner.optimizer.market.commitments import PLACE, Term, terms_held, terms_on_offer
+from planner.optimizer.market.ways_out import ways_out
 from planner.optimizer.mixes.menu import Rules
 from planner.scenario import Scenario
 
@@ -378,6 +379,7 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
         )
     # what the user took out is no reason
     allowed = mine[mine["excuse"] != "not among limits.instance_types"]
+    found = ways_out(scenario, service, allowed if len(allowed) else mine)
     reasons = allowed if len(allowed) else mine
     counts = reasons["excuse"].value_counts()
     top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(reasons)} machines)"
@@ -385,7 +387,7 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
         f"no machine type can serve {service} within its objectives ({', '.join(bounds)}); {top}",
         where=f"services.{service}.objective",
         relaxations=[
-            f"relax services.{service}.objective ({', '.join(bounds)})",
+            *(found or [f"relax services.{service}.objective ({', '.join(bounds)})"]),
             "add providers, regions or machine types",
         ],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from planner.arrays import Floats, Index, Ints
-from planner.errors import InfeasiblePlan
+from planner.errors import InfeasiblePlan, Relaxation
 from planner.load import Load
 from planner.optimizer.market.as_program import offers_of
 from planner.optimizer.market.market import Market
@@ -268,12 +268,15 @@ def _refusal(
     together.
     """
     hours = list(_hardest(services, ways, planned))
-    remedies = []
+    remedies: list[str] = []
     for q, name in enumerate(names):
         lifted = np.where(np.arange(len(most)) == q, np.inf, most)
         needed = [_least(together([ways[s].at(float(planned[s][h])) for s in services], lifted), q) for h in hours]
         if np.isfinite(needed).all():
-            remedies.append(f"raise limits.quota.{name} from {most[q]:.0f} to {max(needed):.0f}")
+            told = f"raise limits.quota.{name} from {most[q]:.0f} to {max(needed):.0f}"
+            remedies.append(Relaxation(told, {f"limits.quota.{name}": int(max(needed))}))
+    if not remedies:
+        remedies = [*_all_raised(services, names, ways, planned, most, hours)]
     hour = next(h for h in hours if not len(together([ways[s].at(float(planned[s][h])) for s in services], most).cost))
     busiest = max(services, key=lambda s: float(planned[s][hour] / max(1e-12, float(planned[s].max()))))
     when = f"{load.ts[hour]:%Y-%m-%d %H:%M} UTC"
@@ -282,6 +285,29 @@ def _refusal(
         where="limits.quota",
         relaxations=[*(remedies or ["raise the quotas together"]), f"lower the load of {busiest}"],
     )
+
+
+def _all_raised(
+    services: Sequence[str],
+    names: Sequence[str],
+    ways: Mapping[str, Ways],
+    planned: Mapping[str, Floats],
+    most: Floats,
+    hours: Sequence[int],
+) -> Iterator[Relaxation]:
+    """Every quota that is short, raised to what the combination of least excess takes in the
+    hardest hours.
+    """
+    wanted, free = most.copy(), np.full(len(most), np.inf)
+    for hour in hours:
+        front = together([ways[s].at(float(planned[s][hour])) for s in services], free)
+        if not len(front.cost):
+            return
+        over = np.maximum(front.use - wanted, 0.0).sum(axis=1)
+        wanted = np.maximum(wanted, front.use[int(np.argmin(over))])
+    short = [q for q in range(len(most)) if wanted[q] > most[q]]
+    told = (f"limits.quota.{names[q]} from {most[q]:.0f} to {wanted[q]:.0f}" for q in short)
+    yield Relaxation("raise " + " and ".join(told), {f"limits.quota.{names[q]}": int(wanted[q]) for q in short})
 
 
 def _least(front: Front, q: int) -> float:

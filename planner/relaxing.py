@@ -1,0 +1,73 @@
+"""What to relax where no plan keeps a scenario's limits: each way out is followed before it is told, together with
+all that binds after it.
+
+A limit that hides another is no way out by itself: two quotas, a number of replicas and a budget are told as one
+change. The figures are those with which a plan was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from planner.capacity import size
+from planner.catalog import Catalog
+from planner.errors import InfeasiblePlan, PlannerError, Relaxation
+from planner.load import Load
+from planner.optimizer import check_feasible
+from planner.scenario import Scenario
+
+MOST_WAYS, MOST_STEPS = 3, 6
+
+
+def tried(error: InfeasiblePlan, scenario: Scenario, load: Load, catalog: Catalog) -> InfeasiblePlan:
+    """``error`` with those of its ways out that lead to a plan, each with all that it takes.
+
+    Follows each way and, where another limit then binds, that one's first way, up to ``MOST_STEPS``.
+    Where none leads to a plan the error keeps its own sentences.
+    """
+    ways = [r for r in error.relaxations if isinstance(r, Relaxation)][:MOST_WAYS]
+    found = [way for way in (_followed(r, scenario, load, catalog) for r in ways) if way is not None]
+    return InfeasiblePlan(error.what, relaxations=found or error.relaxations, where=error.where)
+
+
+def _followed(first: Relaxation, scenario: Scenario, load: Load, catalog: Catalog) -> Relaxation | None:
+    """One way out with all steps that a plan then takes; ``None`` where they lead nowhere."""
+    changes: dict[str, Any] = dict(first.changes)
+    for step in range(MOST_STEPS):
+        try:
+            there = scenario.replace(**changes)
+            check_feasible(there, load, size(there, catalog, load), catalog)
+        except InfeasiblePlan as error:
+            more = next((r for r in error.relaxations if isinstance(r, Relaxation)), None)
+            if more is None or all(changes.get(k) == v for k, v in more.changes.items()):
+                return None
+            changes |= more.changes
+        except PlannerError:
+            return None  # the change is none that this scenario can take
+        else:
+            return first if step == 0 else Relaxation(_sentence(scenario, changes), changes)
+    return None
+
+
+def _sentence(scenario: Scenario, changes: Mapping[str, Any]) -> str:
+    """All changes as one sentence: what stands in the scenario, and what to write."""
+    return " and ".join(_change(path, _now(scenario, path), value) for path, value in changes.items())
+
+
+def _change(path: str, now: Any, wanted: Any) -> str:
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
+        return f"set {path} to {str(wanted).lower()}"
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return f"set {path} to {wanted:,.10g}"
+    return f"{'raise' if wanted > now else 'lower'} {path} from {now:,.10g} to {wanted:,.10g}"
+
+
+def _now(scenario: Scenario, path: str) -> Any:
+    """What stands at a dotted path; ``None`` where nothing does."""
+    if path.startswith("limits.quota."):
+        return scenario.limits.quota.get(path.removeprefix("limits.quota."))
+    at: Any = scenario.model_dump()
+    for part in path.split("."):
+        at = at.get(part) if isinstance(at, dict) else None
+    return at
