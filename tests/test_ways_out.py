@@ -4,11 +4,15 @@ exists. Nothing is promised that was not tried.
 
 import json
 import re
+from contextlib import suppress
 
 import pytest
 
+from planner.capacity import size
 from planner.catalog import Catalog
-from planner.errors import InfeasiblePlan
+from planner.errors import InfeasiblePlan, ScenarioError
+from planner.load import forecast, read_histories
+from planner.optimizer import check_feasible
 from planner.scenario import Scenario
 from planner.study import run
 
@@ -34,7 +38,7 @@ BASE = {
     "services": {"web": WEB},
     "limits": {"instance_types": TYPES, "max_term_months": 0, "max_spot_share": 0},
 }
-ONE, ALL = {"limits.instance_types": ["m7i.large"]}, {"limits.instance_types": []}
+ONE = {"limits.instance_types": ["m7i.large"]}
 QUOTA, REPLICAS = "limits.quota.m7i.large", "services.web.autoscaling.max_replicas"
 P99, SHARE, BUDGET = "services.web.objective.latency_p99_s", "limits.max_type_share", "limits.budget_usd_per_month"
 MEMORY, BOTH = "services.web.latency.memory_gib", "limits.quota"
@@ -86,7 +90,7 @@ ODD = [
     {"services": {"chat": CHAT}, "limits.instance_types": ["m7i.large"]},
     {"services": {"chat": CHAT}, "limits.instance_types": ["g6.xlarge"], BUDGET: 100},
 ]
-QUICK = (1, 12, 22, 45)  # of each kind one, in the plain suite
+QUICK = (1, 12, 22, 60)  # of each kind one, in the plain suite
 
 
 @pytest.fixture(scope="module", name="catalog")
@@ -130,6 +134,20 @@ def test_a_remedy_is_followed_to_a_plan(number, catalog):
 @pytest.mark.parametrize("number", [n for n in range(len(ODD)) if n not in QUICK])
 def test_every_remedy_is_followed_to_a_plan(number, catalog):
     check(ODD[number], catalog)
+
+
+@pytest.mark.parametrize("changes", [{"limits.max_instance_types": 1000}])
+def test_more_types_than_there_are_are_no_more_work(changes, catalog):
+    """A limit far above the machines on sale ends in a plan or a refusal, not in a search without end."""
+    scenario = odd(changes)
+    load = forecast(read_histories(scenario), scenario, paths=PATHS)
+    with suppress(InfeasiblePlan):
+        check_feasible(scenario, load, size(scenario, catalog, load), catalog)
+
+
+def test_zones_without_number_are_refused():
+    with pytest.raises(ScenarioError, match=r"limits\.zones"):
+        odd({"limits.zones": 10**9})
 
 
 def test_sixty_are_tried():

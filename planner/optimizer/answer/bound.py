@@ -149,6 +149,7 @@ class _Sets:
         size, regions = scenario.limits.max_instance_types, scenario.limits.max_regions
         if size is not None and self.rules.type_share is not None:
             size = max(size, ceil(1.0 / self.rules.type_share - 1e-9))
+        size = None if size is None else min(size, len(self.shelf))
         if size is None or market.by_hour or comb(len(self.shelf), size) > MOST_SETS:
             self.sets = np.arange(len(self.shelf))[None, :]
         else:

@@ -379,7 +379,7 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
         )
     # what the user took out is no reason
     allowed = mine[mine["excuse"] != "not among limits.instance_types"]
-    found = ways_out(scenario, service, allowed if len(allowed) else mine)
+    found: list[str] = [*ways_out(scenario, service, allowed if len(allowed) else mine)]
     reasons = allowed if len(allowed) else mine
     counts = reasons["excuse"].value_counts()
     top = f"most often: {counts.index[0]} ({counts.iloc[0]} of {len(reasons)} machines)"

@@ -26,6 +26,7 @@ from planner.scenario import Scenario
 
 MOST_VALUED = 16  # sets valued exactly at each kind of price
 TYPICAL = 2_000  # groups of like hours of all paths that sets are valued on
+MOST_RANKED = 8  # sets of more types are not ranked: each type more takes several times as long
 SETTLED = 4  # best sets at each kind of price that are compared with their commitments
 RIVALS = 12  # sets that go on
 
@@ -144,18 +145,19 @@ def _fleet(scenario: Scenario, market: Market, service: str, planned: Floats, we
     if asked is None:
         best = next(iter(_best(shelf, usages, valuer, rules, 2, regions)), ())
         return Fleet(_unlimited(market, service, valuer, best, regions), None, None)
-    size, why = asked, ""
+    most = min(len(shelf), MOST_RANKED)
+    size, why = min(asked, most), ""
     if rules.type_share is not None and size < (fewest := ceil(1.0 / rules.type_share - 1e-9)):
         size, why = fewest, f"limits.max_type_share = {rules.type_share:g}"
-    while True:
+    while size <= most or size == 1:
         found = [valuer.known(kinds) for kinds in _best(shelf, usages, valuer, rules, size, regions)]
         if found:
             return Fleet(found[0], size, asked, why, tuple(found[1:RIVALS]))
-        if size >= min(len(shelf), asked + 3):
-            return Fleet(
-                market.candidates[service], None, asked, why
-            )  # if nothing reaches the load, the refusal names what to relax
+        if size >= min(most, asked + 3):
+            break
         size, why = size + 1, why or "fewer cannot carry the load within the limits"
+    # if nothing reaches the load, the refusal names what to relax
+    return Fleet(market.candidates[service], None, asked, why)
 
 
 def _unlimited(
