@@ -237,10 +237,11 @@ def test_a_toy_charge_stands_on_the_bill_with_its_owner(monkeypatch):
 
 def test_a_toy_page_opens_beside_the_others(tmp_path):
     (tmp_path / "toy.py").write_text("import streamlit as st\n\nst.title('Toy page')\n", encoding="utf-8")
-    app = (ROOT / "app.py").read_text(encoding="utf-8")
-    line = f'        st.Page({str(tmp_path / "toy.py")!r}, title="Toy", url_path="toy", default=True),\n    ]'
-    assert app.count("\n    ]") == 1
-    (tmp_path / "app.py").write_text(app.replace(", default=True", "").replace("    ]", line), encoding="utf-8")
+    app, shown = (ROOT / "app.py").read_text(encoding="utf-8"), "st.navigation("
+    assert app.count(f"\n{shown}") == app.count(", default=True") == 1
+    page = f'st.Page({str(tmp_path / "toy.py")!r}, title="Toy", url_path="toy", default=True)'
+    app = app.replace(", default=True", "").replace(shown, f"pages.append({page})\n{shown}")
+    (tmp_path / "app.py").write_text(app, encoding="utf-8")
     at = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=60).run()
     assert not at.exception
     assert at.title[0].value == "Toy page"

@@ -90,12 +90,13 @@ def test_a_reservation_of_one_size_pays_for_another():
     assert row["break_even_utilization"] == pytest.approx(0.6)
 
 
-def test_the_smallest_size_is_signed_where_all_cost_the_same():
+@pytest.mark.parametrize(("xlarge_usd", "signed"), [(0.119995, "m5.large"), (0.1199, "m5.xlarge")])
+def test_the_smallest_size_is_signed_where_all_cost_the_same_and_else_the_cheapest(xlarge_usd, signed):
     catalog = on_sale(
-        M5, M5_USD, [reserved("m5.2xlarge", 0.24), reserved("m5.large", 0.06), reserved("m5.xlarge", 0.1199)]
+        M5, M5_USD, [reserved("m5.2xlarge", 0.24), reserved("m5.large", 0.06), reserved("m5.xlarge", xlarge_usd)]
     )
     plan, _ = planned(catalog, np.full(48, 900.0))
-    assert set(plan.commitments["scope"]) == {"m5.large"}
+    assert set(plan.commitments["scope"]) == {signed}
 
 
 def test_a_held_reservation_of_a_large_size_pays_for_small_machines():
