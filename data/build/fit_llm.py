@@ -1,8 +1,9 @@
 """Fit the constants of LLM serving on public records and write data/models/llm_*.csv.
 
-Usage: python data/build/fit_llm.py REFERENCE_FOLDER [all | constants | parts] [--check]   (the
+Usage: python data/build/fit_llm.py REFERENCE_FOLDER [all | constants | parts | stacks] [--check] (the
     folder that holds gpuperf/llm_serving.csv; --check writes nothing). ``constants`` writes the
-    constants and effects alone, ``parts`` the bands of unseen models and accelerators alone.
+    constants and effects alone, ``parts`` the bands of unseen models and accelerators alone, ``stacks``
+    how far servers with default flags lie from the model (gpuperf/llm_serving_more.csv).
 
 Maximum a posteriori: log-constants are a common value plus normal effects of engine, accelerator,
 precision, model ..., fitted to log TPOT, throughput and TTFT with Student-t errors by Gauss-Newton
@@ -30,6 +31,7 @@ from gpuperf_rows import Rows, read_rows
 from llm_choices import Case, cases, judged, margin
 
 from planner.latency.llm.bench import batch, report
+from planner.latency.llm.constants import constants as shipped
 from planner.latency.llm.steps import Constants
 
 OUT = Path(__file__).parents[1] / "models"
@@ -494,6 +496,31 @@ def fit_parts(rows: Rows, write: bool) -> None:
         save_errors(pd.concat([old[~old["seen"].isin(NEAR)], found]))
 
 
+def measure_stacks(reference: Path, write: bool) -> None:
+    """How far servers with default flags lie from the shipped constants: 90 % quantile of |log
+    error| / 1.645, each (model, accelerator) of equal weight. Nothing is fitted on these records.
+    """
+    rows = read_rows(reference / "gpuperf" / "llm_serving_more.csv")
+    rows = rows.take(np.flatnonzero(rows.frame["notes"].str.contains("default flags")))
+    many = [shipped(c) for c in rows.conditions]
+    own = Constants(**{k: np.array([getattr(c, k) for c in many]) for k in COMMON})
+    miss = np.log(np.stack(report(rows.plant, own, rows.runs), axis=1)) - np.log(rows.measured)
+    pairs, sigma = combinations(rows), {}
+    for m, name in enumerate(METRICS):
+        known = np.flatnonzero(np.isfinite(miss[:, m]))
+        each = pairs.iloc[known]
+        size = np.abs(miss[known, m])
+        weight = (1.0 / each.map(each.value_counts())).to_numpy(float)
+        order = np.argsort(size)
+        reached = np.cumsum(weight[order]) / weight.sum()
+        sigma[name] = float(size[order][np.searchsorted(reached, 0.9)]) / Z90
+        slower = np.exp(np.median(miss[known, m]))
+        print(f"default flags: {name}: predicted over measured {slower:.2f} (median), σ {sigma[name]:.3f}")
+    table = pd.DataFrame([{"stack": "default", **sigma, "rows": len(pairs), "pairs": pairs.nunique()}])
+    if write:
+        table.round(4).to_csv(OUT / "llm_stacks.csv", index=False, lineterminator="\n")
+
+
 def planned_margin() -> float:
     """The margin [σ] that the planner uses."""
     table = pd.read_csv(OUT / "llm_margin.csv")
@@ -501,6 +528,10 @@ def planned_margin() -> float:
 
 
 def main(reference: Path, what: str, write: bool) -> None:
+    if what in ("all", "stacks"):
+        measure_stacks(reference, write)
+    if what == "stacks":
+        return
     rows = read_rows(reference / "gpuperf" / "llm_serving.csv")
     if what in ("all", "constants"):
         whole = Fit(rows)

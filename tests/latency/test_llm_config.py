@@ -228,3 +228,22 @@ def test_every_remedy_of_a_refusal_for_memory_works(accelerator, count, settings
         field = name.removeprefix("latency.")
         mended = settings | {field: value if "precision" in field else float(value) if "." in value else int(value)}
         assert not isinstance(LlmService.model_validate(mended).deployments(box, CHAT), Excuse), (name, value)
+
+
+def test_a_stated_share_slows_a_server_and_default_flags_widen_its_band():
+    """At every rate in proportion: half the speed bears half the rate at twice the time a token."""
+    box = machine("H100-SXM-80GB", 1)
+    tuned, slow, plain = (
+        LlmService.model_validate({"weights": "llama-3.1-8b"} | s)
+        for s in ({}, {"stack": {"share": 0.5}}, {"stack": "default"})
+    )
+    one, half, wide = (s.deployments(box, CHAT)[0].model for s in (tuned, slow, plain))
+    goal, twice = Objective(tpot_p95_s=0.03), Objective(tpot_p95_s=0.06)
+    rate = one.goodput_rps(goal).arrival_rate_rps
+    assert half.goodput_rps(twice).arrival_rate_rps == pytest.approx(rate / 2, rel=1e-3)
+    assert wide.goodput_rps(goal).arrival_rate_rps == rate
+    assert wide.error_share > 3 * one.error_share
+    assert "benchmark" in plain.remarks([])[0]
+    assert not tuned.remarks([])
+    with pytest.raises(ValidationError, match="stack"):
+        LlmService.model_validate({"weights": "llama-3.1-8b", "stack": "fast"})

@@ -134,6 +134,15 @@ def bands() -> dict[tuple[str, str], Band]:
 
 
 @cache
+def stack_bands() -> dict[str, Band]:
+    """Bands of servers that are not tuned, by stack: ``data/models/llm_stacks.csv``."""
+    with data_path("models", "llm_stacks.csv").open(encoding="utf-8", newline="") as file:
+        return {
+            r["stack"]: Band(float(r["tpot"]), float(r["throughput"]), float(r["ttft"])) for r in csv.DictReader(file)
+        }
+
+
+@cache
 def margin_sigmas() -> float:
     """σ of TPOT by which goodput is planned below its point estimate: the planned row of
     ``llm_margin.csv``.

@@ -7,7 +7,7 @@ replica of a smaller degree leaves room for more replicas on the same machine
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,11 +24,11 @@ from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
 from planner.latency.llm.architecture import Architecture, Memory, architecture, server_of
 from planner.latency.llm.calibration import calibrate, error_after
 from planner.latency.llm.config import described
-from planner.latency.llm.constants import Condition, band, constants, margin_sigmas
+from planner.latency.llm.constants import Condition, band, constants, margin_sigmas, stack_bands
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm.records import read_llm_benchmark
 from planner.latency.llm.room import Room
-from planner.latency.llm.steps import Constants, Layout, Plant, prefill_s
+from planner.latency.llm.steps import TIMES, Constants, Layout, Plant, prefill_s
 from planner.latency.model import Arrivals, Deployment, Excuse, Goodput, Machine, PlainReplica, PlainService
 from planner.scenario import Objective
 from planner.tokens import TokenMix, TokenWork
@@ -128,6 +128,14 @@ class OwnBenchmark(BaseModel):
             raise ValueError(f"{error.what}. {error.remedy}") from None
 
 
+class Stack(BaseModel):
+    """``share`` of a tuned record's speed that your own server reaches."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: Annotated[float, Field(gt=0, le=2)]
+
+
 class LlmService(PlainService, BaseModel):
     """Parameters of ``latency: {model: llm}``.
 
@@ -145,7 +153,9 @@ class LlmService(PlainService, BaseModel):
     [tokens]: longest request. ``max_sequences``: bound of the running batch. ``vendors``: whose
     accelerators may serve (others than NVIDIA and AMD need another software stack). ``engine``:
     whose records the constants follow; ``release`` of it, such as 0.11: whose memory (default: the
-    newest on record). ``benchmark``: own load test, which sharpens the deployment
+    newest on record). ``stack``: ``tuned`` as the records are, ``default`` flags, which widens the
+    band by what such servers reached on record, or ``{share: 0.6}`` of a tuned record's speed.
+    ``benchmark``: own load test, which sharpens the deployment
     it was run on. Efficiency overrides are shares of the datasheet's dense peak.
     """
 
@@ -157,6 +167,7 @@ class LlmService(PlainService, BaseModel):
     kv_precision: KvPrecision = "bf16"
     engine: Literal["vllm", "sglang", "trtllm"] = "vllm"
     release: str | None = None
+    stack: Literal["tuned", "default"] | Stack = "tuned"
     vendors: Annotated[tuple[Vendor, ...], Field(min_length=1)] = ("NVIDIA", "AMD")
     tensor_parallel: tuple[Annotated[int, Field(ge=1, le=64)], ...] = (1, 2, 4, 8, 16)
     max_instances_per_replica: Annotated[int, Field(ge=1, le=_MOST_MACHINES)] = 1
@@ -351,7 +362,7 @@ class LlmService(PlainService, BaseModel):
         plant = Plant.of(
             self.architecture, chip, precision, self.kv_precision, layout, share, network_gib_per_s=network
         )
-        fitted, sigma = self._constants(condition), band(condition).tpot
+        fitted, sigma = self._constants(condition), self._sigma(condition)
         if self.benchmark is not None and self._is_own(condition):
             points = read_llm_benchmark(self.benchmark.file)
             fitted, sigma = calibrate(plant, fitted, points, fits), error_after(len(points), sigma)
@@ -390,6 +401,22 @@ class LlmService(PlainService, BaseModel):
             condition.layout.pipeline_parallel,
         )
 
+    def _sigma(self, condition: Condition) -> float:
+        """The error of a deployment that no own load test describes; of a server with default flags
+        at least what these were off on record.
+        """
+        fitted, untuned = band(condition).tpot, stack_bands().get(str(self.stack))
+        return fitted if untuned is None else max(fitted, untuned.tpot, untuned.throughput)
+
+    def remarks(self, families: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:  # noqa: ARG002
+        """What a server that is not tuned makes of the plan, and the remedy."""
+        if self.stack != "default" or self.benchmark is not None:
+            return ()
+        return (
+            "A server with default flags reached 0.2 to 1.3 of what tuned ones do, so its range is "
+            "several times wider: calibrate with one benchmark (latency.benchmark).",
+        )
+
     def _constants(self, condition: Condition) -> Constants:
         """Fitted constants with the user's efficiencies in their place, each the inverse of a
         share of the datasheet's peak.
@@ -402,7 +429,10 @@ class LlmService(PlainService, BaseModel):
             own |= {"weight_math": 1.0 / self.decode_compute, "expert_math": 1.0 / self.decode_compute}
         if self.prefill_compute is not None:
             own["prompt_math"] = 1.0 / self.prefill_compute
-        return replace(fitted, **own)
+        stated = replace(fitted, **own)
+        if not isinstance(self.stack, Stack):
+            return stated
+        return stated.scaled(**dict.fromkeys(TIMES, 1.0 / self.stack.share))
 
 
 def _served(weights: object, folder: Path | None) -> Architecture:

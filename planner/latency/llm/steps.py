@@ -200,6 +200,10 @@ class Constants:
         return replace(self, **{k: getattr(self, k) * v for k, v in factors.items()})
 
 
+# constants that a slower server multiplies alike; the others are shares of a benchmark
+TIMES = tuple(f.name for f in fields(Constants) if not f.name.endswith("_share") and f.name != "overlap")
+
+
 class DecodeStep(NamedTuple):
     """One decode step as a function of the running batch B, for fixed contexts: seconds are
     ‖shared − experts·(e^(B·untouched_log) − 1), products·B‖₄ + fixed + each·B.
