@@ -2,7 +2,7 @@
 
 import re
 
-FIRST = 300_000  # ms: the first study of a fresh server on a busy machine
+FIRST = 150_000  # ms: the first study of a fresh server on a busy machine
 PAGES = ("start", "answer", "load", "capacity", "money", "commitments", "risk", "compare", "track", "operate", "store")
 PAGES += ("prices",)
 
