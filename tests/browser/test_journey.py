@@ -102,6 +102,8 @@ def test_bill_alerts_and_hand_off(app_url, seen, pictured):
     expect(page.get_by_role("heading", name="Whom to call")).to_be_visible(timeout=FIRST)
     pictured(page, "operate-handoff")
     page.get_by_role("tab", name="Files").click()
+    expect(page.get_by_role("button", name="This file")).to_be_visible(timeout=FIRST)
+    settled(page, expect)
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile(r"^All \d+ files")).click()
     assert download.value.suggested_filename == "web-2027-operate.zip"
