@@ -103,7 +103,7 @@ def read_offers(lines: Iterable[str], keep: Callable[[Mapping[str, str]], None] 
         if not aws_answers.sells_plain_linux({a: facts[c] for c, a in _ATTRIBUTES.items()}):
             continue
         keep({c: facts[c] for c in _NEEDED})
-        usd = money(facts["PricePerUnit"], facts["SKU"], facts["Currency"])
+        usd = money(facts["PricePerUnit"], f"line {rows.line_num}", facts["Currency"])
         if facts["TermType"] == "OnDemand":
             on_demand.append((facts["Instance Type"], usd, facts["SKU"]))
         else:

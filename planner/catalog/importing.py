@@ -115,8 +115,15 @@ def _read(path: Path, region: str | None, machines: Mapping[str, Iterable[str]])
                 return list(_documents(json.load(file), path, region))
             file.seek(0)
             return list(_lines(file, path, region, machines))
-    except CatalogError:
-        raise
+    except CatalogError as error:
+        if error.where.startswith(str(path)):
+            raise
+        raise CatalogError(  # said by a reader of answers, which knows no file
+            error.what,
+            where=f"{path}, {error.where}",
+            got=error.got,
+            remedy="Give the provider's file as it was downloaded",
+        ) from None
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, csv.Error) as error:
         raise CatalogError(
             f"the file cannot be read: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}",
