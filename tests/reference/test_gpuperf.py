@@ -6,7 +6,7 @@ the fit; on rows of other (model, accelerator) combinations they are those a use
 """
 
 import csv
-import importlib.util
+import importlib
 import math
 import sys
 
@@ -38,13 +38,9 @@ JUDGE = 5
 
 def build_script(name: str):
     """A module of data/build, which is not a package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "data" / "build" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    if (folder := str(ROOT / "data" / "build")) not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +190,7 @@ def judge_choices(rows, constants_of_rows: Constants, predicted_rps: np.ndarray,
         )
     planned = script.judged(found, margin_sigmas())
     assert planned["broken_share"] <= 0.10
-    assert planned["kept_share"] >= 0.84  # .85 is the goal: .849 of combinations left out
+    assert planned["kept_share"] >= 0.85
 
 
 def test_largest_load_within_a_tpot_limit(rows, predicted):
@@ -285,8 +281,8 @@ def test_combinations_left_out_of_the_fit(rows):
     """
     if len(rows.conditions) < 1000:
         pytest.skip("too few rows to fit")
-    fit = build_script("fit_llm")
-    found, near, values = fit.left_out(rows, fit.combinations(rows), seed=JUDGE)
+    script = build_script("llm_left_out")
+    found, near, values = script.left_out(rows, script.combinations(rows), seed=JUDGE)
     error = share_error(np.exp(found), rows.measured)
     print()
     for m in (1, 0, 2):
