@@ -1,8 +1,7 @@
 """The bill as it runs: what the machines of a replay cost under the commitments of the plan, path
 by path, and where it differs from the bill the plan expects.
 
-Commitments are paid whatever runs; they pay for machines up to their amortized dollars of the hour,
-each taking as many as in the plan's own rows; the rest is paid at the plan's own prices.
+Which machines the commitments pay for is said in :mod:`planner.simulator.paid`.
 """
 
 from collections.abc import Iterator, Mapping

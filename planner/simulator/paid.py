@@ -1,10 +1,12 @@
 """What machines cost under the commitments of a plan, by the plan's own rows.
 
 Commitments are paid whatever runs; they pay for machines up to their amortized dollars of the hour,
-each taking as many as in the plan's own rows; the rest is paid at the plan's own prices.
+each taking as many as in the plan's own rows; the rest is paid at the plan's own prices. They are
+applied as a bill applies them: reservations, then spending plans of few families, then of many.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,15 +19,22 @@ _PLACE = ["service", "provider", "region", "resource"]
 
 
 def fees_of(plan: Plan, ts: pd.DatetimeIndex) -> dict[str, Floats]:
-    """Amortized cost of the commitments of each name [USD/h], hour by hour."""
+    """Amortized cost of the commitments of each name [USD/h], hour by hour, in the order in which
+    a bill applies them.
+    """
     found: dict[str, Floats] = {}
-    for row in plan.commitments.to_dict("records"):
+    for row in sorted(plan.commitments.to_dict("records"), key=_narrowness):
         term_h = (row["end"] - row["start"]) / pd.Timedelta(hours=1)
         usd = row["hourly_usd"] + row["upfront_usd"] / term_h
         in_force = np.asarray((ts >= row["start"]) & (ts < row["end"]), dtype=np.float64)
         name = str(row["commitment"])
         found[name] = found.get(name, np.zeros(len(ts))) + usd * in_force
     return found
+
+
+def _narrowness(row: Mapping[Hashable, Any]) -> tuple[bool, float, str]:
+    """Usage before spending, then by how many families are covered (none named: any)."""
+    return row["category"] == "Spend", len(str(row["scope"]).split()) or np.inf, str(row["commitment"])
 
 
 def cover(plan: Plan, name: str, usd_per_h: Floats, left: dict[Pool, Floats]) -> None:
@@ -70,14 +79,11 @@ def price_of_mixes(
     """What an hour of mixes (mixes, pools) of replicas costs beyond the fees [USD/h], where the pools
     are those of one service and ``instances`` (pools,) the machines of a replica.
 
-    Each commitment gives the service its usual part of the dollars, as at its largest in the
-    horizon: what pays for one kind of machine no longer pays for another.
+    Each commitment gives the service what it usually pays for when the service draws on it: what
+    pays for one kind of machine no longer pays for another.
     """
     prices = {pool: price_of(plan, pool) for pool in pools}
-    dollars = {
-        name: float(usd.max(initial=0.0)) * _usual_part(plan, name, pools[0][0])
-        for name, usd in fees_of(plan, ts).items()
-    }
+    dollars = {name: _usual(plan, name, pools[0][0]) for name in fees_of(plan, ts)}
 
     def cost(mixes: Ints) -> Floats:
         left = {pool: mixes[:, i : i + 1] * instances[i] for i, pool in enumerate(pools)}
@@ -88,8 +94,10 @@ def price_of_mixes(
     return cost
 
 
-def _usual_part(plan: Plan, name: str, service: str) -> float:
-    """Share of what a commitment pays for that is of one service, over the horizon."""
+def _usual(plan: Plan, name: str, service: str) -> float:
+    """Dollars of a commitment that pay for machines of a service in an hour [USD/h]: the mean over
+    the dollars so paid, Σ d² / Σ d of the hours' d, so hours in which others draw do not count.
+    """
     rows = plan.cost[(plan.cost["commitment"] == name) & (plan.cost["charge"] == "compute")]
-    whole = float(rows["effective_cost_usd"].sum())
-    return float(rows.loc[rows["service"] == service, "effective_cost_usd"].sum()) / whole if whole > 0 else 0.0
+    by_hour = rows[rows["service"] == service].groupby("ts")["effective_cost_usd"].sum().to_numpy(np.float64)
+    return float((by_hour**2).sum() / by_hour.sum()) if by_hour.sum() > 0 else 0.0

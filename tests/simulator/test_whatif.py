@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -73,6 +74,23 @@ def test_commitments_are_paid_whatever_runs():
     assert bill_usd(committed, kept, load) == pytest.approx(24 * 0.8)  # two are paid, one runs
 
 
+def test_a_commitment_of_few_families_is_used_before_one_of_many():
+    """The wide one, first by name, must not use up the machine that alone the narrow one pays for."""
+    p, s, load, sized = parts(np.full(24, 290.0))
+    kept = simulate(p, s, load, sized, operations=Operations(policy="static"))
+    term = {"start": load.ts[0], "end": load.ts[0] + np.timedelta64(24, "h"), "upfront_usd": 0.0, "hourly_usd": 0.4}
+    wide, narrow = {"commitment": "a", "scope": "c m"}, {"commitment": "z", "scope": "m"}
+    fees = hand.frame("plan.commitments", [{**term, "category": "Spend", **one} for one in (wide, narrow)])
+    rows = [
+        p.cost.assign(purchase_option="committed", commitment=n, resource=r, effective_cost_usd=0.4)
+        for n, r in (("a", "c"), ("a", "m"), ("z", "m"))
+    ]
+    both = replace(p, commitments=fees, cost=pd.concat(rows, ignore_index=True))
+    [(pool, one)] = kept.running.items()
+    ran = replace(kept, running={pool: one, (*pool[:3], "c", *pool[4:]): one})
+    assert bill_usd(both, ran, load) == pytest.approx(24 * 0.8)
+
+
 def test_strain_costs_and_shows():
     rates = np.tile(np.r_[np.full(12, 290.0), np.full(12, 1400.0)], (3, 1))
     p, s, load, sized = parts(rates)
@@ -98,24 +116,11 @@ def test_policies_have_dollars_and_latency():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        "web",
-        "chat",
-        "embed",
-        pytest.param(
-            "demo",
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="8.4 % dearer: services that share commitments run what is cheapest together in the plan,"
-                " each by itself in the replay",
-            ),
-        ),
-    ],
-)
-def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
-    """On the same paths the machines of both cost the same within one per cent."""
+@pytest.mark.parametrize(("name", "most"), [("web", 0.01), ("chat", 0.01), ("embed", 0.01), ("demo", 0.02)])
+def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name, most):
+    """On the same paths the machines of one service cost the same within one per cent; services that
+    share a commitment run what is cheapest together in the plan, each by its usual part here.
+    """
     scenario = Scenario.read(data_path("scenarios", f"{name}.yaml"))
     study = run(scenario, Catalog.read(*scenario.providers, regions=scenario.regions), paths=40)
     bill = bill_as_it_runs(study.plan, scenario, study.unseen, study.capacity).set_index("item")["usd"]
@@ -123,7 +128,7 @@ def test_the_bill_without_delay_is_the_expected_one_within_two_percent(name):
     machines = bill["other machines than the plan's, followed without delay"] / expected
     paths = bill["other paths than those planned on"] / expected
     print(f"\n{name}: {machines:+.2%} by machines, {paths:+.2%} by paths")
-    assert abs(machines) <= 0.01
+    assert abs(machines) <= most
     assert abs(machines + paths) <= 0.02
 
 
