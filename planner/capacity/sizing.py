@@ -114,6 +114,8 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
         "error_share",
         "excuse",
         "gap",
+        "mends_by",
+        "mends_at",
     ]
     frame = _frame("capacity", sheet.rows, order)
     headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
@@ -179,6 +181,8 @@ class _Sheet:
                 unknown,
                 excuse.reason,
                 excuse.gap,
+                excuse.field,
+                excuse.needs,
             )
         )
 
@@ -203,6 +207,8 @@ class _Sheet:
                 sized.error_share,
                 "",
                 "",
+                "",
+                math.nan,
             )
         )
         self.ledger.extend((*key, label, *line) for line in _ledger(goodput.utilization, sized.kept, failure, worth))
@@ -346,12 +352,13 @@ def _identity(model: LatencyModel) -> Any:
 
 def _out_of_reach(service: Service, model: LatencyModel) -> Excuse:
     """The bound that is furthest out of reach on an idle replica."""
-    worst, text = 0.0, "no load meets every objective"
+    worst, why = 0.0, Excuse("latency target out of reach", "no load meets every objective")
     for bound, metric, quantile, limit_s in service.objective.bounds():
         floor = float(model.latency_s(1e-9, 1, quantile, metric))
         if floor / limit_s > worst:
-            worst, text = floor / limit_s, f"{bound}: {floor:.4g} s without any load, {limit_s:g} s wanted"
-    return Excuse("latency target out of reach", text)
+            worst, gap = floor / limit_s, f"{bound}: {floor:.4g} s without any load, {limit_s:g} s wanted"
+            why = Excuse(why.reason, gap, f"objective.{bound}", floor)
+    return why
 
 
 def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
@@ -413,14 +420,14 @@ def _barred(scenario: Scenario, instance_type: str, current: bool, priced: bool)
     """
     limits = scenario.limits
     if limits.instance_types and instance_type not in limits.instance_types:
-        return Excuse("not among limits.instance_types", "add it there")
+        return Excuse("not among limits.instance_types", "add it there", "limits.instance_types")
     if not current and not limits.previous_generation and not limits.instance_types:
-        return Excuse("previous generation", "set limits.previous_generation: true")
+        return Excuse("previous generation", "set limits.previous_generation: true", "limits.previous_generation", 1.0)
     # AWS sells these in a single zone of a region
     if instance_type.startswith("hpc") and not limits.instance_types:
         return Excuse("made for HPC clusters, in one zone only", "name it in limits.instance_types")
     if limits.quota.get(instance_type) == 0:
-        return Excuse("quota is 0", "at least 1 is needed")
+        return Excuse("quota is 0", "at least 1 is needed", f"limits.quota.{instance_type}", 1.0)
     if not priced:
         return Excuse("no price known in this region", "one on-demand or spot price is needed")
     return None

@@ -153,12 +153,17 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Excuse:
-    """Why a machine cannot serve: a reason a reader understands, and how
-    far it is from being able.
+    """Why a machine cannot serve: a reason a reader understands, and how far it is from being able.
+
+    ``field``: of the service (``latency.memory_gib``) or the limits (``limits.quota.NAME``), a change
+    of which would let the machine serve; ``needs``: the value nearest to what is written with which it
+    would, NaN where no number says it.
     """
 
     reason: str
     gap: str = ""
+    field: str = ""
+    needs: float = math.nan
 
 
 class ServiceModel(Protocol):

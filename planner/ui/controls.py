@@ -8,7 +8,7 @@ view.  A value that a link brings joins the steps of its control; what cannot be
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -120,10 +120,18 @@ def ignored() -> list[str]:
     return list(refused.values())
 
 
-def put(path: str, value: Any) -> None:
-    """Set a control from a button; its steps take the value in."""
-    _joined(path).add(value)
-    st.session_state[path] = value
+def moves(path: str) -> bool:
+    """Whether a control of the page sets a field (that of zones that may fail is drawn where there
+    are several).
+    """
+    return path in st.session_state.get("drawn", set()) or path == "limits.zones_lost"
+
+
+def put(changes: Mapping[str, Any]) -> None:
+    """Set controls from a button; their steps take the values in."""
+    for path, value in changes.items():
+        _joined(path).add(value)
+        st.session_state[path] = value
 
 
 def _joined(key: str) -> set[Any]:

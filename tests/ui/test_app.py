@@ -171,7 +171,7 @@ def test_a_target_out_of_reach_names_the_nearest_one_and_keeps_the_plan_before(s
     at.select_slider(key="services.web.objective.latency_p99_s").set_value(0.08).run()
     assert "No plan can meet" in at.error[0].value
     assert cost(at) == before
-    button = next(b for b in at.button if b.label.startswith("Allow "))
+    button = next(b for b in at.button if b.label.startswith("Raise whole answer for 99 % of requests of web"))
     button.click().run()
     assert not at.error, [e.value for e in at.error]
     assert not at.exception

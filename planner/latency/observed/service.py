@@ -209,5 +209,10 @@ class ObservedOn(PlainService):
             return Excuse("its vCPUs or memory are not known", f"{machine.vcpus:g} vCPUs in the catalog")
         need = self.observed.memory_gib + _SYSTEM_MEMORY_GIB
         if machine.memory_gib < need:
-            return Excuse("too little memory", f"{machine.memory_gib:g} GiB of {need:g} GiB needed")
+            return Excuse(
+                "too little memory",
+                f"{machine.memory_gib:g} GiB of {need:g} GiB needed",
+                "latency.memory_gib",
+                self.observed.memory_gib + machine.memory_gib - need,
+            )
         return None

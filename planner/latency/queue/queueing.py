@@ -261,7 +261,12 @@ class Queue(PlainService, BaseModel):
         by_memory = math.floor(free / self.memory_gib_per_request + 1e-9) if self.memory_gib_per_request else by_cpu
         if free < 0 or by_memory < 1:
             need = self.memory_gib + self.memory_gib_per_request + _SYSTEM_MEMORY_GIB
-            return Excuse("too little memory", f"{machine.memory_gib:g} GiB of {need:g} GiB needed")
+            return Excuse(
+                "too little memory",
+                f"{machine.memory_gib:g} GiB of {need:g} GiB needed",
+                "latency.memory_gib",
+                self.memory_gib + machine.memory_gib - need,
+            )
         return min(by_cpu, by_memory)
 
     def worker_speed(self, machine: Machine) -> float:

@@ -214,7 +214,7 @@ def _table(
     suffix = ["@" + s if s in special else "" for s in frame["service"]]
     place = frame["provider"] + "/" + frame["region"] + "/" + frame["instance_type"]
     frame["kind"] = place + pd.Series(suffix, index=frame.index, dtype="str")
-    frame["excuse"] = _excuse(scenario, catalog, frame)
+    frame = frame.assign(**_excuses(scenario, catalog, frame))
     frame["gains"] = _gains(scenario, load, capacity, frame)
     frame["per_instance"] *= [gains[-1][1] for gains in frame["gains"]]
     return frame.sort_values(["service", "kind"]).reset_index(drop=True)
@@ -243,27 +243,34 @@ def _gains(scenario: Scenario, load: Load, capacity: Capacity, frame: pd.DataFra
     return pd.Series(found, index=frame.index, dtype=object)
 
 
-def _excuse(scenario: Scenario, catalog: Catalog, frame: pd.DataFrame) -> "pd.Series[str]":
-    """Why a machine is out before any price is compared; empty if it is in. What is reserved
-    already is never too old.
+def _excuses(scenario: Scenario, catalog: Catalog, frame: pd.DataFrame) -> "pd.DataFrame":
+    """Why a machine is out before any price is compared, empty if it is in, and by what field and
+    value it could be let in. What is reserved already is never too old.
     """
     limits = scenario.limits
-    excuse = frame["excuse"].fillna("").astype("str").copy()
-    unusable = (excuse == "") & ~(frame["usable_rps"] > 0)
-    excuse[unusable] = "serves nothing within the objectives"
-    unpriced = (excuse == "") & frame["on_demand"].isna() & (frame["spot"].isna() | (limits.max_spot_share == 0))
-    excuse[unpriced] = "no price is known"
-    excuse[(excuse == "") & frame["disk"].isna()] = "the price of its disk or metrics is not known"
+    found = frame[["excuse", "mends_by"]].fillna("").astype("str").assign(mends_at=frame["mends_at"])
+
+    def out(where: "pd.Series[bool]", why: str, mends_by: "str | pd.Series[str]" = "") -> None:
+        rows = where & (found["excuse"] == "")
+        found.loc[rows, "excuse"] = why
+        found.loc[rows, "mends_by"] = mends_by if isinstance(mends_by, str) else mends_by[rows]
+        found.loc[rows, "mends_at"] = 1.0
+
+    out(~(frame["usable_rps"] > 0), "serves nothing within the objectives")
+    unpriced = frame["on_demand"].isna() & (frame["spot"].isna() | (limits.max_spot_share == 0))
+    out(unpriced, "no price is known")
+    out(frame["disk"].isna(), "the price of its disk or metrics is not known")
     if limits.instance_types:
-        excuse[(excuse == "") & ~frame["instance_type"].isin(limits.instance_types)] = "not among limits.instance_types"
+        unlisted = ~frame["instance_type"].isin(limits.instance_types)
+        out(unlisted, "not among limits.instance_types", "limits.instance_types")
     elif not limits.previous_generation:
         names = {held.commitment for held in scenario.existing}
         reserved = catalog.commitments.loc[catalog.commitments["commitment"].isin(names), "scope"]
         old = ~frame["current_generation"].fillna(True).astype(bool) & ~frame["instance_type"].isin(reserved)
-        excuse[(excuse == "") & old] = "a previous generation (limits.previous_generation)"
+        out(old, "a previous generation (limits.previous_generation)", "limits.previous_generation")
     none_allowed = frame["instance_type"].map(limits.quota).fillna(1) == 0
-    excuse[(excuse == "") & none_allowed] = "its quota is 0"
-    return excuse
+    out(none_allowed, "its quota is 0", "limits.quota." + frame["instance_type"].astype("str"))
+    return found
 
 
 def _disk(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, frame: pd.DataFrame) -> Floats:
@@ -378,7 +385,7 @@ def _nothing_serves(scenario: Scenario, service: str, table: pd.DataFrame) -> In
             relaxations=[f"add providers or regions (now {', '.join(scenario.regions)})"],
         )
     # what the user took out is no reason
-    allowed = mine[mine["excuse"] != "not among limits.instance_types"]
+    allowed = mine[mine["mends_by"] != "limits.instance_types"]
     found: list[str] = [*ways_out(scenario, service, allowed if len(allowed) else mine)]
     reasons = allowed if len(allowed) else mine
     counts = reasons["excuse"].value_counts()
