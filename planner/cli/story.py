@@ -13,7 +13,7 @@ from planner.cli.given import Progress
 from planner.cli.store import opened
 from planner.cli.track import clean
 from planner.export.together import write_set
-from planner.show.words import number, spelled, table, usd
+from planner.show.words import drifted, number, spelled, table, usd
 
 if TYPE_CHECKING:
     from planner.story import Figure, Story
@@ -86,6 +86,7 @@ def _beside(told: Story, step: str) -> str:
 
 def _drift(told: Story) -> str:
     """What drifted, since when it is known, and how far it is from the plan."""
+    tests = told.track.drift.to_dict("records")
     rows = [
         [
             r["service"] or "the bill",
@@ -93,11 +94,13 @@ def _drift(told: Story) -> str:
             f"{r['known_since']:%Y-%m-%d}",
             f"{r['ratio']:.2f} times",
         ]
-        for r in told.track.drift.to_dict("records")
+        for r in tests
         if r["drifted"]
     ]
     head = ["drift", "of", "known since", "the plan"]
-    return table(head, rows, "   ") if rows else "   Nothing drifted."
+    aside = sum(drifted(r) == "Not tested" for r in tests)
+    more = f"{aside} of {len(tests)} were not tested: 19 load paths and a week are needed." if aside else ""
+    return "\n   ".join(filter(None, [table(head, rows, "   ") if rows else "   Nothing drifted.", more]))
 
 
 def _actions(told: Story) -> str:

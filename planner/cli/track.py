@@ -14,7 +14,7 @@ from planner.charges import charge
 from planner.errors import PlannerError
 from planner.export.together import write_set
 from planner.scenario import Scenario
-from planner.show.words import TRACKED, number, percent, spelled, table, usd
+from planner.show.words import DRIFT_CHANCE, TRACKED, drifted, number, percent, spelled, table, usd
 from planner.track import (
     Track,
     compared,
@@ -225,13 +225,15 @@ def _lines(found: Track) -> str:
 def _drift(found: Track) -> str:
     rows = []
     for r in found.drift.to_dict("records"):
-        since = f"yes, known since {r['known_since']:%Y-%m-%d}" if r["drifted"] else "no"
+        since = f"yes, known since {r['known_since']:%Y-%m-%d}" if r["drifted"] else drifted(r).lower()
         unit = "hours" if r["measure"] == "load" else "days"
         told = f"{percent(r['outside_share'], 0)} of {unit} {r['side']}, {percent(r['expected_share'], 0)} "
         told += "expected"
         name, what = r["service"] or "the bill", spelled(str(r["measure"]))
-        rows.append([name, what, since, f"{r['ratio']:.2f}", told, f"{r['p_value']:.3f}"])
-    return _titled("Drift (5 % false alarms a quarter, whenever looked at)", ["", "", "drift", "× plan", "", "p"], rows)
+        p = f"{r['p_value']:.3f}" if r["p_value"] == r["p_value"] else ""
+        rows.append([name, what, since, f"{r['ratio']:.2f}", told, p])
+    text = _titled("Drift", ["", "", "drift", "× plan", "", "p"], rows)
+    return f"{text}\n  {DRIFT_CHANCE}." if text else ""
 
 
 def _accuracy(found: Track) -> str:

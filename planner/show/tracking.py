@@ -12,11 +12,10 @@ from typing import Any
 import pandas as pd
 
 from planner.charges import charge
-from planner.plan import Plan
 from planner.show import views, words
 from planner.track import Track
 from planner.track.match import SHARED
-from planner.track.period import daily, planned
+from planner.track.period import daily
 
 
 def bridge(found: Track) -> pd.DataFrame:
@@ -27,16 +26,15 @@ def bridge(found: Track) -> pd.DataFrame:
     return views.waterfall(("Planned", found.planned_usd), ("Paid", found.actual_usd), parts)
 
 
-def days(found: Track, plan: Plan, time_zone: str) -> pd.DataFrame:
+def days(found: Track, time_zone: str) -> pd.DataFrame:
     """Spending of each whole day [USD]: ``day planned paid``.
 
     Taxes, credits and refunds come in one sum on one day and are left out; the bridge has them.
     """
     column, period = f"{found.money}_cost_usd", found.period
-    due = planned(plan, period, period.end)
     rows = found.rows[found.rows["charge_category"].isin(["usage", "purchase"])]
     rows = rows[(rows["ts"] < period.end) & (rows["ts"] >= period.start)]
-    sides = {"planned": daily(due, column, period), "paid": daily(rows, column, period)}
+    sides = {"planned": daily(found.due, column, period), "paid": daily(rows, column, period)}
     table = pd.DataFrame(sides).rename_axis("day").reset_index()
     return table.assign(day=table["day"].dt.tz_convert(time_zone).dt.tz_localize(None))
 
@@ -69,10 +67,12 @@ def _reason(row: Mapping[Any, Any]) -> str:
     return f"{words.TRACKED_SHORT[str(row['cause'])]} {'+' if usd > 0 else ''}{words.money(usd)}{said}"
 
 
-def drifts(found: Track) -> list[tuple[bool, str]]:
-    """Whether each of load, cost and latency drifted, and how, those that did first."""
+def drifts(found: Track) -> list[tuple[str, str]]:
+    """Of each of load, cost and latency ``Drift``, ``No drift`` or ``Not tested``, and how, those
+    that drifted first.
+    """
     rows = found.drift.sort_values("drifted", ascending=False, kind="stable").to_dict("records")
-    return [(bool(r["drifted"]), words.drifting(r)) for r in rows]
+    return [(words.drifted(r), words.drifting(r)) for r in rows]
 
 
 def headline(found: Track, time_zone: str) -> str:

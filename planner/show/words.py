@@ -327,6 +327,12 @@ def lateness(row: Mapping[Any, Any], time_zone: str) -> str:
     return f"{_LATE[row['cause']]}: {rate} of {row['service']} late, worst in {when}"
 
 
+# what is proved of the tests for drift (planner.track.sequential)
+DRIFT_CHANCE = (
+    "If what comes is one more draw like the plan's load paths, latencies have no order in time and models"
+    " err as they say, at most one test in twenty sounds in a quarter though nothing has changed, however"
+    " often it is looked at"
+)
 _DRIFTS = {
     "load": ("Brings more load than forecast", "Brings less load than forecast"),
     "cost": ("Costs more than planned", "Costs less than planned"),
@@ -334,16 +340,29 @@ _DRIFTS = {
 }
 
 
+_TESTED_DAYS = 7
+
+
+def drifted(row: Mapping[Any, Any]) -> str:
+    """A row of ``track.drift`` in a word or two; one without a p value was not tested."""
+    if row["p_value"] != row["p_value"]:
+        return "Not tested"
+    return "Drift" if row["drifted"] else "No drift"
+
+
 def drifting(row: Mapping[Any, Any]) -> str:
-    """Whether load, cost or latency left the plan, which way and since when, from a row of
-    ``track.drift``.
+    """Whether load, cost or latency left the plan, which way and since when, or why that was not
+    tested, from a row of ``track.drift``.
     """
     measure = str(row["measure"])
     what = str(row["service"]) or "the whole bill"
     said = what if measure in ("load", "cost") else f"{what}, {spelled(measure)}"
     times = f"{row['ratio']:.2f} times the plan"
+    kept = f" its {measure}" if measure in ("load", "cost") else ""
+    if row["p_value"] != row["p_value"]:
+        why = "less than a week was seen" if row["days"] < _TESTED_DAYS else "it takes 19 load paths or more"
+        return f"Cannot tell yet whether{kept or ' it'} left the plan: {said} ({times}), {why}"
     if not row["drifted"]:
-        kept = f" its {measure}" if measure in ("load", "cost") else ""
         return f"Keeps{kept} within the plan's range: {said} ({times})"
     way = _DRIFTS.get(measure, _DRIFTS[""])[row["side"] == "below"]
     return f"{way}: {said}, {times}, known since {row['known_since']:%d %B %Y}"

@@ -26,13 +26,14 @@ SIGNIFICANCE = 0.05
 BAND = 0.8
 _MIN_DAYS = 3
 _MIN_HOURS = 12  # of a day that were observed
-_Z90 = 1.645  # of the 90 % band in which errors of models are told
+_MODEL_BAND, _Z90 = 0.9, 1.645  # in which errors of models are told, and its normal quantile
 
 
 class Finding(NamedTuple):
-    """One test: ``subject`` (service, or "" for the bill) and ``measure``; ``outside_share`` of
-    hours or days beyond the bound on the worse ``side`` and ``expected_share``; ``ratio`` of what
-    came to what was planned; ``drifted`` and since which day it is ``known_since``.
+    """One test: ``service`` (or "" for the bill) and ``measure``; ``outside_share`` of hours or days
+    beyond the bound on the worse ``side`` and ``expected_share``; ``ratio`` of what came to what was
+    planned; ``p_value``, NaN where nothing could be found so far; ``drifted`` and since when it is
+    ``known_since``.
     """
 
     service: str
@@ -57,8 +58,9 @@ def table(findings: list[Finding]) -> pd.DataFrame:
 
 def of_load(load: Load, actual: Mapping[str, Traffic], level: float = SIGNIFICANCE) -> Iterator[Finding]:
     """Each service with actual traffic on the plan's hours, week by week against its paths;
-    services with less than three days there are left out, and before a whole week nothing is
-    called drift. Told beside it: hours outside the central 80 % of the paths.
+    services with less than three days there are left out. Before a whole week, and with fewer than
+    19 paths at a ``level`` of 5 %, it is not tested (p value NaN). Told beside it: hours outside the
+    central 80 % of the paths.
     """
     for name, traffic in actual.items():
         came: Floats = np.asarray(traffic.hourly().reindex(load.ts), dtype=np.float64)
@@ -111,16 +113,21 @@ def of_cost(
 
     A day of path k costs the plan's day · (1 + β·(its volume / mean volume − 1)); β, how far the
     bill follows the load, is the spread of the months' bills over that of their volumes (1 where
-    one of them has none), so that what is fixed stays.
+    one of them has none), so that what is fixed stays. Requests of one service are not those of
+    another: volumes are added up as shares of their mean, each service by its planned money.
     """
-    follows = _follows(plan, load)
+    sums = planned.groupby("service")[money].sum()
+    worth = {name: float(sums.get(name, 0.0)) for name in load.services}
+    follows = _follows(plan, load, worth)
     for name in ("", *sorted(set(planned["service"]) - {""})):
         mine, theirs = (t if name == "" else t[t["service"] == name] for t in (planned, rows))
         day, came = (np.asarray(daily(t, money, period), dtype=np.float64) for t in (mine, theirs))
         if len(day) < _MIN_DAYS or not day.sum() > 0:
             continue
         first = period.start.ceil("D")
-        swing = _swing(load, name, first)
+        skipped = int((load.ts < first).sum())
+        moving = {name: 1.0} if name else worth
+        swing = _swing({n: _days(_rates(load, n)[:, skipped:]) for n in moving}, moving)
         costs, bills = (_until(swing.shape[1], *pair) for pair in ((day, day.mean()), (came, np.nan)))
         possible = costs * (1.0 + follows * swing)
         found = _against(possible, bills)
@@ -136,32 +143,34 @@ def _until(length: int, days: Floats, rest: float) -> Floats:
     return np.concatenate([days[:length], np.full(max(length - len(days), 0), rest)])
 
 
-def _swing(load: Load, name: str, first: pd.Timestamp) -> Floats:
-    """Volume of each path and day from ``first`` on over the mean path's, less one, (paths, days);
-    of all services for the whole bill.
+def _swing(volumes: Mapping[str, Floats], worth: Mapping[str, float]) -> Floats:
+    """Volume of each path over the mean path's, less one, (paths, days): the mean of services by
+    what each is ``worth``; 0 where nothing is planned.
     """
-    volume = _days(_rates(load, name)[:, int((load.ts < first).sum()) :])
-    return np.asarray(volume / np.maximum(volume.mean(axis=0), 1e-12) - 1.0)
+    found = np.zeros_like(next(iter(volumes.values())))
+    for name, volume in volumes.items():
+        mean = np.broadcast_to(volume.mean(axis=0), volume.shape)
+        found += worth[name] * (np.divide(volume, mean, out=np.ones_like(volume), where=mean > 0) - 1.0)
+    return np.asarray(found / max(sum(worth.values()), 1e-12))
 
 
-def _rates(load: Load, name: str = "") -> Floats:
-    """Requests/s of a service, or of all, on each path and hour, (paths, hours)."""
-    each = [s.arrival_rate_rps.astype(np.float64) for n, s in load.services.items() if name in ("", n)]
-    return np.asarray(np.sum(each, axis=0))
+def _rates(load: Load, name: str) -> Floats:
+    """Requests/s of a service on each path and hour, (paths, hours)."""
+    return load.services[name].arrival_rate_rps.astype(np.float64)
 
 
-def _follows(plan: Plan, load: Load) -> float:
+def _follows(plan: Plan, load: Load, worth: Mapping[str, float]) -> float:
     """β: relative spread of the months' bills over the paths, over that of their volumes; at most
     1.
     """
-    month, rate = load.ts.tz_convert(plan.time_zone).strftime("%Y-%m"), _rates(load)
-    pairs = []
+    month, spreads = load.ts.tz_convert(plan.time_zone).strftime("%Y-%m"), []
     for name, paid in plan.paths_month_usd.items():
-        volume, bill = rate[:, month == name].sum(axis=1), np.asarray(paid, dtype=np.float64)
-        if volume.size and volume.mean() > 0 and bill.mean() > 0:
-            pairs.append((bill.std() / bill.mean(), volume.std() / volume.mean()))
-    bills, volumes = (float(sum(p[k] for p in pairs)) for k in (0, 1))
-    return min(1.0, bills / volumes) if bills > 0 and volumes > 0 else 1.0
+        bill, here = np.asarray(paid, dtype=np.float64), month == name
+        if here.any() and bill.mean() > 0:
+            volumes = {n: _rates(load, n)[:, here].sum(axis=1, keepdims=True) for n in worth}
+            spreads.append((bill.std() / bill.mean(), _swing(volumes, worth).std()))
+    of_bills, of_volumes = (float(sum(pair[k] for pair in spreads)) for k in (0, 1))
+    return min(1.0, of_bills / of_volumes) if of_bills > 0 and of_volumes > 0 else 1.0
 
 
 def of_latency(
@@ -175,19 +184,20 @@ def of_latency(
     ``expected`` [s]: typical latency of the replay, with the 90 % band ``error_share`` of its
     model; ``actual`` [s] by hour; both by (service, objective). Two questions a quarter, whose
     smaller p counts as 1 − (1 − p)²: is its first week within the model's error, and are its days
-    alike (:func:`sequential.changed`)?
+    alike (:func:`sequential.changed`)? Where that error is not known the first is not asked, and
+    how many days are beyond it is not known either (NaN).
     """
     for (name, objective), series in actual.items():
         day = series.resample("D").median()
         seen = day.notna()
         if (name, objective) not in expected or seen.sum() < _MIN_DAYS:
             continue
-        typical, error = expected[name, objective], error_share.get(name, 0.0)
+        typical, error = expected[name, objective], error_share.get(name, float("nan"))
         values = np.asarray(day, dtype=np.float64)
         found = _latency(values, typical, error)
         came = values[seen]
         outside = came > typical * (1 + error) if found.side == "above" else came < typical / (1 + error)
-        told = (found.side, float(outside.mean()), 0.05)
+        told = (found.side, *((float(outside.mean()), (1 - _MODEL_BAND) / 2) if error >= 0 else (np.nan, np.nan)))
         ratio = float(came.mean() / typical) if typical > 0 else float("nan")
         yield _finding((name, objective, float(seen.sum())), told, ratio, found, day.index[0], level)
 
@@ -215,7 +225,7 @@ def _both(change: Evidence, values: Floats, typical: float, error: float) -> Evi
     wrong = 2.0 * float(ndtr(-abs(score)))
     p = np.where(change.day >= WEEK, np.minimum(change.p_value, wrong), change.p_value)
     side = ("above" if score > 0 else "below") if wrong < change.last else change.side
-    return Evidence(1.0 - (1.0 - p) ** 2, change.day, side)
+    return Evidence(1.0 - (1.0 - p) ** 2, change.day, side, 1.0 - (1.0 - change.least) ** 2)
 
 
 def _finding(
@@ -226,10 +236,11 @@ def _finding(
     first: pd.Timestamp,
     level: float,
 ) -> Finding:
-    drifted = found.last <= level
-    return Finding(*subject, *told, ratio, found.last, drifted, _since(first, found.first_below(level), drifted))
+    """One finding; without a p value where not even the strongest evidence would be below ``level``."""
+    p = found.last if found.least <= level else float("nan")
+    return Finding(*subject, *told, ratio, p, p <= level, _since(first, found.first_below(level), p <= level))
 
 
 def _since(start: pd.Timestamp, day: float, drifted: bool) -> pd.Timestamp | NaTType:
     """The end of the day on which the test first sounded; NaT where it did not."""
-    return start.floor("D") + pd.Timedelta(days=day) if drifted and np.isfinite(day) else pd.NaT
+    return start + pd.Timedelta(days=day) if drifted else pd.NaT

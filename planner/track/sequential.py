@@ -27,9 +27,12 @@ over the median path's, less one; a curve's own level is believed the more, the 
 n(d) earlier days, τ the variance of weeks within a path over that of levels between paths, as in
 best linear prediction. So a level that the plan holds possible is no drift, a change of it is.
 
-**Surprises without paths** (:func:`ranks`).  z(d) = Φ⁻¹((rank of day d among the days so far − ½) /
-d): if days are exchangeable these are independent of each other and of what is measured, and curves
-for comparison are drawn.
+**Surprises without paths** (:func:`scores`).  z(d) = Φ⁻¹((rank of day d among the days so far − ½) /
+d): if days are exchangeable and no two alike, these are independent of each other and of what is
+measured, and curves for comparison are drawn. Days of one value share their ranks: z(d) is then its
+mean over all orders in which equal days could stand. T is convex in z, so the evidence is at most the
+mean of the T that these orders give (Jensen), each of which is one more draw; days that are all alike
+have z = 0 and are never evidence.
 """
 
 from collections.abc import Callable
@@ -46,18 +49,22 @@ DAY, WEEK, QUARTER = 24, 7, 91
 REFERENCE = 0.25
 CURVES = 9999  # drawn for comparison where there are no sample paths
 _SEED = 20270101
-_LEAST_SD = 1e-9
+_TINY = 1e-9
+# no two curves differ by less: paths are kept in single precision
+_LEAST_SD = 1e-6
 
 
 @dataclass(frozen=True)
 class Evidence:
     """``p_value`` on each day looked at (n,), falling; ``day`` of each look, from 1; ``side`` on
-    which the evidence is: ``above`` or ``below``.
+    which the evidence is: ``above`` or ``below``; ``least`` p value that so few curves for comparison
+    can give, NaN where nothing was looked at.
     """
 
     p_value: Floats
     day: Floats
     side: str
+    least: float
 
     def first_below(self, level: float) -> float:
         """The first day on which the p value is at or below ``level``; NaN if there is none."""
@@ -66,21 +73,26 @@ class Evidence:
 
     @property
     def last(self) -> float:
-        """The p value today; 1 before the first look."""
-        return float(self.p_value[-1]) if len(self.p_value) else 1.0
+        """The p value today; NaN before the first look."""
+        return float(self.p_value[-1]) if len(self.p_value) else float("nan")
 
 
-NOTHING = Evidence(np.empty(0), np.empty(0), "above")
+NOTHING = Evidence(np.empty(0), np.empty(0), "above", float("nan"))
 
 
 def quarterly(length: int, test: Callable[[slice], Evidence]) -> Evidence:
-    """The strongest evidence of a quarter: ``test`` is asked for each, as a slice of the ``length``
-    days of a plan, none much shorter than the others; days count from the first of the plan.
+    """The evidence of all quarters: ``test`` is asked for each, as a slice of the ``length`` days of
+    a plan, none much shorter than the others; days count from the first of the plan.
+
+    The p value is the smallest so far of the quarters on the side of the strongest: what one
+    quarter found stays known since then, however much stronger a later one finds the same.
     """
     edges = np.linspace(0, length, max(round(length / QUARTER), 1) + 1).astype(int).tolist()
     each = [(a, test(slice(a, b))) for a, b in pairwise(edges)]
-    begin, found = min(each, key=lambda pair: pair[1].last)
-    return Evidence(found.p_value, found.day + begin, found.side)
+    strongest = min((found for _, found in each), key=lambda found: found.last if len(found.day) else np.inf)
+    same = [(a, found) for a, found in each if found.side == strongest.side]
+    p = np.minimum.accumulate(np.concatenate([found.p_value for _, found in same]))
+    return Evidence(p, np.concatenate([found.day + a for a, found in same]), strongest.side, strongest.least)
 
 
 def against(paths: Floats, came: Floats) -> Evidence:
@@ -92,7 +104,7 @@ def against(paths: Floats, came: Floats) -> Evidence:
     if paths.shape[1] < WEEK:
         return NOTHING
     weekly = _weeks(paths)
-    middle = np.maximum(np.median(weekly, axis=0), _LEAST_SD)
+    middle = np.maximum(np.median(weekly, axis=0), _TINY)
     usual = weekly / middle - 1.0
     believed = _believed_days(usual)
     kept = surprises(usual, believed)
@@ -125,7 +137,7 @@ def surprises(usual: Floats, believed: float) -> Floats:
     past, count = np.zeros_like(usual), np.zeros_like(usual)
     past[:, WEEK:] = np.cumsum(np.where(known, usual, 0.0), axis=1)[:, :-WEEK]
     count[:, WEEK:] = np.cumsum(known, axis=1)[:, :-WEEK]
-    return usual - past / np.maximum(believed + count, _LEAST_SD)
+    return usual - past / np.maximum(believed + count, _TINY)
 
 
 def sums(z: Floats) -> tuple[Floats, Floats]:
@@ -155,8 +167,8 @@ def ranked(own: Floats, largest: Floats, first: int = 1) -> Evidence:
     ordered = np.sort(largest)
     reached = len(ordered) - np.searchsorted(ordered, top[0], side="left")
     when = int(np.argmax(top[0]))  # the day on which the evidence was last raised
-    p = (1.0 + reached) / (len(ordered) + 1.0)
-    return Evidence(p, first + np.arange(len(looked), dtype=np.float64), "above" if above[0, when] else "below")
+    p, day = (1.0 + reached) / (len(ordered) + 1.0), first + np.arange(len(looked), dtype=np.float64)
+    return Evidence(p, day, "above" if above[0, when] else "below", 1.0 / (len(ordered) + 1.0))
 
 
 def changed(days: Floats, length: int) -> Evidence:
@@ -165,7 +177,7 @@ def changed(days: Floats, length: int) -> Evidence:
     """
     own = np.full(len(days), np.nan)
     known = np.isfinite(days)
-    own[known] = ranks(days[known][None, :])[0]
+    own[known] = scores(days[known][None, :])[0]
     return ranked(own, _usual(length))
 
 
@@ -173,13 +185,18 @@ def changed(days: Floats, length: int) -> Evidence:
 def _usual(length: int) -> Floats:
     """The largest evidence of curves of exchangeable days, (:data:`CURVES`,)."""
     drawn = np.random.default_rng(_SEED).random((CURVES, length))
-    return np.asarray(sums(ranks(drawn))[0][:, -1])
+    return np.asarray(sums(scores(drawn))[0][:, -1])
 
 
-def ranks(curves: Floats) -> Floats:
-    """The normal score z of each day among the days of its curve so far, (n, days)."""
-    place = np.empty(curves.shape)
+def scores(curves: Floats) -> Floats:
+    """The normal score z of each day among the days of its curve so far, (n, days); days of one
+    value have the mean of the scores they share.
+    """
+    found = np.empty(curves.shape)
     for d in range(curves.shape[1]):
-        less = (curves[:, :d] < curves[:, d : d + 1]).sum(axis=1)
-        place[:, d] = (less + 0.5) / (d + 1.0)
-    return np.asarray(ndtri(place), dtype=np.float64)
+        before, today = curves[:, :d], curves[:, d : d + 1]
+        first, last = (before < today).sum(axis=1), (before <= today).sum(axis=1)
+        each = np.asarray(ndtri((np.arange(d + 1) + 0.5) / (d + 1)), dtype=np.float64)
+        whole = np.concatenate([[0.0], np.cumsum(each)])
+        found[:, d] = (whole[last + 1] - whole[first]) / (last + 1 - first)
+    return found

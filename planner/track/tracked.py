@@ -34,15 +34,18 @@ _DAY = pd.Timedelta(days=1)
 class Track:
     """A period of a plan beside its bill [USD, ``money``: effective or billed].
 
-    ``rows``: the bill with whose each row is (``track.rows``); ``lines``: plan, actual and
-    difference by service and charge; ``bridge``: the difference by cause; ``drift``, ``accuracy``,
-    ``commitments``; ``actions`` and ``again`` where it was planned again.
+    ``rows``: the bill with whose each row is (``track.rows``); ``due``: rows of ``plan.cost`` of the
+    period with their ``charge_end``, charges of commitments under no service as on the bill;
+    ``lines``: plan, actual and difference by service and charge; ``bridge``: the difference by
+    cause; ``drift``, ``accuracy``, ``commitments``; ``actions`` and ``again`` where it was planned
+    again.
     """
 
     scenario_name: str
     period: Period
     money: str
     rows: pd.DataFrame = field(repr=False)
+    due: pd.DataFrame = field(repr=False)
     lines: pd.DataFrame = field(repr=False)
     bridge: pd.DataFrame = field(repr=False)
     drift: pd.DataFrame = field(repr=False)
@@ -125,13 +128,14 @@ def compared(
             got=f"{int(bill[column].isna().sum())} rows without",
             remedy="Export actual and amortized cost as FOCUS, which holds both",
         )
-    due = planned(plan, period, pd.Timestamp(scenario.end_utc))
+    due = _shared(planned(plan, period, pd.Timestamp(scenario.end_utc)))
     rows = matched(bill, plan, scenario, period, tag)
     return Track(
         scenario.name,
         period,
         money,
         columns.check("track.rows", rows),
+        due,
         _lines(due, rows, column),
         bridge(due, rows, column),
         columns.empty("track.drift"),
@@ -174,8 +178,8 @@ def with_arrivals(
 
 
 def _cost(track: Track, plan: Plan, load: Load) -> Iterator[drifting.Finding]:
-    due = planned(plan, track.period, load.ts[-1] + pd.Timedelta(hours=1))
-    return drifting.of_cost(plan, due, _inside(track.rows), f"{track.money}_cost_usd", track.period, load)
+    money = f"{track.money}_cost_usd"
+    return drifting.of_cost(plan, track.due, _inside(track.rows), money, track.period, load)
 
 
 def with_actions(
@@ -248,11 +252,9 @@ def _period(scenario: Scenario, bill: pd.DataFrame, now: date | None) -> Period:
 
 
 def _lines(due: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFrame:
-    """Plan, actual and difference by service, owner and charge (frame ``track.lines``); charges of
-    commitments are shared by all services.
-    """
-    owners = due.assign(owner=due["owner"].fillna("")).groupby("service")["owner"].first()
-    sides = [t.groupby(["service", "charge"], observed=True)[money].sum() for t in (_shared(due), rows)]
+    """Plan, actual and difference by service, owner and charge (frame ``track.lines``)."""
+    owners = due[due["service"] != ""].fillna({"owner": ""}).groupby("service")["owner"].first()
+    sides = [t.groupby(["service", "charge"], observed=True)[money].sum() for t in (due, rows)]
     both = pd.concat(sides, axis=1, keys=["planned_usd", "actual_usd"]).fillna(0.0).reset_index()
     both["owner"] = both["service"].map(owners).fillna("")
     both["difference_usd"] = both["actual_usd"] - both["planned_usd"]
@@ -262,6 +264,7 @@ def _lines(due: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFrame:
 
 
 def _shared(due: pd.DataFrame) -> pd.DataFrame:
+    """Charges of commitments under no service: a bill does not say for whom they are."""
     return due.assign(service=due["service"].where(~due["charge"].isin(SHARED), ""))
 
 

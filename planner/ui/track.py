@@ -25,6 +25,12 @@ from planner.ui.session import plain
 
 LINES = ["service", "owner", "charge", "planned_usd", "actual_usd", "difference_usd", "reasons"]
 
+DRIFT_MARKS = {
+    "Drift": ":material/trending_up: **Drift**",
+    "No drift": ":material/check: No drift",
+    "Not tested": ":material/hourglass_empty: Not tested",
+}
+
 
 def body(study: Study) -> None:
     """Which bill, then how far it is from the plan, and why."""
@@ -41,7 +47,7 @@ def body(study: Study) -> None:
             "Bridge from plan to bill by cause",
         )
     with right:
-        days = tracking.days(found, study.plan, study.scenario.time_zone)
+        days = tracking.days(found, study.scenario.time_zone)
         chart(charts.spending(days), "What was paid and what was planned, day by day")
     _drift(found)
     _lines(found)
@@ -96,11 +102,10 @@ def _drift(found: Track) -> None:
     drifts = tracking.drifts(found)
     if not drifts:
         small("Nothing could be tested yet: drift needs three days of a bill or of traffic.")
-    for drifted, sentence in drifts:
-        icon = ":material/trending_up:" if drifted else ":material/check:"
-        st.markdown(f"{icon} {'**Drift.** ' if drifted else 'No drift. '}{plain(sentence)}.")
+    for state, sentence in drifts:
+        st.markdown(f"{DRIFT_MARKS[state]}. {plain(sentence)}.")
     if drifts:
-        small("Looked at on every day of a quarter, one test in twenty sounds an alarm though nothing has changed.")
+        small(f"{words.DRIFT_CHANCE}.")
 
 
 def _lines(found: Track) -> None:

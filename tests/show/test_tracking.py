@@ -1,5 +1,7 @@
 """What the page and the notebook of tracking show: it adds up to the bill, and says it in words."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -45,12 +47,23 @@ def test_the_bridge_leads_from_the_plan_to_the_bill():
 
 
 def test_days_hold_what_was_used_and_leave_credits_to_the_bridge():
-    days = tracking.days(FOUND, PLAN, S.time_zone)
+    days = tracking.days(FOUND, S.time_zone)
     whole = len(days)
     assert days["planned"].tolist() == pytest.approx([48.0] * whole)
     assert days["paid"].sum() == pytest.approx(161.0 * whole / 2)  # without the credit of 7
     assert days["day"].dt.tz is None
     assert charts.spending(days).to_dict()["layer"]
+
+
+def test_what_is_charged_by_the_month_is_spread_over_it_and_not_over_the_days_of_the_bill():
+    s = hand.scenario(start="2027-02-01", horizon_h=96)
+    plan = hand.plan(s, hand.schedule(s, 2))
+    monthly = plan.cost.iloc[:1].assign(charge="nat", resource="nat", effective_cost_usd=40.0)
+    plan = replace(plan, cost=pd.concat([plan.cost, monthly], ignore_index=True))
+    half = {"ts": pd.Timestamp(s.start_utc), "charge_end": pd.Timestamp(s.start_utc) + pd.Timedelta(hours=48)}
+    found = compared(s, plan, bill((96.0, half)))
+    assert tracking.days(found, s.time_zone)["planned"].tolist() == pytest.approx([58.0, 58.0])
+    assert found.planned_usd == pytest.approx(116.0)
 
 
 def test_lines_say_whose_they_are_and_why():
@@ -71,7 +84,8 @@ def test_the_headline_is_in_days_of_the_reader():
     assert S.time_zone in said
 
 
-DRIFT = {"service": "web", "measure": "load", "side": "above", "ratio": 1.25, "drifted": True}
+DRIFT = {"service": "web", "measure": "load", "side": "above", "ratio": 1.25, "drifted": True, "p_value": 0.01}
+DRIFT["days"] = 30.0
 DRIFT["known_since"] = pd.Timestamp("2027-02-19", tz="UTC")
 
 
@@ -86,6 +100,14 @@ DRIFT["known_since"] = pd.Timestamp("2027-02-19", tz="UTC")
         (
             {"drifted": False, "measure": "ttft_p95_s"},
             "Keeps within the plan's range: web, first token for 95 % of requests (1.25 times the plan)",
+        ),
+        (
+            {"drifted": False, "p_value": float("nan"), "days": 5.0},
+            "Cannot tell yet whether its load left the plan: web (1.25 times the plan), less than a week was seen",
+        ),
+        (
+            {"drifted": False, "p_value": float("nan"), "measure": "cost", "service": ""},
+            "Cannot tell yet whether its cost left the plan: the whole bill (1.25 times the plan), it takes 19 load",
         ),
     ],
 )
