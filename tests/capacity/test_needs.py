@@ -473,7 +473,7 @@ def test_months_are_true_months():
     assert amounts(cost, "object/standard") == pytest.approx([29 * part**2 / 2, 29 * (part + 0.5)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     base=st.floats(0, 100),
     growth=st.floats(0, 50),

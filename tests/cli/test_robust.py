@@ -14,7 +14,7 @@ from planner.scenario import Scenario
 from planner.study import run
 from tests.builders import small
 
-MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FEW = settings(MANY, max_examples=15)
 CELLS = st.one_of(
     st.text(max_size=12), st.floats(allow_nan=True).map(str), st.integers(-5, 10**9).map(str), st.just("")

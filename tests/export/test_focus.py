@@ -66,7 +66,7 @@ def test_the_rules_see_a_wrong_row(tmp_path):
         assert focus.faults(wrong), column
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(hours=st.integers(12, 72), first=st.integers(0, 40), quantity=st.integers(1, 3))
 def test_law_57_what_is_used_is_what_was_bought(hours, first, quantity, tmp_path_factory):
     """Over each commitment whose term lies in the horizon Σ EffectiveCost(Usage) = Σ BilledCost(Purchase), and

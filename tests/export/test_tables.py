@@ -44,7 +44,7 @@ def read(folder, name):
 
 
 @pytest.mark.parametrize("zone", CALENDARS)
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=2)
 @given(horizon=st.integers(30, 200), machines=st.integers(1, 5))
 def test_law_58_a_pivot_of_the_long_file_is_the_screen(zone, horizon, machines):
     """Sums by month and by owner of ``finance.csv`` are those of the plan's own views."""

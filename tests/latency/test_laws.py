@@ -23,13 +23,6 @@ quantiles = st.sampled_from([0.5, 0.9, 0.95, 0.99, 0.999])
 CLOSE = 1e-9
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _compiled():
-    """Compile outside the deadlines of the examples."""
-    for c in (1, 17):
-        waits([1.0], [1.0], c)
-
-
 def waits(gaps, services, c):
     """FCFS waits of requests given one by one; the plain kernel up to 16 workers, the heap above."""
     out = np.empty(len(gaps))
@@ -131,7 +124,7 @@ def test_36_fewest_servers_is_minimal(load, q, slack, of):
     assert c == 1 or float(quantile(load, 1.0, c - 1, q)) > target * (1 - 1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(0.5, 80), st.sampled_from([0.0, 0.4, 2.0]), st.floats(1.1, 4))
 def test_36_for_any_service_law(load, scv, slack):
     law = ServiceLaw.of(scv)
@@ -148,7 +141,7 @@ def test_37_infeasible_exactly_when_the_service_alone_misses(load, q, ratio):
         assert (closed.fewest_servers(load, 1.0, q, alone * ratio) is None) == (ratio < 1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.floats(0.05, 0.97),
     st.integers(1, 6),
@@ -232,7 +225,7 @@ def test_43_intervals_cover_the_exact_value_at_their_rate():
 
 
 @given(st.integers(0, 2**31), st.integers(1, 12))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_44_common_random_numbers_keep_the_order_exactly(seed, c):
     """Pools that differ in one thing meet the same requests: more workers, or shorter services,
     never wait longer.

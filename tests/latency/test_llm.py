@@ -198,7 +198,7 @@ def test_a_wrong_model_is_refused_with_the_nearest_name():
         LlmService(weights="llama-3.1-8b", tp=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     ttft=st.floats(0.2, 3.0),
     tpot=st.floats(0.012, 0.2),
@@ -224,7 +224,7 @@ def test_goodput_and_latency_are_inverse(ttft, tpot, q, accelerator, scv):
     )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(metric=st.sampled_from(["ttft", "tpot", "latency"]), quantile=st.floats(0.3, 0.99), hit=st.floats(0.0, 0.8))
 def test_latency_grows_with_the_rate_and_falls_with_replicas(metric, quantile, hit):
     """Laws 27, 33 and 40."""

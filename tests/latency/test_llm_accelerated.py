@@ -100,7 +100,7 @@ def test_what_is_not_known_is_excused_or_refused():
         one("L4").model.goodput_rps(Objective(ttft_p95_s=1.0))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(limit=st.floats(0.005, 2.0), q=st.sampled_from(["p50", "p95", "p99"]), items=st.sampled_from([1.0, 16.0]))
 def test_goodput_and_latency_are_inverse(limit, q, items):
     """Laws 27, 36, 37 and 40."""

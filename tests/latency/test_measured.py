@@ -274,7 +274,7 @@ def test_a_file_it_cannot_read_is_named_with_its_fault(tmp_path, text, message):
 SAMPLES = [LOCUST, HISTORY, json.dumps(K6), json.dumps(K6_HANDLED), WRK, HEY, json.dumps(VEGETA), VEGETA_TEXT, OWN]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(SAMPLES),
     st.integers(0, 2000),

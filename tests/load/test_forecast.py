@@ -175,7 +175,7 @@ def test_less_than_a_day_is_refused():
         forecast(history(np.ones(20)), scenario())
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.floats(0.1, 1000), st.integers(0, 2**31))
 def test_load_scales_with_its_history(factor, seed):
     rate = berlin(6) * (1 + 0.1 * np.random.default_rng(seed).standard_normal(6 * 168))

@@ -415,7 +415,7 @@ def small_files(tmp_path_factory) -> tuple[Path, dict[str, bytes]]:
     return tmp_path_factory.mktemp("fuzz"), made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_any_bytes_give_a_history_or_a_typed_error(small_files, data):  # law 55
     folder, made = small_files

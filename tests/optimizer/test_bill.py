@@ -148,7 +148,7 @@ def test_a_prepayment_before_the_horizon_is_behind_us():
     assert cost["effective_cost_usd"].sum() == pytest.approx(4 * 0.6 * 48)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(0, 6), min_size=72, max_size=72),
     st.integers(1, 5),

@@ -28,7 +28,7 @@ def planned(load, capacity, catalog, s, valued_on=None):
     return optimize(s, load, capacity, catalog, valued_on=valued_on)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90))
 def test_strata_stand_for_all_paths(seed, paths, count):
     s = hand.scenario()

@@ -27,7 +27,7 @@ FAMILIES = sorted(PROVIDERS["gcp"].sustained_use)
 JANUARY = {"start": "2027-01-01", "horizon_h": 744}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.sampled_from(FAMILIES), st.integers(0, 40))
 def test_the_cost_of_a_curve_is_the_cost_of_its_layers(curve, family, idle):
     """Each machine of a stack runs the hours in which at least so many run; their shares of the
@@ -42,7 +42,7 @@ def test_the_cost_of_a_curve_is_the_cost_of_its_layers(curve, family, idle):
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, 50), min_size=4, max_size=40), st.integers(0, 30))
 def test_a_base_all_month_never_raises_the_share_paid(curve, base):
     use, ones, hours = np.array(curve, dtype=float) + 1e-3, np.ones(len(curve)), float(len(curve))

@@ -16,7 +16,7 @@ from planner.simulator.records import AVERAGE, PODS, RESOURCE, VALUE, Seen
 from tests.builders import autoscaler
 from tests.builders.autoscaler import Pod, asked, counted, rule, settled
 
-COMMON = settings(deadline=None, max_examples=60)
+COMMON = settings(max_examples=60)
 
 
 def group(*usage, states=(), request=100):

@@ -19,7 +19,7 @@ from tests.builders.hand import KEY, MODEL, plan
 
 USABLE = 300.0  # of 400 requests/s at which a replica saturates
 QUIET = {"zone_losses_per_year": 0.0, "interruptions": False}
-COMMON = settings(max_examples=6, deadline=None)
+COMMON = settings(max_examples=6)
 
 
 def capacity(spot_yield=1.0):

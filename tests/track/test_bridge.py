@@ -109,7 +109,7 @@ item = st.tuples(*[amounts] * 5, st.sampled_from("ab"), st.sampled_from(["on_dem
 items = st.lists(item, min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(items)
 def test_the_causes_of_any_line_add_up(rows):
     q, usd, listed, many, dear, names, options = zip(*rows, strict=True)
@@ -134,7 +134,7 @@ kinds = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.tuples(st.floats(-1e5, 1e5), kinds), min_size=1, max_size=10))
 def test_no_dollar_of_any_bill_is_lost(rows):
     given_ = bill([(24.0, {}), *rows])
