@@ -42,6 +42,9 @@ CHARGES = {
     "other": Charge("Other costs", "Other", "Other (Other)"),
 }
 
+# of contracts: they stand on a bill under no service
+CONTRACTS = ("commitment_fee", "commitment_purchase", "commitment_unused")
+
 _OTHER = Charge("", "Other", "Other (Other)")
 
 

@@ -18,6 +18,7 @@ from planner import export
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.data import data_path
+from planner.errors import PlannerError
 from planner.load import Load
 from planner.operate import texts
 from planner.optimizer.bill.schedule import HELD
@@ -136,7 +137,7 @@ class Story:
         """The numbers that the story tells, in its order."""
         handed = pd.read_csv(io.StringIO(self.operated["figures.csv"]))
         tables = {**self.tables, "figures.csv": handed}
-        return [Figure(*told[:2], _sum(tables, *told[3:]), *told[2:]) for told in _told(self)]
+        return [Figure(*told[:2], total(tables, *told[3:]), *told[2:]) for told in _told(self)]
 
     def agreements(self) -> list[Agreement]:
         """Figures of one step against those of another: the plan, its export, its revision, its
@@ -145,18 +146,14 @@ class Story:
         plan, kept = self.production.plan, self.revisions[1].kept
         said = {f.what: f.value for f in self.figures}
         ends, steps = self.bridge.after_usd - self.bridge.before_usd, float(self.bridge.lines["difference_usd"].sum())
-        signed, again, now = plan.commitments, self.again.plan.commitments, pd.Timestamp(self.again.scenario.start_utc)
-        signed = signed[(signed["start"] < now) & (signed["end"] > now)]
-        again = again.assign(commitment=again["commitment"].str.removesuffix(HELD))
-        held = signed[["commitment", "end"]].merge(again, on=["commitment", "end"])
-        pieces = [float(contracts["quantity"].sum()) for contracts in (signed, held)]
+        again, now = self.again, pd.Timestamp(self.again.scenario.start_utc)
         return [
             Agreement("plan and export for finance", plan.total_usd, said[_TOTAL]),
             Agreement("plan and revision in the store", plan.total_usd, kept.summary["total_usd"]),
             Agreement("experiment and production, and the steps between them", ends, steps),
             Agreement("plan and page handed over", plan.total_usd, said[_HANDED]),
             Agreement("plan and bill, and the causes between them", self.track.difference_usd, self._caused()),
-            Agreement("contracts signed until now, and held by the plan made again", *pieces),
+            Agreement("contracts signed until now, and held by the plan made again", *in_force(plan, again.plan, now)),
         ]
 
     def _caused(self) -> float:
@@ -212,17 +209,36 @@ def _told(story: Story) -> Iterator[tuple[str, str, str, str, str, str]]:
         yield "hand-off", f"alert above, {month}", "requests/s", "figures.csv", "value", at
     yield "two months", "planned", usd, "track-lines.csv", "planned_usd", ""
     yield "two months", "billed", usd, "track-lines.csv", "actual_usd", ""
-    for cause in story.track.causes():
+    for cause in story.track.bridge["cause"].unique():
         yield "two months", cause.replace("_", "-"), usd, "track-bridge.csv", "difference_usd", f"cause={cause}"
     yield "again", "a month from now on", "USD/month", "again-summary.csv", "value", mean
     yield "again", "contracts in force", "pieces", "again-commitments.csv", "quantity", ""
 
 
-def _sum(tables: Mapping[str, pd.DataFrame], file: str, column: str, where: str) -> float:
-    """Sum of a column of a table over the rows where a column has a word, or over all."""
+def in_force(plan: Plan, again: Plan, now: pd.Timestamp) -> tuple[float, float]:
+    """Pieces of the contracts that ``plan`` has in force at ``now``, and of those that the plan made
+    ``again`` then was given as held.
+    """
+    signed = plan.commitments[(plan.commitments["start"] < now) & (plan.commitments["end"] > now)]
+    held = again.commitments[again.commitments["commitment"].str.endswith(HELD)]
+    return float(signed["quantity"].sum()), float(held["quantity"].sum())
+
+
+def total(tables: Mapping[str, pd.DataFrame], file: str, column: str, where: str) -> float:
+    """Sum of a column of a table over the rows where a column has a word, or over all; NaN where one of
+    them is unknown. Raises :class:`PlannerError` for words that no row has: nothing is told there.
+    """
     frame = tables[file]
     name, _, word = where.partition("=")
-    return float(frame[frame[name].astype("str") == word][column].sum() if name else frame[column].sum())
+    rows = frame[frame[name].astype("str") == word] if name else frame
+    if name and not len(rows):
+        raise PlannerError(
+            "a figure of the story stands in no row",
+            where=f"{file}, {column}",
+            got=where,
+            remedy=f"Name one of {', '.join(sorted(set(frame[name].astype('str'))))}",
+        )
+    return float(rows[column].sum(skipna=False))
 
 
 def tell(place: Store, *, paths: int = 200, progress: Callable[[str], None] = lambda _: None) -> Story:

@@ -132,6 +132,7 @@ def row(
 
 
 _UNITS = {"instance_hour": "Hours", "commitment_hour": "Hours", "hour": "Hours", "GiB-month": "GB-Months", "GiB": "GB"}
+_CONTRACTS = ("commitment_fee", "commitment_purchase")  # a bill spreads them over what they pay for
 _STORED = {"model_artifacts": "object_storage"}  # a bill knows no models
 
 
@@ -182,8 +183,7 @@ def bill(told: Told, study: Study, rng: np.random.Generator) -> pd.DataFrame:
     for day in pd.date_range(START, END, freq="D", inclusive="left"):
         start, end = (d.tz_convert("UTC") for d in (day, day + pd.DateOffset(days=1)))
         due = planned(study.plan, Period(start, end), pd.Timestamp(scenario.end_utc))
-        signed, due = due[due["charge"] == "commitment_purchase"], due[~due["charge"].str.startswith("commitment_f")]
-        due = due[due["charge"] != "commitment_purchase"]
+        signed, due = due[due["charge"] == "commitment_purchase"], due[~due["charge"].isin(_CONTRACTS)]
         lines = due.groupby(keys, observed=True)[["quantity", "effective_cost_usd"]].sum().reset_index()
         grown = float(rise(pd.DatetimeIndex([day + pd.Timedelta(hours=12)]), told.grown)[0])
         found += [*bought(told, day, signed), *usual(told, day, lines[lines["quantity"] > 0], grown, rng)]

@@ -36,7 +36,7 @@ def replay_text(study: "Study") -> str:
 def bill_text(frame: pd.DataFrame) -> str:
     """The bill that the plan expects, step by step to the bill as it runs."""
     rows = [[r["item"], usd(r["usd"]), percent(r["share"])] for r in frame.to_dict("records")]
-    return "The bill as it runs\n" + table(["", "USD", "of it"], rows, "  ")
+    return _title("The bill as it runs", frame) + table(["", "USD", "of it"], rows, "  ")
 
 
 def requests_text(frame: pd.DataFrame) -> str:
@@ -60,8 +60,13 @@ def requests_text(frame: pd.DataFrame) -> str:
     return "Request by request\n" + table(head, rows, "  ")
 
 
-def whatif_text(frame: pd.DataFrame) -> str:
-    """One line a case: dollars, requests in time, the worst hour, the
+def _title(words: str, frame: pd.DataFrame) -> str:
+    """The line above a table of a replay, with the number of load paths that were played for it."""
+    return f"{words}, on {frame['paths'].max()} load paths\n" if len(frame) else f"{words}\n"
+
+
+def whatif_text(frame: pd.DataFrame, title: str) -> str:
+    """One line a case, under a title: dollars, requests in time, the worst hour, the
     error budget spent and why.
     """
     rows = [
@@ -78,7 +83,7 @@ def whatif_text(frame: pd.DataFrame) -> str:
         for r in frame.to_dict("records")
     ]
     head = ["", "a month", "more", "requests within", "worst hour", "error budget spent", "busy hours", "late because"]
-    return table(head, rows, "  ")
+    return _title(title, frame) + table(head, rows, "  ")
 
 
 def latency_text(study: "Study") -> str:
@@ -156,7 +161,7 @@ def tables_text(found: Mapping[str, pd.DataFrame], scenario: Scenario) -> str:
     texts = {
         "error_budget": lambda f: budget_text(f, scenario.time_zone),
         "bill": bill_text,
-        "strain": lambda f: "Under strain\n" + whatif_text(f),
+        "strain": lambda f: whatif_text(f, "Under strain"),
         "regret": regret_text,
         "headroom": headroom_text,
         "requests": requests_text,
@@ -197,7 +202,7 @@ def budget_text(frame: pd.DataFrame, time_zone: str) -> str:
         "exhausted",
         "months over",
     ]
-    return "Error budget\n" + table(head, rows, "  ")
+    return _title("Error budget", frame) + table(head, rows, "  ")
 
 
 def regret_text(frame: pd.DataFrame) -> str:
@@ -215,7 +220,7 @@ def regret_text(frame: pd.DataFrame) -> str:
         for r in frame.to_dict("records")
     ]
     head = ["", "a month", "over foresight", "late a month", "requests within", "error budget spent"]
-    return "Against perfect foresight and other sizes\n" + table([*head, "for 1,000 late"], rows, "  ")
+    return _title("Against perfect foresight and other sizes", frame) + table([*head, "for 1,000 late"], rows, "  ")
 
 
 def headroom_text(frame: pd.DataFrame) -> str:
@@ -230,5 +235,5 @@ def headroom_text(frame: pd.DataFrame) -> str:
         ]
         for r in frame.to_dict("records")
     ]
-    title = "Headroom kept free of the always-busy rate, and needed to hold every hour"
-    return f"{title}\n" + table(["service", "for", "kept", "needed", ""], rows, "  ")
+    title = _title("Headroom kept free of the always-busy rate, and needed to hold every hour", frame)
+    return title + table(["service", "for", "kept", "needed", ""], rows, "  ")

@@ -120,4 +120,5 @@ def policy(scenario_file: str, overrides: tuple[str, ...], paths: int) -> None:
     scenario: Scenario = read_scenario(scenario_file, overrides)
     study = run(scenario, paths=paths, progress=Progress(scenario.name))
     if study.unseen is not None:
-        click.echo(whatif_text(policies(study.plan, scenario, study.unseen, study.capacity)))
+        found = policies(study.plan, scenario, study.unseen, study.capacity)
+        click.echo(whatif_text(found, "Under other autoscaler settings"))

@@ -12,7 +12,7 @@ import click
 
 from planner.cli.answer import bridge_text
 from planner.errors import StoreError
-from planner.export.tokens import KINDS
+from planner.export.tokens import KINDS, measure_of
 from planner.scenario import Scenario
 from planner.show.words import GROWTH, number, percent, table, usd
 
@@ -265,7 +265,7 @@ _UNIT_TITLES = {
     "cost a month": "usd",
     "1,000 requests": "usd_per_1k_requests",
     "1 million tokens": "usd_per_1m_tokens",
-    **{f"1 million {kind} tokens": f"usd_per_1m_{kind.replace(' ', '_')}_tokens" for kind in KINDS},
+    **{f"1 million {kind} tokens": measure_of(kind) for kind in KINDS},
 }
 
 

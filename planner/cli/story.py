@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from planner.cli.given import Progress
 from planner.cli.store import opened
-from planner.cli.track import clean
+from planner.export import frames_json
 from planner.export.together import write_set
 from planner.show.words import drifted, number, spelled, table, usd
 
@@ -44,7 +43,7 @@ def story(folder: str, paths: int, as_json: bool) -> None:
 
         told = tell(place, paths=paths, progress=Progress("story"))
         kept = file.read_bytes()
-    text, plain = story_text(told), json.dumps(clean(told.plain()), ensure_ascii=False, indent=2)
+    text, plain = story_text(told), frames_json(told.plain())
     beside = {"store.db": kept, "story.txt": f"{text}\n".encode(), "story.json": f"{plain}\n".encode()}
     written = write_set({**told.files(), **beside}, folder)
     click.echo(

@@ -1,6 +1,5 @@
 """``planner track``: the bill beside the plan, drift, and what to change now."""
 
-import json
 import math
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ import pandas as pd
 
 from planner import export
 from planner.actuals import ask_cost_explorer, read_bill
-from planner.charges import charge
+from planner.charges import CONTRACTS, charge
 from planner.errors import PlannerError
 from planner.export.together import write_set
 from planner.scenario import Scenario
@@ -24,7 +23,6 @@ from planner.track import (
     with_actions,
     with_arrivals,
 )
-from planner.track.match import SHARED
 
 ASK = "cost-explorer"
 MOST = 8
@@ -121,16 +119,7 @@ def track(
     if csv_folder:
         texts = {f"{name}.csv": export.to_csv(frame).encode() for name, frame in found.tables().items()}
         write_set(texts, csv_folder)
-    click.echo(json.dumps(clean(found.plain()), ensure_ascii=False, indent=2) if as_json else track_text(found))
-
-
-def clean(value: object) -> object:
-    """JSON knows no NaN: unknown is null."""
-    if isinstance(value, dict):
-        return {k: clean(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [clean(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    click.echo(export.frames_json(found.plain()) if as_json else track_text(found))
 
 
 def _bill(actual: str, scenario: Scenario, now: datetime | None, tag: str, rates: tuple[str, ...]) -> pd.DataFrame:
@@ -206,7 +195,7 @@ def _lines(found: Track) -> str:
             + (f" ({c['sentence']})" if c["sentence"] else "")
             for c in told.head(2).to_dict("records")
         )
-        name = r["service"] or "nobody's" if r["charge"] not in SHARED else "all services"
+        name = r["service"] or "nobody's" if r["charge"] not in CONTRACTS else "all services"
         figures = [usd(r["planned_usd"]), usd(r["actual_usd"]), _signed(r["difference_usd"])]
         rows.append(
             [

@@ -7,7 +7,7 @@ thing · ``finance`` frames for finance · ``budgets`` pace and breach · ``tabl
 table by name · ``tokens`` cost of tokens by kind · ``answer`` JSON · ``book`` Excel · ``focus`` FOCUS.
 """
 
-from planner.export.answer import frames_json, to_json
+from planner.export.answer import frames_json, plain, to_json
 from planner.export.asked import Answered, Origin
 from planner.export.book import to_excel
 from planner.export.budgets import budgets
@@ -26,6 +26,7 @@ __all__ = [
     "budgets",
     "frames_json",
     "headline",
+    "plain",
     "tables",
     "to_csv",
     "to_excel",

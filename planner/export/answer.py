@@ -1,7 +1,9 @@
 """The answer as one JSON object for programs: every table but the hourly ones, unknown as null."""
 
 import json
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -17,7 +19,7 @@ def to_json(study: Answered, origin: Origin = UNSTORED, beside: Mapping[str, obj
 
     ``beside``: further parts by name, such as ``today``. Instants are ISO 8601; numbers in
     tables have 15 decimals. Infinity has no form in JSON: a value that is infinite or
-    unknown in a table is ``null``.
+    unknown is ``null``.
     """
     plan, found = study.plan, tables(study, origin)
     answer: dict[str, object] = {
@@ -26,7 +28,7 @@ def to_json(study: Answered, origin: Origin = UNSTORED, beside: Mapping[str, obj
         "revision": origin.revision,
         "currency": study.scenario.currency,
         "headline": finance.headline(study),
-        "summary": {k: v if v == v else None for k, v in plan.summary().items()},
+        "summary": plan.summary(),
     }
     answer |= beside or {}
     answer |= {n: found[n] for n in found if n not in _LONG}
@@ -34,8 +36,7 @@ def to_json(study: Answered, origin: Origin = UNSTORED, beside: Mapping[str, obj
 
 
 def frames_json(parts: Mapping[str, object]) -> str:
-    """Parts of an answer as one JSON object: a frame as a list of rows, all else as it is; unknown and
-    infinite numbers of a frame are ``null``.
+    """Parts of an answer as one JSON object, as :func:`plain` has them.
 
     >>> print(frames_json({"rows": pd.DataFrame({"share": [0.5, float("nan")]})}).replace(" ", ""))
     {
@@ -49,10 +50,20 @@ def frames_json(parts: Mapping[str, object]) -> str:
     ]
     }
     """
-    plain = {n: _records(p) if isinstance(p, pd.DataFrame) else p for n, p in parts.items()}
-    return json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False)
+    return json.dumps(plain(parts), ensure_ascii=False, indent=2, allow_nan=False)
 
 
-def _records(frame: pd.DataFrame) -> object:
-    """Rows of a frame as JSON knows them: unknown and infinite as null, instants as text."""
-    return json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+def plain(value: object) -> Any:
+    """A value as JSON knows it: a frame as a list of rows with instants as text, and numbers that are
+    unknown or infinite as ``None``, however deep they lie.
+
+    >>> plain({"usd": float("nan"), "each": (1.5, float("inf"))})
+    {'usd': None, 'each': [1.5, None]}
+    """
+    if isinstance(value, pd.DataFrame):
+        return json.loads(value.to_json(orient="records", date_format="iso", double_precision=15))
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,7 +15,7 @@ import pandas as pd
 from planner import columns
 from planner.arrays import Floats
 from planner.calendar import Months
-from planner.charges import charge
+from planner.charges import CONTRACTS, charge
 from planner.export.asked import UNSTORED, Answered, Origin
 from planner.optimizer.bill.schedule import price_factor
 from planner.scenario import Scenario
@@ -260,7 +260,7 @@ def _contracted(study: Answered) -> Floats:
     out = found["effective_cost_usd"].to_numpy(np.float64).copy()
     keys = found.loc[covered, place].itertuples(index=False, name=None)
     out[covered] = found.loc[covered, "list_cost_usd"].to_numpy() * np.array([factor[k] for k in keys])
-    out[found["charge"].str.startswith("commitment_").to_numpy(bool)] = 0.0
+    out[found["charge"].isin(CONTRACTS).to_numpy(bool)] = 0.0
     return out
 
 

@@ -26,7 +26,7 @@ import pandas as pd
 
 from planner.arrays import Floats
 from planner.catalog.providers import PROVIDERS
-from planner.charges import charge
+from planner.charges import CONTRACTS, charge
 from planner.errors import PlannerError
 from planner.export import finance
 from planner.export.asked import UNSTORED, Answered, Origin
@@ -303,7 +303,7 @@ def _resource(rows: pd.DataFrame) -> "pd.Series[str]":
     identifiers of real machines.
     """
     place = rows[["provider", "region", "service"]].agg("/".join, axis=1) + "/" + _thing(rows)
-    contract = rows["charge"].str.startswith("commitment_")
+    contract = rows["charge"].isin(CONTRACTS)
     found: pd.Series[str] = place.where(~contract, rows["commitment"])
     return found
 

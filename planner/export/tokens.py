@@ -21,8 +21,17 @@ from planner.arrays import Floats
 from planner.export.asked import Answered
 
 KINDS = ("input", "cached input", "output")
+
 _MACHINE = ["provider", "region", "instance_type", "deployment"]
-_HOUR_S = 3600.0
+
+
+def measure_of(kind: str) -> str:
+    """The name of the unit cost of a kind of token [USD a million].
+
+    >>> measure_of("cached input")
+    'usd_per_1m_cached_input_tokens'
+    """
+    return f"usd_per_1m_{kind.replace(' ', '_')}_tokens"
 
 
 def token_costs(study: Answered) -> pd.DataFrame:
@@ -50,17 +59,29 @@ def token_costs(study: Answered) -> pd.DataFrame:
 
 
 def _worked(study: Answered, name: str) -> Iterator[tuple[float, Floats]]:
-    """Of each machine of a service its cost [USD] and a (2, 3) array: tokens of each kind a request,
-    and their accelerator seconds.
+    """Of each deployment of a service its cost [USD] and a (2, 3) array: tokens of each kind a
+    request, and their accelerator seconds.
     """
-    mine = study.plan.cost[(study.plan.cost["service"] == name) & (study.plan.cost["charge"] == "compute")]
-    usd = mine.groupby(["provider", "region", "resource"])["effective_cost_usd"].sum()
-    frame = study.capacity.frame.set_index(["service", *_MACHINE])["usable_rps"]
-    run = study.plan.schedule[study.plan.schedule["service"] == name][_MACHINE].drop_duplicates()
-    for provider, region, machine, deployment in run.itertuples(index=False, name=None):
-        key = (name, provider, region, machine, deployment)
-        model = study.capacity.models.get(key)
-        work = None if model is None else model.token_work(float(frame[key]))
-        cost = float(usd.get((provider, region, machine), 0.0))
-        if work is not None and cost > 0:
-            yield cost, np.array([work[:3], work[3:]])
+    usable = study.capacity.frame.set_index(["service", *_MACHINE])["usable_rps"]
+    for key, usd in _paid(study, name).items():
+        model = study.capacity.models.get((name, *key))
+        work = None if model is None else model.token_work(float(usable[(name, *key)]))
+        if work is not None and usd > 0:
+            yield usd, np.array([work[:3], work[3:]])
+
+
+def _paid(study: Answered, name: str) -> dict[tuple[str, str, str, str], float]:
+    """What the machines of a service cost by deployment [USD], (provider, region, machine,
+    deployment) → USD: a bill names no deployment, so machines of one type, on spot and not, share
+    its money by the hours they run.
+    """
+    cost, run = (t[t["service"] == name] for t in (study.plan.cost, study.plan.schedule))
+    cost = cost[cost["charge"] == "compute"].rename(columns={"resource": "instance_type"})
+    cost, run = (t.assign(spot=t["purchase_option"] == "spot") for t in (cost, run))
+    of_type = [*_MACHINE[:3], "spot"]
+    usd = cost.groupby(of_type)["effective_cost_usd"].sum().reset_index()
+    hours = (run["instances"] * run["weight_h"]).groupby([run[c] for c in (*_MACHINE, "spot")]).sum()
+    both = hours.rename("hours").reset_index().merge(usd, on=of_type)
+    both["usd"] = both["effective_cost_usd"] * both["hours"] / both.groupby(of_type)["hours"].transform("sum")
+    rows = both.groupby(_MACHINE)["usd"].sum().reset_index().itertuples(index=False, name=None)
+    return {(str(p), str(r), str(m), str(d)): float(paid) for p, r, m, d, paid in rows}

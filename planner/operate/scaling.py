@@ -12,7 +12,7 @@ import numpy as np
 from planner.arrays import Floats
 from planner.simulator.fleet import Pool, Task, task_of
 from planner.simulator.operations import Operations
-from planner.simulator.played import HPA_DOWN, HPA_UP, UP_WINDOW_S, Policies, rule_of
+from planner.simulator.played import HPA_DOWN, HPA_UP, UP_WINDOW_S, Policies, rule_of, unit_rps
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -73,7 +73,7 @@ def scaling_of(study: "Study", service: str) -> Scaling | None:
         float(rule.least),
         float(rule.most),
         float(rule.target) / 100,
-        float(rule.target_rps),
+        unit_rps(task, task.ladder) * task.target_percent / 100,
         float(rule.tolerance),
         float(settings.scale_down_delay_s),
         task.pools[smallest],

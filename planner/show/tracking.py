@@ -11,10 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from planner.charges import charge
+from planner.charges import CONTRACTS, charge
 from planner.show import views, words
 from planner.track import Track
-from planner.track.match import SHARED
 from planner.track.period import daily
 
 
@@ -51,7 +50,7 @@ def lines(found: Track) -> pd.DataFrame:
     }
     table = found.lines
     keys = list(zip(table["service"], table["charge"], strict=True))
-    names = [s or ("all services" if c in SHARED else "nobody's") for s, c in keys]
+    names = [s or ("all services" if c in CONTRACTS else "nobody's") for s, c in keys]
     return table.assign(
         service=names,
         owner=table["owner"].where(table["owner"] != "", "nobody"),

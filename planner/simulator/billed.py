@@ -99,7 +99,7 @@ def bill_as_it_runs(
         before = usd
     rows.append(("as it runs", before))
     whole = before or float("nan")
-    return typed("replay.bill", [{"item": i, "usd": u, "share": u / whole} for i, u in rows])
+    return typed("replay.bill", [{"item": i, "usd": u, "share": u / whole, "paths": load.paths} for i, u in rows])
 
 
 def _ladder_of(ops: Operations) -> Iterator[tuple[str, Operations]]:

@@ -54,6 +54,7 @@ def _of_objective(
             "late_requests": float(spent[k]),
             "allowed_requests": float(allowed[k]),
             "error_budget_share": float(spent[k] / allowed[k]) if allowed[k] > 0 else 0.0,
+            "paths": replay.paths,
             "exhausted_at": _exhausted(late, months, k, float(allowed[k]), load.ts),
         }
 

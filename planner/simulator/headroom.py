@@ -7,6 +7,11 @@ every objective in every hour; F_c the same without cause c.  Needed in all is 1
 u·(1/F_c − 1/F).  Causes act together, so their needs need not add up to the whole.  It holds for
 the machines that the plan runs, to about 3 % of the fleet, and on the paths that are played: what
 happens more rarely is not seen to be needed.
+
+F says nothing where whole replicas are coarser than what is asked: a fleet of one replica is one
+replica at every F.  So no need is known where the smallest fleet tried still holds, where the largest
+does not, or where what follows is no share: F < u is a fleet that is loaded beyond always busy on
+paper and holds, as its replicas are rounded up or a minimum of them runs.
 """
 
 from collections.abc import Callable, Iterator
@@ -52,7 +57,7 @@ def headroom(
 
     Where the plan must survive the loss of a zone, one is lost in the busiest hour.  ``cause``
     ``all`` is the whole; ``needed_share`` is NaN for what the replay does not play (the error of
-    the model).  Raises as :func:`planner.simulate`.
+    the model), and where whole replicas hide it.  Raises as :func:`planner.simulate`.
     """
     load = load.select(np.arange(min(paths, load.paths)))
     ops = operations or Operations(seed=scenario.seed)
@@ -63,7 +68,8 @@ def headroom(
         changed = replace(ops, fleet_factor=ops.fleet_factor * factor, **changes)
         return task_of(name, plan, scenario, load, capacity, changed)
 
-    return typed("replay.headroom", [row for name in scenario.services for row in _rows(name, plan, capacity, play)])
+    rows = [row for name in scenario.services for row in _rows(name, plan, capacity, play)]
+    return typed("replay.headroom", [{**row, "paths": load.paths} for row in rows])
 
 
 def _rows(name: str, plan: Plan, capacity: Capacity, play: Callable[..., Task]) -> Iterator[dict[str, Any]]:
@@ -72,24 +78,36 @@ def _rows(name: str, plan: Plan, capacity: Capacity, play: Callable[..., Task]) 
         return
     used = 1.0 - sum(kept.values())
     fleet = _least(lambda f: _holds(play(name, f)))
-    yield _row(name, ALL, 1 - used, 1 - used / fleet, fleet)
+    whole = _known(1 - used / fleet, fleet)
+    yield _row(name, ALL, 1 - used, whole, (fleet, fleet))
     for cause, share in kept.items():
         without = _least_without(cause, task, fleet, play)
-        yield _row(name, cause, share, used * max(1 / without - 1 / fleet, 0.0), without)
+        needed = used * float(np.maximum(1 / without - 1 / fleet, 0.0))
+        known = _known(needed, without) if whole == whole else float("nan")
+        yield _row(name, cause, share, known, (without, fleet))
 
 
-def _row(name: str, cause: str, assumed: float, needed: float, fleet: float) -> dict[str, Any]:
-    """One line of the table, and what it says."""
-    if needed != needed:
+def _known(share: float, fleet: float) -> float:
+    """A share that was needed, if the fleet that tells it is within those tried, and it is a share."""
+    return share if LEAST < fleet < MOST and 0 <= share <= 1 else float("nan")
+
+
+def _row(name: str, cause: str, assumed: float, needed: float, fleets: tuple[float, float]) -> dict[str, Any]:
+    """One line of the table, and what it says; ``fleets``: the smallest that holds without the cause,
+    and with everything played.
+    """
+    if fleets[0] != fleets[0]:
         said = "not played: kept on trust"
-    elif fleet >= MOST:
-        said = f"no fleet up to {MOST:g} times the plan's holds every hour"
+    elif max(fleets) >= MOST:
+        said = f"not known: no fleet up to {MOST:g} times the plan's holds every hour"
+    elif needed != needed:
+        said = "not known: what runs, in whole replicas, bears more than it is sized for"
     elif needed > assumed + 0.005:
         said = f"{100 * (needed - assumed):.0f} points short"
     else:
         said = f"{100 * (assumed - needed):.0f} points more than the replay needed"
     found = {"service": name, "cause": cause, "assumed_share": assumed, "needed_share": needed}
-    return {**found, "fleet_multiplier": fleet, "sentence": said}
+    return {**found, "fleet_multiplier": fleets[0], "sentence": said}
 
 
 def _assumed(name: str, plan: Plan, capacity: Capacity) -> dict[str, float]:

@@ -161,6 +161,13 @@ def _fleet(task: Task, rungs: Ladder) -> Fleet:
     )
 
 
+def unit_rps(task: Task, rungs: Ladder) -> float:
+    """Requests/s at which one unit of the autoscaler is always busy: the mean over the kinds."""
+    pairs = zip(task.kinds, rungs.size, strict=True)
+    each = [float(k.saturation_rps[1]) / s for k, s in pairs if len(k.saturation_rps) > 1]
+    return float(np.mean(each)) if each else 0.0
+
+
 def rule_of(task: Task, rungs: Ladder) -> Rule:
     """The numbers of the autoscaler that a task is played with; counts are units of its smallest
     replica.
@@ -168,11 +175,8 @@ def rule_of(task: Task, rungs: Ladder) -> Rule:
     ops = task.ops
     down = int(np.ceil(task.scale_down_s / ops.step_s))
     units = rungs.units
-    full = sum(
-        float(k.saturation_rps[1]) / s for k, s in zip(task.kinds, rungs.size, strict=True) if len(k.saturation_rps) > 1
-    )
     low, high = _kept(task.target_percent, ops.tolerance_share)
-    each = full / max(sum(len(k.saturation_rps) > 1 for k in task.kinds), 1)
+    each = unit_rps(task, rungs)
     metric = METRICS["requests_arriving" if task.policy == "keda" else ops.metric]
     goals = {PODS: np.floor(each * task.target_percent * 10), AVERAGE: each * task.target_percent / 100}
     goal = float(max(goals.get(metric, task.target_percent), 1e-9))
@@ -181,7 +185,6 @@ def rule_of(task: Task, rungs: Ladder) -> Rule:
         metric,
         goal,
         task.target_percent,
-        each * task.target_percent / 100,
         ops.tolerance_share,
         low,
         high,

@@ -48,7 +48,6 @@ class Rule(NamedTuple):
     metric: int
     goal: float
     target: float
-    target_rps: float
     tolerance: float
     keep_low: float
     keep_high: float

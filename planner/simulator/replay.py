@@ -211,13 +211,15 @@ def _objectives(
 
 
 def _beyond(task: Task, played: Played) -> float:
-    """Requests late for lack of machines, at most those that came in hours of more load than the
-    plan is ready for and than the objective's ``load_quantile`` of that hour; of all paths.
+    """Requests late for lack of machines, of each hour at most those that came on paths of more load
+    than the plan is ready for and than the objective's ``load_quantile`` of that hour; of all paths.
+
+    An upper bound: which of the requests of an hour were late is not kept path by path.
     """
     rate = task.rate * np.float32(task.ops.load_factor)
     planned = np.maximum(task.planned_rps, np.quantile(rate, task.objective.load_quantile, axis=0))
-    above = np.where(rate > planned, rate, 0.0).sum(axis=0) @ task.weight_h * 3600.0
-    return min(float(above), float(played.late[CAUSES.index("overload")].sum()))
+    above = np.where(rate > planned, rate, 0.0).sum(axis=0) * task.weight_h * 3600.0
+    return float(np.minimum(above, played.late[CAUSES.index("overload")]).sum())
 
 
 def _latencies(task: Task, played: Played) -> tuple[Floats, Floats]:

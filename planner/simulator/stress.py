@@ -87,8 +87,8 @@ def _sizes(base: Operations) -> Iterator[tuple[str, Operations]]:
     yield "one fleet for all hours", replace(base, policy="static")
 
 
-def _priced(plan: Plan, replay: Replay, load: Load) -> dict[str, float]:
-    """Bill and late requests a month of a replay, its share in time and error budget."""
+def _priced(plan: Plan, replay: Replay, load: Load) -> dict[str, Any]:
+    """Bill and late requests a month of a replay, its share in time and error budget, its paths."""
     late = sum(float(((1 - v) * load.volume(s)).mean()) for s, v in replay.path_within_share.items())
     found = figures(replay)
     return {
@@ -96,6 +96,7 @@ def _priced(plan: Plan, replay: Replay, load: Load) -> dict[str, float]:
         "within_share": found["within_share"],
         "error_budget_share": found["error_budget_share"],
         "late_requests": late / plan.months,
+        "paths": replay.paths,
     }
 
 
@@ -183,7 +184,8 @@ def _rows(plan: Plan, scenario: Scenario, capacity: Capacity, variants: Iterable
         replay = simulate(plan, scenario, mine, capacity, operations=ops)
         usd = float(bill_usd(plan, replay, mine).mean()) * price / plan.months
         first = usd if first != first else first
-        yield {"variant": name, "monthly_mean_usd": usd, "difference_usd": usd - first, **figures(replay)}
+        told = {"variant": name, "paths": replay.paths, "monthly_mean_usd": usd, "difference_usd": usd - first}
+        yield {**told, **figures(replay)}
 
 
 def figures(replay: Replay) -> dict[str, Any]:

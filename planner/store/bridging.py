@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from planner.export.tokens import KINDS
+from planner.export.tokens import KINDS, measure_of
 from planner.plan import bridge
 from planner.store.kept import Kept
 
@@ -77,6 +77,6 @@ def _services(before: Kept, after: Kept) -> pd.DataFrame:
             for measure in ("usd_per_1k_requests", "usd_per_1m_tokens"):
                 row[f"{measure}_{side}"] = units.get((name, measure), float("nan"))
             for kind in KINDS:
-                row[f"usd_per_1m_{kind.replace(' ', '_')}_tokens_{side}"] = kept.usd_per_1m_tokens(name, kind)
+                row[f"{measure_of(kind)}_{side}"] = kept.usd_per_1m_tokens(name, kind)
         rows.append(row)
     return pd.DataFrame(rows)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from planner import columns
+from planner.charges import CONTRACTS
 from planner.load import Load, Traffic
 from planner.plan import Plan
-from planner.track.match import SHARED
 from planner.track.period import Period
 
 _HOUR_S = 3600.0
@@ -80,6 +80,6 @@ def _used(rows: pd.DataFrame) -> float:
     usd = rows["effective_cost_usd"]
     if not len(rows) or usd.isna().any():
         return float("nan")
-    left = float(usd[rows["charge"].isin(SHARED)].sum())
+    left = float(usd[rows["charge"].isin(CONTRACTS)].sum())
     total = float(usd.sum())
     return 1.0 - left / total if total > 0 else float("nan")

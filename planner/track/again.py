@@ -8,7 +8,7 @@ month against the first plan over the same hours.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from planner.capacity import Capacity, size
 from planner.catalog import Catalog
 from planner.load import Load, Traffic, forecast
 from planner.optimizer import optimize
+from planner.optimizer.bill.schedule import HELD
 from planner.plan import Plan
 from planner.scenario import Existing, Scenario
 from planner.today import kept
@@ -61,14 +62,15 @@ def appended(history: Traffic, actual: Traffic) -> Traffic:
 def held(scenario: Scenario, plan: Plan, now: pd.Timestamp) -> tuple[Existing, ...]:
     """Commitments in force: the scenario's own, and those that the plan signed before ``now``."""
     own = tuple(e for e in scenario.existing if pd.Timestamp(e.end, tz=scenario.time_zone) > now)
-    names = {(e.commitment, e.end) for e in own}
-    signed = plan.commitments[(plan.commitments["start"] < now) & (plan.commitments["end"] > now)]
-    found = []
-    for r in signed.to_dict("records"):
-        end = r["end"].tz_convert(scenario.time_zone).date()
-        if (r["commitment"], end) not in names:
-            found.append(Existing(commitment=r["commitment"], quantity=r["quantity"], end=end, region=r["region"]))
-    return (*own, *found)
+    every = plan.commitments[~plan.commitments["commitment"].str.endswith(HELD)]
+    signed = every[(every["start"] < now) & (every["end"] > now)]
+    return (*own, *(_existing(r, scenario) for r in signed.to_dict("records")))
+
+
+def _existing(row: Mapping[Any, Any], scenario: Scenario) -> Existing:
+    """A contract that a plan signed, as a scenario states it."""
+    end = row["end"].tz_convert(scenario.time_zone).date()
+    return Existing(commitment=row["commitment"], quantity=row["quantity"], end=end, region=row["region"])
 
 
 def rest(scenario: Scenario, plan: Plan, now: date) -> Scenario:

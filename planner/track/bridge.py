@@ -22,7 +22,8 @@ import pandas as pd
 
 from planner import columns
 from planner.arrays import Floats
-from planner.track.match import ASIDE, SHARED
+from planner.charges import CONTRACTS
+from planner.track.match import ASIDE
 
 CAUSES = ("volume", "price", "mix", "commitment", "one_off", "unmatched")
 _UNITS = {"instance_hour": "hour", "commitment_hour": "hour"}
@@ -89,7 +90,7 @@ def bridge(planned: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFram
     column that both are compared by.
     """
     aside = rows["charge_category"].isin(ASIDE) | (
-        (rows["charge_category"] == "purchase") & ~rows["charge"].isin(SHARED)
+        (rows["charge_category"] == "purchase") & ~rows["charge"].isin(CONTRACTS)
     )
     lost = (rows["matched_by"] == "") & ~(aside & ~rows["reason"].str.contains("period that is compared"))
     used = rows[~aside & ~lost]
@@ -117,7 +118,7 @@ def _told(rows: pd.DataFrame, money: str, cause: str) -> list[tuple[str, str, st
 
 
 def _shared(planned: pd.DataFrame, used: pd.DataFrame, money: str) -> list[tuple[str, str, str, float, str]]:
-    sides = [t.loc[t["charge"].isin(SHARED)].groupby("charge")[money].sum() for t in (planned, used)]
+    sides = [t.loc[t["charge"].isin(CONTRACTS)].groupby("charge")[money].sum() for t in (planned, used)]
     charges = dict.fromkeys([*sides[0].index, *sides[1].index])
     return [
         (
@@ -132,7 +133,7 @@ def _shared(planned: pd.DataFrame, used: pd.DataFrame, money: str) -> list[tuple
 
 
 def _lines(planned: pd.DataFrame, used: pd.DataFrame, money: str) -> list[tuple[str, str, str, float, str]]:
-    planned, used = (t[~t["charge"].isin(SHARED)] for t in (planned, used))
+    planned, used = (t[~t["charge"].isin(CONTRACTS)] for t in (planned, used))
     planned = planned.assign(unit=planned["unit"].replace(_UNITS))
     found = []
     for service, charge in _pairs(planned, used):

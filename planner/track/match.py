@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from planner.charges import CONTRACTS
 from planner.plan import Plan
 from planner.scenario import Scenario
 from planner.track.period import Period
@@ -37,7 +38,6 @@ OWNER_KEYS = (
     "cost center",
 )
 ASIDE = ("tax", "credit", "refund", "adjustment")
-SHARED = ("commitment_fee", "commitment_purchase", "commitment_unused")
 _EXCUSES = {
     "provider": "the plan runs nothing on this cloud",
     "unnamed": "no tag names its service, and not one service alone plans it",
@@ -92,7 +92,7 @@ class Planned:
 
     def answer(self, provider: str, charge: str, resource: str, tags: Mapping[str, str], tag: str) -> Answer:
         """Whose a row of these words is; ``tag``: the key that names the service, before others."""
-        if charge in SHARED:
+        if charge in CONTRACTS:
             return Answer("", "", "commitment", "")
         if provider not in self.providers:
             return Answer("", "", "", _EXCUSES["provider"])

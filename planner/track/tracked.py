@@ -4,7 +4,6 @@ Money is compared by its amortized (``effective``) cost where every row of the b
 by what was billed; the plan's own column of the same kind stands beside it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,7 +14,9 @@ import pandas as pd
 from planner import columns
 from planner.capacity import Capacity
 from planner.catalog import Catalog
+from planner.charges import CONTRACTS
 from planner.errors import PlannerError
+from planner.export import plain
 from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.scenario import Scenario
@@ -24,7 +25,7 @@ from planner.track import drift as drifting
 from planner.track.accuracy import accuracy, utilization
 from planner.track.again import Again, appended, plan_again
 from planner.track.bridge import CAUSES, bridge
-from planner.track.match import SHARED, matched
+from planner.track.match import matched
 from planner.track.period import Period, planned
 
 _DAY = pd.Timedelta(days=1)
@@ -99,10 +100,8 @@ class Track:
             "difference_usd": self.difference_usd,
             "causes_usd": self.causes(),
         }
-        for name, frame in self.tables().items():
-            if name != "rows":
-                answer[name] = json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
-        return {**answer, "notes": list(self.notes)}
+        tables = {name: frame for name, frame in self.tables().items() if name != "rows"}
+        return dict(plain({**answer, **tables, "notes": self.notes}))
 
 
 def compared(
@@ -265,7 +264,7 @@ def _lines(due: pd.DataFrame, rows: pd.DataFrame, money: str) -> pd.DataFrame:
 
 def _shared(due: pd.DataFrame) -> pd.DataFrame:
     """Charges of commitments under no service: a bill does not say for whom they are."""
-    return due.assign(service=due["service"].where(~due["charge"].isin(SHARED), ""))
+    return due.assign(service=due["service"].where(~due["charge"].isin(CONTRACTS), ""))
 
 
 def _notes(rows: pd.DataFrame, money: str, column: str) -> list[str]:

@@ -75,7 +75,7 @@ def rule(
     """The autoscaler of a fact; rate policies as ``Pods:4:15|Percent:100:15``."""
     windows = [math.ceil(w / STEP_S) for w in (up_window_s, down_window_s)]
     return Rule(
-        HPA, metric, float(target), float(target), 1.0, tolerance, 0.0, 0.0, float(least), float(most), *windows,
+        HPA, metric, float(target), float(target), tolerance, 0.0, 0.0, float(least), float(most), *windows,
         *policies(up), *policies(down), SELECT[select], 0, 15.0, STEP_S, 1.0, 1.0,
     )  # fmt: skip
 

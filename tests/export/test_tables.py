@@ -194,6 +194,14 @@ def test_json_has_null_for_unknown_and_the_headline(made):
         assert len(answer[name]) == len(export.tables(made)[name])
 
 
+def test_json_has_null_for_unknown_however_deep():
+    parts = {"a": {"usd": float("nan"), "each": [1.0, (float("inf"), "x")]}, "rows": pd.DataFrame({"v": [np.nan]})}
+    assert json.loads(export.frames_json(parts)) == {
+        "a": {"usd": None, "each": [1.0, [None, "x"]]},
+        "rows": [{"v": None}],
+    }
+
+
 def test_parquet_holds_the_same_frames(made, tmp_path):
     paths = export.write_parquet(made, tmp_path / "set")
     frames = export.tables(made)

@@ -1,6 +1,9 @@
 """Tokens computed, cached and written apart: the kinds add up to the service's bill, and cost what they keep busy."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from planner.export import tables, token_costs
@@ -42,6 +45,23 @@ def test_kinds_add_up_to_the_bill_of_their_service():
     requests = study.load.volume("web").mean()
     assert found["tokens"].tolist()[:2] == pytest.approx([requests * 1050 * 0.6, requests * 1050 * 0.4])
     assert "tokens" in tables(study)
+
+
+def test_deployments_of_one_machine_share_its_money_by_their_hours():
+    """Three quarters of the machine-hours run one way: the kinds cost as the mix of both alone."""
+    one, other = replica(prefix_cache_hit_share=0.4), replica(precision="fp8", prefix_cache_hit_share=0.4)
+    alone = [token_costs(served(m)).set_index("token_kind")["cost_share"] for m in (one, other)]
+    study = served(one)
+    key, run = ("web", "aws", "us-east-1", "a.large"), study.plan.schedule
+    split = [run.assign(deployment=d, instances=run["instances"] * part) for d, part in (("", 0.75), ("fp8", 0.25))]
+    study.plan = replace(study.plan, schedule=pd.concat(split, ignore_index=True))
+    frame = study.capacity.frame
+    both = pd.concat([frame, frame[frame["instance_type"] == "a.large"].assign(deployment="fp8")], ignore_index=True)
+    models = {(*key, ""): one, (*key, "fp8"): other}
+    study.capacity = type(study.capacity)(both, study.capacity.headroom, study.capacity.needs, models)
+    found = token_costs(study).set_index("token_kind")["cost_share"]
+    assert abs(alone[0] - alone[1]).max() > 0.01
+    np.testing.assert_allclose(found, 0.75 * alone[0] + 0.25 * alone[1])
 
 
 def test_a_cached_token_is_cheaper_than_a_computed_one_and_a_written_one_dearest():

@@ -307,6 +307,16 @@ def test_more_load_than_was_planned_for_is_told_apart_from_what_does_not_hold():
     assert "0.00 % of requests in time" in sentence
 
 
+def test_more_load_in_one_hour_is_no_excuse_for_another():
+    """On the first day one future asks more and is served; on the second the fleet is too small for all."""
+    rates = np.full((20, 48), 1400.0)
+    rates[7, :24] = 2600.0
+    found = replay(rates, np.where(np.arange(48) < 24, 10, 3), {"policy": "scheduled"})
+    assert found.objectives["within_share"].item() == pytest.approx(0.5, abs=0.02)
+    assert found.objectives["beyond_plan_share"].item() == 0.0
+    assert found.broken()
+
+
 def test_late_for_another_cause_is_never_laid_to_the_load():
     """Machines that start too late are the plan's own fault, however the load compares."""
     steps = np.tile(np.r_[np.full(4, 290.0), np.full(4, 1500.0)], (4, 6))

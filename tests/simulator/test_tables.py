@@ -3,6 +3,7 @@ can be checked on paper.
 """
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 
 from planner import columns
 from planner.cli import main
+from planner.cli.held import budget_text, headroom_text, regret_text
 from planner.simulator import Operations, error_budget, headroom, regret, simulate
 from tests.builders import hand, small
 from tests.builders.hand import KEY, MODEL, plan
@@ -50,7 +52,10 @@ def test_a_budget_is_spent_by_the_late_of_its_month():
     assert pd.isna(found.loc["2027-01", "exhausted_at"])
     # late from the first overloaded hour on, whose 3.24 m requests are more than 1 % of 27 m
     assert found.loc["2027-02", "exhausted_at"] == load.ts[40]
-    assert found.loc["2027-02", "error_budget_share"] > 40
+    # the 2,000 × 3,600 requests that are left over at 4:00 keep the rest of the day late
+    assert found.loc["2027-02", "late_requests"] == pytest.approx((4 * 900 + 4 * 200) * 3600, rel=0.01)
+    assert found.loc["2027-02", "error_budget_share"] == pytest.approx(4400 / 76, rel=0.01)
+    assert budget_text(found.reset_index(), "UTC").startswith("Error budget, on 1 load paths\n")
 
 
 def test_nothing_late_exhausts_nothing():
@@ -63,7 +68,10 @@ def test_nothing_late_exhausts_nothing():
 
 def test_regret_is_over_perfect_foresight():
     p, s, load, sized = parts(np.tile(np.r_[np.full(12, 290.0), np.full(12, 1400.0)], (3, 1)))
-    found = regret(p, s, load, sized).set_index("variant")
+    found = regret(p, s, load, sized)
+    assert regret_text(found).startswith("Against perfect foresight and other sizes, on 3 load paths\n")
+    found = regret(p, s, load, sized, paths=2).set_index("variant")
+    assert found["paths"].tolist() == [2] * 8
     assert found.loc["perfect foresight", "monthly_mean_usd"] == pytest.approx(12 * (1 + 5) / p.months)
     assert found.loc["perfect foresight", ["difference_usd", "late_requests"]].tolist() == [0.0, 0.0]
     assert found.loc["one fleet for all hours", "difference_usd"] == pytest.approx(12 * 4 / p.months)
@@ -92,8 +100,28 @@ def test_headroom_needed_is_what_the_smallest_fleet_leaves_free():
     assert "kept on trust" in found.loc["model_error", "sentence"]
 
 
+@pytest.mark.parametrize(("rate", "replicas"), [(100.0, 1), (550.0, 3)])
+def test_what_a_fleet_of_few_replicas_needs_is_not_known(rate, replicas):
+    """One replica is one replica at every size of the fleet, and two of three may do at any above a third."""
+    p, s, load, sized = parts(np.full((2, 24), rate), replicas=replicas)
+    found = headroom(p, s, load, sized, operations=Operations(policy="static")).set_index("cause")
+    assert found["needed_share"].isna().all()
+    assert (
+        found.loc[["all", "burst"], "sentence"].tolist()
+        == ["not known: what runs, in whole replicas, bears more than it is sized for"] * 2
+    )
+    assert not re.search(r"-\d", headroom_text(found.reset_index()))
+
+
+def test_where_no_fleet_holds_the_need_is_not_known():
+    p, s, load, sized = parts(np.full((2, 24), 2000.0), replicas=1)
+    found = headroom(p, s, load, sized, operations=Operations(policy="static")).set_index("cause")
+    assert np.isnan(found.loc["all", "needed_share"])
+    assert found.loc["all", "sentence"] == "not known: no fleet up to 4 times the plan's holds every hour"
+
+
 def test_bursts_need_the_headroom_that_they_take():
-    p, s, load, sized = parts(np.full((2, 48), 2000.0), burst=1.5, replicas=20)
+    p, s, load, sized = parts(np.full((2, 48), 2000.0), burst=1.5, replicas=10)
     found = headroom(p, s, load, sized, operations=Operations(policy="static")).set_index("cause")
     alone = found.loc["burst", "fleet_multiplier"]
     assert found.loc["all", "fleet_multiplier"] == pytest.approx(1.5 * alone, rel=0.1)

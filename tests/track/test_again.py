@@ -1,5 +1,6 @@
 """What is asked again: the history with what came, contracts in force; and how good the forecast was."""
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -45,6 +46,17 @@ def test_contracts_in_force_are_held_and_those_that_ended_are_not():
     asked = rest(scenario, PLAN, date(2027, 2, 1))
     assert (asked.start, asked.existing, asked.today) == (date(2027, 2, 1), (own[1],), None)
     assert asked.horizon_h == 28 * 24, "four weeks at least"
+
+
+def test_a_contract_that_was_held_before_the_plan_is_held_once_and_by_its_own_name():
+    """A plan lists what it was given as held beside a contract of the same name and end that it signed."""
+    name, end = "aws/us-east-1/m/ri/1y/none", pd.Timestamp("2028-01-31", tz="UTC")
+    own = Existing(commitment=name, quantity=2, end=date(2028, 1, 31))
+    row = {"start": START, "end": end, "region": "us-east-1", "term_months": 12}
+    listed = [row | {"commitment": f"{name} (held)", "quantity": 2.0}, row | {"commitment": name, "quantity": 3.0}]
+    plan = replace(PLAN, commitments=hand.frame("plan.commitments", listed))
+    found = held(S.model_copy(update={"existing": (own,)}), plan, START + pd.Timedelta(days=1))
+    assert [(e.commitment, e.quantity, e.end) for e in found] == [(name, 2, own.end), (name, 3, own.end)]
 
 
 def test_accuracy_of_a_forecast_in_round_numbers():
