@@ -13,6 +13,7 @@ from planner.capacity import size
 from planner.errors import PlannerError
 from planner.optimizer import optimize
 from planner.optimizer.commitments.sampling import sample, stratified
+from planner.scenario import Scenario
 from tests.builders import hand
 from tests.builders.markets import DAY, RESERVED, SAVINGS, scenario, two_services
 
@@ -138,3 +139,24 @@ def test_law_4_a_second_kind_of_commitment_costs_no_more(seed):
         catalog = hand.catalog(rates=MARKET, commitments=on_offer)
         cost.append(planned(load, size(s, catalog, load), catalog, s, load).paths_usd[0])
     assert cost[0] <= min(cost[1:]) * (1 + 2e-3)
+
+
+@pytest.mark.parametrize("services", [2, 12])
+def test_what_services_share_takes_no_machine_from_any_of_them(services):
+    """Steps of the loads of a dozen services are more combinations than an integer holds: still each hour runs no
+    fewer machines than without the commitment, and both bills of it agree.
+    """
+    s, names = scenario(horizon_h=6), [f"s{k}" for k in range(services)]
+    raw = s.model_dump(mode="json", exclude_defaults=True)
+    s = Scenario.model_validate(raw | {"services": dict.fromkeys(names, raw["services"]["web"])})
+    rates = dict(zip(names, np.random.default_rng(services).uniform(100, 9000, (services, 6)), strict=True))
+    load, catalog = hand.load(s, rates), hand.catalog(rates={("m", "on_demand"): 1.0}, commitments=[SAVINGS])
+    capacity = size(s, catalog, load)
+    shared, apart = (
+        planned(load, capacity, catalog, one, load) for one in (s, s.replace(**{"limits.max_term_months": 0}))
+    )
+    run, needed = (p.schedule.groupby(["service", "ts"], observed=True)["instances"].sum() for p in (shared, apart))
+    assert (run >= needed).all()
+    assert shared.coverage["service"].nunique() == services
+    assert shared.unseen_usd[0] == pytest.approx(shared.objective_usd, rel=1e-9)
+    assert shared.objective_usd < apart.objective_usd

@@ -11,7 +11,8 @@ applied as the bill applies them:
 
 Parts may add up to more than one: a service that leaves something idle lets another use it. The
 combination depends on the loads through the steps they reach only (a *cell*), so each cell is
-settled once. Of more services than ``PARTS`` names the parts go up and down together.
+settled once; cells are numbered as they are seen, since the steps of ten services are more
+combinations than an integer holds. Of more services than ``PARTS`` names the parts go up and down together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ from planner.optimizer.mixes.menu import Cover, Menu, Steps
 PARTS = {2: (1.0, 0.75, 0.5, 0.25, 0.0), 3: (1.0, 0.5, 0.0), 4: (1.0, 0.4, 0.0)}
 EVEN = (1.0, 0.5, 0.0)  # parts of all alike, beside an equal share of each
 TOGETHER = 20_000  # cells settled together
+LARGEST = 2**62  # combinations of steps that one integer tells apart
+SEEN = 2**40  # more cells than are ever seen
 
 Held = Mapping[int, float]  # units in force by term
 Covered = dict[tuple[int, str, str], Floats]  # instances by (term, service, kind)
@@ -82,6 +85,25 @@ def running_of(menus: Mapping[str, Menu], chosen: Mapping[str, Floats]) -> dict[
     return out
 
 
+class Numbered:
+    """Numbers of values, 0 for the first that was seen."""
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._values: Index = np.zeros(0, dtype=np.intp)  # in order
+        self._number = self._values
+
+    def of(self, values: Index) -> tuple[Index, Index]:
+        """The number of each value, and where the first of each new one stands, in their order."""
+        distinct, first = np.unique(values, return_index=True)
+        fresh = ~np.isin(distinct, self._values, assume_unique=True)
+        numbers = np.arange(len(self._values), len(self._values) + fresh.sum())
+        at = np.searchsorted(self._values, distinct[fresh])
+        self._values = np.insert(self._values, at, distinct[fresh])
+        self._number = np.insert(self._number, at, numbers)
+        return self._number[np.searchsorted(self._values, values)], first[fresh]
+
+
 class Group:
     """Services that share commitments, or one alone: cells of their loads and what runs in each."""
 
@@ -101,9 +123,8 @@ class Group:
         self.bounds = {
             s: np.unique(np.concatenate([f.reach for f in found.values()])) for s, found in self.steps.items()
         }
-        none: Index = np.zeros(0, dtype=np.intp)
-        self._cells, self._known, self._place = none, none, none  # as added; in order; where each stands
-        self._found = Found(dict.fromkeys(menus, none), np.zeros(0), {})
+        self._cells, self._before = Numbered(), {s: Numbered() for s in menus}
+        self._found = Found(dict.fromkeys(menus, np.zeros(0, dtype=np.intp)), np.zeros(0), {})
 
     def _part(self, menu: Menu, shared: Held) -> dict[int, float]:
         """What a service may draw on if a part of what is ``shared`` were its own."""
@@ -116,26 +137,38 @@ class Group:
         users = [{o.kind for o in m.offers if not o.spot} for m in self.menus.values()]
         return [i for i in self.held if sum(not k.isdisjoint(self.market.terms[i].units) for k in users) > 1]
 
-    def cells(self, loads: Mapping[str, Floats]) -> Index:
-        """The cell of each load, a number; loads beyond the largest mix are in the last."""
-        found = np.zeros(len(next(iter(loads.values()))), dtype=np.intp)
-        for s, bounds in self.bounds.items():
-            at = np.minimum(np.searchsorted(bounds, loads[s] * (1 - 1e-12)), len(bounds) - 1)
-            found = found * len(bounds) + at
-        return found
-
     def at(self, loads: Mapping[str, Floats]) -> Index:
-        """Place of each load in :attr:`found`, which holds every cell asked for so far."""
-        cells = self.cells(loads)
-        if len(self.menus) == 1:
-            if not len(self._known):
-                self._settle(np.arange(len(next(iter(self.bounds.values())))))
-            return cells
-        every = np.unique(cells)
-        new = every[~np.isin(every, self._known, assume_unique=True)]
+        """Place of each load in :attr:`found`, which holds every cell asked for so far; loads beyond
+        the largest mix are in the last cell.
+        """
+        steps = {
+            s: np.minimum(np.searchsorted(bounds, loads[s] * (1 - 1e-12)), len(bounds) - 1)
+            for s, bounds in self.bounds.items()
+        }
+        if len(steps) == 1:
+            (s, bounds), (at,) = *self.bounds.items(), steps.values()
+            if not len(self._found.usd_per_h):
+                self._settle({s: bounds})
+            return at
+        at, new = self._number(steps)
         for some in np.array_split(new, len(new) // TOGETHER + 1):
-            self._settle(some)
-        return self._place[np.searchsorted(self._known, cells)]
+            self._settle({s: bounds[steps[s][some]] for s, bounds in self.bounds.items()})
+        return at
+
+    def _number(self, steps: Mapping[str, Index]) -> tuple[Index, Index]:
+        """The number of each cell, and where the first of each new one stands.
+
+        Steps are digits of one number as long as an integer holds it; what is read so far then
+        goes on by its own number among those seen.
+        """
+        found: Index = np.zeros(len(next(iter(steps.values()))), dtype=np.intp)
+        size = 1
+        for s, at in steps.items():
+            base = len(self.bounds[s])
+            if size > LARGEST // base:
+                found, size = self._before[s].of(found)[0], SEEN
+            found, size = found * base + at, size * base
+        return self._cells.of(found)
 
     @property
     def found(self) -> Found:
@@ -152,22 +185,18 @@ class Group:
         (combinations, loads), and how many combinations there are.
         """
         look = {s: {p: f.mix[f.at(loads[s])] for p, f in found.items()} for s, found in self.steps.items()}
-        alike = {s: {p: next(q for q in of if np.array_equal(of[q], of[p])) for p in of} for s, of in look.items()}
-        parts = list(dict.fromkeys(tuple(alike[s][p] for s, p in zip(look, c, strict=True)) for c in self.parts))
+        first = {s: {p: next(q for q in of if np.array_equal(of[q], of[p])) for p in of} for s, of in look.items()}
+        parts = list(dict.fromkeys(tuple(first[s][p] for s, p in zip(look, c, strict=True)) for c in self.parts))
         return {s: np.stack([look[s][c[k]] for c in parts]) for k, s in enumerate(look)}, len(parts)
 
-    def _settle(self, cells: Index) -> None:
-        """Add cells: of all combinations of parts the one of the least bill."""
-        if not len(cells):
+    def _settle(self, reach: Mapping[str, Floats]) -> None:
+        """Add cells by the loads each reaches: of all combinations of parts the one of the least bill."""
+        number = len(next(iter(reach.values())))
+        if not number:
             return
-        reach: dict[str, Floats] = {}
-        rest = cells
-        for s in reversed(tuple(self.menus)):
-            reach[s] = self.bounds[s][rest % len(self.bounds[s])]
-            rest = rest // len(self.bounds[s])
         rows, count = self._combined(reach)
-        best = np.argmin(self._bill(rows)[0], axis=0) if count > 1 else np.zeros(len(cells), dtype=np.intp)
-        self._add(cells, {s: r[best, np.arange(len(cells))] for s, r in rows.items()})
+        best = np.argmin(self._bill(rows)[0], axis=0) if count > 1 else np.zeros(number, dtype=np.intp)
+        self._add({s: r[best, np.arange(number)] for s, r in rows.items()})
 
     def _bill(self, rows: Mapping[str, Index]) -> tuple[Floats, Covered]:
         """Bill of mixes [USD/h], any shape, and what commitments cover of them (flat)."""
@@ -182,18 +211,16 @@ class Group:
             usd -= instances * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
         return usd.reshape(shape), covered
 
-    def _add(self, cells: Index, chosen: dict[str, Index]) -> None:
+    def _add(self, chosen: dict[str, Index]) -> None:
         usd, covered = self._bill(chosen)
-        before, none, idle = self._found, np.zeros(len(self._cells)), np.zeros(len(cells))
+        before = self._found
+        none, idle = np.zeros(len(before.usd_per_h)), np.zeros(len(usd))
         rows = {s: np.concatenate([before.rows[s], r]) for s, r in chosen.items()}
         both = {
             key: np.concatenate([before.covered.get(key, none), covered.get(key, idle)])
             for key in {**before.covered, **covered}
         }
         self._found = Found(rows, np.concatenate([before.usd_per_h, usd]), both)
-        self._cells = np.concatenate([self._cells, cells])
-        self._place = np.argsort(self._cells, kind="stable")
-        self._known = self._cells[self._place]
 
 
 class Memo:
