@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from planner.optimizer import alternatives, optimize, tradeoff
 from planner.plan import Plan
 from planner.relaxing import tried
 from planner.results import Rows
-from planner.scenario import Scenario
+from planner.scenario import Existing, Scenario
 from planner.simulator import Replay, simulate
 from planner.today import Today, check, kept, today
 
@@ -84,6 +84,37 @@ def run(
     ``paths``: as many again, of another seed, are drawn to value the plan and to replay it, so a
     plan is never judged on the futures it was made for.
     """
+    sized = _sized(scenario, catalog, paths, progress, known)
+    try:
+        plan = _optimized(sized, progress)
+    except InfeasiblePlan as error:
+        progress("looking for a way out")
+        raise tried(error, sized.scenario, sized.load, sized.catalog) from None
+    return _replayed(sized, plan, progress, executor)
+
+
+class _Sized(NamedTuple):
+    """What a plan is made of; ``scenario`` without the commitments that have lapsed, ``held`` all of
+    them.
+    """
+
+    scenario: Scenario
+    held: tuple[Existing, ...]
+    catalog: Catalog
+    traffic: Mapping[str, Traffic]
+    load: Load
+    unseen: Load
+    capacity: Capacity
+
+
+def _sized(
+    scenario: Scenario,
+    catalog: Catalog | None,
+    paths: int,
+    progress: Callable[[str], None] = lambda _: None,
+    known: Study | None = None,
+) -> _Sized:
+    """Load and capacity of a scenario, from ``known`` where its inputs are the same."""
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog
     held, scenario = scenario.existing, kept(scenario)
     checked(scenario, catalog)
@@ -107,13 +138,23 @@ def run(
     else:
         progress("sizing replicas on every machine")
         capacity = size(scenario, catalog, load)
+    return _Sized(scenario, held, catalog, traffic, load, unseen, capacity)
+
+
+def _optimized(sized: _Sized, progress: Callable[[str], None] = lambda _: None) -> Plan:
+    """The cheapest plan with what the latency models say of its machines. Raises
+    :class:`InfeasiblePlan`, its ways out not tried.
+    """
     progress("optimizing")
-    try:
-        plan = optimize(scenario, load, capacity, catalog, valued_on=unseen)
-    except InfeasiblePlan as error:
-        progress("looking for a way out")
-        raise tried(error, scenario, load, catalog) from None
-    plan = replace(plan, notes=(*plan.notes, *_remarks(scenario, plan, catalog)))
+    plan = optimize(sized.scenario, sized.load, sized.capacity, sized.catalog, valued_on=sized.unseen)
+    return replace(plan, notes=(*plan.notes, *_remarks(sized.scenario, plan, sized.catalog)))
+
+
+def _replayed(
+    sized: _Sized, plan: Plan, progress: Callable[[str], None] = lambda _: None, executor: Executor | None = None
+) -> Study:
+    """The plan replayed on unseen load, and beside what runs today."""
+    scenario, held, catalog, traffic, load, unseen, capacity = sized
     progress("replaying the plan on unseen load")
     replay = simulate(plan, scenario, unseen, capacity, executor=executor)
     now = None
@@ -295,10 +336,14 @@ def _key(scenario: Scenario, catalog: Catalog | None, paths: int) -> str:
 
 
 def _figures(scenario: Scenario, catalog: Catalog | None, paths: int) -> dict[str, Any]:
+    unknown = dict.fromkeys(_WANTED, float("nan"))
     try:
-        study = run(scenario, catalog, paths=paths)
+        sized = _sized(scenario, catalog, paths)
+        study = _replayed(sized, _optimized(sized))
+    except InfeasiblePlan as error:  # why it has none; ways out are for the one who asks for a plan
+        return {**unknown, "error": str(InfeasiblePlan(error.what, where=error.where))}
     except PlannerError as error:
-        return {**dict.fromkeys(_WANTED, float("nan")), "error": str(error)}
+        return {**unknown, "error": str(error)}
     summary = study.plan.summary()
     return {
         **{k: summary[k] for k in _WANTED if k in summary},

@@ -148,3 +148,13 @@ def test_a_variant_whose_worker_was_killed_keeps_its_row_and_is_tried_again(smal
         found = sweep(small, executor=workers, results=tmp_path / "rows")
     assert found["error"].tolist() == ["", study.KILLED]
     pd.testing.assert_frame_equal(sweep(small, results=tmp_path / "rows"), whole, check_exact=True)
+
+
+def test_a_variant_without_a_plan_says_why_and_follows_no_way_out(small, monkeypatch):
+    """Ways out are for the one who asks for a plan; a row of a sweep is not the place where they are read."""
+    followed = []
+    monkeypatch.setattr(study, "tried", lambda error, *_: followed.append(error) or error)
+    row = sweep(small, {"none": {"limits.budget_usd_per_month": 0.01}}).iloc[0]
+    assert not followed
+    assert "above the budget" in row["error"]
+    assert "raise" not in row["error"]

@@ -10,9 +10,10 @@ import pytest
 
 from planner.capacity import size
 from planner.catalog import Catalog
-from planner.errors import InfeasiblePlan, ScenarioError
+from planner.errors import InfeasiblePlan, Relaxation, ScenarioError, SolverError
 from planner.load import forecast, read_histories
 from planner.optimizer import check_feasible
+from planner.relaxing import tried
 from planner.scenario import Scenario
 from planner.study import run
 
@@ -146,9 +147,34 @@ def test_more_types_than_there_are_are_no_more_work(changes, catalog):
 
 
 def test_zones_without_number_are_refused():
-    with pytest.raises(ScenarioError, match=r"limits\.zones"):
-        odd({"limits.zones": 10**9})
+    for zones in (11, 1000, 10**9):
+        with pytest.raises(ScenarioError, match=r"limits\.zones.*10"):
+            odd({"limits.zones": zones})
 
 
 def test_sixty_are_tried():
     assert len(ODD) >= 60
+
+
+def test_ways_that_lead_nowhere_are_not_told(catalog):
+    """Of what a refusal proposes the ways that were followed to a plan stay, and general advice where none was."""
+    scenario = odd({QUOTA: 1} | ONE)
+    load = forecast(read_histories(scenario), scenario, paths=PATHS)
+    dead = [Relaxation("set limits.zones to 99", {"limits.zones": 99}), Relaxation("set limits.none to 1", {"none": 1})]
+    for advice in ([], ["add providers"]):
+        told = tried(InfeasiblePlan("none", relaxations=[*dead, *advice]), scenario, load, catalog).relaxations
+        assert told
+        assert not {*told} & {*map(str, dead)}
+        assert {*advice} <= {*told}
+
+
+def test_a_fault_of_the_solver_is_no_way_that_leads_nowhere(catalog, monkeypatch):
+    scenario = odd({QUOTA: 1} | ONE)
+    load = forecast(read_histories(scenario), scenario, paths=PATHS)
+
+    def failing(*_):
+        raise SolverError("the solver stopped")
+
+    monkeypatch.setattr("planner.relaxing.check_feasible", failing)
+    with pytest.raises(SolverError):
+        tried(InfeasiblePlan("none", relaxations=[Relaxation("more", {QUOTA: 9})]), scenario, load, catalog)

@@ -431,7 +431,7 @@ class Limits(Part):
     budget_usd_per_month: Positive | None = None
     budget_basis: Literal["expected", "p90"] = "expected"
     upfront_budget_usd: NonNegative | None = None
-    zones: int = Field(default=1, ge=1, le=1000)  # regions have ten at most
+    zones: int = Field(default=1, ge=1, le=10)  # no region has more
     zones_lost: int = Field(default=0, ge=0)
     max_type_share: Annotated[float, Field(gt=0, le=1)] | None = None
     max_instance_types: Annotated[int, Field(ge=1)] | None = 2

@@ -4,6 +4,7 @@ that names the file and the line or field.
 
 import math
 import random
+import re
 
 import pytest
 import yaml
@@ -103,23 +104,29 @@ def scenarios_that_could_be(scenario):
 @pytest.mark.parametrize("text", [WHOLE, WHOLE + TODAY], ids=["planned", "today"])
 def test_any_damage_ends_in_a_scenario_or_a_typed_error(tmp_path, catalog, text):
     draw, told, path = random.Random(len(text)), damage.Told("input"), tmp_path / "input.yaml"
+    place = damage.Told(r"input\.yaml.*(?:line \d+|\b[a-z_][\w.]*: |must be a mapping)")
     count = damage.INPUTS // 6
     with damage.within_memory():
         for _ in range(count):
             path.write_text(hurt(text, draw), encoding="utf-8", errors="replace")
             with told.once():
-                scenario = Scenario.read(path)
+                with place.once(passed=True):
+                    scenario = Scenario.read(path)
                 scenarios_that_could_be(scenario)
                 with told.once():  # told by the scenario's own name
                     checked(scenario, catalog)
                     if scenario.today is not None:
                         check(scenario, catalog)
     assert 0 < told.refused < count
+    assert place.named == place.refused, place.last
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_any_override_ends_in_a_scenario_or_a_typed_error(word):
-    scenario, told = Scenario.from_yaml(WHOLE + TODAY), damage.Told("")
+    scenario = Scenario.from_yaml(WHOLE + TODAY)
     for field in FIELDS:
+        above, _, last = field.rpartition(".")
+        told = damage.Told(rf"{re.escape(field)}|{re.escape(above)}: .*(?:{last}|is not a known key)")
         with told.once():
             scenarios_that_could_be(scenario.override((f"{field}={word}",)))
+        assert told.named == told.refused, told.last

@@ -23,6 +23,21 @@ TABLES = {
     # a column a pod adds up
     "pods": ("a.csv", lines('"Time","{pod=""web-1""}","{pod=""web-2""}"\n', "{ms},{h},{h}"), RPS),
     "pods and their total": ("a.csv", lines('"Time","{pod=""a""}","{pod=""b""}","Total"\n', "{ms},{h},{h},{v}"), RPS),
+    "pods and a total of more": (
+        "a.csv",
+        lines('"Time","{pod=""a""}","{pod=""b""}","Total"\n', "{ms},{h},1,{v}"),
+        RPS,
+    ),
+    "instances and a total of more": (
+        "a.csv",
+        lines("Time,requests (a),requests (total),requests (b)\n", "{ms},{h},{v},1"),
+        RPS,
+    ),
+    "rows of instances and of their total": (
+        "a.csv",
+        lines("Time,instance,requests\n", "{ms},a,{h}\n{ms},b,1\n{ms},all,{v}"),
+        RPS,
+    ),
     "named instances": ("a.csv", lines("Time,requests - eu-1,requests - eu-2\n", "{t:%FT%TZ},{h},{h}"), RPS),
     # spreadsheets: the hint of the delimiter, units in cells, thousands marks
     "sep comma": ("a.csv", lines('sep=,\n"Time","requests"\n', "{ms},{v}"), RPS),
@@ -30,6 +45,10 @@ TABLES = {
     "sep tab": ("a.csv", lines('"sep=\t"\nTime\trequests\n', "{ms}\t{v}"), RPS),
     "units": ("a.csv", lines('"Time","requests"\n', "{t:%F %T},{v:.1f} req/s"), UTC | {"within": 0.005}),
     "units in millions": ("a.csv", lines("Time,requests\n", "{ms},{v} Mil"), RPS | {"scale": 1e6}),
+    "units in millions of requests": ("a.csv", lines("Time,Value\n", "{ms},{v} Mreq/s"), {"scale": 1e6}),
+    "units in millions, short": ("a.csv", lines("Time,Value\n", "{ms},{v} Mrps"), {"scale": 1e6}),
+    "units in thousands of requests": ("a.csv", lines("Time,Value\n", "{ms},{v} kreq/s"), {"scale": 1e3}),
+    "units in thousands, short": ("a.csv", lines("Time,Value\n", "{ms},{v} Kqps"), {"scale": 1e3}),
     "units of queries": ("a.csv", lines("Time,Value\n", "{ms},{v} q/s"), {}),
     "thousands": (
         "a.csv",

@@ -7,7 +7,6 @@ from functools import cache
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from planner import optimize
@@ -150,7 +149,7 @@ def with_some_held(seed: int) -> None:
     narrow = optimize(few, load, size(few, catalog, load), catalog, valued_on=load)
     assert plan.objective_usd <= narrow.objective_usd * (1 + 1e-6), f"{told}, with {other} {narrow.objective_usd:.2f}"
     mine = plan.commitments[plan.commitments["commitment"].str.startswith(one["commitment"])]
-    idle = mine["utilization"].lt(1 - 1e-9) if "utilization" in mine else pd.Series(dtype=bool)
+    idle = mine["commitment_utilization"].lt(1 - 1e-9)
     unused = plan.cost.query("charge == 'commitment_unused' and effective_cost_usd > 0.01")
     assert len(mine) == 1, told
     assert not idle.any() or len(unused) or any(one["commitment"] in note for note in plan.notes), told

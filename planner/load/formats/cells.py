@@ -16,13 +16,15 @@ import pandas as pd
 from planner.arrays import Floats
 from planner.errors import TrafficError
 from planner.load.formats.base import Place
-from planner.load.formats.names import Said, plain_name, rate_of
+from planner.load.formats.names import EVENT, Said, plain_name, rate_of
 
 NOT_NUMBERS = ("nan", "null", "none", "inf", "-inf", "+inf", "infinity", "-infinity", "n/a", "na", "undefined")
 RAW = "Export raw values: in Grafana 'Formatted data' off, in a spreadsheet the cell format General"
 _CELL = re.compile(r"^(?P<number>[+-]?\d[\d.,'’  _\s]*(?:[eE][+-]?\d+)?|[+-]?[.,]\d+)\s*(?P<unit>[^\d\s].*)?$")
 _MULTIPLES = {"k": 1e3, "mil": 1e6, "mio": 1e6, "million": 1e6, "bil": 1e9, "tri": 1e12, "g": 1e9, "thousand": 1e3}
-_MULTIPLE = re.compile(r"^(?:(?P<word>k|mil|mio|million|bil|tri|thousand|g|M)\b|(?P<tight>[kKM])(?=req|ops|rps|/))\s*")
+_MULTIPLE = re.compile(
+    rf"^(?:(?P<word>k|mil|mio|million|bil|tri|thousand|g|M)\b|(?P<tight>[kKM])(?=/|{EVENT}|[cqrt]p[smh]))\s*"
+)
 _ENTRY = ("", "req", "reqs", "requests", "request", "count", "hits", "calls", "queries", "ops", "short")
 
 
@@ -65,11 +67,13 @@ def unit(text: str) -> tuple[float, Said]:
 
     >>> unit("K req/s")
     (1000.0, Said(kind='rate', per_s=1.0))
-    >>> unit("%")[1].kind
-    'gauge'
+    >>> unit("Mrps")[0], unit("Mil")[0], unit("kops")[0]
+    (1000000.0, 1000000.0, 1000.0)
+    >>> unit("%")[1].kind, unit("mreq/s")[1].kind
+    ('gauge', 'gauge')
     """
     text, factor = text.strip(), 1.0
-    if found := _MULTIPLE.match(text if re.match(r"M\b|M[^a-z]", text) else text[:1].lower() + text[1:]):
+    if found := _MULTIPLE.match(text) or _MULTIPLE.match(text[:1].lower() + text[1:]):
         word = (found["word"] or found["tight"] or "").strip()
         factor, text = (1e6 if word == "M" else _MULTIPLES[word.lower()]), text[found.end() :].strip()
     plain = plain_name(text)

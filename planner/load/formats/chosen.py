@@ -4,6 +4,7 @@ series.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.errors import TrafficError
@@ -12,6 +13,7 @@ from planner.load.formats.names import (
     NOTHING,
     Said,
     groups,
+    is_total,
     metric_of,
     names_time,
     plain_name,
@@ -47,7 +49,6 @@ PART_NAMES = (
     *("status", "status_code", "code", "method", "path", "route", "target", "target_group", "replica", "shard"),
 )
 MOST_NAMES = 12
-TOTALS = ("total", "sum", "all", "overall")
 REMEDY = "Name it in traffic.columns, such as {arrival_rate_rps: requests}"
 GAUGE = "a utilization or size gauge is not demand: it falls when machines are added"
 STATE = "State traffic.value: requests_per_s, requests_per_interval or counter"
@@ -110,6 +111,8 @@ def choose(names: list[str], source: TrafficSource, where: str, quality: Quality
     lengths = [t for t in tokens.values() if t]
     single = bool(lengths) and not any("mean" in n.lower() for n in lengths)
     values = _values(rest, single, source, where)
+    if not source.demand_columns:
+        values = whole_of(values, quality, "column")
     unit = next((TRACE_UNITS[n] for n in plain if n in TRACE_UNITS), None)
     ignored = [n for n in rest if n not in values]
     if ignored:
@@ -190,8 +193,8 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
             where=f"{where}, column {rest[0]}",
             remedy="Export a request count or rate of the same service",
         )
-    if len(shown) == 2 and any(plain_name(m) in TOTALS for m in shown) and max(map(len, shown.values())) > 1:
-        return tuple(rest)  # parts and their total: which is the sum of the others is seen by the values
+    if len(shown) == 2 and any(is_total(m) for m in shown) and max(map(len, shown.values())) > 1:
+        return tuple(n for columns in shown.values() for n in columns)  # parts and their total
     if len(shown) != 1:
         raise TrafficError(
             "the column that holds the demand cannot be told",
@@ -200,6 +203,17 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
             remedy=_several(rest),
         )
     return tuple(next(iter(shown.values())))
+
+
+def whole_of(names: Sequence[str], quality: Quality, what: str) -> tuple[str, ...]:
+    """Of parts and their total the total alone, as its name says; else all of them. A total beside its
+    parts would count the demand twice, also where some parts are missing or rounded.
+    """
+    totals = [n for n in names if is_total(n)]
+    if len(totals) != 1 or len(names) < 2:
+        return tuple(names)
+    quality.add("noted", 0, f"{what} {totals[0]} is the total of the others and was read alone")
+    return (totals[0],)
 
 
 def _several(names: list[str]) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 import yaml
 
 Kind = Literal["rate", "count", "counter", "gauge", ""]
+TOTALS = ("total", "sum", "all", "overall")
 TIMES_S = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60.0),
@@ -27,15 +28,15 @@ COUNT_NAMES = (
     *(f"{how}_{what}" for what in ("requests", "hits", "calls") for how in ("total", "num", "n", "number_of")),
     *("req_count", "requests_count", "hit_count", "call_count", "query_count"),
 )
-_EVENT = r"(?:requests|request|reqs|req|queries|hits|calls|ops|transactions|invocations|messages|jobs|events)"
+EVENT = r"(?:requests|request|reqs|req|queries|hits|calls|ops|transactions|invocations|messages|jobs|events)"
 _SCALE = rf"(?:(?P<scale>{'|'.join(SCALES)})_?)?"
 _TIME = "|".join(sorted(TIMES_S, key=len, reverse=True))
 _RATE = re.compile(
-    rf"(?:^|_){_SCALE}(?:(?P<short>rps|qps|tps|rpm|qpm|rph)|{_EVENT}_?(?:per_|p(?=s$)|(?<=_))(?P<time>{_TIME}))$"
+    rf"(?:^|_){_SCALE}(?:(?P<short>rps|qps|tps|rpm|qpm|rph)|{EVENT}_?(?:per_|p(?=s$)|(?<=_))(?P<time>{_TIME}))$"
 )
 _SHORT_S = {"rpm": 60.0, "qpm": 60.0, "rph": 3600.0}
 _SCALED_COUNT = re.compile(
-    rf"(?:^|_)(?:{_EVENT}_(?:in_)?(?P<after>{'|'.join(SCALES)})|(?P<scale>{'|'.join(SCALES)})_{_EVENT})$"
+    rf"(?:^|_)(?:{EVENT}_(?:in_)?(?P<after>{'|'.join(SCALES)})|(?P<scale>{'|'.join(SCALES)})_{EVENT})$"
 )
 _GAUGE = re.compile(
     r"cpu|percent|pct|utili[sz]ation|memory|temperature|load_avg|saturation|_mw$|bytes|latency|duration|_ms$|gauge"
@@ -102,6 +103,17 @@ def metric_of(name: str) -> str:
     ('requests', 'requests', 'requests')
     """
     return _LABELS.sub("", name.strip()).strip()
+
+
+def is_total(name: str) -> bool:
+    """Whether a name, or the last of its labels, says that it is the total of others.
+
+    >>> is_total("Total"), is_total('requests{pod="all"}'), is_total("requests (sum)"), is_total("total_requests")
+    (True, True, True, False)
+    """
+    metric = metric_of(name)
+    words = re.findall(r"\w+", name.strip().removeprefix(metric).lower()) or [plain_name(metric)]
+    return words[-1] in TOTALS
 
 
 def said(name: str) -> Said:

@@ -15,7 +15,7 @@ from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
 from planner.load.formats import cells, rows, series
 from planner.load.formats.base import Meaning, Place, Raw, Requests, TrafficFormat
-from planner.load.formats.chosen import MOST_NAMES, STATE, Chosen, choose, part_of_one
+from planner.load.formats.chosen import MOST_NAMES, STATE, Chosen, choose, part_of_one, whole_of
 from planner.load.formats.dialect import HEAD_BYTES
 from planner.load.formats.names import NOTHING, Said, written, zone_of
 from planner.load.formats.stamps import Clock, Stamps, checked, from_naive
@@ -223,6 +223,9 @@ class _Columns:
                 got=names,
                 remedy=(f"Name those that add up, such as traffic.columns: {{arrival_rate_rps: {written(names)}}}"),
             )
+        if not self.chosen.series:
+            named = {": ".join(key): key for key in found}
+            found = {named[n]: found[named[n]] for n in whole_of([*named], self.quality, "series")}
         parts = [(ts[np.array(at)], value[np.array(at)]) for at in found.values()]
         if meaning == "counter":
             parts = [series.increase(p, place, self.quality) for p in parts]

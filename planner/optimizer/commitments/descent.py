@@ -40,7 +40,7 @@ def whole_contracts(
     Whole machines make the cost bumpy in single contracts, so the first steps are a third of the
     purchase.
     """
-    least = {i: 0.001 if market.terms[i].category == "Spend" else market.terms[i].size for i in first}
+    least = {i: market.terms[i].least for i in first}
     scale: dict[str, float] = {}
     for i, amount in first.items():
         scale[market.terms[i].pool] = max(scale.get(market.terms[i].pool, 0.0), amount)

@@ -132,8 +132,7 @@ def _alone(
             ),
             default=0.0,
         )
-        least = 0.001 if term.category == "Spend" else term.size
-        sizes = [{i: float(np.round(part * peak / least) * least)} for part in SIZES]
+        sizes = [{i: float(np.round(part * peak / term.least) * term.least)} for part in SIZES]
         found.append(min(sizes, key=expected))
     return found
 

@@ -101,7 +101,8 @@ class _Search:
         usd, trial = self.descend(sets, self.start(sets, {})[1])
         for _ in range(ROUNDS):
             before = usd
-            for moved in self.moves(sets):
+            for moves in self.moves():
+                moved = [sets | move for move in moves if not move.items() & sets.items()]
                 ranked = sorted(((*self.start(other, trial), other) for other in moved), key=lambda found: found[0])
                 for value, first, other in ranked[:FINALISTS]:
                     if np.isfinite(value):
@@ -112,14 +113,15 @@ class _Search:
                 break
         return sets, trial
 
-    def moves(self, sets: Sets) -> Iterator[list[Sets]]:
-        """Sets to compare: those of one service in turn, then those of two at once."""
+    def moves(self) -> Iterator[list[Sets]]:
+        """Changes to compare: other sets of one service in turn, then of two at once. Each is made to
+        what stands when it is tried.
+        """
         able = {s: [k for k, m in enumerate(found) if self.reaches(s, m)] for s, found in self.menus.items()}
         for s, places in able.items():
-            yield [sets | {s: k} for k in places if k != sets[s]]
+            yield [{s: k} for k in places]
         for one, other in combinations(able, 2):
-            pairs = product(able[one][:AT_ONCE], able[other][:AT_ONCE])
-            yield [sets | {one: i, other: j} for i, j in pairs if i != sets[one] and j != sets[other]]
+            yield [{one: i, other: j} for i, j in product(able[one][:AT_ONCE], able[other][:AT_ONCE])]
 
     def start(self, sets: Sets, trial: Trial) -> tuple[float, Trial]:
         """The best first purchase for some sets, of a few, and its expected cost."""
@@ -160,7 +162,7 @@ class _Search:
         for i, amount in found.items():
             pool = self.market.terms[i].pool
             held = sum(t.held for t in self.market.terms if t.pool == pool)
-            least = 0.001 if self.market.terms[i].category == "Spend" else self.market.terms[i].size
+            least = self.market.terms[i].least
             found[i] = float(np.round(max(0.0, amount - held) / least) * least)
         return found
 

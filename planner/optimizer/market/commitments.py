@@ -73,6 +73,13 @@ class Term:
         return self.usd_per_h * self.upfront_share * self.hours
 
     @property
+    def least(self) -> float:
+        """Units of the smallest purchase and of each step above it: a contract, or a tenth of a cent an
+        hour of committed spending.
+        """
+        return 0.001 if self.category == "Spend" else self.size
+
+    @property
     def unit(self) -> str:
         """What is counted when it is signed: instances of its type, or dollars of committed
         spending an hour.
