@@ -76,7 +76,7 @@ charts.unit_costs(views.unit_costs(capacity, catalog))
 # %%
 plan = planner.optimize(scenario, load, capacity, catalog)
 print(f"${plan.total_usd:,.0f} in all; no plan is cheaper than ${plan.certificate.lower_bound_usd:,.0f}")
-charts.cost_months(plan.monthly(), views.CHARGES)
+charts.cost_months(plan.monthly())
 
 # %%
 plan.machines()

@@ -21,7 +21,7 @@
 import planner
 from planner import export
 from planner.data import data_path
-from planner.show import answer, charts, tracking, views, words
+from planner.show import answer, charts, tracking, views
 from planner.track import compared, files_of, read_arrivals, read_bill, read_latencies, with_actions, with_arrivals
 
 scenario = planner.Scenario.read(data_path("scenarios", "web.yaml")).replace(horizon_h=2184)
@@ -33,7 +33,7 @@ plan = study.plan
 # ## By month and charge
 
 # %%
-charts.cost_months(plan.monthly(), words.CHARGES, span=views.month_range(plan))
+charts.cost_months(plan.monthly(), span=views.month_range(plan))
 
 # %%
 answer.to_the_cent(plan)

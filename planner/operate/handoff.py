@@ -5,6 +5,7 @@ Each number carries a footnote: the figure, its exact value and unit, its hour o
 the frame it comes from.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,9 +14,10 @@ import pandas as pd
 
 from planner.operate.figures import Figure, Figures, pool_name
 from planner.operate.names import MEANING, Names
-from planner.show.words import binding, number, percent, seconds, spelled, usd
+from planner.show.words import binding, escaped, number, percent, seconds, spelled, usd
 
 if TYPE_CHECKING:
+    from planner.scenario.parts import Owner
     from planner.study import Study
 
 CURES = {
@@ -47,7 +49,7 @@ class _Page:
     def notes(self) -> Iterator[str]:
         """The footnotes."""
         for k, f in enumerate(self.used.values(), 1):
-            yield f"[^{k}]: `{f.name}` = {f.text} {f.unit}; {f.when}; {f.source}"
+            yield f"[^{k}]: {_code(f.name)} = {f.text} {f.unit}; {f.when}; {f.source}"
 
 
 def _note(page: _Page, name: str) -> int:
@@ -66,16 +68,22 @@ def page(study: "Study", figures: Figures, names: Names) -> str:
         "What breaks first, and what to do": _breaks(study, p),
         "What is due, and when": _due(study, p),
         "Alerts": _alerts(p),
-        "Names to rename": [f"- `{k}` = `{getattr(names, k)}`: {words}" for k, words in MEANING.items()],
+        "Names to rename": [f"- `{k}` = {_code(getattr(names, k))}: {words}" for k, words in MEANING.items()],
     }
-    head = f"# {s.name}: hand-off\n\nState: {s.state}. From {s.start} for the horizon of the plan, times in"
+    head = f"# {escaped(s.name)}: hand-off\n\nState: {s.state}. From {s.start} for the horizon of the plan, times in"
     body = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items() if lines]
     return "\n\n".join([f"{head} {s.time_zone} unless they say UTC.", *body, "\n".join(p.notes())]) + "\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return [*lines, *("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows)]
+    cells = (" | ".join(re.sub(r"(?<!\\)\|", r"\|", c) for c in row) for row in rows)
+    return [*lines, *(f"| {row} |" for row in cells)]
+
+
+def _code(text: object) -> str:
+    """A name as code, which nothing inside can leave."""
+    return f"`{str(text).replace('`', '')}`"
 
 
 def _cost(p: _Page) -> list[str]:
@@ -95,22 +103,28 @@ def _owners(study: "Study", p: _Page) -> list[str]:
     rows = []
     for name, service in study.scenario.services.items():
         owner = service.owner
-        words = [owner.team, owner.on_call or "**nobody**", owner.cost_center or "none"] if owner else [NOBODY] * 3
-        rows.append([name, *words])
+        words = [escaped(owner.team), *_reached(owner)] if owner else [NOBODY] * 3
+        rows.append([escaped(name), *words])
     return [*_table(["service", "team", "on call", "cost center"], rows), "", *_parts(study, p)]
+
+
+def _reached(owner: "Owner") -> list[str]:
+    """Whom to call and where the cost goes, as the owner wrote it."""
+    on_call = escaped(owner.on_call) if owner.on_call else "**nobody**"
+    return [on_call, escaped(owner.cost_center) if owner.cost_center else "none"]
 
 
 def _parts(study: "Study", p: _Page) -> list[str]:
     """Each owner's money by month, nobody's first."""
     owners = sorted({o or "nobody" for o in study.plan.cost["owner"]}, key=lambda o: o != "nobody")
     rows = [[m, *(p.said(f"owner.{o}.{m}.usd", usd) for o in owners)] for m in p.figures.months]
-    return _table(["month", *owners], rows)
+    return _table(["month", *map(escaped, owners)], rows)
 
 
 def _runs(study: "Study", p: _Page) -> list[str]:
     rows = []
     for row in study.plan.machines().to_dict("records"):
-        at, words = pool_name(row), [str(row[k]) for k in ("service", "provider", "region", "instance_type")]
+        at, words = pool_name(row), [escaped(row[k]) for k in ("service", "provider", "region", "instance_type")]
         option = str(row["purchase_option"]).replace("_", " ")
         counts = [p.said(f"{at}.{c}_instances", number) for c in ("min", "mean", "max")]
         rows.append([*words, option, *counts])
@@ -122,7 +136,7 @@ def _runs(study: "Study", p: _Page) -> list[str]:
 
 def _reason(sentence: str) -> str:
     """A reason of the plan, whose numbers are those of plan.bindings."""
-    return f"{sentence} (plan.bindings)"
+    return f"{escaped(sentence)} (plan.bindings)"
 
 
 def _signed(study: "Study", p: _Page) -> list[str]:
@@ -131,7 +145,7 @@ def _signed(study: "Study", p: _Page) -> list[str]:
         at = f"commitment.{k}"
         size, used = p.said(f"{at}.quantity", number), p.said(f"{at}.commitment_utilization", percent)
         even = p.said(f"{at}.break_even_utilization", percent)
-        found.append(f"- Signed: {size} {row['unit']} of `{row['commitment']}`; used {used}, pays above {even}.")
+        found.append(f"- Signed: {size} {row['unit']} of {_code(row['commitment'])}; used {used}, pays above {even}.")
     return found or ["- No commitment is signed."]
 
 
@@ -140,7 +154,7 @@ def _limits(study: "Study", p: _Page) -> list[str]:
     for name in p.figures.scaling:
         cells = [p.said(f"{name}.{k}", number) for k in ("peak_rps", "capacity_most_rps", "max_replicas")]
         cells += [p.said(f"{name}.{k}", number) for k in ("target_rps", "usable_rps", "limit_rps")]
-        rows.append([name, *cells])
+        rows.append([escaped(name), *cells])
     head = ["service", "planned peak", "most carried", "most replicas", "held a replica", "sized a replica"]
     told = _table([*head, "breaks a replica"], rows)
     told += ["", "Rates in requests/s; a replica is one unit of the smallest machine.", ""]
@@ -150,7 +164,9 @@ def _limits(study: "Study", p: _Page) -> list[str]:
                 limit = p.said(f"{name}.{bound}.limit_s", seconds)
                 within = p.said(f"{name}.{bound}.within_share", lambda v: percent(v, 2))
                 asked = p.said(f"{name}.{bound}.percentile_share", percent)
-                told.append(f"- {name}: {spelled(bound)} within {limit}; asked {asked}, in the replay {within}.")
+                told.append(
+                    f"- {escaped(name)}: {spelled(bound)} within {limit}; asked {asked}, in the replay {within}."
+                )
     return told
 
 
@@ -161,7 +177,9 @@ def _breaks(study: "Study", p: _Page) -> list[str]:
         margin = p.said(f"break.{k}.load_multiplier", lambda v: f"{v:.2f} ×")
         cost = p.said(f"break.{k}.mending_usd_per_month", usd)
         cause = str(row["cause"])
-        rows.append([str(row["service"] or "all"), cause.replace("_", " "), margin, when, cost, CURES.get(cause, "")])
+        rows.append(
+            [escaped(row["service"] or "all"), cause.replace("_", " "), margin, when, cost, CURES.get(cause, "")]
+        )
     return _table(["service", "what", "bears", "first at", "mending, a month", "what to do"], rows)
 
 
@@ -169,11 +187,13 @@ def _due(study: "Study", p: _Page) -> list[str]:
     s, zone = study.scenario, study.scenario.time_zone
     due: list[tuple[pd.Timestamp, str]] = [(pd.Timestamp(s.end_utc), "the plan ends: make the next one before")]
     for k, row in enumerate(study.plan.commitments.to_dict("records"), 1):
-        what, upfront = row["commitment"], p.said(f"commitment.{k}.upfront_usd", usd)
-        due.append((row["start"], f"sign `{what}`; {upfront} are paid that day"))
-        due.append((row["end"], f"`{what}` ends: renew it or pay on demand"))
+        what, upfront = _code(row["commitment"]), p.said(f"commitment.{k}.upfront_usd", usd)
+        due.append((row["start"], f"sign {what}; {upfront} are paid that day"))
+        due.append((row["end"], f"{what} ends: renew it or pay on demand"))
     for name, service in s.services.items():
-        due += [(_instant(e.start, zone), f"{name}: {e.name} begins: be on call") for e in service.events]
+        due += [
+            (_instant(e.start, zone), f"{escaped(name)}: {escaped(e.name)} begins: be on call") for e in service.events
+        ]
     old = p.figures["prices.as_of_s"].value + 86400 * p.figures["prices.age_limit_days"].value
     p.said("prices.as_of_s", str)
     days = p.said("prices.age_limit_days", number)
@@ -193,5 +213,7 @@ def _alerts(p: _Page) -> list[str]:
     told.append("`promtool test rules prometheus-tests.yaml prometheus-date-tests.yaml`. All figures: `figures.csv`.")
     for name in p.figures.scaling:
         hours, often = p.said(f"{name}.above_h", number), p.said(f"{name}.above_a_month", number)
-        told.append(f"- {name}: load above the plan's line speaks after {hours} h; by chance {often} times a month.")
+        told.append(
+            f"- {escaped(name)}: load above the plan's line speaks after {hours} h; by chance {often} times a month."
+        )
     return told

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from planner.charges import charge
 from planner.plan import Plan
 from planner.show import views, words
 
@@ -175,7 +176,7 @@ def sharpening(study: Study) -> pd.DataFrame:
     found += [
         (
             float(usd) / plan.months,
-            f"State the {words.CHARGES.get(str(c), str(c)).lower()} of your services: today we assume",
+            f"State the {charge(str(c)).title.lower()} of your services: today we assume",
         )
         for c, usd in assumed.items()
     ]

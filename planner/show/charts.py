@@ -14,6 +14,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from planner.charges import charge
+
 BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY = "#1D6FA5", "#8F5600", "#00704F", "#A33B7C", "#2B7A9B", "#B3440B", "#5C6670"
 INK, GROUND = "#1B2430", "#FFFFFF"
 COLORS = [BLUE, ORANGE, GREEN, PINK, SKY, RED, GRAY]
@@ -347,21 +349,19 @@ def unit_costs(table: pd.DataFrame, title: str = "Cheapest machines that meet th
 
 def cost_months(
     monthly: pd.DataFrame,
-    names: dict[str, str],
     measure: str = "effective_cost_usd",
     title: str = "Cost by month",
     span: pd.DataFrame | None = None,
     most: int = 6,
 ) -> alt.LayerChart:
-    """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`; ``names`` turns charges
-    into words.
+    """Stacked cost by month and charge [USD] from :meth:`Plan.monthly`.
 
     The ``most`` largest charges have a color of their own, the rest is one.  ``span`` of
     :func:`views.month_range` adds the range over load paths as a line with ends.
     """
     table = monthly.assign(
         month=pd.to_datetime(monthly["month"]),
-        what=monthly["charge"].map(names).fillna(monthly["charge"]),
+        what=[charge(str(name)).title for name in monthly["charge"]],
     )
     order = table.groupby("what")[measure].sum().sort_values(ascending=False).index.tolist()
     if len(order) > most + 1:

@@ -19,11 +19,12 @@ from planner.arrays import Floats, Ints
 from planner.capacity import Capacity
 from planner.catalog import Catalog
 from planner.catalog.checks import first_day
+from planner.charges import charge
 from planner.latency import LatencyModel
 from planner.load import Load, Traffic, forecast_quantiles
 from planner.plan import Plan
 from planner.scenario import Objective, Scenario
-from planner.show.words import BASES, CAUSES, CHARGES, money, share, spelled
+from planner.show.words import BASES, CAUSES, money, share, spelled
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -357,7 +358,7 @@ def bridge(first: Plan, second: Plan, names: tuple[str, str], most: int = 6) -> 
     what = (
         rows["service"].where(rows["service"] != "", "all")
         + ": "
-        + rows["charge"].map(CHARGES).fillna(rows["charge"]).str.lower()
+        + rows["charge"].map(lambda name: charge(str(name)).title.lower())
     )
     change = rows["difference_usd"].groupby(what).sum()
     change = change.reindex(change.abs().sort_values(ascending=False).index)

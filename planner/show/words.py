@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from planner import charges
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-CHARGES = {name: charge.title for name, charge in charges.CHARGES.items()}
 CAUSES = {
     "queueing": "Waiting time",
     "retries": "Retries",
@@ -84,6 +82,19 @@ def spelled(text: str) -> str:
         lambda m: f"{METRICS[m[1]].lower()} for {m[2]} % of requests",
         text,
     )
+
+
+def escaped(text: object) -> str:
+    r"""Text in one line that Markdown shows as it is: no image, link, formula, icon or table of it.
+
+    What a character could start is taken from it by a backslash: so are the mails and addresses that
+    GitHub's Markdown links by themselves.
+
+    >>> print(escaped("![x](http://a.b) www.c.de *5*"))
+    !\[x\](http\://a.b) www\.c.de \*5\*
+    """
+    line = re.sub(r"\s*[\r\n]+\s*", " ", str(text))
+    return re.sub(r"([\\`*_{}\[\]$~<>#|:@&]|(?<=\bwww)\.)", r"\\\1", line)
 
 
 def usd(amount: float, digits: int | None = None) -> str:

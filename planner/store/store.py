@@ -93,15 +93,17 @@ class Store:
         why: str,
         *,
         author: str = "",
+        after: int | None = None,
         max_age_days: int = MAX_PRICE_AGE_DAYS,
         now: datetime | None = None,
     ) -> Revision:
-        """The newest revision again, in another state.
+        """The newest revision again, in another state; ``after``: the number that it must have.
 
         Raises :class:`StoreError` with every gate that is shut, and where another revision came in
         between.
         """
         now, head = now or datetime.now(UTC), self.revision(name)
+        _expected(name, head.facts.number, after)
         with head.scenario() as scenario:
             check_gates(state, head.facts.state, scenario, head.kept, today=now.date(), max_age_days=max_age_days)
         return self._append(head.facts.again(state=state), why, author, now, head.facts.number, {})
@@ -114,6 +116,25 @@ class Store:
         with self._base.reading() as connection:
             rows = connection.execute(wanted).all()
         return tuple(Revision(facts_of(row.body, row.sha256), self._fetch) for row in rows)
+
+    def heads(self) -> tuple[Revision, ...]:
+        """The newest revision of each scenario, by name. Raises :class:`StoreError`."""
+        of, head = tables.revision.c, tables.scenario.c
+        newest = sa.and_(of.name == head.name, of.number == head.head)
+        wanted = sa.select(tables.revision).join(tables.scenario, newest).order_by(of.name)
+        with self._base.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return tuple(Revision(facts_of(row.body, row.sha256), self._fetch) for row in rows)
+
+    def labels(self, most: int) -> tuple[str, ...]:
+        """Labels of the ``most`` revisions kept last, the last first, without what was kept under
+        them. Raises :class:`StoreError`.
+        """
+        of = tables.revision.c
+        with self._base.reading() as connection:
+            at = _written(connection, "at")
+            wanted = sa.select(of.name, of.number).order_by(at.desc(), of.number.desc()).limit(most)
+            return tuple(f"{row.name}@{row.number}" for row in connection.execute(wanted))
 
     def revision(self, label: str) -> Revision:
         """The revision of ``NAME@REV``, or the newest of ``NAME``. Raises :class:`StoreError` where
@@ -178,6 +199,14 @@ class Store:
         return {name: restore(key, bodies[key]) for name, key in wanted.items()}
 
 
+def _written(connection: Any, key: str) -> Any:
+    """What a revision says under a key of its text, as SQL: the text stays in the store."""
+    body = tables.revision.c.body
+    if connection.dialect.name == "sqlite":
+        return sa.func.json_extract(body, f"$.{key}")
+    return sa.cast(body, postgresql.JSON)[key].astext
+
+
 def _once(connection: Any, table: Any, row: Mapping[str, Any]) -> None:
     """Insert a row, unless its key is there."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
@@ -195,12 +224,17 @@ def _next(connection: Any, name: str, after: int | None) -> tuple[int, str]:
     heads = tables.scenario.c
     taken = sa.update(tables.scenario).where(heads.name == name).values(head=heads.head + 1).returning(heads.head)
     number = int(connection.execute(taken).scalar_one())
-    if after is not None and number != after + 1:
-        raise StoreError(
-            f"revision {number - 1} was saved since revision {after}",
-            where=name,
-            remedy=f"Look at {name}@{number - 1}, then save again",
-        )
+    _expected(name, number - 1, after)
     of = tables.revision.c
     last = sa.select(of.sha256).where(of.name == name, of.number == number - 1)
     return number, str(connection.execute(last).scalar() or "")
+
+
+def _expected(name: str, newest: int, after: int | None) -> None:
+    """Raise :class:`StoreError` if another revision than ``after`` (None: any) is the newest."""
+    if after is not None and newest != after:
+        raise StoreError(
+            f"revision {newest} was saved since revision {after}",
+            where=name,
+            remedy=f"Look at {name}@{newest}, then save again",
+        )

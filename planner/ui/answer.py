@@ -54,7 +54,7 @@ def _name(study: Study) -> None:
     scenario = study.scenario
     owners = sorted({s.owner.team for s in scenario.services.values() if s.owner is not None})
     owner = ", ".join(owners) if owners else "nobody yet"
-    st.title(scenario.name)
+    st.title(plain(scenario.name))
     days = views.typical_age_days(views.price_ages(study.plan, datetime.now(UTC).date()))
     aged = "prices undated" if pd.isna(days) else f"half of the bill at prices of ≤ {days:,.0f} days"
     end = scenario.end_utc - pd.Timedelta(hours=1)

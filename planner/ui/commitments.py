@@ -9,6 +9,7 @@ from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import study_page
 from planner.ui.drawing import kept_chart, small, table
+from planner.ui.session import plain
 
 SHOWN = ["commitment", "quantity", "unit", "term_months", "payment", "start", "end"]
 MONEY = ["commitment", "upfront_usd", "hourly_usd", "commitment_utilization", "break_even_utilization"]
@@ -37,20 +38,13 @@ def _signed(study: Study) -> None:
     local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
     shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
     due = finance.headline(study)
-    upfront, owed, hourly = due["upfront_usd"], due["owed_after_usd"], signed["hourly_usd"].sum()
-    st.markdown(
-        f"Pay **{_dollars(float(upfront))}** up front and **{_dollars(float(hourly))}** an hour;"
-        f" **{_dollars(float(owed))}** is still owed after the plan ends."
-    )
+    sums = (due["upfront_usd"], due["owed_after_usd"], signed["hourly_usd"].sum())
+    upfront, owed, hourly = (plain(words.money(float(usd))) for usd in sums)
+    st.markdown(f"Pay **{upfront}** up front and **{hourly}** an hour; **{owed}** is still owed after the plan ends.")
     table(shown, SHOWN)
     table(shown, [*MONEY, "regret_low_usd", "regret_high_usd"])
     small("Regret: the dollars a commitment costs above its best size if the load comes 30 % lower or 50 % higher.")
     kept_chart(study, lambda: charts.ladder(shown), "Commitments from signing to end")
-
-
-def _dollars(usd: float) -> str:
-    """Money with its sign kept from being read as a formula."""
-    return words.money(usd).replace("$", r"\$")
 
 
 study_page.show("Commitments", body)

@@ -64,12 +64,19 @@ def revisions(name: str = "") -> list[Revision]:
     return sorted(store().revisions(name), key=lambda r: (r.facts.at, r.facts.number), reverse=True)
 
 
+def heads() -> list[Revision]:
+    """The newest revision of each scenario, that kept last first; none without a store. Raises
+    :class:`StoreError` for a store that cannot be read.
+    """
+    return sorted(store().heads(), key=lambda r: r.facts.at, reverse=True) if there() else []
+
+
 def labels() -> list[str]:
-    """Labels of the newest revisions, for where a scenario is chosen; none of a store that cannot
+    """Labels of the revisions kept last, for where a scenario is chosen; none of a store that cannot
     be read, whose page tells why.
     """
     try:
-        return [r.label for r in revisions()[:MOST]]
+        return list(store().labels(MOST)) if there() else []
     except StoreError:
         return []
 

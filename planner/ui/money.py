@@ -9,6 +9,7 @@ from planner.show import answer, charts, views, words
 from planner.study import Study
 from planner.ui import files, session, study_page
 from planner.ui.drawing import kept_chart, small, table, told
+from planner.ui.session import plain
 
 MEASURES = {
     "Spread over the term (amortized)": "effective_cost_usd",
@@ -20,13 +21,13 @@ MEASURES = {
 def body(study: Study) -> None:
     """Months, range, what it rests on, owners, unit costs, downloads."""
     plan = study.plan
-    st.markdown(f"**{words.limits_told(study.plan, study.scenario)}**".replace("$", r"\$"))
+    st.markdown(f"**{plain(words.limits_told(study.plan, study.scenario))}**")
     counted = str(st.segmented_control("Count", list(MEASURES), default=next(iter(MEASURES)), required=True))
     measure = MEASURES[counted]
     span = views.month_range(plan) if measure == "effective_cost_usd" else None
     kept_chart(
         study,
-        lambda: charts.cost_months(plan.monthly(), words.CHARGES, measure, span=span),
+        lambda: charts.cost_months(plan.monthly(), measure, span=span),
         f"Cost by month and charge ({counted}), with its range over simulated futures",
     )
     if plan.paths_usd:

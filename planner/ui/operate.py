@@ -120,7 +120,7 @@ def _readable(page: str) -> str:
     """
     text = re.sub(r"^\[\^\d+\]:.*$|^# .*$", "", page.partition("## Names to rename")[0], flags=re.M)
     text = re.sub(r"\[\^\d+\]| \(plan\.bindings\)", "", text)
-    return re.sub(r"^## ", "#### ", text, flags=re.M).replace("$", r"\$")
+    return re.sub(r"^## ", "#### ", text, flags=re.M).replace(r"\$", "$").replace("$", r"\$")
 
 
 def _files(files: dict[str, str], name: str) -> None:

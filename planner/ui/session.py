@@ -5,6 +5,7 @@ messages, text that stays text.
 import hashlib
 import re
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,13 +35,13 @@ from planner.latency.llm.architecture import architectures
 from planner.load import Traffic
 from planner.optimizer import tradeoff
 from planner.scenario import Scenario
-from planner.show.words import plainly, remedy
+from planner.show.words import escaped, plainly, remedy
 from planner.study import Study, run, span, with_alternatives
 
 Made = TypeVar("Made")
-_MAKING, _MADE = Lock(), dict[int, tuple[Lock, dict[str, Any]]]()
 PATHS = 100
 CHOICE = 20  # machine types that make a choice
+SHELVES, THINGS = 32, 64  # studies of which things made are kept, and things of each
 FIRST = "web"
 STAGES = {
     "reading": 0.05,
@@ -110,6 +111,18 @@ class _Slot:
     bounds: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
+@dataclass
+class _Thing:
+    """Room for one thing made of a study, and a lock of its own: who waits for it waits for no other."""
+
+    lock: Lock = field(default_factory=Lock)
+    there: bool = False
+    made: Any = None
+
+
+_MAKING, _MADE = Lock(), OrderedDict[int, OrderedDict[str, _Thing]]()
+
+
 def _new_slot(scenario_yaml: str, folder: str, paths: int) -> _Slot:  # noqa: ARG001  (the arguments are the key)
     return _Slot()
 
@@ -177,18 +190,29 @@ def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
 
 def worked_out(study: Study, what: str, how: Callable[[], Made]) -> Made:
     """What takes a while to make of a study, such as its stress or a chart, made once for all
-    sessions and pages; ``what`` names it, and it goes when the study goes.
+    sessions and pages; ``what`` names it. It goes when the study goes, and before that where others
+    were asked for more lately: of the last ``SHELVES`` studies the last ``THINGS`` stay.
     """
     with _MAKING:
         if id(study) not in _MADE:
-            _MADE[id(study)] = (Lock(), {})
+            _MADE[id(study)] = OrderedDict()
             weakref.finalize(study, _MADE.pop, id(study), None)
-        lock, made = _MADE[id(study)]
-    with lock:
-        if what not in made:
-            made[what] = how()
-        found: Made = made[what]
+        things = _MADE[id(study)]
+        thing = things.setdefault(what, _Thing())
+        _forget(_MADE, id(study), SHELVES)
+        _forget(things, what, THINGS)
+    with thing.lock:
+        if not thing.there:
+            thing.made, thing.there = how(), True
+        found: Made = thing.made
         return found
+
+
+def _forget(kept: OrderedDict[Any, Any], last: object, most: int) -> None:
+    """Drop what was asked for longest ago beyond ``most``; ``last`` was asked for just now."""
+    kept.move_to_end(last)
+    while len(kept) > most:
+        kept.popitem(last=False)
 
 
 def reachable(scenario: Scenario, path: str, values: Sequence[float]) -> float | None:
@@ -279,7 +303,5 @@ def as_yaml(raw: dict[str, Any]) -> str:
 
 
 def plain(text: object) -> str:
-    """Text as it is: characters that Markdown, LaTeX or icon names would take for themselves are
-    escaped.
-    """
-    return re.sub(r"([\\`*_{}\[\]$~<>#|:])", r"\\\1", str(text)).rstrip(".")
+    """Text as it is on the screen, without a full stop at its end."""
+    return escaped(text).rstrip(".")

@@ -22,14 +22,16 @@ def page() -> None:
                 small(session.about(name))
                 if st.button("Open", key=f"open.{name}", width="stretch"):
                     sources.open_answer(name)
+    with session.errors_shown():
         _kept()
+    with session.errors_shown():
         st.subheader("Plan from your own traffic")
         sources.ask()
 
 
 def _kept() -> None:
-    """The newest revision of each scenario in the store, where there is one."""
-    newest = list({r.facts.name: r for r in reversed(kept.revisions())}.values())[::-1][:4]
+    """The newest revision of each of the scenarios kept last, where there is one."""
+    newest = kept.heads()[:4]
     if not newest:
         return
     st.subheader("Go on with what was kept")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import streamlit as st
 
+from planner.charges import charge
 from planner.show import charts, views, words
 from planner.study import Study
 from planner.ui import account, controls, kept, session, study_page
@@ -39,9 +40,10 @@ def body(study: Study) -> None:
     if done:
         st.success(plain(done), icon=":material/check:")
     found = kept.revisions()
+    seen = _seen(found)
     mine = [r for r in found if r.facts.name == study.scenario.name]
     _beside(study, mine)
-    _keep(study, mine)
+    _keep(study, seen)
     if not found:
         small("Nothing is kept yet.")
         return
@@ -50,7 +52,20 @@ def body(study: Study) -> None:
     rows = found if all_of_them else mine
     table(_rows(rows), SHOWN)
     if rows:
-        _one(rows)
+        _one(rows, seen)
+
+
+def _seen(found: list[Revision]) -> dict[str, int]:
+    """Number of the newest revision of each scenario that this page showed before it was drawn
+    anew, which is what its reader answers; from now on those it shows.
+    """
+    newest: dict[str, int] = {}
+    for revision in found:
+        name, number = revision.facts.name, revision.facts.number
+        newest[name] = max(number, newest.get(name, 0))
+    before: dict[str, int] = st.session_state.get("seen", newest)
+    st.session_state["seen"] = newest
+    return before
 
 
 def _beside(study: Study, mine: list[Revision]) -> None:
@@ -78,21 +93,21 @@ def _beside(study: Study, mine: list[Revision]) -> None:
     card(cells[2], "Since then", f"{sign}{words.money(change)}", f"a month, kept by {newest.author}")
 
 
-def _keep(study: Study, mine: list[Revision]) -> None:
-    """Keep this answer as the next revision."""
+def _keep(study: Study, seen: dict[str, int]) -> None:
+    """Keep this answer as the next revision, unless another has kept one that was not seen yet."""
     with st.form("keep", border=True):
         why, who, button = st.columns([3, 2, 1], vertical_alignment="bottom")
         reason = why.text_input("Why keep it", placeholder="One sentence for who reads it in a year", max_chars=300)
-        author = who.text_input("Who", value=account.who(), max_chars=80, placeholder="Your name")
+        author = account.author(who)
         if not button.form_submit_button("Keep", icon=":material/save:", width="stretch"):
             return
-    st.session_state["who"] = author
+    account.remember(author)
     if not _said(author, reason):
         return
-    after = mine[0].facts.number if mine else 0
-    saved = kept.store().save(study, reason, author=author.strip(), after=after)
-    st.session_state.update(stored=f"Kept as {saved.label}.", newest=saved.label)
-    st.rerun()
+    with session.errors_shown():
+        saved = kept.store().save(study, reason, author=author, after=seen.get(study.scenario.name, 0))
+        st.session_state.update(stored=f"Kept as {saved.label}.", newest=saved.label)
+        st.rerun()
 
 
 def _said(author: str, reason: str) -> bool:
@@ -124,7 +139,7 @@ def _rows(found: list[Revision]) -> pd.DataFrame:
     )
 
 
-def _one(rows: list[Revision]) -> None:
+def _one(rows: list[Revision], seen: dict[str, int]) -> None:
     """A revision: open it, work it out again, set it beside another, move its state on."""
     st.subheader("One revision")
     names = [r.label for r in rows]
@@ -137,7 +152,7 @@ def _one(rows: list[Revision]) -> None:
     with left:
         _facts(chosen)
     with right:
-        _state(chosen)
+        _state(chosen, seen.get(chosen.facts.name, 0))
     _bridge(chosen, rows)
     _again(chosen)
 
@@ -168,21 +183,21 @@ def _day(at: str) -> str:
     return f"{datetime.fromisoformat(at):%d %b %Y}"
 
 
-def _state(chosen: Revision) -> None:
-    """Call the newest revision of the scenario agreed or budgeted; a shut gate says what opens
-    it.
+def _state(chosen: Revision, seen: int) -> None:
+    """Call the newest revision of the scenario, the number ``seen``, agreed or budgeted; a shut gate
+    says what opens it.
     """
     with st.form("state", border=True):
         state = st.selectbox("Call the newest one", list(STATES), format_func=lambda s: STATES[s])
         reason = st.text_input("Why", max_chars=300)
-        author = st.text_input("Who", value=account.who(), max_chars=80, placeholder="Your name")
+        author = account.author(st)
         if not st.form_submit_button("Set the state", icon=":material/verified:"):
             return
-    st.session_state["who"] = author
+    account.remember(author)
     if not _said(author, reason):
         return
     with session.errors_shown():
-        moved = kept.store().set_state(chosen.facts.name, str(state), reason, author=author.strip())
+        moved = kept.store().set_state(chosen.facts.name, str(state), reason, author=author, after=seen)
         st.session_state.update(stored=f"{moved.label} is {moved.facts.state} now.", newest=moved.label)
         st.rerun()
 
@@ -202,7 +217,7 @@ def _bridge(chosen: Revision, rows: list[Revision]) -> None:
     before = others[names.index(str(st.selectbox("From", names, first, key="from", bind="query-params")))]
     found = growth(before.kept, chosen.kept)
     by = found.lines.groupby("charge")["difference_usd"].sum().sort_values(key=abs, ascending=False)
-    parts = [(words.CHARGES.get(str(c), str(c)), float(v)) for c, v in by.items() if abs(v) >= 0.5][:6]
+    parts = [(charge(str(c)).title, float(v)) for c, v in by.items() if abs(v) >= 0.5][:6]
     steps = views.waterfall((before.label, found.before_usd), (chosen.label, found.after_usd), parts)
     chart(
         charts.bridge(steps, "What moved", "USD a month"),
@@ -240,7 +255,7 @@ def _again(chosen: Revision) -> None:
         f" **{plain(words.money(done.after_usd))}**."
     )
     table(
-        done.lines.assign(charge=done.lines["charge"].map(words.CHARGES)),
+        done.lines.assign(charge=[charge(str(c)).title for c in done.lines["charge"]]),
         ["service", "charge", "difference_usd"],
     )
 

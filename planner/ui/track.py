@@ -91,8 +91,8 @@ def _head(found: Track, study: Study) -> None:
         f"{sign}{words.money(found.difference_usd)}",
         f"{words.share(share, 1)} of the plan",
     )
-    lost = found.rows.loc[found.rows["matched_by"] == "", f"{found.money}_cost_usd"].sum()
-    card(cells[3], "Nobody planned", words.money(float(lost)), "no line of the plan answers for it")
+    lost = found.causes()["unmatched"]
+    card(cells[3], words.TRACKED_SHORT["unmatched"], words.money(lost), "no line of the plan answers for it")
     small(f"{tracking.headline(found, study.scenario.time_zone)}.")
 
 

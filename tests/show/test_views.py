@@ -182,7 +182,7 @@ def test_charts_are_titled_with_units_and_hold_the_rows(study, hours):
     drawn = {
         "requests per second": charts.load_year(views.daily(hours)),
         "requests per second ": charts.load_week(views.peak_week(hours)),
-        "USD per calendar month": charts.cost_months(study.plan.monthly(), words.CHARGES),
+        "USD per calendar month": charts.cost_months(study.plan.monthly()),
         "USD": charts.cost_range(pd.DataFrame({"usd": views.path_costs(study.plan)})),
         "machines": charts.instances(views.running(study)),
         "share of an always busy replica": charts.headroom(views.ledger(study)),
@@ -197,11 +197,11 @@ def test_the_range_of_the_months_comes_from_the_paths(study):
     span = views.month_range(study.plan)
     assert span["month"].tolist() == ["2027-01", "2027-02"]
     assert span["p10"].sum() == pytest.approx(study.plan.summary()["p10_usd"])
-    assert len(charts.cost_months(study.plan.monthly(), words.CHARGES, span=span).to_dict()["layer"]) == 5
+    assert len(charts.cost_months(study.plan.monthly(), span=span).to_dict()["layer"]) == 5
 
 
 def test_the_month_chart_adds_up_to_the_plan(study):
-    spec = charts.cost_months(study.plan.monthly(), words.CHARGES).to_dict()
+    spec = charts.cost_months(study.plan.monthly()).to_dict()
     rows = next(iter(spec["datasets"].values()))
     assert sum(r["effective_cost_usd"] for r in rows) == pytest.approx(study.plan.objective_usd)
     assert {r["what"] for r in rows} == {"Compute", "NAT gateway"}

@@ -3,9 +3,12 @@ wrong.
 """
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from planner import export
@@ -13,8 +16,9 @@ from planner.errors import TrafficError
 from planner.scenario import Scenario
 from planner.show import words
 from planner.study import run
+from planner.track import compared, read_bill
 from planner.ui import kept, session, uploads
-from tests.builders import ROOT
+from tests.builders import ROOT, revisions
 
 APP = str(ROOT / "app.py")
 SCENARIO = """
@@ -233,6 +237,42 @@ def test_a_server_that_asks_for_sign_in_shows_nothing_before(small):
     assert not at.exception
 
 
+@pytest.mark.parametrize("content", [b"[auth\nclient_secret = 'hush'", b"\xff\xfe\x00", None])
+def test_secrets_that_cannot_be_read_let_nobody_in(small, tmp_path, content):
+    """A typing error in the file that asks for sign-in must not open the server to everybody."""
+    file, before = tmp_path / "secrets.toml", config.get_option("secrets.files")
+    if content is not None:
+        file.write_bytes(content)
+    config.set_option("secrets.files", [str(file)])
+    try:
+        at = small().run()
+    finally:
+        config.set_option("secrets.files", before, "<default>")
+    assert not at.exception
+    assert not [*at.metric, *at.selectbox, *at.sidebar.children]
+    told = at.error[0].value.replace("\\", "")
+    assert "secrets.toml" in told
+    assert "Mend the file" in told
+    assert "hush" not in told
+    assert str(tmp_path) not in told
+
+
+def _signed_in(at, email="ann@shop.example"):
+    at.secrets["auth"] = {"redirect_uri": "https://planner.example/oauth2callback", "cookie_secret": "x"}
+    at.user = {"is_logged_in": True, "exp": time.time() + 3600, "email": email}
+    return at
+
+
+def test_who_has_signed_in_writes_under_no_other_name(small):
+    at = go(_signed_in(small()).run(), "store")
+    fields = [t for t in at.text_input if t.label == "Who"]
+    assert fields[0].value == "ann@shop.example"
+    assert fields[0].disabled
+    next(t for t in at.text_input if t.label == "Why keep it").set_value("first idea")
+    next(b for b in at.button if b.label == "Keep").click().run()
+    assert [r.facts.author for r in kept.revisions()] == ["ann@shop.example"]
+
+
 def test_a_plan_without_a_bill_says_what_to_bring(small):
     at = go(small().run(), "track")
     assert "Bring the bill of small" in at.info[0].value
@@ -258,6 +298,24 @@ def test_the_plans_own_bill_differs_by_nothing(small, tmp_path):
     assert again.metric[0].value == at.metric[0].value
 
 
+def test_what_nobody_planned_is_one_number(small, tmp_path):
+    """Card, bridge and export take it from one place: tax on a cloud of no plan is one-off, not unplanned."""
+    small()
+    plan = session.study(_scenario()).plan
+    file = export.write_focus(session.study(_scenario()), tmp_path / "bill.csv")[0]
+    rows = pd.read_csv(file, dtype=str)
+    tax = rows[rows["ChargeCategory"] == "Usage"].iloc[[-1]].copy()
+    tax[["ChargeCategory", "Tags", "EffectiveCost", "BilledCost"]] = ["Tax", "{}", "70", "70"]
+    tax[["ProviderName", "PublisherName", "InvoiceIssuerName"]] = "Google Cloud"
+    pd.concat([rows, tax]).to_csv(file, index=False)
+    found = compared(_scenario(), plan, read_bill(file))
+    assert found.rows.loc[found.rows["matched_by"] == "", "effective_cost_usd"].sum() != found.causes()["unmatched"]
+    at = go(small().run(), "track")
+    next(u for u in at.file_uploader if u.label.startswith("Bill")).upload("b.csv", file.read_bytes(), "text/csv").run()
+    shown_as = {m.label: m.value.replace("\\", "") for m in at.metric}
+    assert shown_as["Not planned"] == words.money(found.causes()["unmatched"])
+
+
 @pytest.mark.parametrize(("content", "said"), [(b"\x00\x01", "binary"), (b"a,b\n1,2\n", "in no format")])
 def test_a_bad_bill_is_one_clean_error(small, content, said):
     at = go(small().run(), "track")
@@ -281,6 +339,19 @@ def test_what_a_plan_is_run_by_is_shown_and_renamed(small):
     at.text_area(key="names").set_value("rquests=x").run()
     assert "names nothing of the files" in at.error[0].value
     assert "Write KEY=VALUE" in at.error[0].value
+
+
+def test_the_text_of_a_scenario_is_shown_as_it_is(small):
+    """Who reads a page loads no image and meets no link that another wrote into a scenario."""
+    image = "![x](http://elsewhere.example/x.png) www.elsewhere.example"
+    owner = f"owner: {{team: www.shop.example, on_call: '{image}', cost_center: '| <b>7 | $5$ :red[x]'}}"
+    at = small(SCENARIO.replace("name: small", "name: www.small.example").replace("owner: {team: shop}", owner)).run()
+    assert at.title[0].value == r"www\.small.example"
+    go(at, "operate")
+    assert not at.exception
+    page = next(m.value for m in at.markdown if "Whom to call" in m.value)
+    assert re.sub(r"\\(.)", r"\1", page).count(image) == 1
+    assert not re.search(r"(?<!\\)(\[x|<b|\$|:red)|http:|www\.(shop|elsewhere)", page)
 
 
 def _keep(at, why, who):
@@ -320,6 +391,44 @@ def test_an_answer_is_kept_agreed_and_opened_again(small):
     assert cost(linked.run()) == monthly
     assert "small@1" in go(linked, "compare").selectbox(key="b.scenario").options
     assert any("small" in m.value for m in go(linked, "start").markdown if "@2" in m.value)
+
+
+def test_what_another_has_kept_since_is_seen_before_it_is_followed(small):
+    """Two readers look at the same newest revision; the second to answer it is told of the first."""
+    first, second = (go(small().run(), "store") for _ in range(2))
+    _keep(second, "mine", "bob")
+    _keep(first, "mine too", "ann")
+    assert "saved since" in first.error[0].value
+    assert "small\\@1" in first.error[0].value
+    assert [r.label for r in kept.revisions()] == ["small@1"]
+    _keep(first, "mine too, on top", "ann")
+    assert not first.error
+    _call(second, "agreed")
+    assert "revision 2 was saved since" in second.error[0].value
+    assert [(r.label, r.facts.state) for r in kept.revisions()] == [("small@2", "idea"), ("small@1", "idea")]
+    _call(second, "agreed")
+    assert kept.revisions()[0].facts.state == "agreed"
+
+
+def test_the_start_offers_what_was_kept_last(small):
+    """The scenario kept first and again last is the newest, whatever the order of first times."""
+    for day, name in enumerate(["a", "b", "c", "d", "e", "a"], 1):
+        kept.store().save(revisions.study(name=name), "why", author="ann", now=datetime(2026, 11, day, tzinfo=UTC))
+    at = go(small().run(), "start")
+    assert [b.key for b in at.button if b.key and "@" in b.key] == [f"open.{x}" for x in ("a@2", "e@1", "d@1", "c@1")]
+    assert kept.labels()[:2] == ["a@2", "e@1"]
+
+
+def test_a_broken_store_is_told_and_hides_no_upload(small, tmp_path, monkeypatch):
+    (tmp_path / "broken.db").write_bytes(b"no database " * 100)
+    monkeypatch.setenv("PLANNER_STORE", str(tmp_path / "broken.db"))
+    kept.store.clear()
+    at = go(small().run(), "start")
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "store" in at.error[0].value
+    assert at.file_uploader
+    assert any(b.label == "Open" for b in at.button)
 
 
 def test_what_was_kept_comes_out_again_to_the_cent(small):
