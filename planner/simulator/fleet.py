@@ -16,7 +16,7 @@ from planner.errors import PlannerError
 from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Objective, Scenario, Service
-from planner.simulator.ladder import Kind, Ladder, ladder
+from planner.simulator.ladder import Kind, Ladder, Shares, ladder
 from planner.simulator.operations import (
     SPOT_EVERYWHERE,
     START_UP_SIGMA,
@@ -191,6 +191,7 @@ def _kind(
         table.saturation[table.row(n.astype(np.float64))] * n,
         usd_per_h,
         _spot_yield(capacity, key) if spot else 1.0,
+        pool.instance_type,
     )
     return table, kind
 
@@ -239,7 +240,8 @@ def _rungs(
 ) -> Ladder:
     limits, most = scenario.limits, ops.max_replicas or service.autoscaling.max_replicas
     zones, least = Zones(limits.zones, limits.zones_lost), service.autoscaling.min_replicas
-    return ladder(scheduled, planned, kinds, zones, limits.max_spot_share, least, most, cost)
+    shares = Shares(limits.max_spot_share, limits.max_type_share)
+    return ladder(scheduled, planned, kinds, zones, shares, least, most, cost)
 
 
 def _by_the_clock(scheduled: Ints, policy: str, delay_s: float) -> Ints:

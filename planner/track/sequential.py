@@ -193,10 +193,15 @@ def scores(curves: Floats) -> Floats:
     value have the mean of the scores they share.
     """
     found = np.empty(curves.shape)
-    for d in range(curves.shape[1]):
+    for d, whole in enumerate(_totals(curves.shape[1])):
         before, today = curves[:, :d], curves[:, d : d + 1]
-        first, last = (before < today).sum(axis=1), (before <= today).sum(axis=1)
-        each = np.asarray(ndtri((np.arange(d + 1) + 0.5) / (d + 1)), dtype=np.float64)
-        whole = np.concatenate([[0.0], np.cumsum(each)])
-        found[:, d] = (whole[last + 1] - whole[first]) / (last + 1 - first)
+        first, last = (before < today).sum(axis=1), (before <= today).sum(axis=1) + 1
+        found[:, d] = (whole[last] - whole[first]) / (last - first)
     return found
+
+
+@cache
+def _totals(length: int) -> list[Floats]:
+    """Of each day d of ``length`` the scores of its d + 1 possible ranks, summed up from 0, (d + 2,)."""
+    places = [(np.arange(d + 1) + 0.5) / (d + 1) for d in range(length)]
+    return [np.concatenate([[0.0], np.cumsum(ndtri(place))]) for place in places]

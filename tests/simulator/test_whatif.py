@@ -12,7 +12,7 @@ from planner.cli import main
 from planner.data import data_path
 from planner.scenario import Scenario
 from planner.simulator import Operations, bill_as_it_runs, bill_usd, policies, simulate, stress
-from planner.simulator.ladder import Kind, bears_rps
+from planner.simulator.ladder import Kind, Shares, bears_rps
 from planner.study import run
 from planner.zones import Zones
 from tests.builders import hand
@@ -137,10 +137,31 @@ def test_a_step_of_the_replay_leaves_the_spot_share_that_the_plan_leaves():
     kinds = [Kind("m", False, 100.0 * np.arange(9), 130.0 * np.arange(9), 1.0)]
     kinds.append(Kind("m spot", True, 100.0 * np.arange(9), 130.0 * np.arange(9), 0.3))
     mixes = np.array([[7, 1], [6, 4], [0, 8]])
-    assert bears_rps(mixes, kinds, Zones(1, 0), 0.3).tolist() == pytest.approx([800, 600 / 0.7, 0])
-    assert bears_rps(mixes, kinds, Zones(1, 0), 1.0).tolist() == pytest.approx([800, 1000, 800])
+    assert bears_rps(mixes, kinds, Zones(1, 0), Shares(0.3)).tolist() == pytest.approx([800, 600 / 0.7, 0])
+    assert bears_rps(mixes, kinds, Zones(1, 0), Shares(1.0)).tolist() == pytest.approx([800, 1000, 800])
     # two zones, one lost: three of six and two of four stay, and the three bear 70 % of the load
-    assert bears_rps(mixes[1:2], kinds, Zones(2, 1), 0.3).tolist() == pytest.approx([300 / 0.7])
+    assert bears_rps(mixes[1:2], kinds, Zones(2, 1), Shares(0.3)).tolist() == pytest.approx([300 / 0.7])
+
+
+def test_a_step_of_the_replay_keeps_one_type_within_its_share():
+    """Half of the load at most on one type: eight of a kind bear nothing, six and two four hundred."""
+    kinds = [Kind(t, False, 100.0 * np.arange(9), 130.0 * np.arange(9), 1.0, instance_type=t) for t in ("m", "n")]
+    mixes = np.array([[8, 0], [6, 2], [4, 4]])
+    assert bears_rps(mixes, kinds, Zones(1, 0), Shares(1.0, 0.5)).tolist() == pytest.approx([0, 400, 800])
+    # two zones, one lost: of six and two there are three and one
+    assert bears_rps(mixes[1:], kinds, Zones(2, 1), Shares(1.0, 0.5)).tolist() == pytest.approx([200, 400])
+
+
+def test_the_autoscaler_takes_machines_of_both_types_away_where_each_may_carry_half():
+    """A quiet hour that one type alone would bear still runs both."""
+    rates = np.r_[np.full(6, 1100.0), np.full(6, 250.0)]
+    _, s, load, _ = parts(rates, **{"limits.max_type_share": 0.5})
+    runs = [hand.schedule(s, 2, rate=rates), hand.schedule(s, 2, instance_type="big", rate=0.0)]
+    frame = pd.concat([CAPACITY.frame, CAPACITY.frame.assign(instance_type="big")], ignore_index=True)
+    sized = replace(CAPACITY, frame=frame, models={KEY: MODEL, (*KEY[:3], "big", ""): MODEL})
+    both = plan(s, pd.concat(runs, ignore_index=True))
+    ran = simulate(both, s, load, sized, operations=Operations(policy="follow", autoscaler="ideal")).running
+    assert sorted(float(n[-1, 0]) for n in ran.values()) == [1.0, 1.0]
 
 
 def test_the_command_prints_dollars_for_each_setting(tmp_path):

@@ -22,6 +22,7 @@ from itertools import combinations
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index, Ints
+from planner.shares import largest_load
 
 WIDEST = 20_000  # mixes up to which all are listed
 LEVELS = 600  # numbers of the main offer in the mixes of large fleets
@@ -201,7 +202,7 @@ def reach(offers: Sequence[Offer], counts: Ints, rules: Rules) -> Floats:
     if rules.type_share is not None:
         kept = (rules.zones - rules.zones_lost) / rules.zones
         each = np.stack([counts[:, j] * o.each(_staying(counts[:, j], rules)) for j, o in enumerate(offers)], axis=1)
-        found = np.minimum(found, _shared(offers, each * kept, rules.type_share))
+        found = np.minimum(found, largest_load(_by_kind(offers, each * kept), rules.type_share))
     replicas = counts * np.array([o.replicas for o in offers])
     broken = replicas[:, ~spot].sum(axis=1) < rules.min_replicas
     if rules.max_replicas is not None:
@@ -241,29 +242,10 @@ def _staying(units: Ints, rules: Rules) -> Ints:
     return units - -(-units * rules.zones_lost // rules.zones)
 
 
-def _shared(offers: Sequence[Offer], each: Floats, share: float) -> Floats:
-    """Largest L with Σ_types min(capacity, share·L) ≥ L.
-
-    ``each`` (mixes, offers) [requests/s] is summed by type. With the m largest types at their
-    share, L ≤ Σ of the others / (1 − m · share) for every m ≥ 1 with m · share < 1, and the
-    least of these is given; that L is at most the sum of all is for the caller to see to. One
-    type alone with a share below 1 serves nothing:
-
-    >>> offer = Offer("a", "", False, 1, 1, 10.0, 1.0)
-    >>> _shared([offer], np.array([[10.0]]), 0.5).tolist()
-    [0.0]
-    >>> other = Offer("b", "", False, 1, 1, 10.0, 1.0)
-    >>> _shared([offer, other], np.array([[10.0, 4.0]]), 0.5).tolist()
-    [8.0]
-    """
+def _by_kind(offers: Sequence[Offer], each: Floats) -> Floats:
+    """What offers bear (mixes, offers), summed by type, (mixes, types)."""
     kinds = sorted({o.kind for o in offers})
-    by_kind = np.stack([each[:, [o.kind == k for o in offers]].sum(axis=1) for k in kinds], axis=1)
-    tail = by_kind.sum(axis=1)[:, None] - np.cumsum(-np.sort(-by_kind, axis=1), axis=1)
-    found = np.full(len(each), np.inf)
-    for capped in range(1, by_kind.shape[1] + 1):
-        if capped * share < 1 - 1e-12:
-            found = np.minimum(found, tail[:, capped - 1] / (1.0 - capped * share))
-    return found
+    return np.stack([each[:, [o.kind == k for o in offers]].sum(axis=1) for k in kinds], axis=1)
 
 
 def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WIDEST) -> Menu:
