@@ -146,7 +146,8 @@ def _optimized(sized: _Sized, progress: Callable[[str], None] = lambda _: None) 
     :class:`InfeasiblePlan`, its ways out not tried.
     """
     progress("optimizing")
-    plan = optimize(sized.scenario, sized.load, sized.capacity, sized.catalog, valued_on=sized.unseen)
+    inputs = sized.scenario, sized.load, sized.capacity, sized.catalog
+    plan = optimize(*inputs, valued_on=sized.unseen, progress=progress)
     return replace(plan, notes=(*plan.notes, *_remarks(sized.scenario, plan, sized.catalog)))
 
 

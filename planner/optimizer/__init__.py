@@ -8,7 +8,7 @@ problem, formulation, one checked solve) and ``bill`` (every charge, by arithmet
 program).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -22,7 +22,13 @@ __all__ = ["alternatives", "check_feasible", "optimize", "tradeoff"]
 
 
 def optimize(
-    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    *,
+    valued_on: Load | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """The cheapest plan that serves the load within every objective; see
     :func:`planner.optimizer.decide.optimize`.
@@ -31,7 +37,8 @@ def optimize(
     expected effective cost over the load paths, under every limit of the scenario; machines are
     whole. Every hour of the answer is checked against the latency model, and the bill is summed up
     independently. ``valued_on``: the load whose paths give the cost range, best of another seed;
-    else half of ``load``'s.
+    else half of ``load``'s. ``progress`` is told what the plan costs as soon as it is decided, before
+    it is proved.
 
     Raises :class:`InfeasiblePlan` with the smallest relaxation where nothing satisfies the
     scenario, :class:`CatalogError` for a price that is missing, :class:`SolverError` where an
@@ -39,7 +46,7 @@ def optimize(
     """
     from planner.optimizer.decide import optimize as run
 
-    return run(scenario, load, capacity, catalog, valued_on=valued_on)
+    return run(scenario, load, capacity, catalog, valued_on=valued_on, progress=progress)
 
 
 def check_feasible(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> None:

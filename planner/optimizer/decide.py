@@ -2,7 +2,7 @@
 own latency model and bill.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -76,7 +76,13 @@ class Billed(NamedTuple):
 
 
 def optimize(
-    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, *, valued_on: Load | None = None
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    *,
+    valued_on: Load | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
     """The plan of least expected bill whose machines are ready for each hour's load quantile.
 
@@ -89,7 +95,8 @@ def optimize(
 
     is what types and commitments N are chosen for, what ``plan.cost`` holds and what the headline
     says; ``paths_usd`` are the bills of the same paths. ``plan.schedule`` holds what must be ready.
-    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. The certificate bounds the
+    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. ``progress`` is told the
+    expected bill before the proof begins. The certificate bounds the
     expected bill of any plan within the limits (:mod:`planner.optimizer.answer.bound`).
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the
@@ -98,10 +105,11 @@ def optimize(
     sampled = sample(load, valued_on)
     decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
     market, signed = decision.market, decision.signed
+    objective = float(billed.cost["effective_cost_usd"].sum())
+    progress(f"proving a plan of {objective:,.0f} USD")
     proof = prove(scenario, load, decision.wide, market, signed, decision.planned, decision.regimes)
     checks = dict(proof.checks)
     checks["latency"] = answer.verify_latency(scenario, capacity, billed.schedule)
-    objective = float(billed.cost["effective_cost_usd"].sum())
     months = Months.over(load.ts, scenario.time_zone)
     checks["bill"] = _cross_check(load, months, catalog, decision, billed.cost)
     bound = _bound(scenario, load, decision, billed.cost, sampled.weight)

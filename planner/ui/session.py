@@ -48,6 +48,7 @@ STAGES = {
     "forecasting": 0.1,
     "sizing": 0.3,
     "optimizing": 0.4,
+    "proving": 0.65,
     "replaying": 0.9,
 }  # share of the work done by then
 

@@ -47,6 +47,7 @@ def test_a_plan_is_the_same_on_screen_in_json_and_in_csv(answers):
         rows = list(csv.DictReader(file))
     total = sum(float(r["effective_cost_usd"]) for r in rows)
     assert answer["summary"]["total_usd"] == pytest.approx(total, rel=1e-9)
+    assert f"proving a plan of {total:,.0f} USD" in done.stderr
     assert sum(m["effective_cost_usd"] for m in answer["months"]) == pytest.approx(total, rel=1e-9)
     assert f"{usd(total)}" in shown.stdout
     for word in ("range P10 to P90", "What breaks first", "Who answers for it", "shop", "days old", "requests within"):
