@@ -43,7 +43,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtri
 
-from planner.arrays import Floats
+from planner.arrays import Flags, Floats
 
 DAY, WEEK, QUARTER = 24, 7, 91
 REFERENCE = 0.25
@@ -140,19 +140,18 @@ def surprises(usual: Floats, believed: float) -> Floats:
     return usual - past / np.maximum(believed + count, _TINY)
 
 
-def sums(z: Floats) -> tuple[Floats, Floats]:
+def sums(z: Floats) -> tuple[Floats, Flags]:
     """The evidence T of each curve and day, (n, days), and which side is larger then (True: above);
     a day that is not known (NaN) changes nothing.
     """
-    up, down = np.zeros(len(z)), np.zeros(len(z))
-    top, above = np.empty(z.shape), np.empty(z.shape, dtype=bool)
-    for d in range(z.shape[1]):
-        new = np.isfinite(z[:, d])
-        here = np.where(new, z[:, d], 0.0)
-        up = np.where(new, np.maximum(0.0, up + here - REFERENCE), up)
-        down = np.where(new, np.maximum(0.0, down - here - REFERENCE), down)
-        top[:, d], above[:, d] = np.maximum(up, down), up >= down
-    return np.maximum.accumulate(top, axis=1), above
+    up, down = (_excess(np.where(np.isfinite(z), side - REFERENCE, 0.0)) for side in (z, -z))
+    return np.maximum.accumulate(np.maximum(up, down), axis=1), up >= down
+
+
+def _excess(steps: Floats) -> Floats:
+    """C(d) = max(0, C(d−1) + step(d)) of each curve, (n, days): the sum so far less its least."""
+    whole = np.cumsum(steps, axis=1)
+    return np.asarray(whole - np.minimum(np.minimum.accumulate(whole, axis=1), 0.0))
 
 
 def ranked(own: Floats, largest: Floats, first: int = 1) -> Evidence:

@@ -226,7 +226,8 @@ def plan_of_a_service():
     load = Load(TS, np.ones(HOURS), {"web": ServiceLoad(hourly(curves).astype(np.float32))})
     month = pd.DatetimeIndex(TS[::24]).strftime("%Y-%m")
     bills = {m: tuple(2 * 24 * (0.5 + 0.5 * curves[:, month == m] / 10.5).sum(axis=1)) for m in month.unique()}
-    return replace(plan, paths_month_usd=bills), load
+    plan = replace(plan, paths_month_usd=bills)
+    return plan, planned(plan, PERIOD, PERIOD.end), load
 
 
 def bill(days_usd):
@@ -236,13 +237,12 @@ def bill(days_usd):
 
 
 def spent(paid, days_usd):
-    plan, load = paid
-    due = planned(plan, PERIOD, PERIOD.end)
+    plan, due, load = paid
     return {f.service: f for f in of_cost(plan, due, bill(days_usd), "effective_cost_usd", PERIOD, load)}
 
 
 def test_cost_that_follows_an_unseen_load_drifts_no_more_than_nominal_and_a_dearer_one_does(paid):
-    plan, _ = paid
+    plan, *_ = paid
     usual = plan.cost["effective_cost_usd"].sum() / DAYS
     days = usual * (0.5 + 0.5 * daily(150, np.random.default_rng(13)) / 10.5)
     found = [spent(paid, d)["web"] for d in days]
@@ -274,7 +274,7 @@ def test_the_whole_bill_moves_with_the_services_that_cost_most_not_with_those_of
 
 def test_fees_of_commitments_are_on_the_bill_of_all_and_not_on_that_of_a_service(paid):
     """A bill does not say for whom a fee is; a plan does, and must be read as a bill is."""
-    plan, load = paid
+    plan, _, load = paid
     fee = plan.cost.assign(charge="commitment_fee", purchase_option="committed", effective_cost_usd=1.0)
     plan = replace(plan, cost=pd.concat([plan.cost, fee], ignore_index=True))
     days = pd.date_range(TS[0], periods=DAYS, freq="D").as_unit("us")
