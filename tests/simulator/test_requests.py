@@ -32,7 +32,8 @@ def hours():
         yield k, model, replicas, rho, rho * servers * replicas / 0.02 * shape / shape.max()
 
 
-CASES = [pytest.param(*h, id=f"hour {h[0]}", marks=[] if h[0] in (0, 5) else pytest.mark.slow) for h in hours()]
+PLAIN = (1, 12)  # few requests, one queue and one of each replica
+CASES = [pytest.param(*h, id=f"hour {h[0]}", marks=[] if h[0] in PLAIN else pytest.mark.slow) for h in hours()]
 
 
 @pytest.mark.parametrize(("k", "model", "replicas", "rho", "rate"), CASES)

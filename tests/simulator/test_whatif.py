@@ -15,7 +15,7 @@ from planner.simulator import Operations, bill_as_it_runs, bill_usd, policies, s
 from planner.simulator.ladder import Kind, Shares, bears_rps
 from planner.study import run
 from planner.zones import Zones
-from tests.builders import hand
+from tests.builders import hand, small
 from tests.builders.hand import KEY, MODEL, plan
 
 CAPACITY = hand.capacity(usable=300.0, models={KEY: MODEL})
@@ -165,8 +165,9 @@ def test_the_autoscaler_takes_machines_of_both_types_away_where_each_may_carry_h
 
 
 def test_the_command_prints_dollars_for_each_setting(tmp_path):
-    overrides = ["--set", "horizon_h=336", "--paths", "10"]
-    done = CliRunner().invoke(main, ["policy", str(data_path("scenarios", "web.yaml")), *overrides])
+    (tmp_path / "small.yaml").write_text(small.SCENARIO, encoding="utf-8")
+    small.traffic().to_csv(tmp_path / "web.csv", index=False)
+    done = CliRunner().invoke(main, ["policy", str(tmp_path / "small.yaml"), "--paths", "4"])
     assert done.exit_code == 0, done.output
-    for word in ("target tracking", "KEDA", "static", "error budget spent", "$"):
+    for word in ("target tracking", "KEDA", "static", "error budget spent", "$", "settings, on 4 load paths"):
         assert word in done.output
