@@ -13,8 +13,9 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -105,8 +106,11 @@ class Catalog:
         for name in names:
             if name not in PROVIDERS:
                 raise CatalogError("no such provider", where="catalog", got=name, remedy=nearest(name, PROVIDERS))
-        parts = [read_provider(root / name, name, inferred=inferred) for name in dict.fromkeys(names)]
-        return cls._join(parts, None if regions is None else tuple(dict.fromkeys(regions)))
+        names = tuple(dict.fromkeys(names))
+        wanted = None if regions is None else tuple(dict.fromkeys(regions))
+        found = _read(root, names, wanted, inferred, tuple(_stamp(root / name) for name in names))
+        own = {n: getattr(found, n).copy(deep=False) for n in ("unpriced", "set_aside")}
+        return replace(found, **own)  # frames of its own, so that nobody can spoil those of others
 
     @classmethod
     def _join(cls, parts: Sequence[Catalog], regions: tuple[str, ...] | None) -> Catalog:
@@ -321,6 +325,24 @@ def require_region(region: str, known: Iterable[str]) -> None:
     """Raise :class:`CatalogError` with the nearest names if ``region`` is not known."""
     if region not in known:
         raise CatalogError("the catalog has no such region", where="catalog", got=region, remedy=nearest(region, known))
+
+
+@lru_cache(maxsize=16)
+def _read(
+    root: Path,
+    providers: tuple[str, ...],
+    regions: tuple[str, ...] | None,
+    inferred: bool,
+    stamps: tuple[Any, ...],  # noqa: ARG001  (other files, another reading)
+) -> Catalog:
+    """The snapshots of ``providers`` that stand under ``root``, read once."""
+    return Catalog._join([read_provider(root / name, name, inferred=inferred) for name in providers], regions)
+
+
+def _stamp(home: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What tells the files of a provider's folder from those of another time."""
+    files = [(str(f), f.stat()) for f in sorted(home.rglob("*")) if f.is_file()]
+    return tuple((name, s.st_mtime_ns, s.st_size, s.st_ino) for name, s in files)
 
 
 def read_provider(home: Path, provider: str, *, inferred: bool) -> Catalog:

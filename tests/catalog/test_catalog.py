@@ -414,3 +414,19 @@ def test_the_readme_states_the_policy_and_every_basis():
     # read only
     assert all(word.split(":")[1].startswith(("Get", "List", "Describe")) for word in PERMISSIONS)
     assert all(f"| `{b}` | {meaning}" in text for b, meaning in BASIS.items())
+
+
+def test_a_catalog_is_its_readers_own_and_follows_its_files(tmp_path):
+    shutil.copytree(data_path("catalog", "gpu_cloud"), tmp_path / "gpu_cloud")
+    first = Catalog.read("gpu_cloud", folder=tmp_path)
+    before = first.rates["rate_usd_per_h"].copy()
+    first.rates["rate_usd_per_h"] *= 2.0
+    again = Catalog.read("gpu_cloud", folder=tmp_path)
+    pd.testing.assert_series_equal(again.rates["rate_usd_per_h"], before)
+    again.rates.loc[:, "rate_usd_per_h"] = 1.0
+    pd.testing.assert_series_equal(Catalog.read("gpu_cloud", folder=tmp_path).rates["rate_usd_per_h"], before)
+    file = tmp_path / "gpu_cloud" / "rates.csv"
+    rows = pd.read_csv(file, keep_default_na=False, dtype=str)
+    rows["rate_usd_per_h"] = "3.5"
+    rows.to_csv(file, index=False)
+    assert set(Catalog.read("gpu_cloud", folder=tmp_path).rates["rate_usd_per_h"]) == {3.5}
