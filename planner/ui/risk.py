@@ -71,13 +71,16 @@ def _what_if(study: Study) -> None:
 
 
 def _table(frame: pd.DataFrame) -> None:
-    """The cases of ``replay.whatif`` with money a month and the main cause of what was late."""
+    """The cases of ``replay.whatif`` with money a month, the main cause of what was late, and on how
+    many paths they were played.
+    """
     shown = frame.assign(
         monthly_usd=frame["monthly_mean_usd"].map(words.money),
         more_usd=frame["difference_usd"].map(words.money),
         sentence=frame["sentence"].map(words.capital),
     )
     table(shown, WHATIF)
+    small(f"Each case was played on {frame['paths'].max()} of these futures.")
 
 
 study_page.show("Risk", body)
