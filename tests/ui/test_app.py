@@ -151,6 +151,15 @@ def test_every_control_moves_and_the_plan_follows(small):
 
 
 @pytest.mark.slow
+def test_cases_of_strain_say_on_how_many_futures_they_were_played(small):
+    at = go(small().run(), "risk")
+    paths = min(40, session.study(_scenario()).unseen.paths)
+    at.toggle(key="strain").set_value(True).run()
+    assert not at.exception
+    assert f"Each case was played on {paths} of these futures." in shown(at)
+
+
+@pytest.mark.slow
 def test_a_budget_holds_or_says_what_it_would_take(small):
     at = small().run()
     at.number_input(key="limits.budget_usd_per_month").set_value(1234567.0).run()
