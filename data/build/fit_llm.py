@@ -35,9 +35,10 @@ from llm_left_out import (
     sigmas,
 )
 
+from planner.arrays import Floats
 from planner.latency.llm.bench import report
 from planner.latency.llm.constants import constants as shipped
-from planner.latency.llm.steps import Constants
+from planner.latency.llm.steps import TIMES, Constants
 
 OUT = Path(__file__).parents[1] / "models"
 
@@ -53,28 +54,40 @@ def fit_parts(rows: Rows, write: bool) -> None:
 
 
 def measure_stacks(reference: Path, write: bool) -> None:
-    """How far servers with default flags lie from the shipped constants: 90 % quantile of |log
-    error| / 1.645, each (model, accelerator) of equal weight. Nothing is fitted on these records.
+    """The share of the speed of the shipped constants that servers with default flags reach: the
+    median of their throughput, each (model, accelerator) of equal weight; how far they lie from that:
+    90 % quantile of |log error| / 1.645, weighed alike. Nothing else is fitted on these records.
     """
     rows = read_rows(reference / "gpuperf" / "llm_serving_more.csv")
     rows = rows.take(np.flatnonzero(rows.frame["notes"].str.contains("default flags")))
     many = [shipped(c) for c in rows.conditions]
     own = Constants(**{k: np.array([getattr(c, k) for c in many]) for k in COMMON})
-    miss = np.log(np.stack(report(rows.plant, own, rows.runs), axis=1)) - np.log(rows.measured)
-    pairs, sigma = combinations(rows), {}
-    for m, name in enumerate(METRICS):
-        known = np.flatnonzero(np.isfinite(miss[:, m]))
-        each = pairs.iloc[known]
-        size = np.abs(miss[known, m])
-        weight = (1.0 / each.map(each.value_counts())).to_numpy(float)
-        order = np.argsort(size)
-        reached = np.cumsum(weight[order]) / weight.sum()
-        sigma[name] = float(size[order][np.searchsorted(reached, 0.9)]) / Z90
-        slower = np.exp(np.median(miss[known, m]))
-        print(f"default flags: {name}: predicted over measured {slower:.2f} (median), σ {sigma[name]:.3f}")
-    table = pd.DataFrame([{"stack": "default", **sigma, "rows": len(pairs), "pairs": pairs.nunique()}])
+    pairs = combinations(rows)
+    weight = (1.0 / pairs.map(pairs.value_counts())).to_numpy(float)
+    speed = -_misses(rows, own)[:, METRICS.index("throughput")]
+    share = round(float(np.exp(_quantile(speed, weight, 0.5))), 4)
+    each = np.exp(pd.Series(speed).groupby(pairs.to_numpy()).median())
+    miss = np.abs(_misses(rows, own.scaled(**dict.fromkeys(TIMES, 1.0 / share))))
+    sigma = {name: _quantile(miss[:, m], weight, 0.9) / Z90 for m, name in enumerate(METRICS)}
+    print(f"default flags: {share:.2f} of the speed ({each.min():.2f} to {each.max():.2f}), σ {sigma}")
+    reached = {"share": share, "worst_share": each.min(), "best_share": each.max()}
+    counts = {"rows": len(pairs), "pairs": pairs.nunique()}
     if write:
+        table = pd.DataFrame([{"stack": "default", **sigma, **reached, **counts}])
         table.round(4).to_csv(OUT / "llm_stacks.csv", index=False, lineterminator="\n")
+
+
+def _misses(rows: Rows, own: Constants) -> Floats:
+    """Ln of predicted over measured (rows, metrics); NaN where it was not measured."""
+    return np.log(np.stack(report(rows.plant, own, rows.runs), axis=1)) - np.log(rows.measured)
+
+
+def _quantile(values: Floats, weight: Floats, share: float) -> float:
+    """Weighted quantile of what is known: the first value that ``share`` of the weight reaches."""
+    known = np.isfinite(values)
+    values, weight = values[known], weight[known]
+    order = np.argsort(values)
+    return float(values[order][np.searchsorted(np.cumsum(weight[order]) / weight.sum(), share)])
 
 
 def planned_margin() -> float:

@@ -1,6 +1,7 @@
 """Models that no table holds: read from their published configuration, or given as numbers."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,15 @@ from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.hardware import GIB, accelerators
 from planner.latency.llm.architecture import architecture, architectures, memory, server_of
 from planner.latency.llm.config import described
+from planner.latency.llm.constants import stacks
 from planner.latency.llm.service import LlmService
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 from tests.builders import hand
 from tests.builders.llm_configs import CONFIGS
+from tests.builders.old_configs import OLD
 
+ALL = CONFIGS | {name: raw for name, (_, raw) in OLD.items()}
 CHAT = Arrivals(1.0, TokenMix.of(1500.0, 250.0))
 DENSE = {"layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "vocabulary": 128256, "params_total": 8.03e9}
 
@@ -56,6 +60,37 @@ def test_what_is_counted_agrees_with_the_table(name):
     )
     assert {f: getattr(found, f) for f in same} == {f: getattr(known, f) for f in same}
     assert found.state_bytes == known.state_bytes
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_dense_models_of_older_layouts_are_read_from_what_they_publish(name):
+    """Norms alone are not counted: 0.03 % of the smallest."""
+    published, raw = OLD[name]
+    found = described(raw, name)
+    assert found.params_total == pytest.approx(published, rel=5e-4)
+    assert found.params_active == found.params_total
+    assert found.full_attention_layers + found.window_layers == found.layers
+    service = LlmService.model_validate({"weights": raw, "max_model_len": 1024})
+    assert not isinstance(
+        service.deployments(machine("H200-SXM-141GB", 8), Arrivals(1.0, TokenMix.of(500, 100))), Excuse
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kv_heads", "context", "tied"),
+    [
+        ("starcoder", 1, 8192, True),
+        ("falcon-7b", 1, 2048, True),
+        ("falcon-40b as first released", 8, 2048, True),
+        ("falcon-rw-1b", 32, 2048, True),
+        ("gpt-j-6b", 16, 2048, False),
+        ("mpt-7b", 32, 2048, True),
+        ("bloom-7b1", 32, 2048, True),
+    ],
+)
+def test_what_older_layouts_keep_of_a_token(name, kv_heads, context, tied):
+    found = described(OLD[name][1], name)
+    assert (found.kv_heads, found.max_context_tokens, found.tied_embeddings) == (kv_heads, context, tied)
 
 
 def test_layers_that_keep_nothing_hold_no_state():
@@ -111,6 +146,14 @@ def test_numbers_alone_describe_a_model():
         ({"layerz": 3}, "layerz"),
         ({"experts": 2, "experts_per_token": 4}, "experts_per_token"),
         ({"hidden": "wide"}, "cannot be read"),
+        ({"kv_heads": 0}, "kv_heads: 0.*Give kv_heads 1 or more"),
+        ({"kv_heads": -8}, "kv_heads: -8.*Give kv_heads 1 or more"),
+        ({"kv_heads": 64}, "kv_heads: 64.*at most the 32 heads"),
+        ({"vocabulary": 0}, "vocabulary: 0.*Give vocabulary 1 or more"),
+        ({"head_dim": -128}, "head_dim: -128.*1 or more"),
+        ({"max_context_tokens": 0}, "max_context_tokens: 0.*1 or more"),
+        ({"experts": -1}, "experts: -1.*0 or more"),
+        ({"params_total": float("nan")}, "params_total: nan.*above 0"),
     ],
 )
 def test_numbers_that_are_wrong_are_refused_by_name(change, message):
@@ -134,9 +177,9 @@ def test_a_configuration_that_cannot_be_counted_is_refused(raw, message):
     assert caught.value.remedy
 
 
-@given(st.sampled_from(sorted(CONFIGS)), st.integers(0, 30), st.sampled_from([None, "x", [], {}, -1]))
+@given(st.sampled_from(sorted(ALL)), st.integers(0, 30), st.sampled_from([None, "x", [], {}, -1]))
 def test_a_damaged_configuration_is_read_or_refused_by_name(name, place, value):
-    raw = dict(CONFIGS[name])
+    raw = dict(ALL[name])
     key = sorted(raw)[place % len(raw)]
     try:
         layers = described(raw | {key: value}, name).layers
@@ -214,6 +257,9 @@ def test_attention_on_each_accelerator_shares_only_the_experts():
         ("L4", 1, {"weights": "llama-3.1-8b", "max_model_len": 60000}, "max_model_len"),
         ("L4", 1, {"weights": "llama-3.1-8b", "memory_utilization": 0.7}, "memory_utilization"),
         ("H100-SXM-80GB", 8, {"weights": "deepseek-r1"}, "max_instances_per_replica"),
+        ("H100-SXM-80GB", 1, {"weights": "llama-3.1-70b", "weights_gib": 131.5}, "precision"),
+        ("L4", 1, {"weights": "llama-3.1-8b", "engine": "trtllm", "memory_utilization": 0.03}, "memory_utilization"),
+        ("L4", 1, {"weights": "llama-3.1-8b", "engine": "sglang", "memory_utilization": 0.66}, "memory_utilization"),
     ],
 )
 def test_every_remedy_of_a_refusal_for_memory_works(accelerator, count, settings, key):
@@ -222,15 +268,30 @@ def test_every_remedy_of_a_refusal_for_memory_works(accelerator, count, settings
     excuse = LlmService.model_validate(settings).deployments(box, CHAT)
     assert isinstance(excuse, Excuse)
     assert "GiB missing" in excuse.gap
-    remedies = [part[part.index("latency.") :].rstrip(")").split(": ") for part in excuse.gap.split("; ")[1:]]
-    assert key in {name.removeprefix("latency.") for name, _ in remedies}
-    for name, value in remedies:
-        field = name.removeprefix("latency.")
-        mended = settings | {field: value if "precision" in field else float(value) if "." in value else int(value)}
-        assert not isinstance(LlmService.model_validate(mended).deployments(box, CHAT), Excuse), (name, value)
+    remedies = [dict(re.findall(r"latency\.(\w+): ([\w.]+)", part)) for part in excuse.gap.split("; ")[1:]]
+    assert all(remedies)
+    assert key in {field for remedy in remedies for field in remedy}
+    for remedy in remedies:
+        mended = settings | {k: v if "precision" in k else json.loads(v) for k, v in remedy.items()}
+        assert not isinstance(LlmService.model_validate(mended).deployments(box, CHAT), Excuse), remedy
+        assert mended.get("max_model_len", 10**9) >= (CHAT.tokens.input_tokens + CHAT.tokens.output_tokens).max()
 
 
-def test_a_stated_share_slows_a_server_and_default_flags_widen_its_band():
+def test_no_remedy_refuses_the_requests_of_the_traffic():
+    """A shorter context than the longest request is no way to serve it; machines are not joined over a
+    network that nobody knows.
+    """
+    long = Arrivals(1.0, TokenMix.of(60000.0, 2000.0))
+    excuse = LlmService.model_validate({"weights": "llama-3.1-8b"}).deployments(machine("L4", 1), long)
+    assert isinstance(excuse, Excuse)
+    assert "GiB missing" in excuse.gap
+    assert "max_model_len" not in excuse.gap
+    apart = LlmService.model_validate({"weights": "deepseek-r1"}).deployments(machine("H100-SXM-80GB", 8), CHAT)
+    assert "GiB missing" in apart.gap
+    assert "max_instances_per_replica" not in apart.gap
+
+
+def test_a_stated_share_slows_a_server_and_default_flags_widen_its_band_around_what_they_reach():
     """At every rate in proportion: half the speed bears half the rate at twice the time a token."""
     box = machine("H100-SXM-80GB", 1)
     tuned, slow, plain = (
@@ -241,8 +302,12 @@ def test_a_stated_share_slows_a_server_and_default_flags_widen_its_band():
     goal, twice = Objective(tpot_p95_s=0.03), Objective(tpot_p95_s=0.06)
     rate = one.goodput_rps(goal).arrival_rate_rps
     assert half.goodput_rps(twice).arrival_rate_rps == pytest.approx(rate / 2, rel=1e-3)
-    assert wide.goodput_rps(goal).arrival_rate_rps == rate
+    untuned = stacks()["default"]
+    longer = Objective(tpot_p95_s=0.03 / untuned.share)
+    assert wide.goodput_rps(longer).arrival_rate_rps == pytest.approx(rate * untuned.share, rel=1e-3)
+    assert 0.3 < untuned.share < 0.8
     assert wide.error_share > 3 * one.error_share
+    assert f"{untuned.share:.2g}" in plain.remarks([])[0]
     assert "benchmark" in plain.remarks([])[0]
     assert not tuned.remarks([])
     with pytest.raises(ValidationError, match="stack"):

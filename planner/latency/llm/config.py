@@ -10,6 +10,7 @@ state of another layer) nothing.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -21,9 +22,9 @@ from planner.latency.llm.architecture import WEIGHT_BITS, Architecture
 Config = Mapping[str, Any]
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 _NAMES = {
-    "hidden": ("hidden_size", "d_model", "n_embd"),
+    "hidden": ("hidden_size", "d_model", "n_embd", "n_embed"),
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
     "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num", "kv_n_heads"),
     "vocabulary": ("vocab_size", "padded_vocab_size"),
     "context": ("max_position_embeddings", "max_sequence_length", "n_positions", "seq_length", "max_seq_len"),
@@ -48,12 +49,50 @@ _KINDS = {
 }
 _PATTERN = {"M": "linear", "*": "full", "-": "other", "E": "other"}
 _ENCODERS = ("bert", "roberta", "mpnet", "deberta", "clip", "vit", "whisper", "t5", "bart", "xlm-roberta")
-# families whose feed-forward has two matrices and no gate; families that tie input and output
-# embeddings unless they say otherwise; widths of the feed-forward that all tokens pass beside experts
-_UNGATED = {"gpt2", "gptj", "gpt_neox", "gpt_neo", "falcon", "opt", "bloom", "mpt", "phi", "starcoder2", "nemotron"}
-_TIED = {"gemma", "gemma2", "gemma3", "gemma3_text", "gemma4", "cohere", "cohere2", "falcon", "gpt2", "bloom", "mpt"}
-_SHARED = ("shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
-_LATENT = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+
+
+class _Family(NamedTuple):
+    """What a family's configurations leave unsaid.
+
+    ``gates`` in the feed-forward; ``tied`` input and output embeddings; ``wide``: the feed-forward
+    over the hidden width; ``positions`` learned beyond the context (None: none are); the ``context``
+    itself [tokens]; ``biases`` on the matrices of attention and of the feed-forward: True, False or
+    the key that says so, with ``not`` before one that says the contrary.
+    """
+
+    gates: bool = True
+    tied: bool = False
+    wide: int = 0
+    positions: int | None = None
+    context: int = 131072
+    attention_bias: bool | str = False
+    bias: bool | str = False
+
+
+# Sources: modeling files of Hugging Face transformers 4.5x (config defaults and parameters of each)
+_OLD = _Family(gates=False, wide=4, attention_bias=True, bias=True)
+_FALCON = _OLD._replace(tied=True, context=2048, attention_bias="bias", bias="bias")
+_TWO = _OLD._replace(wide=0)
+_FAMILIES = {
+    "gpt2": _OLD._replace(tied=True, positions=0),
+    "gpt_bigcode": _OLD._replace(tied=True, positions=0),
+    "gpt_neo": _OLD._replace(tied=True, positions=0, attention_bias=False),
+    "gptj": _OLD._replace(attention_bias=False),
+    "codegen": _OLD._replace(attention_bias=False),
+    "gpt_neox": _OLD,
+    "opt": _OLD._replace(tied=True, positions=2, attention_bias="enable_bias", bias="enable_bias"),
+    "bloom": _OLD._replace(tied=True),
+    "mpt": _OLD._replace(tied=True, attention_bias="not no_bias", bias="not no_bias"),
+    "falcon": _FALCON,
+    "refinedweb": _FALCON,
+    "refinedwebmodel": _FALCON,
+    "phi": _TWO,
+    "starcoder2": _TWO._replace(tied=True, attention_bias="use_bias", bias="use_bias"),
+    "nemotron": _Family(gates=False),
+}
+_MULTI_QUERY = ("falcon", "refinedweb", "refinedwebmodel", "gpt_bigcode")
+_TIED = ("gemma", "gemma2", "gemma3", "gemma3_text", "gemma4", "cohere", "cohere2")
+_FAMILIES |= dict.fromkeys(_TIED, _Family(tied=True))
 
 
 def described(weights: Config | Path, name: str) -> Architecture:
@@ -129,21 +168,36 @@ def _from_numbers(raw: Config, name: str, where: str) -> Architecture:
     return _checked(Architecture(**given), where)
 
 
+_ABOVE_0 = ("layers", "hidden", "heads", "kv_heads", "head_dim", "vocabulary", "max_context_tokens")
+_FROM_0: tuple[str, ...] = ("experts", "experts_per_token", "expert_param_share", "mla_kv_dim", "state_values")
+_FROM_0 += ("full_attention_layers", "window_layers", "window_tokens", "idle_layers")
+_LEAST = dict.fromkeys(_ABOVE_0, 1) | dict.fromkeys(_FROM_0, 0)
+
+
 def _checked(model: Architecture, where: str) -> Architecture:
-    """The model, unless its numbers contradict each other."""
+    """The model, unless a number of it cannot be, or contradicts another."""
     layers = model.full_attention_layers + model.window_layers + model.idle_layers
+    total, windowed = model.params_total, model.window_layers > 0
+    precisions, experts = ", ".join(WEIGHT_BITS), model.experts
+    fewer = f"{layers} or more, as {layers} keep something, more than the {model.layers} layers"
     faults = [
-        (model.layers < 1 or model.hidden < 1 or model.heads < 1, "layers, hidden and heads must be above 0"),
-        (layers > model.layers, f"{layers} layers of attention are more than the {model.layers} layers"),
-        (model.window_layers > 0 and model.window_tokens < 1, "window_tokens must be given with window_layers"),
-        (model.experts_per_token > model.experts, "experts_per_token is above experts"),
-        (not 0 < model.params_active <= model.params_total, "params_active must lie above 0, up to params_total"),
-        (model.native_precision not in WEIGHT_BITS, "native_precision must be one of " + ", ".join(WEIGHT_BITS)),
+        *((not getattr(model, name) >= least, name, f"{least} or more") for name, least in _LEAST.items()),
+        (model.kv_heads > model.heads, "kv_heads", f"at most the {model.heads} heads"),
+        (model.expert_param_share > 1, "expert_param_share", "at most 1"),
+        (layers > model.layers, "layers", fewer),
+        (windowed and model.window_tokens < 1, "window_tokens", "1 or more beside window_layers"),
+        (model.experts_per_token > experts, "experts_per_token", f"at most the {experts} experts"),
+        (not 0 < total < math.inf, "params_total", "above 0"),
+        (not 0 < model.params_active <= total, "params_active", f"above 0, at most {total:g}"),
+        (model.native_precision not in WEIGHT_BITS, "native_precision", f"one of {precisions}"),
     ]
-    for wrong, text in faults:
+    for wrong, name, allowed in faults:
         if wrong:
             raise PlannerError(
-                "the numbers of this model do not fit together", where=where, got=text, remedy="Correct them"
+                "a number of this model cannot be right",
+                where=where,
+                got=f"{name}: {getattr(model, name)}",
+                remedy=f"Give {name} {allowed}",
             )
     return model
 
@@ -157,6 +211,18 @@ class _Shape(NamedTuple):
     kv_heads: int
     head_dim: int
     kind: str
+
+    @property
+    def family(self) -> _Family:
+        """What its family leaves unsaid."""
+        return _FAMILIES.get(self.kind, _Family())
+
+    def biased(self, said: bool | str) -> bool:
+        """Whether the configuration, or its family, puts biases there."""
+        if isinstance(said, bool):
+            return said
+        key = said.removeprefix("not ")
+        return bool(self.config.get(key, key in ("enable_bias", "use_bias"))) != (key != said)
 
 
 def _from_config(raw: Config, name: str, where: str) -> Architecture:
@@ -186,8 +252,9 @@ def _from_config(raw: Config, name: str, where: str) -> Architecture:
         len(sparse) * experts * _matrices(shape) * shape.hidden * _number(c, "expert_inner", where) if sparse else 0
     )
     vocabulary = _number(c, "vocabulary", where)
-    tied = bool(c.get("tie_word_embeddings", kind in _TIED))
-    language = routed + _others(shape, kinds, sparse, experts, where) + vocabulary * shape.hidden * (1 if tied else 2)
+    tied = bool(c.get("tie_word_embeddings", shape.family.tied))
+    language = routed + _others(shape, kinds, sparse, experts, where)
+    language += _embedded(shape, vocabulary, tied, where)
     window = [k for k in kinds if k == "window"]
     return _checked(
         Architecture(
@@ -209,7 +276,7 @@ def _from_config(raw: Config, name: str, where: str) -> Architecture:
             window_layers=len(window),
             window_tokens=_window(c) if window else 0,
             native_precision=_precision(raw, c),
-            max_context_tokens=_number(c, "context", where, 131072),
+            max_context_tokens=_number(c, "context", where, shape.family.context),
             idle_layers=kinds.count("other"),
             state_values=_state(shape) if "linear" in kinds else 0.0,
         ),
@@ -249,8 +316,8 @@ def _number(c: Config, what: str, where: str, default: int | None = None) -> int
 
 def _shape(c: Config, kind: str, where: str) -> _Shape:
     hidden, heads = _number(c, "hidden", where), _number(c, "heads", where)
-    one = kind == "falcon" and c.get("multi_query", True) and not c.get("new_decoder_architecture")
-    one = one or (kind == "gpt_bigcode" and c.get("multi_query", True))
+    one = kind in _MULTI_QUERY and c.get("multi_query", True)
+    one = one and not (c.get("new_decoder_architecture") or c.get("n_head_kv"))
     kv = 1 if one else _number(c, "kv_heads", where, heads)
     # where the heads are compressed together, their own dimension is that of the values
     names = ("v_head_dim",) if c.get("kv_lora_rank") else ("head_dim", "kv_channels")
@@ -269,7 +336,7 @@ def _listed(c: Config, layers: int) -> list[str]:
     """Layers that a configuration lists one by one; empty where it does not."""
     if pattern := c.get("hybrid_override_pattern"):
         return [_PATTERN.get(letter, "other") for letter in pattern][:layers]
-    for key in ("layer_types", "layers_block_type", "block_types"):
+    for key in ("layer_types", "layers_block_type", "block_types", "attention_layers"):
         if listed := c.get(key):
             return [_KINDS.get(str(k), "full") for k in listed][:layers]
     if isinstance(lists := c.get("linear_attn_config"), Mapping):
@@ -307,7 +374,9 @@ def _periodic(c: Config, kind: str, layers: int) -> list[str]:
 
 
 def _window(c: Config) -> int:
-    return int(c.get("attention_chunk_size") or c.get("sliding_window") or c.get("sliding_window_size") or 0)
+    listed = c.get("window_size") if c.get("attention_layers") else 0
+    said = (c.get(key) for key in ("attention_chunk_size", "sliding_window", "sliding_window_size"))
+    return int(next(filter(None, said), listed) or 0)
 
 
 def _sparse(c: Config, layers: int, kinds: list[str]) -> list[int]:
@@ -328,7 +397,26 @@ def _sparse(c: Config, layers: int, kinds: list[str]) -> list[int]:
 
 def _matrices(shape: _Shape) -> int:
     """Matrices of a feed-forward block: two where nothing gates."""
-    return 2 if shape.kind in _UNGATED or shape.config.get("mlp_hidden_act") == "relu2" else 3
+    return 2 if not shape.family.gates or shape.config.get("mlp_hidden_act") == "relu2" else 3
+
+
+def _inner(shape: _Shape, where: str) -> int:
+    """Width of the feed-forward that is no mixture: as said, else as wide as its family's."""
+    wide = shape.config.get("expansion_ratio") or shape.family.wide
+    return _number(shape.config, "inner", where, int(wide * shape.hidden) or None)
+
+
+def _embedded(shape: _Shape, vocabulary: int, tied: bool, where: str) -> int:
+    """Parameters of the embeddings: of tokens, once where input and output share them, and of
+    positions that are learned; through a narrower space where the configuration names one.
+    """
+    c, narrow = shape.config, int(shape.config.get("word_embed_proj_dim") or shape.hidden)
+    words = vocabulary * narrow * (1 if tied else 2)
+    words += 2 * narrow * shape.hidden if narrow != shape.hidden else 0
+    beyond = shape.family.positions
+    if beyond is None:
+        return words
+    return words + (_number(c, "context", where) + beyond) * shape.hidden
 
 
 def _others(shape: _Shape, kinds: list[str], sparse: list[int], experts: int, where: str) -> int:
@@ -340,7 +428,12 @@ def _others(shape: _Shape, kinds: list[str], sparse: list[int], experts: int, wh
     attends = [k for k in kinds if k != "other"] if pattern else ["full" if k == "other" else k for k in kinds]
     total = sum(_linear(shape) if k == "linear" else _attention(shape) for k in attends)
     dense = pattern.count("-") if pattern else len(kinds) - len(sparse)
-    total += dense * _matrices(shape) * h * _number(c, "inner", where) if dense else 0
+    if dense:
+        inner = _inner(shape, where)
+        biases = (_matrices(shape) - 1) * inner + h if shape.biased(shape.family.bias) else 0
+        total += dense * (_matrices(shape) * h * inner + biases)
+    if not sparse:
+        return total
     return total + len(sparse) * (experts * h + _matrices(shape) * h * _shared_inner(c, where))
 
 
@@ -364,7 +457,9 @@ def _attention(shape: _Shape) -> int:
     c, h, heads = shape.config, shape.hidden, shape.heads
     if not c.get("kv_lora_rank"):
         gate = 2 if c.get("attn_output_gate") or shape.kind.startswith(("qwen3_next", "qwen3_5")) else 1
-        return h * shape.head_dim * ((1 + gate) * heads + 2 * shape.kv_heads)
+        asked = shape.head_dim * (heads + 2 * shape.kv_heads)
+        biases = asked + h if shape.biased(shape.family.attention_bias) else 0
+        return h * shape.head_dim * ((1 + gate) * heads + 2 * shape.kv_heads) + biases
     rank, rope, nope, value = (
         int(c[k]) for k in ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
     )

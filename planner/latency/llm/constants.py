@@ -133,13 +133,29 @@ def bands() -> dict[tuple[str, str], Band]:
         }
 
 
+class Untuned(NamedTuple):
+    """A server that is not tuned: the ``share`` of a tuned one's speed that it reached in the median,
+    the band around that, and its worst and best (model, accelerator) combination.
+    """
+
+    share: float
+    band: Band
+    worst: float
+    best: float
+
+
 @cache
-def stack_bands() -> dict[str, Band]:
-    """Bands of servers that are not tuned, by stack: ``data/models/llm_stacks.csv``."""
+def stacks() -> dict[str, Untuned]:
+    """Servers that are not tuned, by stack: ``data/models/llm_stacks.csv``."""
     with data_path("models", "llm_stacks.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            r["stack"]: Band(float(r["tpot"]), float(r["throughput"]), float(r["ttft"])) for r in csv.DictReader(file)
-        }
+        return {r["stack"]: _untuned(r) for r in csv.DictReader(file)}
+
+
+def _untuned(row: Mapping[str, str]) -> Untuned:
+    """A row of the table."""
+    tpot, throughput, ttft = (float(row[k]) for k in ("tpot", "throughput", "ttft"))
+    share, worst, best = (float(row[k]) for k in ("share", "worst_share", "best_share"))
+    return Untuned(share, Band(tpot, throughput, ttft), worst, best)
 
 
 @cache

@@ -106,27 +106,34 @@ class Room:
         )
 
     def remedies(
-        self, chip: Accelerator, precision: str, visible_gib: float, layouts: list[Layout], mix: TokenMix
+        self, chip: Accelerator, precision: str, visible_gib: float, layouts: list[Layout], mix: TokenMix, stated: bool
     ) -> Iterator[str]:
-        """Each setting that alone makes the largest of ``layouts`` fit, with its value."""
+        """Each setting that alone makes the largest of ``layouts`` fit, with its value; ``stated``:
+        the bytes of the release are, so that another precision needs those of its own.
+        """
         widest = max(layouts, key=lambda one: one.accelerators)
 
-        def fits(room: Room, wanted: str = precision, layout: Layout = widest) -> bool:
-            return room.missing_gib(wanted, visible_gib, layout, mix) <= 0
+        def fits(room: Room, wanted: str = precision) -> bool:
+            return room.missing_gib(wanted, visible_gib, widest, mix) <= 0
 
         for narrower in _NARROWER:
             known = not math.isnan(chip.flops(narrower)) and WEIGHT_BITS[narrower] < WEIGHT_BITS[precision]
-            if known and fits(self, narrower):
-                yield f"latency.precision: {narrower}"
+            gib = math.ceil(10 * sum(self.model.weight_bytes(narrower)) / GIB) / 10
+            room = replace(self, model=self.model.released(narrower, gib)) if stated else self
+            if known and fits(room, narrower):
+                beside = f" with latency.weights_gib: {gib:g}" if stated else ""
+                yield f"latency.precision: {narrower}{beside}"
                 break
-        halved = replace(self, kv_precision="fp8")
-        if self.kv_precision in ("bf16", "fp16") and fits(halved):
+        if self.kv_precision in ("bf16", "fp16") and fits(replace(self, kv_precision="fp8")):
             yield "latency.kv_precision: fp8"
-        if self.utilization < _MOST_UTILIZATION and fits(replace(self, utilization=_MOST_UTILIZATION)):
-            lacking = self.missing_gib(precision, visible_gib, widest, mix) / visible_gib
-            yield f"latency.memory_utilization: {math.ceil(100 * (self.utilization + lacking)) / 100:g}"
+        first, last = math.floor(100 * self.utilization) + 1, round(100 * _MOST_UTILIZATION)
+        more = (k / 100 for k in range(first, last + 1))
+        share = next((s for s in more if fits(replace(self, utilization=s))), None)
+        if share is not None:
+            yield f"latency.memory_utilization: {share:g}"
         few = _halving(self.sequences(visible_gib), _FEWEST_SEQUENCES, lambda n: fits(replace(self, max_sequences=n)))
-        short = _halving(int(self.longest(mix)), _FEWEST_TOKENS, lambda n: fits(replace(self, max_model_len=n)))
+        needed = max(math.ceil(float((mix.input_tokens + mix.output_tokens).max())), _FEWEST_TOKENS)
+        short = _halving(self.max_model_len or 0, needed, lambda n: fits(replace(self, max_model_len=n)))
         yield from (f"latency.{name}: {n}" for name, n in (("max_sequences", few), ("max_model_len", short)) if n)
 
 

@@ -24,7 +24,7 @@ from planner.latency.hardware import GIB, Accelerator, accelerators, canonical
 from planner.latency.llm.architecture import Architecture, Memory, architecture, server_of
 from planner.latency.llm.calibration import calibrate, error_after
 from planner.latency.llm.config import described
-from planner.latency.llm.constants import Condition, band, constants, margin_sigmas, stack_bands
+from planner.latency.llm.constants import Condition, band, constants, margin_sigmas, stacks
 from planner.latency.llm.queue import Draft, Station, largest_rate_rps, quantile_s, steady
 from planner.latency.llm.records import read_llm_benchmark
 from planner.latency.llm.room import Room
@@ -153,8 +153,8 @@ class LlmService(PlainService, BaseModel):
     [tokens]: longest request. ``max_sequences``: bound of the running batch. ``vendors``: whose
     accelerators may serve (others than NVIDIA and AMD need another software stack). ``engine``:
     whose records the constants follow; ``release`` of it, such as 0.11: whose memory (default: the
-    newest on record). ``stack``: ``tuned`` as the records are, ``default`` flags, which widens the
-    band by what such servers reached on record, or ``{share: 0.6}`` of a tuned record's speed.
+    newest on record). ``stack``: ``tuned`` as the records are, ``default`` flags, at the share of
+    their speed that such servers reached on record and in a band as wide, or ``{share: 0.6}`` of it.
     ``benchmark``: own load test, which sharpens the deployment
     it was run on. Efficiency overrides are shares of the datasheet's dense peak.
     """
@@ -288,8 +288,9 @@ class LlmService(PlainService, BaseModel):
         if "GiB missing" not in excuse.gap:
             return excuse
         precision, visible = self.precision or (self.architecture.native_precision,), _visible_gib(machine, chip)
-        layouts = self._layouts(machine)
-        ways = list(self.room.remedies(chip, precision[0], visible, layouts, mix))
+        layouts, stated = self._layouts(machine), self.weights_gib is not None
+        layouts = [one for one in layouts if one.pipeline_parallel == 1 or _joined(machine)]
+        ways = list(self.room.remedies(chip, precision[0], visible, layouts, mix, stated))
         degrees = [d for d in (1, 2, 4, 8, 16) if machine.accelerators >= d and machine.accelerators % d == 0]
         more = [Layout(d) for d in degrees if Layout(d) not in layouts]
         ways += [
@@ -303,7 +304,7 @@ class LlmService(PlainService, BaseModel):
     def _across(self, machine: Machine, precision: str, visible_gib: float, mix: TokenMix) -> list[str]:
         """How many whole machines in a pipeline hold the model, where it may."""
         whole = int(machine.accelerators)
-        if whole < _WHOLE_NODE:
+        if whole < _WHOLE_NODE or not _joined(machine):
             return []
         for pp in range(self.max_instances_per_replica + 1, _MOST_MACHINES + 1):
             if self.room.missing_gib(precision, visible_gib, Layout(whole, pp), mix) <= 0:
@@ -403,18 +404,20 @@ class LlmService(PlainService, BaseModel):
 
     def _sigma(self, condition: Condition) -> float:
         """The error of a deployment that no own load test describes; of a server with default flags
-        at least what these were off on record.
+        at least what these were off on record, around the share of the speed that they reached.
         """
-        fitted, untuned = band(condition).tpot, stack_bands().get(str(self.stack))
-        return fitted if untuned is None else max(fitted, untuned.tpot, untuned.throughput)
+        fitted, untuned = band(condition).tpot, stacks().get(str(self.stack))
+        return fitted if untuned is None else max(fitted, untuned.band.tpot, untuned.band.throughput)
 
     def remarks(self, families: Iterable[tuple[str, str, str]]) -> tuple[str, ...]:  # noqa: ARG002
         """What a server that is not tuned makes of the plan, and the remedy."""
         if self.stack != "default" or self.benchmark is not None:
             return ()
+        untuned = stacks()["default"]
         return (
-            "A server with default flags reached 0.2 to 1.3 of what tuned ones do, so its range is "
-            "several times wider: calibrate with one benchmark (latency.benchmark).",
+            f"A server with default flags is taken to reach {untuned.share:.2g} of what tuned ones do, the median of "
+            f"{untuned.worst:.2g} to {untuned.best:.2g} on record, so its range is several times wider: calibrate "
+            "with one benchmark (latency.benchmark).",
         )
 
     def _constants(self, condition: Condition) -> Constants:
@@ -430,9 +433,9 @@ class LlmService(PlainService, BaseModel):
         if self.prefill_compute is not None:
             own["prompt_math"] = 1.0 / self.prefill_compute
         stated = replace(fitted, **own)
-        if not isinstance(self.stack, Stack):
-            return stated
-        return stated.scaled(**dict.fromkeys(TIMES, 1.0 / self.stack.share))
+        slower = self.stack if isinstance(self.stack, Stack) else stacks().get(self.stack)
+        share = slower.share if slower else 1.0
+        return stated.scaled(**dict.fromkeys(TIMES, 1.0 / share)) if share != 1.0 else stated
 
 
 def _served(weights: object, folder: Path | None) -> Architecture:
@@ -453,6 +456,11 @@ def _served(weights: object, folder: Path | None) -> Architecture:
             "is no file beside the scenario", got=weights, remedy="Give the path of the model's config.json"
         )
     return described(found, found.resolve().parent.name if found.stem == "config" else found.stem)
+
+
+def _joined(machine: Machine) -> bool:
+    """Whether the network between machines of this type is known."""
+    return not math.isnan(machine.network_gib_per_s)
 
 
 def _visible_gib(machine: Machine, chip: Accelerator) -> float:
