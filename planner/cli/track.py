@@ -219,10 +219,14 @@ def _drift(found: Track) -> str:
         told = f"{percent(r['outside_share'], 0)} of {unit} {r['side']}, {percent(r['expected_share'], 0)} "
         told += "expected"
         name, what = r["service"] or "the bill", spelled(str(r["measure"]))
-        p = f"{r['p_value']:.3f}" if r["p_value"] == r["p_value"] else ""
-        rows.append([name, what, since, f"{r['ratio']:.2f}", told, p])
+        rows.append([name, what, since, f"{r['ratio']:.2f}", told, _chance(r["p_value"])])
     text = _titled("Drift", ["", "", "drift", "× plan", "", "p"], rows)
     return f"{text}\n  {DRIFT_CHANCE}." if text else ""
+
+
+def _chance(p: float) -> str:
+    """A p value; none where nothing was tested, and never 0."""
+    return "" if p != p else f"{p:.3f}" if p >= 0.0005 else "< 0.001"
 
 
 def _accuracy(found: Track) -> str:

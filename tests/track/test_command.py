@@ -1,13 +1,17 @@
 """``planner track`` on the bundled example: the whole story, its JSON and its files, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from planner.cli import main
+from planner.cli.track import track_text
 from planner.data import data_path
+from planner.track import compared
+from tests.builders import hand
 
 WEB = str(data_path("scenarios", "web.yaml"))
 FOCUS, TRAFFIC = (str(data_path("actuals", n)) for n in ("web_focus.csv", "web_traffic.csv"))
@@ -47,3 +51,20 @@ def test_wrong_input_is_named_before_any_work(words, message):
     done = asked(*words)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_the_screen_says_what_was_not_tested_and_what_is_proved():
+    s = hand.scenario()
+    start, plan = pd.Timestamp(s.start_utc), hand.plan(s, hand.schedule(s, 2))
+    line = {**hand.PLACE, "ts": start, "charge_end": start + pd.Timedelta(hours=48), "charge_category": "usage"}
+    bill = [line | {"charge": "compute", "resource": "m", "effective_cost_usd": 96.0, "tags": '{"service": "web"}'}]
+    row = {"service": "web", "measure": "load", "days": 30.0, "side": "above", "ratio": 1.0, "drifted": False}
+    known = {"measure": "cost", "p_value": 0.0001, "drifted": True, "known_since": start}
+    found = replace(compared(s, plan, hand.frame("actuals", bill)), drift=hand.frame("track.drift", [row, row | known]))
+    lines = track_text(found).splitlines()
+    [load] = [line for line in lines if line.split()[:2] == ["web", "load"]]
+    [cost] = [line for line in lines if line.split()[:2] == ["web", "cost"]]
+    assert "not tested" in load
+    assert load.rstrip().endswith("expected")
+    assert cost.endswith("< 0.001")
+    assert any("at most one test in twenty" in line for line in lines)
