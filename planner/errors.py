@@ -100,8 +100,40 @@ class Relaxation(str):
         made.changes = dict(changes)
         return made
 
+    @classmethod
+    def of(cls, changes: Mapping[str, tuple[Any, Any]]) -> Self:
+        """``changes`` {dotted field: (what stands, what to write)} in one sentence.
+
+        Numbers are written out, a bound in seconds, gibibytes or USD with its unit; where nothing
+        stands (``None``) only what to write is said.
+
+        >>> print(Relaxation.of({"limits.quota.m5.large": (1, 4), "objective.latency_p99_s": (0.08, 0.29)}))
+        raise limits.quota.m5.large from 1 to 4 and raise objective.latency_p99_s from 0.08 to 0.29 s
+        >>> print(Relaxation.of({"limits.budget_usd_per_month": (5.0, 2e6), "limits.instance_types": (("a",), [])}))
+        raise limits.budget_usd_per_month from 5 to 2,000,000 USD and set limits.instance_types to []
+        """
+        told = " and ".join(_change(path, now, wanted) for path, (now, wanted) in changes.items())
+        return cls(told, {path: wanted for path, (_, wanted) in changes.items()})
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Relaxation, (str(self), self.changes)
+
+
+UNITS = {"_usd_per_month": " USD", "_usd": " USD", "_gib": " GiB", "_s": " s"}  # of fields by their ending
+
+
+def _change(path: str, now: Any, wanted: Any) -> str:
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
+        return f"set {path} to {str(wanted).lower()}"
+    told = _number(wanted) + next((unit for ending, unit in UNITS.items() if path.endswith(ending)), "")
+    if isinstance(now, bool) or not isinstance(now, int | float):
+        return f"set {path} to {told}"
+    return f"{'raise' if wanted > now else 'lower'} {path} from {_number(now)} to {told}"
+
+
+def _number(value: float) -> str:
+    """Ten digits, and none of them as a power of ten where the number is large."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.10g}"
 
 
 class InfeasiblePlan(PlannerError):

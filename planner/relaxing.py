@@ -7,7 +7,6 @@ change. The figures are those with which a plan was found; what leads to none is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from planner.capacity import size
@@ -36,7 +35,7 @@ def tried(error: InfeasiblePlan, scenario: Scenario, load: Load, catalog: Catalo
 def _followed(first: Relaxation, scenario: Scenario, load: Load, catalog: Catalog) -> Relaxation | None:
     """One way out with all steps that a plan then takes; ``None`` where they lead nowhere."""
     changes: dict[str, Any] = dict(first.changes)
-    for step in range(MOST_STEPS):
+    for _ in range(MOST_STEPS):
         try:
             there = scenario.replace(**changes)
             check_feasible(there, load, size(there, catalog, load), catalog)
@@ -48,21 +47,8 @@ def _followed(first: Relaxation, scenario: Scenario, load: Load, catalog: Catalo
         except ScenarioError:
             return None  # the change is none that this scenario can take
         else:
-            return first if step == 0 else Relaxation(_sentence(scenario, changes), changes)
+            return Relaxation.of({path: (_now(scenario, path), value) for path, value in changes.items()})
     return None
-
-
-def _sentence(scenario: Scenario, changes: Mapping[str, Any]) -> str:
-    """All changes as one sentence: what stands in the scenario, and what to write."""
-    return " and ".join(_change(path, _now(scenario, path), value) for path, value in changes.items())
-
-
-def _change(path: str, now: Any, wanted: Any) -> str:
-    if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-        return f"set {path} to {str(wanted).lower()}"
-    if isinstance(now, bool) or not isinstance(now, int | float):
-        return f"set {path} to {wanted:,.10g}"
-    return f"{'raise' if wanted > now else 'lower'} {path} from {now:,.10g} to {wanted:,.10g}"
 
 
 def _now(scenario: Scenario, path: str) -> Any:

@@ -90,8 +90,10 @@ ODD = [
     {"services": {"chat": CHAT}, "limits.instance_types": ["g6.xlarge"], "services.chat.objective.tpot_p95_s": 0.001},
     {"services": {"chat": CHAT}, "limits.instance_types": ["m7i.large"]},
     {"services": {"chat": CHAT}, "limits.instance_types": ["g6.xlarge"], BUDGET: 100},
+    # more types than are compared
+    {SHARE: 0.01, "limits.instance_types": []},
 ]
-QUICK = (1, 12, 22, 60)  # of each kind one, in the plain suite
+QUICK = (12, 22, 60, len(ODD) - 1)  # of each kind one, in the plain suite
 
 
 @pytest.fixture(scope="module", name="catalog")
@@ -110,7 +112,8 @@ def written(remedy):
         match = re.fullmatch(rf"(?:{verb})?([\w.-]+)(?: from [\d.,e+-]+)? to (.+)", part)
         if match is None:
             return None
-        value = match[2].replace(",", "") if re.fullmatch(r"[\d.,e+-]+", match[2]) else match[2]
+        value = re.sub(r" (?:s|GiB|USD)$", "", match[2])
+        value = value.replace(",", "") if re.fullmatch(r"[\d.,e+-]+", value) else value
         found.append(f"{match[1]}={value}")
     return found
 

@@ -25,7 +25,7 @@ from planner.optimizer.bill.metered import assumptions
 from planner.optimizer.bill.schedule import HELD
 from planner.optimizer.bill.sustained import Use, saving_usd
 from planner.optimizer.commitments.expected import Expected, expected_use
-from planner.optimizer.commitments.running import Running, covers_of, running_of
+from planner.optimizer.commitments.running import Running, running_of
 from planner.optimizer.commitments.sampling import COMPUTE, Sample, bills, by_month, sample
 from planner.optimizer.commitments.sign import Signed, sign
 from planner.optimizer.commitments.starts import Regime, regimes_of
@@ -254,10 +254,7 @@ def within_budget(
         f"the cheapest plan costs {named}, above the budget of {budget:,.0f} USD a month; no other commitments keep it",
         where="limits.budget_usd_per_month",
         relaxations=[
-            Relaxation(
-                f"raise limits.budget_usd_per_month to {np.ceil(lowest):,.0f}",
-                {"limits.budget_usd_per_month": float(np.ceil(lowest))},
-            ),
+            Relaxation.of({"limits.budget_usd_per_month": (budget, float(np.ceil(lowest)))}),
             "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile",
         ],
     )
@@ -281,6 +278,7 @@ def decide(
     """
     reached(scenario)
     market = read_market(scenario, load, capacity, catalog)
+    explain.refuse_narrow(market)
     planned = {s: ready_load(load, scenario, s) for s in market.candidates}
     run_for = followed(sampled.load, scenario, planned)
     wide = deal_quotas(market, planned, load)
@@ -326,10 +324,10 @@ def _choose(
     for regime in regimes:
         hours, held = regime.hours, regime.of(signed.held)
         wanted = {s: p[hours] for s, p in planned.items()}
-        here = Running(market, signed.menus, held).rows(wanted)
+        running = Running(market, signed.menus, held)
+        here = running.rows(wanted)
         if market.by_hour:
-            costs = {s: mixes.price(covers_of(market, held, mixes)) for s, mixes in signed.menus.items()}
-            here = deal_hours(market, signed.menus, costs, wanted, here)
+            here = deal_hours(market, signed.menus, running.prices(), running.bill, wanted, here)
         for s, found in here.items():
             rows[s][hours] = found
     return {s: signed.menus[s].counts[r] for s, r in rows.items()}

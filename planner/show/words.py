@@ -213,9 +213,11 @@ def plainly(text: str) -> str:
 
 def remedy(text: str) -> str:
     """What to do, verb first, in words: ``raise limits.quota.g6.xlarge from 2 to 5``."""
-    text = re.sub(r"limits\.budget_usd_per_month to ([\d,]+)", r"the budget to $\1 a month", text)
+    text = re.sub(
+        r"limits\.budget_usd_per_month from ([\d.,]+) to ([\d.,]+) USD", r"the budget from $\1 to $\2 a month", text
+    )
     text = re.sub(r"(limits\.quota\.[\w.-]*\w) by (\d+)", r"\1 by \2 machines", text)
-    text = re.sub(r"(limits\.quota\.[\w.-]*\w) from (\d+) to (\d+)", r"\1 from \2 to \3 machines", text)
+    text = re.sub(r"(limits\.quota\.[\w.-]*\w) from ([\d,]+) to ([\d,]+)", r"\1 from \2 to \3 machines", text)
     return capital(plainly(text).replace("_", " "))
 
 

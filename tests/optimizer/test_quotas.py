@@ -12,12 +12,13 @@ from planner.errors import InfeasiblePlan
 from planner.optimizer import optimize
 from planner.scenario import Scenario
 from tests.builders import hand
+from tests.builders.markets import machine, on_sale, reserved, two_services
 
 MARKET = {("m", "on_demand"): 1.0, ("big", "on_demand"): 4.4}
 SERVICES = ("web", "api", "jobs")
 
 
-def plan_of(rates, *, market=None, **changes):
+def plan_of(rates, *, market=None, commitments=(), **changes):
     base = hand.scenario(
         **{
             "services.web.latency": {"model": "queue", "service_time_s": 0.01},
@@ -30,7 +31,7 @@ def plan_of(rates, *, market=None, **changes):
     raw["services"] = dict.fromkeys(rates, raw["services"]["web"])
     scenario = Scenario.model_validate(raw)
     load = hand.load(scenario, {s: np.asarray(r, dtype=np.float64) for s, r in rates.items()})
-    catalog = hand.catalog(rates=market or MARKET)
+    catalog = hand.catalog(rates=market or MARKET, commitments=commitments)
     capacity = size(scenario, catalog, load)
     frame = capacity.frame[capacity.frame["service"] == "web"].set_index("instance_type")
     return optimize(scenario, load, capacity, catalog), frame["usable_rps"] / frame["instances_per_replica"]
@@ -139,3 +140,43 @@ def test_the_quota_named_for_several_services_is_enough_and_one_less_is_not():
     assert refused.value.relaxations[0] == "raise limits.quota.m from 4 to 5"
     plan, _ = plan_of(rates, market=market, **{"limits.quota": {"m": 5}})
     assert (used(plan, "m") == 5).all()
+
+
+DEALT = {"q.large": (1.0, 1), "o.large": (10.0, 2), "p.large": (3.0, 2)}  # alike: USD/h on demand, quota
+
+
+def dealt(rates, commitments=(), **changes):
+    """Two services on quotas that only fit hour by hour."""
+    s = two_services(
+        **{
+            "limits.quota": {name: count for name, (_, count) in DEALT.items()},
+            "services.web.objective.load_quantile": 0.5,
+            **changes,
+        }
+    )
+    usd = {name: usd for name, (usd, _) in DEALT.items()}
+    catalog = on_sale([machine(name, 2) for name in DEALT], usd, commitments)
+    load = hand.load(s, rates)
+    return optimize(s, load, size(s, catalog, load), catalog, valued_on=load)
+
+
+def test_what_services_share_counts_once_in_the_hours_that_are_dealt():
+    """One reservation of the dearest type for two services: a second machine of it is not paid for already."""
+    day = np.tile(np.repeat([2.5, 0.5], 12), 2) * each_of("m")
+    contract = reserved("o.large", 0.5)
+    held = [{"commitment": contract["commitment"], "quantity": 1, "end": "2027-06-01"}]
+    plan = dealt({"web": day, "api": np.roll(day, 12)}, [contract], existing=held, **{"limits.max_term_months": 0})
+    assert any("hour by hour" in note for note in plan.notes)
+    assert (used(plan, "o.large") == 1).all()
+    assert (used(plan, "q.large") == 1).all()
+    assert (used(plan, "p.large") == 2).all()
+
+
+def test_a_path_beyond_the_quotas_drops_no_commitment():
+    """On one of three paths both peaks meet, so that parts of machines have no answer: the base is committed still."""
+    base, peak = (np.full(48, part) * each_of("m") for part in (0.9, 2.5))
+    day = np.where(np.arange(48) % 24 < 12, peak, base)
+    rates = {"web": np.stack([day, day, day]), "api": np.stack([np.roll(day, 12), np.roll(day, 12), day])}
+    plan = dealt(rates, [reserved("q.large", 0.3)])
+    assert any("hour by hour" in note for note in plan.notes)
+    assert plan.commitments["quantity"].sum() > 0

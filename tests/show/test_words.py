@@ -112,10 +112,12 @@ REMEDIES = {
     "lower limits.zones_lost from 1": "Lower the zones that may fail from 1",
     "raise limits.quota, services.web.autoscaling.max_replicas and limits.max_type_share together": None,
     "add providers, regions or machine types": None,
-    "raise limits.budget_usd_per_month to 1,625": "Raise the budget to $1,625 a month",
+    "raise limits.budget_usd_per_month from 900 to 1,625 USD": "Raise the budget from $900 to $1,625 a month",
     "relax the objectives, allow spot or longer terms, or plan for a lower load_quantile": None,
     "relax services.web.objective (latency_p99_s)": "Relax the targets of web (whole answer for 99 % of requests)",
-    "set limits.zones to 3 and limits.zones_lost to 1": "Set the zones used to 3 and the zones that may fail to 1",
+    "raise limits.zones from 1 to 3 and raise limits.zones_lost from 0 to 1": (
+        "Raise the zones used from 1 to 3 and raise the zones that may fail from 0 to 1"
+    ),
     "lower availability_share to 0.999": None,
     "lower services.web.autoscaling.min_replicas by 2": None,
     "raise limits.max_spot_share": None,

@@ -4,6 +4,7 @@ fits.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from planner.errors import InfeasiblePlan, Relaxation
 from planner.load import Load
 from planner.optimizer.market.as_program import offers_of, problem_of, zone_factor
 from planner.optimizer.market.market import Market
+from planner.optimizer.mixes.fleet import MOST_RANKED
 from planner.optimizer.mixes.menu import Menu, Rules, menu
 from planner.optimizer.program.conflict import diagnose
-from planner.optimizer.program.grouped import Stack
-from planner.optimizer.program.hours import templates_of
+from planner.optimizer.program.grouped import stacked
 from planner.optimizer.program.neighbours import frontier
 from planner.optimizer.program.problem import Problem, States
 from planner.optimizer.program.solve import Solution
@@ -82,7 +83,7 @@ def bindings(problem: Problem, states: States, load: Load) -> tuple[Solution, pd
     natural unit and the problem solved again on a live handle:
     the figure told is the difference of the two optima, with the commitments as they are.
     """
-    stack = Stack(problem, states, np.zeros(len(states), dtype=np.intp), templates_of(problem, states, prune=False))
+    stack = stacked(problem, states, prune=False)
     found = stack.solve()
     if not found.optimal:
         return found, columns.empty("plan.bindings")
@@ -194,9 +195,22 @@ def refuse_least(market: Market, planned: Mapping[str, Floats], load: Load) -> N
                 raise too_small(market, service, mixes, planned[service], load)
 
 
-def _raised(path: str, now: float, wanted: float) -> Relaxation:
-    verb = "raise" if wanted > now else "lower"
-    return Relaxation(f"{verb} {path} from {now:g} to {wanted:g}", {path: wanted})
+def refuse_narrow(market: Market) -> None:
+    """Raises :class:`InfeasiblePlan` where a share of one type asks for more types than a service
+    has, or than are ever compared.
+    """
+    for service, rules in market.rules.items():
+        if rules.type_share is None:
+            continue
+        asked = ceil(1.0 / rules.type_share - 1e-9)
+        there = market.usable(service)["kind"].nunique()
+        if asked > (most := min(there, MOST_RANKED)):
+            able = f"{there} can serve it" if there < MOST_RANKED else f"at most {most} are compared"
+            raise InfeasiblePlan(
+                f"limits.max_type_share = {rules.type_share:g} asks for {asked} machine types of {service}; {able}",
+                where="limits.max_type_share",
+                relaxations=[Relaxation.of({"limits.max_type_share": (rules.type_share, ceil(100 / most) / 100)})],
+            )
 
 
 def _alone(market: Market, service: str, need: float) -> Iterator[Relaxation]:
@@ -207,24 +221,24 @@ def _alone(market: Market, service: str, need: float) -> Iterator[Relaxation]:
     if rules.max_replicas is not None and (
         wanted := _smallest(market, service, replace(rules, max_replicas=None), need)
     ):
-        yield _raised(f"services.{service}.autoscaling.max_replicas", rules.max_replicas, wanted)
+        yield Relaxation.of({f"services.{service}.autoscaling.max_replicas": (rules.max_replicas, wanted)})
     for name, kinds, count in rules.quota:
         without = replace(rules, quota=tuple(q for q in rules.quota if q[0] != name))
         if wanted := _smallest(market, service, without, need, kinds):
-            yield _raised(f"limits.quota.{name}", count, wanted)
+            yield Relaxation.of({f"limits.quota.{name}": (count, wanted)})
     if rules.type_share is not None:
         shares = (round(k / 100, 2) for k in range(1, 101) if k / 100 > rules.type_share)
         enough = (s for s in shares if _smallest(market, service, replace(rules, type_share=s), need))
         if (share := next(enough, None)) is not None:
-            yield _raised("limits.max_type_share", rules.type_share, share)
+            yield Relaxation.of({"limits.max_type_share": (rules.type_share, share)})
     if rules.min_replicas > 1:
         fewer = range(int(rules.min_replicas) - 1, 0, -1)
         enough = (k for k in fewer if _smallest(market, service, replace(rules, min_replicas=k), need))
         if (least := next(enough, None)) is not None:
-            yield _raised(f"services.{service}.autoscaling.min_replicas", rules.min_replicas, least)
+            yield Relaxation.of({f"services.{service}.autoscaling.min_replicas": (rules.min_replicas, least)})
     for lost in range(rules.zones_lost - 1, -1, -1):
         if _smallest(market, service, replace(rules, zones_lost=lost), need):
-            yield _raised("limits.zones_lost", rules.zones_lost, lost)
+            yield Relaxation.of({"limits.zones_lost": (rules.zones_lost, lost)})
             break
 
 
@@ -239,17 +253,17 @@ def _at_once(market: Market, service: str, need: float) -> Iterator[Relaxation]:
         return
     replicas = able @ np.array([o.replicas for o in offers])
     mix = able[int(np.argmin(replicas))]
-    found: list[Relaxation] = []
+    found: dict[str, tuple[float, float]] = {}
     if rules.max_replicas is not None and replicas.min() > rules.max_replicas:
-        found.append(_raised(f"services.{service}.autoscaling.max_replicas", rules.max_replicas, int(replicas.min())))
+        found[f"services.{service}.autoscaling.max_replicas"] = rules.max_replicas, int(replicas.min())
     for name, kinds, count in rules.quota:
         used = int(mix @ np.array([o.unit if o.kind in kinds else 0 for o in offers]))
         if used > count:
-            found.append(_raised(f"limits.quota.{name}", count, used))
+            found[f"limits.quota.{name}"] = count, used
     if rules.type_share is not None and rules.type_share < 1:
-        found.append(_raised("limits.max_type_share", rules.type_share, 1.0))
+        found["limits.max_type_share"] = rules.type_share, 1.0
     if found:
-        yield Relaxation(" and ".join(found), {k: v for one in found for k, v in one.changes.items()})
+        yield Relaxation.of(found)
 
 
 def _smallest(market: Market, service: str, rules: Rules, need: float, kinds: tuple[str, ...] = ()) -> int:
@@ -294,13 +308,13 @@ def _remedy(scenario: Scenario, constraint: str, subject: str, amount: float) ->
     more = int(np.ceil(amount - 1e-6))
     if constraint == "limit" and amount > 0 and subject.startswith("quota."):
         now = scenario.limits.quota.get(subject.removeprefix("quota."), 0)
-        return _raised(f"limits.{subject}", now, now + more)
+        return Relaxation.of({f"limits.{subject}": (now, now + more)})
     if constraint in ("max_instances", "min_instances") and amount > 0 and subject in scenario.services:
         scaling = scenario.services[subject].autoscaling
         name = "max_replicas" if constraint == "max_instances" else "min_replicas"
         now = getattr(scaling, name) or 0
         wanted = now + more if name == "max_replicas" else max(now - more, 0)
-        return _raised(f"services.{subject}.autoscaling.{name}", now, wanted)
+        return Relaxation.of({f"services.{subject}.autoscaling.{name}": (now, wanted)})
     return {
         "limit": f"raise limits.{subject}{by}",
         "max_instances": f"raise services.{subject}.autoscaling.max_replicas{by}",

@@ -21,9 +21,8 @@ from planner.optimizer.market.as_program import problem_of
 from planner.optimizer.market.market import Market
 from planner.optimizer.mixes.covering import Shelf
 from planner.optimizer.mixes.fleet import shelf_of
+from planner.optimizer.program.grouped import stacked
 from planner.optimizer.program.groups import aggregate, groups_of
-from planner.optimizer.program.model import build
-from planner.optimizer.program.solve import solve
 from planner.scenario import Scenario
 
 STRETCHES = 4  # of the horizon, in each of which commitments are bought anew
@@ -49,7 +48,8 @@ def in_parts(scenario: Scenario, load: Load, market: Market, followed: Load, wei
         loads = {s: followed.services[s].arrival_rate_rps[:, hours].astype(np.float64) for s in kept}
         existing = {i: float((t.held * t.in_force(load.ts)[hours]).max()) for i, t in enumerate(narrow.terms) if t.held}
         problem = problem_of(free, narrow, loads, weight_h, existing=existing, probability=weight)
-        found = solve(build(problem, aggregate(problem.hours, groups_of(problem.hours, GROUPS))).lp)
+        states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
+        found = stacked(problem, states).solve()
         if not found.optimal:
             return 0.0
         total += found.bound

@@ -16,12 +16,13 @@ combinations than an integer holds. Of more services than ``PARTS`` names the pa
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from planner.arrays import Floats, Index
+from planner.arrays import Flags, Floats, Index
 from planner.optimizer.market.as_program import billing_order, fill
 from planner.optimizer.market.market import Market
 from planner.optimizer.mixes.menu import Cover, Menu, Steps
@@ -120,11 +121,13 @@ class Group:
             }
             for k, (s, menu) in enumerate(menus.items())
         }
-        self.bounds = {
-            s: np.unique(np.concatenate([f.reach for f in found.values()])) for s, found in self.steps.items()
-        }
         self._cells, self._before = Numbered(), {s: Numbered() for s in menus}
         self._found = Found(dict.fromkeys(menus, np.zeros(0, dtype=np.intp)), np.zeros(0), {})
+
+    @cached_property
+    def bounds(self) -> dict[str, Floats]:
+        """Loads at which the mix of a service changes under some part of what is shared."""
+        return {s: np.unique(np.concatenate([f.reach for f in found.values()])) for s, found in self.steps.items()}
 
     def _part(self, menu: Menu, shared: Held) -> dict[int, float]:
         """What a service may draw on if a part of what is ``shared`` were its own."""
@@ -175,41 +178,73 @@ class Group:
         """What runs in the cells seen."""
         return self._found
 
+    def prices(self) -> list[dict[str, Floats]]:
+        """Cost of each mix of each service's menu [USD/h] under each combination of parts, as if its
+        part of what is shared were its own.
+        """
+        shared, found = self._shared(), dict[tuple[str, float], Floats]()
+        for k, (s, menu) in enumerate(self.menus.items()):
+            for part in dict.fromkeys(combination[k] for combination in self.parts):
+                held = self._part(menu, dict.fromkeys(shared, part))
+                order = [i for i in self._order if i in held]
+                found[s, part] = menu.price(covers_of(self.market, held, menu, order))
+        return [{s: found[s, part] for s, part in zip(self.menus, c, strict=True)} for c in self.parts]
+
+    def bill(self, rows: Mapping[str, Index]) -> Floats:
+        """Bill of mixes that run together [USD/h], ``rows`` of each service's menu."""
+        return self._bill({s: rows[s] for s in self.menus})[0]
+
     def cost(self, loads: Mapping[str, Floats]) -> Floats:
         """What is found at some loads [USD/h], without keeping it."""
-        found: Floats = self._bill(self._combined(loads)[0])[0].min(axis=0)
+        found: Floats = self._priced(*self._combined(loads)).min(axis=0)
         return found
 
-    def _combined(self, loads: Mapping[str, Floats]) -> tuple[dict[str, Index], int]:
-        """Mixes of each service at some loads under each combination of parts that differs, shape
-        (combinations, loads), and how many combinations there are.
+    def _combined(self, loads: Mapping[str, Floats]) -> tuple[dict[str, Index], Flags]:
+        """Mixes of each service at some loads under each combination of parts, shape (combinations,
+        loads), and which of them no combination before has: only these are worth a bill.
         """
         look = {s: {p: f.mix[f.at(loads[s])] for p, f in found.items()} for s, found in self.steps.items()}
-        first = {s: {p: next(q for q in of if np.array_equal(of[q], of[p])) for p in of} for s, of in look.items()}
-        parts = list(dict.fromkeys(tuple(first[s][p] for s, p in zip(look, c, strict=True)) for c in self.parts))
-        return {s: np.stack([look[s][c[k]] for c in parts]) for k, s in enumerate(look)}, len(parts)
+        fresh = {s: _fresh(of) for s, of in look.items()}
+        if len(self.menus) in PARTS:
+            parts = [c for c in self.parts if all(fresh[s][p].any() for s, p in zip(look, c, strict=True))]
+            new = [np.logical_and.reduce([fresh[s][p] for s, p in zip(look, c, strict=True)]) for c in parts]
+        else:  # parts of all alike: none stands for the others
+            parts = self.parts
+            new = [np.ones_like(fresh[s][p]) for s, p in ((next(iter(look)), c[0]) for c in parts)]
+        return {s: np.stack([look[s][c[k]] for c in parts]) for k, s in enumerate(look)}, np.stack(new)
+
+    def _priced(self, rows: Mapping[str, Index], new: Flags) -> Floats:
+        """Bill of each combination [USD/h]; inf of those that are not ``new``."""
+        usd = np.full(new.shape, np.inf)
+        usd[new] = self._bill({s: r[new] for s, r in rows.items()})[0]
+        return usd
 
     def _settle(self, reach: Mapping[str, Floats]) -> None:
         """Add cells by the loads each reaches: of all combinations of parts the one of the least bill."""
         number = len(next(iter(reach.values())))
         if not number:
             return
-        rows, count = self._combined(reach)
-        best = np.argmin(self._bill(rows)[0], axis=0) if count > 1 else np.zeros(number, dtype=np.intp)
+        rows, new = self._combined(reach)
+        best = np.argmin(self._priced(rows, new), axis=0) if len(new) > 1 else np.zeros(number, dtype=np.intp)
         self._add({s: r[best, np.arange(number)] for s, r in rows.items()})
 
     def _bill(self, rows: Mapping[str, Index]) -> tuple[Floats, Covered]:
-        """Bill of mixes [USD/h], any shape, and what commitments cover of them (flat)."""
-        shape = next(iter(rows.values())).shape
-        counts = {s: self.menus[s].counts[r.ravel()].astype(np.float64) for s, r in rows.items()}
-        usd = np.zeros(int(np.prod(shape)))
-        for s, n in counts.items():
-            usd += n @ np.array([o.usd_per_h for o in self.menus[s].offers])
-        covered = fill(self.market, self.held, running_of(self.menus, counts)) if self.held else {}
+        """Bill of mixes [USD/h], and what commitments cover of them."""
+        usd: Floats = np.sum([self.menus[s].on_demand[r] for s, r in rows.items()], axis=0)
+        if not self.held:
+            return usd, {}
+        running = {
+            (s, offer.kind): self.menus[s].instances[j, r]
+            for s, r in rows.items()
+            for j, offer in enumerate(self.menus[s].offers)
+            if not offer.spot
+        }
+        running = {key: count for key, count in running.items() if count.any()}
+        covered = fill(self.market, self.held, running)
         for (_, s, kind), instances in covered.items():
             offer = next(o for o in self.menus[s].offers if o.kind == kind and not o.spot)
             usd -= instances * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
-        return usd.reshape(shape), covered
+        return usd, covered
 
     def _add(self, chosen: dict[str, Index]) -> None:
         usd, covered = self._bill(chosen)
@@ -221,6 +256,16 @@ class Group:
             for key in {**before.covered, **covered}
         }
         self._found = Found(rows, np.concatenate([before.usd_per_h, usd]), both)
+
+
+def _fresh(mixes: Mapping[float, Index]) -> dict[float, Flags]:
+    """Where the mix under a part is that under no part before it."""
+    before: list[Index] = []
+    found: dict[float, Flags] = {}
+    for part, rows in mixes.items():
+        found[part] = np.logical_and.reduce([np.ones(len(rows), dtype=bool), *(rows != b for b in before)])
+        before.append(rows)
+    return found
 
 
 class Memo:
@@ -265,6 +310,21 @@ class Running:
             at = group.at(loads)
             out |= {s: rows[at] for s, rows in group.found.rows.items()}
         return out
+
+    def prices(self) -> list[dict[str, Floats]]:
+        """Costs of the mixes of all services [USD/h] from which to choose what runs together; whatever
+        is chosen has its :meth:`bill`.
+        """
+        each = [group.prices() for group in self.groups]
+        return [
+            {s: usd for found in each for s, usd in found[min(k, len(found) - 1)].items()}
+            for k in range(max(map(len, each)))
+        ]
+
+    def bill(self, rows: Mapping[str, Index]) -> Floats:
+        """Bill of mixes that run together [USD/h], what services share counted once."""
+        total: Floats = np.sum([group.bill(rows) for group in self.groups], axis=0)
+        return total
 
     def usd_per_h(self, loads: Mapping[str, Floats]) -> Floats:
         """On demand not covered, spot and disks at each load [USD/h]."""

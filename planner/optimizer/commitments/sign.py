@@ -20,9 +20,8 @@ from planner.optimizer.commitments.valuing import Value
 from planner.optimizer.market.as_program import offers_of, problem_of
 from planner.optimizer.market.market import Market
 from planner.optimizer.mixes.menu import Menu, menu
+from planner.optimizer.program.grouped import stacked
 from planner.optimizer.program.groups import aggregate, groups_of
-from planner.optimizer.program.model import build
-from planner.optimizer.program.solve import solve
 from planner.scenario import Scenario
 
 GROUPS = 160
@@ -68,9 +67,9 @@ def sign(
         s: np.minimum(load.services[s].arrival_rate_rps.astype(np.float64), menus[s].reach.max())
         for s in market.candidates
     }
-    amounts = _relaxed(scenario, load, market, loads, weight, counted) if market.terms else None
-    if amounts is None:
+    if not market.terms:
         return market, Signed({}, menus)
+    amounts = _relaxed(scenario, load, market, loads, weight, counted)
     given = {market.origin.index(at): a for at, a in start.items() if at in market.origin}
     amounts = dict.fromkeys(given, 0.0) | amounts
     market, rungs = with_rungs(market, amounts, load, scenario.time_zone)
@@ -171,20 +170,21 @@ def _worth(best: Mapping[int, float], expected: Worth) -> dict[int, float]:
 
 def _relaxed(
     scenario: Scenario, load: Load, market: Market, loads: Mapping[str, Floats], weight: Floats, counted: Floats
-) -> dict[int, float] | None:
-    """Units of each term worth a closer look in the linear program; ``None`` if infeasible."""
+) -> dict[int, float]:
+    """Units of each term worth a closer look in the linear program; none of each where it has no
+    answer, as where the loads of some path together exceed a quota that what is planned keeps.
+    """
     horizon_h = float(counted.sum())
     existing = {
         i: t.held * float(counted @ t.in_force(load.ts)) / horizon_h for i, t in enumerate(market.terms) if t.held
     }
     problem = problem_of(scenario, market, loads, counted, existing=existing, probability=weight)
     states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
-    model = build(problem, states)
-    found = solve(model.lp)
-    if not found.optimal:
-        return None
+    found = stacked(problem, states).solve()
     index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms) if not t.held}
-    bought = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
-    amounts = {i: a for i, a in bought.items() if a > 1e-9}
+    amounts = {}
+    if found.optimal:
+        bought = {index[b.name]: float(units) for b, units in zip(problem.products, found.x, strict=False)}
+        amounts = {i: a for i, a in bought.items() if a > 1e-9}
     kinds = {c.kind for kept in market.candidates.values() for c in kept}
     return {i: amounts.get(i, 0.0) for i in worth_trying(market, kinds, load.ts[-1], amounts)}

@@ -193,7 +193,11 @@ class _Search:
         return replace(offer, usd_per_h=min(offer.usd_per_h, usage + offer.disk_usd_per_h))
 
     def fewer(self, service: str, sets: Sets, trial: Trial) -> tuple[Candidate, ...]:
-        """The types of a set without those whose loss costs nothing."""
+        """The types of a set without those whose loss costs nothing; all of them where quotas are dealt
+        hour by hour, since what the others leave of a quota is not known here.
+        """
+        if any(name in self.market.by_hour for name, _, _ in self.market.rules[service].quota):
+            return self.rivals[service][sets[service]]
         kept, menus = self.rivals[service][sets[service]], self.chosen(sets)
         usd = self.value.of(menus).expected(trial)
         for out in kept:

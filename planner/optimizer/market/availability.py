@@ -43,16 +43,13 @@ def reached(scenario: Scenario) -> list[str]:
             )
             better = next(enough, None)
             least = math.floor(have * 1e6) / 1e6
-            remedies = [
-                Relaxation(
-                    f"lower services.{name}.objective.availability_share from {asked:g} to {least:.6f}",
-                    {f"services.{name}.objective.availability_share": least},
-                )
-            ]
+            remedies = [Relaxation.of({f"services.{name}.objective.availability_share": (asked, least)})]
             if better:
-                zones = {"limits.zones": better[0], "limits.zones_lost": better[1]}
-                told = f"set limits.zones to {better[0]} and limits.zones_lost to {better[1]}"
-                remedies.insert(0, Relaxation(told, zones))
+                now = {"limits.zones": limits.zones, "limits.zones_lost": limits.zones_lost}
+                changed = {
+                    path: (had, want) for (path, had), want in zip(now.items(), better, strict=True) if had != want
+                }
+                remedies.insert(0, Relaxation.of(changed))
             raise InfeasiblePlan(
                 f"{name} is to be up {asked:.6%} of the time; {setting} give {have:.6%} (each up {share:.1%}: assumed)",
                 where=f"services.{name}.objective.availability_share",

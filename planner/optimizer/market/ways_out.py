@@ -39,7 +39,7 @@ def _slower(scenario: Scenario, service: str, able: pd.DataFrame) -> Iterator[Re
         return
     field, floor = min(found, key=lambda f: f[1] / now[f[0]])
     path, wanted = f"services.{service}.{field}", _above(floor * MARGIN)
-    yield Relaxation(f"raise {path} from {now[field]:g} to {wanted:g}", {path: wanted})
+    yield Relaxation.of({path: (now[field], wanted)})
 
 
 def _quota(able: pd.DataFrame) -> Iterator[Relaxation]:
@@ -47,7 +47,7 @@ def _quota(able: pd.DataFrame) -> Iterator[Relaxation]:
     barred = able[able["mends_by"].str.startswith("limits.quota.")]
     if len(barred):
         path = str(barred.sort_values("vcpus", ascending=False, kind="stable")["mends_by"].iloc[0])
-        yield Relaxation(f"raise {path} from 0 to 1", {path: 1})
+        yield Relaxation.of({path: (0, 1)})
 
 
 def _memory(scenario: Scenario, service: str, able: pd.DataFrame) -> Iterator[Relaxation]:
@@ -57,15 +57,15 @@ def _memory(scenario: Scenario, service: str, able: pd.DataFrame) -> Iterator[Re
     if wanted > 0:
         own = (scenario.services[service].latency.model_extra or {})["memory_gib"]
         path = f"services.{service}.latency.memory_gib"
-        yield Relaxation(f"lower {path} from {own:g} to {wanted:g}", {path: wanted})
+        yield Relaxation.of({path: (own, wanted)})
 
 
 def _left_out(scenario: Scenario, able: pd.DataFrame) -> Iterator[Relaxation]:
     """Machines that the limits leave out let in again."""
     if scenario.limits.instance_types:
-        yield Relaxation("set limits.instance_types to []", {"limits.instance_types": []})
+        yield Relaxation.of({"limits.instance_types": (scenario.limits.instance_types, [])})
     elif (able["mends_by"] == "limits.previous_generation").any():
-        yield Relaxation("set limits.previous_generation to true", {"limits.previous_generation": True})
+        yield Relaxation.of({"limits.previous_generation": (False, True)})
 
 
 def _above(value: float) -> float:

@@ -157,6 +157,16 @@ class Menu:
         return Steps(self.reach[rows], cost[rows], rows)
 
     @cached_property
+    def on_demand(self) -> Floats:
+        """Cost of each mix [USD/h] without commitments."""
+        return self.price([])
+
+    @cached_property
+    def instances(self) -> Floats:
+        """Instances of each offer in each mix, shape (offers, mixes)."""
+        return np.ascontiguousarray((self.counts * np.array([o.unit for o in self.offers])).T, dtype=np.float64)
+
+    @cached_property
     def _falling(self) -> Index:
         """Rows from the farthest reach down."""
         return np.argsort(-self.reach, kind="stable")

@@ -7,7 +7,7 @@ hours), each hour is dealt on its own. It is refused only where some hour has no
 and the refusal names how many machines more would do.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -215,37 +215,58 @@ def _parts(
 def deal_hours(
     market: Market,
     menus: Mapping[str, Menu],
-    costs: Mapping[str, Floats],
+    prices: Sequence[Mapping[str, Floats]],
+    bill: Callable[[Mapping[str, Index]], Floats],
     planned: Mapping[str, Floats],
     rows: Mapping[str, Index],
 ) -> dict[str, Index]:
-    """Mixes hour by hour within the quotas: the cheapest of each service alone where these fit
-    together, else the cheapest that do.
+    """Mixes hour by hour within the quotas: what runs without them where it fits together, else of
+    the cheapest combinations that do, one for each of ``prices``, the one of the least bill.
 
-    ``rows`` {service: cheapest mix of each hour alone}; ``costs`` {service: (mixes,) USD/h} under
-    the commitments of these hours. Raises :class:`InfeasiblePlan`.
+    ``rows`` {service: mix of each hour without shared quotas}; ``prices`` {service: (mixes,) USD/h}
+    under parts of the commitments of these hours; ``bill`` of mixes that run together, where what
+    services share counts once. Raises :class:`InfeasiblePlan`.
     """
     names = market.by_hour
     shared = shared_quotas(market)
     services = tuple(s for s in rows if any(s in shared[name] for name in names))
     most = np.array([float(market.quotas[name]) for name in names])
-    ways = {s: ways_of(market, s, menus[s], names, costs[s]) for s in services}
-    found, known = {s: r.copy() for s, r in rows.items()}, dict[tuple[int, ...], Front]()
-    used = np.sum([ways[s].use[rows[s]] for s in services], axis=0)
+    ways = [{s: ways_of(market, s, menus[s], names, usd[s]) for s in services} for usd in prices]
+    found, known = {s: r.copy() for s, r in rows.items()}, dict[tuple[int, ...], dict[str, int]]()
+    used = np.sum([ways[0][s].use[rows[s]] for s in services], axis=0)
     for hour in np.flatnonzero((used > most).any(axis=1)):
-        level = tuple(int(np.searchsorted(ways[s].levels, planned[s][hour] * (1 - 1e-12))) for s in services)
-        if level not in known:
-            known[level] = together([ways[s].at(float(planned[s][hour])) for s in services], most)
-        if not len(known[level].cost):
+        level = (int(np.searchsorted(ways[0][s].levels, planned[s][hour] * (1 - 1e-12))) for s in services)
+        beside = {s: int(r[hour]) for s, r in rows.items() if s not in services}
+        key = (*level, *beside.values())
+        if key not in known:
+            fronts = [together([w[s].at(float(planned[s][hour])) for s in services], most) for w in ways]
+            known[key] = _cheapest(services, [f for f in fronts if len(f.cost)], beside, bill)
+        if not known[key]:
             raise InfeasiblePlan(
                 "the services together need more machines than the quotas allow",
                 where="limits.quota",
                 relaxations=[f"raise limits.quota.{name}" for name in names],
             )
-        best = known[level].rows[int(np.argmin(known[level].cost))]
-        for s, row in zip(services, best, strict=True):
+        for s, row in known[key].items():
             found[s][hour] = row
     return found
+
+
+def _cheapest(
+    services: Sequence[str],
+    fronts: Sequence[Front],
+    beside: Mapping[str, int],
+    bill: Callable[[Mapping[str, Index]], Floats],
+) -> dict[str, int]:
+    """Of the best of each front the one of the least bill ``beside`` what others run; empty without
+    any.
+    """
+    if not fronts:
+        return {}
+    best = np.stack([f.rows[int(np.argmin(f.cost))] for f in fronts])
+    mixes = {s: best[:, k] for k, s in enumerate(services)}
+    usd = bill(mixes | {s: np.full(len(best), row) for s, row in beside.items()})
+    return {s: int(r[int(np.argmin(usd))]) for s, r in mixes.items()}
 
 
 def _with_parts(market: Market, services: Sequence[str], names: Sequence[str], parts: Ints) -> Market:
@@ -273,8 +294,7 @@ def _refusal(
         lifted = np.where(np.arange(len(most)) == q, np.inf, most)
         needed = [_least(together([ways[s].at(float(planned[s][h])) for s in services], lifted), q) for h in hours]
         if np.isfinite(needed).all():
-            told = f"raise limits.quota.{name} from {most[q]:.0f} to {max(needed):.0f}"
-            remedies.append(Relaxation(told, {f"limits.quota.{name}": int(max(needed))}))
+            remedies.append(Relaxation.of({f"limits.quota.{name}": (int(most[q]), int(max(needed)))}))
     if not remedies:
         remedies = [*_all_raised(services, names, ways, planned, most, hours)]
     hour = next(h for h in hours if not len(together([ways[s].at(float(planned[s][h])) for s in services], most).cost))
@@ -306,8 +326,7 @@ def _all_raised(
         over = np.maximum(front.use - wanted, 0.0).sum(axis=1)
         wanted = np.maximum(wanted, front.use[int(np.argmin(over))])
     short = [q for q in range(len(most)) if wanted[q] > most[q]]
-    told = (f"limits.quota.{names[q]} from {most[q]:.0f} to {wanted[q]:.0f}" for q in short)
-    yield Relaxation("raise " + " and ".join(told), {f"limits.quota.{names[q]}": int(wanted[q]) for q in short})
+    yield Relaxation.of({f"limits.quota.{names[q]}": (int(most[q]), int(wanted[q])) for q in short})
 
 
 def _least(front: Front, q: int) -> float:

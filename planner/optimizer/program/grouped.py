@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from planner.arrays import Floats, Index
 from planner.optimizer.program.bases import by_rows
-from planner.optimizer.program.hours import Template
+from planner.optimizer.program.hours import Template, templates_of
 from planner.optimizer.program.priced_out import Duals
 from planner.optimizer.program.problem import Problem, States
 from planner.optimizer.program.solve import Matrix, Solution, hand_over, live_handle, nothing_to_choose, read
@@ -167,6 +167,14 @@ class Stack:
         first = len(next(iter(self.templates.values())).first_rows)
         count = sum(len(c.constant) for c in self.cuts)
         return found.duals[first : first + count].reshape(len(self.cuts), -1)
+
+
+def stacked(problem: Problem, grouped: States, *, prune: bool = True) -> Stack:
+    """The whole program over ``grouped`` hours, its first columns the products; ``prune`` leaves
+    dominated machines out, which changes no optimum.
+    """
+    family = np.zeros(len(grouped), dtype=np.intp)
+    return Stack(problem, grouped, family, templates_of(problem, grouped, prune=prune))
 
 
 @dataclass(frozen=True)
