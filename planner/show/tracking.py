@@ -87,7 +87,9 @@ def headline(found: Track, time_zone: str) -> str:
 
 
 def forecast(found: Track) -> pd.DataFrame:
-    """The forecast against what came, ready to read: ``service came forecast error inside peak``."""
+    """The forecast against what came, ready to read: ``service came forecast hourly_error inside
+    peak``.
+    """
     rows = [
         {
             "service": r["service"],

@@ -4,6 +4,7 @@ What is uploaded is checked and kept as histories are (:mod:`planner.ui.uploads`
 a name with an id, so that it survives other pages, reloads and links.
 """
 
+from filecmp import cmp
 from pathlib import Path
 
 import streamlit as st
@@ -38,13 +39,25 @@ def chosen(scenario: Scenario) -> tuple[Path | None, dict[str, Path]]:
 
 def _samples(scenario: Scenario) -> dict[str, Path]:
     """Bundled actuals of a sample scenario, by ``bill`` and service."""
-    stem = next((n for n, f in session.bundled().items() if Scenario.read(f).name == scenario.name), None)
+    stem = next((n for n, f in session.bundled().items() if _asks(scenario, Scenario.read(f))), None)
     if stem is None:
         return {}
     folder = data_path("actuals")
     files = {"bill": folder / f"{stem}_focus.csv"}
     files |= {name: folder / f"{name}_traffic.csv" for name in scenario.services}
     return {key: file for key, file in files.items() if file.is_file() and files["bill"].is_file()}
+
+
+def _asks(scenario: Scenario, sample: Scenario) -> bool:
+    """Whether a scenario asks about a sample, whatever was changed in it: of its name, its start and
+    its histories. Another's plan of the same name has bills of its own.
+    """
+    sides = [(s.name, s.start, {name: s.traffic_files(name) for name in s.services}) for s in (scenario, sample)]
+    (*named, mine), (*known, its) = sides
+    if named != known or mine.keys() != its.keys():
+        return False
+    pairs = [(mine[name], its[name]) for name in its]
+    return all(len(a) == len(b) and all(cmp(x, y, shallow=False) for x, y in zip(a, b, strict=True)) for a, b in pairs)
 
 
 def _ask(label: str, key: str, sample: Path | None) -> Path | None:

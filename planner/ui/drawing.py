@@ -15,6 +15,8 @@ from planner.ui import session
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
 
+UNKNOWN = "–"
+
 
 def chart(drawn: Any, alt: str) -> None:
     """An Altair chart in the colors of the reader's ground; ``alt`` says
@@ -46,7 +48,7 @@ def card(cell: Any, label: str, value: str, line: str) -> None:
 
 def table(frame: pd.DataFrame, columns: Sequence[str], row_height: int | None = None, height: Any = "auto") -> None:
     """Only columns that say something: those empty in every row are left out."""
-    kept = [c for c in columns if not (frame[c].isna() | (frame[c].astype(str) == "")).all()]
+    kept = _telling(frame, columns)
     shown = frame[kept].style.format(_share, subset=[c for c in kept if c.endswith(("_share", "_utilization"))])
     if "mean" in kept:
         shown = shown.format(_few, subset=["mean"])
@@ -56,17 +58,24 @@ def table(frame: pd.DataFrame, columns: Sequence[str], row_height: int | None = 
         alt=f"Table of {heads}",
         hide_index=True,
         column_config={c: CELLS[c] for c in kept if c in CELLS},
-        placeholder="–",
+        placeholder=UNKNOWN,
         row_height=row_height,
         height=height,
     )
 
 
+def _telling(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Columns that say something in some row."""
+    return [c for c in columns if not (frame[c].isna() | (frame[c].astype(str) == "")).all()]
+
+
 def told(frame: pd.DataFrame, columns: Sequence[str]) -> None:
-    """A table whose long texts wrap instead of being cut; every cell is text as it is."""
-    kept = [c for c in columns if not (frame[c].astype(str) == "").all()]
+    """A table whose long texts wrap instead of being cut; every cell is text as it is. Columns empty
+    in every row are left out.
+    """
+    kept = _telling(frame, columns)
     heads = {c: str(CELLS[c]["label"]) for c in kept}
-    shown = frame[kept].map(plain).rename(columns=heads)
+    shown = frame[kept].map(lambda cell: UNKNOWN if pd.isna(cell) else plain(cell)).rename(columns=heads)
     st.table(shown, hide_index=True, border="horizontal", alt=f"Table of {', '.join(heads.values())}")
 
 
@@ -101,7 +110,7 @@ def download(label: str, data: Any, file_name: str, mime: str = "text/csv", key:
 def _few(value: object) -> str:
     """A mean number of machines; one too small to be shown is said to be small, never zero."""
     if value is None or value != value:
-        return "–"
+        return UNKNOWN
     return f"{value:,.2f}" if isinstance(value, float) and not 0 < value < 0.005 else "< 0.01"
 
 

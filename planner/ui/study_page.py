@@ -80,7 +80,9 @@ def _without(
     """No plan: what happened, what would do, and the plan before."""
     session.failed(error)
     for k, (changes, said) in enumerate(nearest.values(error, scenario, overrides)):
-        st.button(said, key=f"nearest.{k}", on_click=controls.put, args=(changes,), icon=":material/arrow_forward:")
+        st.button(
+            plain(said), key=f"nearest.{k}", on_click=controls.put, args=(changes,), icon=":material/arrow_forward:"
+        )
     before = st.session_state.get(f"before.{scenario.name}")
     if before is None or before == scenario:
         return

@@ -12,6 +12,7 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from planner import export
+from planner.data import data_path
 from planner.errors import TrafficError
 from planner.scenario import Scenario
 from planner.show import words
@@ -323,6 +324,41 @@ def test_what_nobody_planned_is_one_number(small, tmp_path):
     next(u for u in at.file_uploader if u.label.startswith("Bill")).upload("b.csv", file.read_bytes(), "text/csv").run()
     shown_as = {m.label: m.value.replace("\\", "") for m in at.metric}
     assert shown_as["Not planned"] == words.money(found.causes()["unmatched"])
+
+
+def test_the_bill_of_a_sample_is_offered_for_the_sample_alone(small, monkeypatch):
+    """Another's plan may bear the name of a sample; its money is not the sample's."""
+    small()
+    samples = {"small": session.bundled()["small"], "web": data_path("scenarios") / "web.yaml"}
+    monkeypatch.setattr(session, "bundled", lambda: samples)
+    sample = Scenario.read(samples["web"])
+    own = SCENARIO.replace("name: small", f"name: {sample.name}").replace("2027-01-04", f"{sample.start}")
+    own = own.replace("web.csv", "traffic.csv")
+    at = small()
+    monkeypatch.setattr(session, "bundled", lambda: samples)
+    at.query_params["scenario"] = uploads.add(history().encode(), sample.name, own)
+    go(at.run(), "track")
+    assert not at.error, [e.value for e in at.error]
+    assert at.selectbox(key="bill").options == ["none yet"]
+    assert "Bring the bill" in at.info[0].value
+
+
+def _tables():
+    """A page of two tables whose cells are not all known."""
+    import pandas as pd
+
+    from planner.ui.drawing import table, told
+
+    frame = pd.DataFrame({"service": ["a", "b"], "owner": [None, "shop"], "machine": [None, float("nan")]})
+    for draw in (table, told):
+        draw(frame, ["service", "owner", "machine"])
+
+
+def test_what_is_unknown_is_a_dash_and_empty_columns_are_left_out_of_every_table():
+    at = AppTest.from_function(_tables).run()
+    assert not at.exception
+    assert list(at.dataframe[0].value) == ["service", "owner"]
+    assert at.table[0].value.to_numpy().tolist() == [["a", "–"], ["b", "shop"]]
 
 
 @pytest.mark.parametrize(("content", "said"), [(b"\x00\x01", "binary"), (b"a,b\n1,2\n", "in no format")])
