@@ -48,9 +48,10 @@ class Months:
 
         ``values`` (…, hours); the answer (…, months).
         """
-        out = np.zeros((*values.shape[:-1], len(self.start)))
-        np.add.at(out.T, self.of, values.T)
-        return out
+        rows, months = values.reshape(-1, values.shape[-1]), len(self.start)
+        at = np.arange(len(rows))[:, None] * months + self.of
+        sums = np.bincount(at.ravel(), rows.ravel(), minlength=len(rows) * months)
+        return sums.astype(np.float64).reshape(*values.shape[:-1], months)
 
 
 def later(start: pd.Timestamp, months: int, time_zone: str) -> pd.Timestamp:

@@ -5,6 +5,8 @@ Each answer is (value, basis): "measured" if the scenario says it, else "assumed
 switches the need off.
 """
 
+from pathlib import Path
+
 from planner.catalog import provider_of
 from planner.latency import LATENCY_MODELS, PlainService
 from planner.scenario import Scenario, Service, Storage
@@ -29,13 +31,13 @@ def log_gib(storage: Storage) -> Value:
     return _stated(storage.log_gib_per_request, LOG_GIB_PER_REQUEST)
 
 
-def artifact_gib(service: Service) -> Value:
+def artifact_gib(service: Service, folder: Path | None) -> Value:
     """Size of one version of the model that a service serves [GiB]: its weights in the widest of
-    its precisions, or 0.
+    its precisions, or 0; files it names are looked for in the scenario's ``folder``.
     """
     stated, latency = service.storage.artifact_gib, service.latency
     serves = LATENCY_MODELS.get(latency.model, PlainService)
-    known = serves.artifact_gib(latency.parameters, latency.folder) if stated is None else 0.0
+    known = serves.artifact_gib(latency.parameters, folder) if stated is None else 0.0
     return (known, "modeled") if known else (float(stated or 0.0), "measured")
 
 
@@ -44,12 +46,12 @@ def versions(storage: Storage) -> Value:
     return _stated(storage.artifact_versions, VERSIONS)
 
 
-def disk_gib(service: Service) -> tuple[Value, ...]:
+def disk_gib(service: Service, folder: Path | None) -> tuple[Value, ...]:
     """Block storage of each instance [GiB]: what is stated, or a system disk; and what the model
     needs beyond it.
     """
     stated = _stated(service.storage.block_gib, SYSTEM_GIB)
-    model, basis = artifact_gib(service)
+    model, basis = artifact_gib(service, folder)
     missing = SYSTEM_GIB + SERVER_IMAGE_GIB + model - stated[0] if model else 0.0
     return (stated, (missing, "assumed" if basis == "modeled" else basis)) if missing > 0 else (stated,)
 

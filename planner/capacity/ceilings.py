@@ -6,6 +6,7 @@ import csv
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from planner.capacity.assumed import disk_gib, nat_gib
 from planner.catalog import provider_of
@@ -100,14 +101,14 @@ def network_gib_per_s(machine: Machine) -> float:
     return math.nan if known is None else known.network_gib_per_s
 
 
-def volumes_of(service: Service, provider: str, storage_class: str) -> tuple[float, float]:
+def volumes_of(service: Service, provider: str, storage_class: str, folder: Path | None) -> tuple[float, float]:
     """(volumes, GiB of them all) on each instance: as many, and as large, as the performance asked
-    for needs.
+    for needs; ``folder`` of the scenario, for files that its latency model names.
 
     Where performance is bought apart (gp3) a volume has its maxima; where it comes with size the
     volumes grow.
     """
-    s, gib = service.storage, sum(value for value, _ in disk_gib(service))
+    s, gib = service.storage, sum(value for value, _ in disk_gib(service, folder))
     one = volume_limits().get((provider, storage_class))
     if one is None or not gib:
         return 1.0, gib
@@ -128,7 +129,7 @@ def volumes_of(service: Service, provider: str, storage_class: str) -> tuple[flo
     return float(count), gib
 
 
-def too_slow_a_disk(service: Service, machine: Machine) -> Excuse | None:
+def too_slow_a_disk(service: Service, machine: Machine, folder: Path | None) -> Excuse | None:
     """The excuse of a machine that cannot sustain the disk the service asks for; unknown limits
     excuse nobody.
     """
@@ -136,7 +137,7 @@ def too_slow_a_disk(service: Service, machine: Machine) -> Excuse | None:
     storage_class = provider_of(machine.provider).block_storage
     one = volume_limits().get((machine.provider, storage_class))
     if any(asked) and one is not None:
-        count, _ = volumes_of(service, machine.provider, storage_class)
+        count, _ = volumes_of(service, machine.provider, storage_class, folder)
         if count > one.max_volumes:
             return Excuse(
                 "so many volumes do not fit a machine",

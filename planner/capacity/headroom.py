@@ -6,6 +6,7 @@ as a share of the rate at which the replica would be always busy, so shares add 
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -53,19 +54,20 @@ def model_error_factor(error_share: float, margin_sigmas: float = MODEL_QUANTILE
     return float((1 + error_share) ** (-margin_sigmas / BAND_Z))
 
 
-def start_up_s(service: Service, accelerated: bool) -> tuple[float, str]:
+def start_up_s(service: Service, accelerated: bool, folder: Path | None) -> tuple[float, str]:
     """Time until a new replica serves [s] and its basis: as stated, else an assumed start plus
     weights ÷ throughput.
 
     Weights are read at ``storage.block_mib_per_s`` where it is stated and slower than a server
     reads.
 
-    ``accelerated``: on a machine with accelerators, whose drivers and weights take longer.
+    ``accelerated``: on a machine with accelerators, whose drivers and weights take longer;
+    ``folder`` of the scenario, for files that its latency model names.
     """
     given = service.autoscaling.scale_up_delay_s
     if given is not None:
         return given, "measured"
-    weights = artifact_gib(service)[0]
+    weights = artifact_gib(service, folder)[0]
     if not accelerated or not weights:
         return START_UP_S[accelerated], "assumed"
     return BOOT_S + weights * 1024 / min(LOAD_MIB_PER_S, service.storage.block_mib_per_s or LOAD_MIB_PER_S), "assumed"
@@ -83,11 +85,13 @@ def ramp_per_hour(load: ServiceLoad) -> float:
     return max(1.0, float(np.quantile(after[busy] / before[busy], 0.95))) if busy.any() else 1.0
 
 
-def service_factors(service: Service, load: ServiceLoad, ramp: float, accelerated: bool) -> list[Factor]:
+def service_factors(
+    service: Service, load: ServiceLoad, ramp: float, accelerated: bool, folder: Path | None
+) -> list[Factor]:
     """Factors that do not depend on the machine: retries, bursts within the hour, growth while a
     replica starts.
     """
-    delay_s, basis = start_up_s(service, accelerated)
+    delay_s, basis = start_up_s(service, accelerated, folder)
     factors = []
     if service.retry_share:
         factors.append(Factor("retries", 1 - service.retry_share, "measured"))

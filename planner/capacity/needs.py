@@ -7,6 +7,7 @@ own with that basis.
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
@@ -43,7 +44,7 @@ def needs_frame(scenario: Scenario, catalog: Catalog) -> pd.DataFrame:
         for name, service in scenario.services.items()
         for provider in scenario.providers
         for row in (
-            *_storage(service, catalog, provider),
+            *_storage(service, catalog, provider, scenario.folder),
             *_watching(service),
             *_network(scenario, service, catalog, provider),
         )
@@ -69,7 +70,7 @@ def _row(
     }
 
 
-def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict[str, Any]]:
+def _storage(service: Service, catalog: Catalog, provider: str, folder: Path | None) -> Iterator[dict[str, Any]]:
     """Rows of disks, what they need beyond space, kept model versions and objects.
 
     Where a disk class gives performance by its size, the size grows until it gives what is
@@ -77,10 +78,10 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
     and throughput apart get rows for them.
     """
     s = service.storage
-    block = [(gib, basis) for gib, basis in disk_gib(service) if gib]
+    block = [(gib, basis) for gib, basis in disk_gib(service, folder) if gib]
     if block:
         kind = _stated_class(service, catalog, provider) or _class(catalog, provider, "block")
-        count, grown = volumes_of(service, provider, kind)
+        count, grown = volumes_of(service, provider, kind, folder)
         more = grown - sum(gib for gib, _ in block)
         for gib, basis in (
             *block,
@@ -91,7 +92,7 @@ def _storage(service: Service, catalog: Catalog, provider: str) -> Iterator[dict
         for part, amount, unit in (("iops", s.block_iops, "IOPS"), ("throughput", s.block_mib_per_s, "MiBps")):
             if amount and f"{kind}/{part}" in known:  # other providers sell both with the capacity
                 yield _row("block_storage", f"{kind}/{part}", "instance_hour", amount, unit, "measured", volumes=count)
-    (model, basis), (kept, counted) = artifact_gib(service), versions(s)
+    (model, basis), (kept, counted) = artifact_gib(service, folder), versions(s)
     if model and kept:
         sure = basis if counted == "measured" else counted
         yield _row(

@@ -5,6 +5,7 @@ an excuse.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -231,7 +232,7 @@ def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_O
         where = f"services.{name}.latency"
         told = [p if p.startswith("services.") else f"{where}: {p}" for p in error.problems]
         raise ScenarioError(told, where=scenario.name) from None
-    scale = _Scale(name, service, model, Arrivals(mine.arrival_scv, mine.tokens), mine)
+    scale = _Scale(name, service, model, Arrivals(mine.arrival_scv, mine.tokens), mine, scenario.folder)
     failure = scenario.limits.loss.lost_share
     known: dict[Machine, Sequence[_Sized] | Excuse] = {}
     for machine, shape, barred, hazard in offers:
@@ -242,7 +243,7 @@ def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_O
         if isinstance(found, Excuse):
             sheet.refuse(key, "", math.nan, found)
             continue
-        worth = spot_yield(hazard, start_up_s(service, bool(machine.accelerator))[0])
+        worth = spot_yield(hazard, start_up_s(service, bool(machine.accelerator), scenario.folder)[0])
         for sized in found:
             if sized.excuse is not None:
                 sheet.refuse(key, sized.deployment.label, sized.deployment.instances_per_replica, sized.excuse)
@@ -253,15 +254,26 @@ def _size_service(scenario: Scenario, name: str, load: Load, offers: Sequence[_O
 class _Scale:
     """Sizes one service on machine shapes; equal latency models are asked once."""
 
-    def __init__(self, name: str, service: Service, model: ServiceModel, arrivals: Arrivals, load: ServiceLoad) -> None:
+    def __init__(
+        self,
+        name: str,
+        service: Service,
+        model: ServiceModel,
+        arrivals: Arrivals,
+        load: ServiceLoad,
+        folder: Path | None,
+    ) -> None:
         self._name, self._service, self._model, self._arrivals = name, service, model, arrivals
+        self._folder = folder
         ramp = ramp_per_hour(load)
-        self._common = {accelerated: service_factors(service, load, ramp, accelerated) for accelerated in (False, True)}
+        self._common = {
+            accelerated: service_factors(service, load, ramp, accelerated, folder) for accelerated in (False, True)
+        }
         self._goodputs: dict[Any, tuple[Goodput, float]] = {}
 
     def machine(self, machine: Machine) -> Sequence[_Sized] | Excuse:
         """All ways to run a replica on a shape, or the excuse."""
-        slow = too_slow_a_disk(self._service, machine)
+        slow = too_slow_a_disk(self._service, machine, self._folder)
         found = self._model.deployments(machine, self._arrivals) if slow is None else slow
         return found if isinstance(found, Excuse) else [self._deployment(d, machine) for d in found]
 

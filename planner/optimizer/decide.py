@@ -429,5 +429,5 @@ def _notes(scenario: Scenario, load: Load, market: Market, signed: Signed, sampl
         )
     elif not signed.held:
         notes.append("No commitment pays for itself under the uncertainty of the load.")
-    delays = (told(name, service) for name, service in scenario.services.items())
+    delays = (told(name, scenario) for name in scenario.services)
     return (*notes, *reached(scenario), *filter(None, delays))

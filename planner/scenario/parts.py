@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from planner.zones import Zones
 
@@ -197,18 +196,6 @@ class LatencySpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     model: str
-    _folder: Path | None = PrivateAttr(default=None)
-
-    def model_post_init(self, context: Any) -> None:
-        """Keeps the folder of the scenario that it is read in."""
-        self._folder = (context or {}).get("folder")
-
-    @property
-    def folder(self) -> Path | None:
-        """Where files that its parameters name are looked for; None where it was not read from a
-        scenario file.
-        """
-        return self._folder
 
     @property
     def parameters(self) -> dict[str, Any]:

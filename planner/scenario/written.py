@@ -89,7 +89,7 @@ def build(cls: type[Built], raw: Any, lines: Mapping[str, int], where: str, fold
         )
     problems = [_unknown("folder", cls, lines)] if "folder" in raw else []
     try:
-        built = cls.model_validate({**raw, "folder": folder}, context={"folder": folder})
+        built = cls.model_validate({**raw, "folder": folder})
     except ValidationError as error:
         problems += [_sentence(e, lines, cls) for e in error.errors(include_url=False)]
     if problems:

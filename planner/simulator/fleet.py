@@ -4,6 +4,7 @@ it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -109,7 +110,7 @@ def task_of(name: str, plan: Plan, scenario: Scenario, load: Load, capacity: Cap
         )
         tables.append(table)
         kinds.append(kind)
-    delays = [_start_up(service, pool, ops) for pool in pools]
+    delays = [_start_up(service, pool, ops, scenario.folder) for pool in pools]
     hazard = np.array([_hazard(k, d[0] / ops.start_up_factor) for k, d in zip(kinds, delays, strict=True)])
     policy = ops.policy or service.autoscaling.policy
     rungs = None
@@ -222,9 +223,9 @@ def _hazard(kind: Kind, recovery_s: float) -> float:
     return (1 / kind.spot_yield - 1) * 3600 / recovery_s
 
 
-def _start_up(service: Service, pool: Pool, ops: Operations) -> tuple[float, float]:
+def _start_up(service: Service, pool: Pool, ops: Operations, folder: Path | None) -> tuple[float, float]:
     """Start-up [s] and its spread: none where it is stated."""
-    told, basis = start_up_s(service, accelerated=bool(pool.deployment))
+    told, basis = start_up_s(service, accelerated=bool(pool.deployment), folder=folder)
     delay = told if ops.scale_up_delay_s is None else ops.scale_up_delay_s
     return delay * ops.start_up_factor, START_UP_SIGMA if basis == "assumed" and ops.scale_up_delay_s is None else 0.0
 

@@ -74,13 +74,15 @@ def test_every_limit_is_of_a_machine_for_sale_and_the_usual_families_have_one():
     ],
 )
 def test_a_disk_that_is_too_slow_is_excused_with_its_gap(provider, name, storage, gap):
-    found = too_slow_a_disk(service({"block_gib": 100, **storage}), machine(provider, name))
+    found = too_slow_a_disk(service({"block_gib": 100, **storage}), machine(provider, name), None)
     assert found is not None
     assert found.gap == gap
 
 
 def test_unknown_limits_excuse_nobody():
-    assert too_slow_a_disk(service({"block_gib": 100, "block_iops": 1e6}), machine("gpu_cloud", "x/1x-H100")) is None
+    assert (
+        too_slow_a_disk(service({"block_gib": 100, "block_iops": 1e6}), machine("gpu_cloud", "x/1x-H100"), None) is None
+    )
 
 
 def test_network_is_the_baseline_not_the_burst():
@@ -136,7 +138,7 @@ def test_a_balancer_takes_the_answers_inside_the_region():
     ],
 )
 def test_a_need_above_one_volume_becomes_more_or_larger_ones(provider, kind, storage, count, gib):
-    assert volumes_of(service(storage), provider, kind) == (count, pytest.approx(gib))
+    assert volumes_of(service(storage), provider, kind, None) == (count, pytest.approx(gib))
 
 
 def test_each_volume_brings_what_is_included():

@@ -253,7 +253,7 @@ def test_what_is_stated_of_a_model_holds(storage, disks, objects):
 def test_the_widest_precision_is_kept():
     precise = {"model": "llm", "weights": "llama-3.1-8b", "precision": ["fp8", "bf16"]}
     whole, half = (
-        artifact_gib(hand.scenario(**{**LLAMA, "services.web.latency": latency}).services["web"])[0]
+        artifact_gib(hand.scenario(**{**LLAMA, "services.web.latency": latency}).services["web"], None)[0]
         for latency in (precise, {**precise, "precision": "fp8"})
     )
     assert whole == pytest.approx(14.96, abs=0.05)
@@ -272,8 +272,8 @@ def test_the_widest_precision_is_kept():
 )
 def test_weights_are_read_before_a_replica_serves(more, seconds):
     service = hand.scenario(**{**LLAMA, **more}).services["web"]
-    assert start_up_s(service, accelerated=True)[0] == pytest.approx(seconds, rel=5e-3)
-    assert start_up_s(service, accelerated=True)[1] == (
+    assert start_up_s(service, accelerated=True, folder=None)[0] == pytest.approx(seconds, rel=5e-3)
+    assert start_up_s(service, accelerated=True, folder=None)[1] == (
         "measured" if "services.web.autoscaling.scale_up_delay_s" in more else "assumed"
     )
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from planner.capacity.assumed import artifact_gib
+from planner.capacity.needs import needs_frame
+from planner.catalog import Catalog
 from planner.errors import PlannerError
 from planner.latency import Arrivals, Excuse, Machine
 from planner.latency.hardware import GIB, accelerators
@@ -123,7 +125,19 @@ def test_a_file_beside_the_scenario_is_read_wherever_the_program_runs(tmp_path):
 def test_a_described_model_is_on_the_bill_by_its_bytes():
     latency = {"model": "llm", "weights": CONFIGS["llama-3.1-8b"]}
     service = hand.scenario(**{"services.web.latency": latency, "services.web.objective": {"tpot_p95_s": 0.1}})
-    assert artifact_gib(service.services["web"])[0] == pytest.approx(14.96, abs=0.01)
+    assert artifact_gib(service.services["web"], None)[0] == pytest.approx(14.96, abs=0.01)
+
+
+def test_a_scenario_that_moves_finds_the_files_beside_it(tmp_path):
+    """As one unpacked from a store does: the bill reads the model where the scenario lies now."""
+    latency = {"model": "llm", "weights": "my-model/config.json"}
+    service = {"services.web.latency": latency, "services.web.objective": {"tpot_p95_s": 0.1}}
+    moved = hand.scenario(**service).model_copy(update={"folder": tmp_path})
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model" / "config.json").write_text(json.dumps(CONFIGS["llama-3.1-8b"]))
+    needs = needs_frame(moved, Catalog.read("aws", regions=["us-east-1"]))
+    kept = needs.loc[needs["charge"] == "model_artifacts", "needs_quantity"]
+    assert kept.tolist() == pytest.approx([2 * 14.96], abs=0.05)
 
 
 def test_numbers_alone_describe_a_model():

@@ -20,8 +20,12 @@ from tests.builders import hand
 PEAK = np.array([1.0, 1, 5, 1, 1, 1, 1, 9, 1, 1])
 
 
+def scaled(**scaling):
+    return hand.scenario(**{f"services.web.autoscaling.{k}": v for k, v in scaling.items()})
+
+
 def service(**scaling):
-    return hand.scenario(**{f"services.web.autoscaling.{k}": v for k, v in scaling.items()}).services["web"]
+    return scaled(**scaling).services["web"]
 
 
 @pytest.mark.parametrize(
@@ -36,13 +40,13 @@ def service(**scaling):
     ],
 )
 def test_machines_are_kept_and_ordered_ahead(scaling, held):
-    assert planned_load(PEAK, service(**scaling)).tolist() == list(held)
+    assert planned_load(PEAK, service(**scaling), None).tolist() == list(held)
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.integers(0, 4), st.integers(0, 4))
 def test_planned_load_is_the_maximum_of_its_window(values, keep, lead):
     load = np.array(values)
-    found = planned_load(load, service(scale_down_delay_s=3600.0 * keep, scale_up_delay_s=3600.0 * lead))
+    found = planned_load(load, service(scale_down_delay_s=3600.0 * keep, scale_up_delay_s=3600.0 * lead), None)
     assert found.tolist() == [load[max(0, t - keep) : t + lead + 1].max() for t in range(len(load))]
 
 
@@ -82,10 +86,10 @@ def test_paths_are_held_only_where_a_delay_reaches_an_hour():
 
 
 def test_the_part_below_an_hour_is_said():
-    assert told("web", service()) == ""
-    assert told("web", service(scale_down_delay_s=7200)) == ""
+    assert told("web", scaled()) == ""
+    assert told("web", scaled(scale_down_delay_s=7200)) == ""
     assert (
-        told("web", service(scale_down_delay_s=4500))
+        told("web", scaled(scale_down_delay_s=4500))
         == "web: of scale_down_delay_s the whole hours (1) are planned, the other 900 s are not on the bill."
     )
 

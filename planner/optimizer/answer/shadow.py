@@ -125,8 +125,11 @@ def bands_of(followed: Load, services: Sequence[str], weight: Floats, first: Ind
     where = np.tile(stretch, followed.paths)
     band = _ranked(height, hours, where, len(first))
     number = int(band.max()) + 1
-    shape = np.zeros((number, len(first)))
-    np.add.at(shape, (band, where), hours)
+    shape = (
+        np.bincount(band * len(first) + where, hours, minlength=number * len(first))
+        .astype(np.float64)
+        .reshape(number, -1)
+    )
     loads = {}
     for s, rate in rates.items():
         flat = rate.ravel()
@@ -139,8 +142,11 @@ def _ranked(height: Floats, hours: Floats, stretch: Index, count: int) -> Index:
     ordered = np.unique(height)
     level = ordered[np.unique(np.linspace(0, len(ordered) - 1, min(LEVELS, len(ordered))).astype(np.intp))]
     at = np.searchsorted(level, height, side="right") - 1
-    table = np.zeros((count, len(level)))
-    np.add.at(table, (stretch, at), hours)
+    table = (
+        np.bincount(stretch * len(level) + at, hours, minlength=count * len(level))
+        .astype(np.float64)
+        .reshape(count, -1)
+    )
     band = np.full(len(height), BANDS - 1, dtype=np.intp)
     for m in range(BANDS - 2, -1, -1):
         threshold = _thresholds(table, (m + 1) / BANDS)
