@@ -134,6 +134,24 @@ def test_who_must_not_overlook_a_revision_says_after(store):
     assert save(store, after=1).facts.number == 2
 
 
+def test_a_state_is_not_set_on_a_revision_that_was_not_seen(store):
+    save(store)
+    save(store)
+    with pytest.raises(StoreError, match="revision 2 was saved since revision 1.*Look at hand-made@2"):
+        store.set_state("hand-made", "agreed", "as discussed", after=1)
+    assert store.set_state("hand-made", "agreed", "as discussed", after=2).label == "hand-made@3"
+
+
+def test_what_was_kept_last_is_found_without_what_was_kept(store):
+    """By the time of keeping, then by number: of two in one second the later."""
+    for day, name in ((1, "a"), (2, "b"), (3, "a"), (3, "a")):
+        save(store, revisions.study(name=name), now=NOW.replace(day=day))
+    assert store.labels(3) == ("a@3", "a@2", "b@1")
+    assert store.labels(9) == ("a@3", "a@2", "b@1", "a@1")
+    assert [r.label for r in store.heads()] == ["a@3", "b@1"]
+    assert store.heads()[0].facts == store.revision("a@3").facts
+
+
 def test_a_bridge_of_two_revisions_adds_up_by_line_and_by_owner(store):
     a, b = save(store), save(store, revisions.study(2.5))
     found = growth(a.kept, b.kept)
