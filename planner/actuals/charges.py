@@ -2,6 +2,8 @@
 
 import re
 
+from planner.charges import CHARGES
+
 # the first that matches names the charge; words of the providers' own bills
 _CHARGES = tuple(
     (name, re.compile(pattern, re.IGNORECASE))
@@ -43,6 +45,9 @@ _CHARGES = tuple(
         ),
     )
 )
+# the planner's own export of a plan says which charge it forecasts
+_TITLES = {charge.title: name for name, charge in CHARGES.items()}
+_FORECAST = re.compile(f"Forecast: ({'|'.join(sorted(map(re.escape, _TITLES), key=len, reverse=True))}), ")
 _MACHINE = re.compile(
     r"\b([a-z]+\d[a-z0-9-]*\.(?:\d+xlarge|metal(?:-\d+xl)?|[a-z]?large|xlarge|medium|small|micro|nano)"
     r"|(?:[a-z]\d[a-z]?|t2[ad])-(?:[a-z]+-?)*\d+[a-z]?"
@@ -56,7 +61,11 @@ def charge_of(words: str) -> str:
 
     >>> charge_of("Usage Networking Elastic Load Balancing $0.0225 per Application LoadBalancer-hour")
     'load_balancer'
+    >>> charge_of("Usage Observability Logs Forecast: Logs, logs in us-east-1")
+    'logs'
     """
+    if own := _FORECAST.search(words):
+        return _TITLES[own[1]]
     return next((name for name, pattern in _CHARGES if pattern.search(words)), "other")
 
 

@@ -116,16 +116,8 @@ def test_a_process_writes_the_answer_and_nothing_else(name, folder, monkeypatch)
     said = CliRunner().invoke(main, ANSWERS[name])
     assert done.stdout == said.stdout
     assert untimed(done.stderr) == untimed(said.stderr)
-
-
-@pytest.mark.parametrize("name", [n for n in ANSWERS if n.endswith("--json")])
-def test_a_json_parser_reads_it(name, folder):
-    done = planner(folder, ANSWERS[name])
-    shown = subprocess.run(
-        [sys.executable, "-m", "json.tool"], input=done.stdout, capture_output=True, text=True, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert json.loads(shown.stdout)["summary"]["total_usd"] > 0
+    if name.endswith("--json"):
+        assert json.loads(done.stdout)["summary"]["total_usd"] > 0
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no shell here")

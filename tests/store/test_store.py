@@ -137,7 +137,7 @@ def test_who_must_not_overlook_a_revision_says_after(store):
 def test_a_state_is_not_set_on_a_revision_that_was_not_seen(store):
     save(store)
     save(store)
-    with pytest.raises(StoreError, match="revision 2 was saved since revision 1.*Look at hand-made@2"):
+    with pytest.raises(StoreError, match=r"revision 2 was saved since revision 1.*Look at hand-made@2"):
         store.set_state("hand-made", "agreed", "as discussed", after=1)
     assert store.set_state("hand-made", "agreed", "as discussed", after=2).label == "hand-made@3"
 

@@ -299,6 +299,7 @@ def test_the_plans_own_bill_differs_by_nothing(small, tmp_path):
     monthly = words.money(session.study(_scenario()).plan.total_usd)
     assert shown_as["Planned"] == shown_as["Paid"] == monthly
     assert shown_as["Difference"] in ("$0", "$0.00", "+$0.00", "−$0.00")
+    assert shown_as["Not planned"] in ("$0", "$0.00")
     name = at.selectbox(key="bill").value
     back = go(go(at, "prices"), "track")
     assert back.selectbox(key="bill").value == name
