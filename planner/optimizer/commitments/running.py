@@ -206,7 +206,8 @@ class Group:
         look = {s: {p: f.mix[f.at(loads[s])] for p, f in found.items()} for s, found in self.steps.items()}
         fresh = {s: _fresh(of) for s, of in look.items()}
         if len(self.menus) in PARTS:
-            parts = [c for c in self.parts if all(fresh[s][p].any() for s, p in zip(look, c, strict=True))]
+            some = {s: {p: bool(new.any()) for p, new in of.items()} for s, of in fresh.items()}
+            parts = [c for c in self.parts if all(some[s][p] for s, p in zip(look, c, strict=True))]
             new = [np.logical_and.reduce([fresh[s][p] for s, p in zip(look, c, strict=True)]) for c in parts]
         else:  # parts of all alike: none stands for the others
             parts = self.parts

@@ -20,8 +20,9 @@ from planner.optimizer.commitments.valuing import Value
 from planner.optimizer.market.as_program import offers_of, problem_of
 from planner.optimizer.market.market import Market
 from planner.optimizer.mixes.menu import Menu, menu
-from planner.optimizer.program.grouped import stacked
 from planner.optimizer.program.groups import aggregate, groups_of
+from planner.optimizer.program.model import build
+from planner.optimizer.program.solve import solve
 from planner.scenario import Scenario
 
 GROUPS = 160
@@ -180,11 +181,12 @@ def _relaxed(
     }
     problem = problem_of(scenario, market, loads, counted, existing=existing, probability=weight)
     states = aggregate(problem.hours, groups_of(problem.hours, GROUPS))
-    found = stacked(problem, states).solve()
+    model = build(problem, states)
+    found = solve(model.lp)
     index = {(t.commitment + "@" + t.region): i for i, t in enumerate(market.terms) if not t.held}
     amounts = {}
     if found.optimal:
-        bought = {index[b.name]: float(units) for b, units in zip(problem.products, found.x, strict=False)}
+        bought = {index[b]: found.values[v.name] * step for b, (v, step) in model.bought.items()}
         amounts = {i: a for i, a in bought.items() if a > 1e-9}
     kinds = {c.kind for kept in market.candidates.values() for c in kept}
     return {i: amounts.get(i, 0.0) for i in worth_trying(market, kinds, load.ts[-1], amounts)}

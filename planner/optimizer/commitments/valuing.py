@@ -52,6 +52,7 @@ class Value:
         self._states: dict[tuple[int, tuple[str, ...]], tuple[dict[str, Floats], Floats]] = {}
         self._groups: dict[tuple[object, ...], list[tuple[tuple[str, ...], tuple[int, ...]]]] = {}
         self._cost: dict[tuple[object, ...], float] = {}
+        self._miss: dict[tuple[object, ...], float] = {}
 
     def of(self, menus: Mapping[str, Menu]) -> "Value":
         """The same for other fleets, with all that is known."""
@@ -116,9 +117,12 @@ class Value:
 
     def _missed(self, r: int, services: tuple[str, ...], service: str, growth: float, steps: Steps) -> float:
         """What the typical loads miss of a service's cost were all it may use its own [USD]."""
-        loads, hours = self._typical(r, services)
-        guess = float(hours @ steps.cost[steps.at(growth * loads[service])])
-        return float(steps.cost @ _each(steps, *self._by_load(service, r), growth)) - guess
+        key = r, services, service, growth, id(steps)  # steps stay as long as their memo
+        if key not in self._miss:
+            loads, hours = self._typical(r, services)
+            guess = float(hours @ steps.cost[steps.at(growth * loads[service])])
+            self._miss[key] = float(steps.cost @ _each(steps, *self._by_load(service, r), growth)) - guess
+        return self._miss[key]
 
     def _step(self, service: str, held: Key) -> Steps:
         return self._memo.steps(self.market, self.menus[service], dict(held))

@@ -169,8 +169,7 @@ def fill(
 
     ``held`` {term index: units, a number or one value an hour}.
     """
-    price = {(c.service, c.kind): c.on_demand for found in market.candidates.values() for c in found}
-    instruments = []
+    price, instruments = market.on_demand, []
     for rank, index in enumerate(billing_order(market, held), start=1):
         term = market.terms[index]
         # AWS fills a size-flexible reservation from the smallest size up

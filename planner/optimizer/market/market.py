@@ -125,6 +125,11 @@ class Market:
         again = replace(self, table=table)
         return again.narrowed({s: again.named(s, [c.kind for c in found]) for s, found in self.candidates.items()})
 
+    @cached_property
+    def on_demand(self) -> dict[tuple[str, str], float]:
+        """Price of an instance [USD/h] by service and kind, of the candidates."""
+        return {(c.service, c.kind): c.on_demand for found in self.candidates.values() for c in found}
+
     def narrowed(self, candidates: Mapping[str, tuple[Candidate, ...]]) -> "Market":
         """The market with other candidates for each service, and the commitments these can use."""
         terms, origin = _applying(self.offered, candidates)

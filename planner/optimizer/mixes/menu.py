@@ -116,15 +116,15 @@ class Menu:
         machine costs its disks alone; what a mix leaves of a cover is lost to it. The fee of the
         covers is not in the cost.
         """
-        price = np.array([o.usd_per_h for o in self.offers])
-        cost: Floats = self.counts @ price
-        left = self.counts.astype(np.float64) * np.array([0.0 if o.spot else o.unit for o in self.offers])
+        cost, left = self.on_demand.copy(), dict[int, Floats]()
         for cover in covers:
             units, room = dict(cover.units), np.full(len(cost), cover.amount)
             for j in self._savings(units):
                 offer = self.offers[j]
-                used = np.minimum(left[:, j], room / units[offer.kind])
-                left[:, j] -= used
+                if j not in left:
+                    left[j] = self.counts[:, j] * np.float64(offer.unit)
+                used: Floats = np.minimum(left[j], room / units[offer.kind])
+                left[j] -= used
                 room -= used * units[offer.kind]
                 cost -= used * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
         return cost
@@ -159,7 +159,8 @@ class Menu:
     @cached_property
     def on_demand(self) -> Floats:
         """Cost of each mix [USD/h] without commitments."""
-        return self.price([])
+        found: Floats = self.counts @ np.array([o.usd_per_h for o in self.offers])
+        return found
 
     @cached_property
     def instances(self) -> Floats:
