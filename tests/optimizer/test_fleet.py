@@ -3,6 +3,8 @@ cost on whole plans of random markets.
 """
 
 import itertools
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from planner.capacity import size
 from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan
 from planner.optimizer import optimize
+from planner.optimizer.commitments.together import choose_together
+from planner.scenario import Scenario
 from tests.builders import hand
 
 SEEDS = [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 5))]
@@ -200,6 +204,36 @@ def test_a_share_for_each_type_brings_as_many_types_as_it_asks_for(share):
     assert served.max() <= 3_000 * max(share, 1 / np.floor(1 / share) if share < 0.5 else 1) + 1e-6
     if share < 0.5:
         assert any("max_type_share" in note for note in plan.notes)
+
+
+def test_in_one_round_every_service_finds_its_own_best_set(monkeypatch):
+    """Services that share nothing choose as if alone, also where the search begins at the worst set of each: what one
+    has found stays while another moves.
+    """
+    market = random_market(np.random.default_rng(3), regions=REGIONS[:1], types=5)
+    s = hand.scenario(**BASE, regions=list(REGIONS[:1]))
+    raw = s.model_dump(mode="json", exclude_defaults=True)
+    raw["services"] = {"web": raw["services"]["web"], "api": raw["services"]["web"]}
+    both, catalog = Scenario.model_validate(raw), catalog_of(market)
+    rng = np.random.default_rng(4)
+    load = hand.load(both, {"web": rng.uniform(50, 900, 48), "api": rng.uniform(300, 2500, 48)})
+    capacity = size(both, catalog, load)
+    best = optimize(both, load, capacity, catalog)
+    begun = []
+
+    def worst_first(scenario, followed, wide, fleets, *rest):
+        turned = {
+            s: replace(f, candidates=f.rivals[-1], others=tuple(reversed(f.rivals[:-1]))) for s, f in fleets.items()
+        }
+        begun.extend(len(f.rivals) for f in turned.values())
+        return choose_together(scenario, followed, wide, turned, *rest)
+
+    monkeypatch.setattr("planner.optimizer.decide.choose_together", worst_first)
+    monkeypatch.setattr(sys.modules["planner.optimizer.commitments.together"], "ROUNDS", 1)
+    monkeypatch.setattr(sys.modules["planner.optimizer.commitments.together"], "AT_ONCE", 1)
+    found = optimize(both, load, capacity, catalog)
+    assert min(begun) > 1
+    assert found.objective_usd == pytest.approx(best.objective_usd, rel=1e-9)
 
 
 def test_an_offer_left_off_the_short_list_is_priced_at_the_duals():
