@@ -12,7 +12,6 @@ from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from planner import export
-from planner.data import data_path
 from planner.errors import TrafficError
 from planner.scenario import Scenario
 from planner.show import words
@@ -327,19 +326,16 @@ def test_what_nobody_planned_is_one_number(small, tmp_path):
     assert shown_as["Not planned"] == words.money(found.causes()["unmatched"])
 
 
-def test_the_bill_of_a_sample_is_offered_for_the_sample_alone(small, monkeypatch):
+def test_the_bill_of_a_sample_is_offered_for_the_sample_alone(small, tmp_path, monkeypatch):
     """Another's plan may bear the name of a sample; its money is not the sample's."""
-    small()
-    samples = {"small": session.bundled()["small"], "web": data_path("scenarios") / "web.yaml"}
-    monkeypatch.setattr(session, "bundled", lambda: samples)
-    sample = Scenario.read(samples["web"])
-    own = SCENARIO.replace("name: small", f"name: {sample.name}").replace("2027-01-04", f"{sample.start}")
-    own = own.replace("web.csv", "traffic.csv")
     at = small()
-    monkeypatch.setattr(session, "bundled", lambda: samples)
-    at.query_params["scenario"] = uploads.add(history().encode(), sample.name, own)
+    sample, own = session.bundled()["small"], tmp_path / "own.yaml"
+    own.write_text(SCENARIO)
+    (tmp_path / "web.csv").write_text(history(rate=lambda h: 30))
+    monkeypatch.setattr(session, "bundled", lambda: {"web": sample, "own": own})
     go(at.run(), "track")
-    assert not at.error, [e.value for e in at.error]
+    assert "the sample's" in at.selectbox(key="bill").options
+    at.selectbox(key="scenario").set_value("own").run()
     assert at.selectbox(key="bill").options == ["none yet"]
     assert "Bring the bill" in at.info[0].value
 
