@@ -1,5 +1,5 @@
 """Speed and memory of the optimizer: ``python tests/bench/bench_optimize.py
-[one|ten|paths|naive|frontier ...]``.
+[one|ten|paths|naive|frontier|web|fleet|fifty ...]``.
 
 Prints each figure beside its goal; ``naive`` runs the full hourly model in plain PuLP beside the
 reduced path in the same run. Times of a case are of a process of its own, after the interpreter has
@@ -63,10 +63,10 @@ def problem(workloads: int, types: int, hours: int = 8760, scenarios: int = 1, s
     )
 
 
-def _measured(run, arguments, queue) -> None:
+def _measured(run, arguments, pipe) -> None:
     begun, cpu = time.perf_counter(), time.process_time()
     answer = run(*arguments)
-    queue.put(
+    pipe.send(
         (
             answer,
             time.perf_counter() - begun,
@@ -78,10 +78,11 @@ def _measured(run, arguments, queue) -> None:
 
 def measured(run, *arguments):
     """Answer, wall [s], CPU [s] and peak memory [MiB] of a call in a process of its own."""
-    queue = multiprocessing.get_context("spawn").Queue()
-    process = multiprocessing.get_context("spawn").Process(target=_measured, args=(run, arguments, queue))
+    here, there = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_measured, args=(run, arguments, there))
     process.start()
-    found = queue.get()
+    there.close()
+    found = here.recv()  # EOFError where the process failed
     process.join()
     return found
 
@@ -128,6 +129,45 @@ def beside(workloads: int, types: int) -> dict[str, object]:
         "full / reduced CPU": full_cpu / cpu,
         **ours,
         **full,
+    }
+
+
+def fleet(services: int) -> dict[str, object]:
+    """``planner.optimize`` on a year of services like the bundled ``web``, each with its own level
+    and hour of the day, that share the commitments of one region; CPU seconds of its stages.
+    """
+    import tempfile
+
+    import pandas as pd
+
+    from planner import Catalog, Scenario, forecast, optimize, read_histories, size
+    from planner.data import data_path
+
+    file = data_path("scenarios", "web.yaml")
+    one, rng = Scenario.read(file), np.random.default_rng(services)
+    history = pd.read_csv(data_path("traffic", "web.csv"), comment="#")
+    column = history.columns[1]
+    with tempfile.TemporaryDirectory() as folder:
+        web, copies = one.model_dump(exclude_unset=True)["services"]["web"], {}
+        for k in range(services):
+            own = history[column].to_numpy(dtype=float).copy()
+            own = np.roll(own, int(rng.integers(0, 24))) * rng.uniform(0.3, 3.0)
+            history.assign(**{column: own}).to_csv(f"{folder}/web{k}.csv", index=False)
+            copies[f"web{k}"] = web | {"traffic": web["traffic"] | {"file": f"web{k}.csv"}}
+        scenario = Scenario(**one.model_dump(exclude_unset=True) | {"services": copies, "folder": folder})
+        catalog = Catalog.read(*scenario.providers, regions=scenario.regions)
+        begun = time.process_time()
+        load = forecast(read_histories(scenario), scenario, paths=200)
+        loaded = time.process_time()
+        capacity = size(scenario, catalog, load)
+        sized = time.process_time()
+        found = optimize(scenario, load, capacity, catalog)
+    proof = found.certificate
+    return {
+        "load [s]": loaded - begun,
+        "size [s]": sized - loaded,
+        "optimize [s]": time.process_time() - sized,
+        "gap": proof.upper_bound_usd / proof.lower_bound_usd - 1.0,
     }
 
 
@@ -192,6 +232,9 @@ CASES = {
     "one": (reduced, (1, 50, 1), "1 x 50 types x 8,760 h: goal 0.5 s"),
     "ten": (reduced, (10, 200, 1), "10 x 200 types x 8,760 h x 4 options: goal 5 s wall, gap 1e-4, 300 MB"),
     "paths": (reduced, (10, 200, 20), "the same x 20 paths: goal 120 s, 1 GB"),
+    "web": (fleet, (1,), "planner.optimize, one service, a year x 200 paths: goal .5 s"),
+    "fleet": (fleet, (4,), "planner.optimize, 10 services that share commitments, a year x 200 paths"),
+    "fifty": (fleet, (50,), "planner.optimize, 50 services that share commitments: goal 10 s, 500 MiB"),
     "naive": (beside, (1, 50), "1 x 50 types x 8,760 h beside the full hourly model in plain PuLP (minutes, 4 GB)"),
 }
 
