@@ -58,6 +58,7 @@ from planner.scenario import Scenario
 # times the price of what would run instead: whole machines fit worse than parts
 OVER = (1.15, 1.0, 1.4, 2.0)
 MOST_SETS = 200_000  # of types; where there are more, any types at once
+FEW = 4  # services that share commitments for which all of these are tried
 IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is priced
 # sets valued together; ranked together coarsely; finely
 TOGETHER, OPENED, CHUNK = 256, 4_096, 16
@@ -116,7 +117,8 @@ def _together(scenario: Scenario, market: Market, shelves: dict[str, Shelf], poo
     search = {s: _Sets(scenario, market, s, prices) for s, prices in each.items()}
     every = {s: np.arange(len(shelf))[None, :] for s, shelf in shelves.items()}
     sets, best, one = every, 0.0, next(iter(each.values()))
-    for over in (OVER[0], *OVER):
+    tries = max(2, (1 + len(OVER)) * min(FEW, len(each)) // len(each))
+    for over in (OVER[0], *OVER)[:tries]:
         caps = [np.max([each[s].caps(kept[s], over)[0] for s in each], axis=0) for kept in (sets, every)]
         cap = np.where(caps[0] > 0, *caps)
         for idle in IDLE if pools.held.any() else IDLE[-1:]:

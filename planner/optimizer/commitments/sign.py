@@ -28,6 +28,7 @@ from planner.scenario import Scenario
 GROUPS = 160
 SURPRISES = (0.7, 1.5)  # load over forecast at which the regret of the commitments is told
 TRIFLE = 2e-5  # of the cost: a contract must save more
+FEW, LEAST_TRIALS = 4, 60  # services tried with all valuations of a descent; of any number at least
 ALONE = 2  # pools from which the descent starts by themselves, those of the least cost
 SIZES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4)  # of the peak, at which a pool alone is tried
 
@@ -76,6 +77,8 @@ def sign(
     market, rungs = with_rungs(market, amounts, load, scenario.time_zone)
     value, affordable = Value(market, load, menus, loads, weight, counted), within_upfront(scenario, market.terms)
 
+    trials = max(LEAST_TRIALS, MOST_TRIALS * min(FEW, len(menus)) // len(menus))
+
     # what the program buys first: a term it leaves alone must beat that, not forestall it
     pools, everything = {market.terms[i].pool for i, a in amounts.items() if a > 0}, amounts | rungs
     best = whole_contracts(
@@ -83,17 +86,19 @@ def sign(
         {i: a for i, a in everything.items() if a > 0 or (i in rungs and market.terms[i].pool in pools)},
         value.expected,
         affordable,
+        trials=trials,
     )
     alone = sorted(_alone(market, amounts, menus, loads, value.expected), key=value.expected)
     for first in [given, *alone[:ALONE]]:  # signed at the start: later contracts come with the best of these
         start_only = dict.fromkeys(amounts, 0.0) | first
-        other = whole_contracts(market, start_only, value.expected, affordable, trials=MOST_TRIALS // 3)
+        other = whole_contracts(market, start_only, value.expected, affordable, trials=trials // 3)
         best = min(best, other, key=value.expected)
-    best = whole_contracts(market, dict.fromkeys(everything, 0.0) | best, value.expected, affordable)
+    every = dict.fromkeys(everything, 0.0) | best
+    best = whole_contracts(market, every, value.expected, affordable, trials=trials)
     best, regret, each = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
         expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)
-        other = whole_contracts(market, best, expected, affordable, trials=MOST_TRIALS // 3)
+        other = whole_contracts(market, best, expected, affordable, trials=trials // 3)
         regret[growth] = expected(best) - expected(other)
         each |= {
             i: (*each.get(i, ()), _regret(market, best, i, expected, affordable)) for i, a in best.items() if a > 0
