@@ -126,8 +126,10 @@ def test_a_sweep_that_was_killed_is_taken_up_and_ends_equal(small, whole, tmp_pa
     told, planned = [], []
     sweep(small, dict(list(VARIANTS.items())[:1]), results=tmp_path / "rows", progress=told.append)
     assert told == ["1 of 1 variants"]
-    real = study.run
-    monkeypatch.setattr(study, "run", lambda s, *a, **k: planned.append(s.limits.max_spot_share) or real(s, *a, **k))
+    real = study.optimize
+    monkeypatch.setattr(
+        study, "optimize", lambda s, *a, **k: planned.append(s.limits.max_spot_share) or real(s, *a, **k)
+    )
     found = sweep(small, results=tmp_path / "rows", progress=told.append)
     assert told[1:] == ["1 of 2 variants were there", "2 of 2 variants"]
     assert planned == [0.1]

@@ -204,7 +204,8 @@ def test_a_sweep_on_the_command_line(folder):
         rows = list(csv.DictReader(file))
     assert [r["variant"] for r in rows] == ["latency_p99_s=0.3", "latency_p99_s=0.001"]
     assert rows[1]["total_usd"] == ""
-    assert "To make it possible" in rows[1]["error"]
+    assert rows[1]["error"].startswith("services.web.objective: ")
+    assert "0.001" in rows[1]["error"]
     for wrong in ("limits.zones", "limits.zones=[", "=1"):
         assert CliRunner().invoke(main, [*arguments[:4], "--vary", wrong]).exit_code == 2
 
