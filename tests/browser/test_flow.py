@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.builders.screens import choose
+
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 pytestmark = pytest.mark.browser
 FIRST = 180_000  # ms: the first study of a fresh server
@@ -80,8 +82,7 @@ def test_upload_a_history_and_then_nonsense(app_url, page):
     chooser.set_input_files(
         {"name": "../../etc/history.csv", "mimeType": "text/csv", "buffer": "\n".join(["time,rps", *rows]).encode()}
     )
-    page.get_by_label("Plan for").click()
-    page.get_by_role("option", name="3 months").click()
+    choose(page, page.get_by_label("Plan for"), "3 months")
     page.get_by_role("button", name="Plan it").click()
     expect(page.get_by_role("heading", name="own traffic", exact=True)).to_be_visible(timeout=FIRST)
     assert total(page) > 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.screens import FIRST, history, money, rows, settled
+from tests.builders.screens import FIRST, choose, history, money, rows, settled
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 pytestmark = pytest.mark.browser
@@ -67,8 +67,7 @@ def test_ten_clicks_on_a_sample(app_url, seen, pictured):
         if name != "Load":
             expect(page.get_by_text(sign).first).to_be_visible(timeout=FIRST)
         pictured(page, name.lower())
-    page.get_by_label("What if another value were chosen for").click()
-    page.get_by_role("option", name="Longest commitment, months").click()
+    choose(page, page.get_by_label("What if another value were chosen for"), "Longest commitment, months")
     settled(page, expect)
     page.get_by_text("Work them out").click()
     expect(page.get_by_text(re.compile("^Moving the longest commitment"))).to_have_count(2, timeout=FIRST)
@@ -151,8 +150,7 @@ def test_an_own_history_goes_all_the_way(app_url, seen, pictured):
     chooser.set_input_files({"name": "panel.csv", "mimeType": "text/csv", "buffer": history().encode()})
     expect(page.get_by_text(re.compile("28 days from 07 Sep 2026"))).to_be_visible(timeout=FIRST)
     pictured(page, "start-own")
-    page.get_by_role("combobox", name=re.compile("Plan for")).click()
-    page.get_by_role("option", name="3 months").click()
+    choose(page, page.get_by_role("combobox", name=re.compile("Plan for")), "3 months")
     page.get_by_role("button", name="Plan it").click()
     expect(page.get_by_role("heading", name="own traffic", exact=True)).to_be_visible(timeout=FIRST)
     pictured(page, "own-answer")

@@ -15,6 +15,22 @@ def settled(page, expect):
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
+def choose(page, box, name):
+    """Pick from a list; it is opened again where a picture or the page being drawn has closed it."""
+    from playwright.sync_api import TimeoutError as Closed
+
+    option = page.get_by_role("option", name=name)
+    for _ in range(5):
+        box.click()
+        try:
+            option.click(timeout=10_000)
+        except Closed:
+            page.keyboard.press("Escape")
+        else:
+            return
+    raise AssertionError(f"{name} was never on offer")
+
+
 def money(text: str) -> float:
     """Dollars as the page writes them."""
     return float(re.sub(r"[^\d.\-]", "", text.replace("−", "-")))
