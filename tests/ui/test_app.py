@@ -169,8 +169,8 @@ def test_a_budget_holds_or_says_what_it_would_take(small):
     assert not at.exception
     assert "No plan can meet" in at.error[0].value
     assert "What to do" in at.error[0].value
-    assert "Raise the budget to" in at.error[0].value.replace("\\", "")
-    next(b for b in at.button if b.label.startswith("Raise the budget to")).click().run()
+    assert "Raise the budget from $1 to" in at.error[0].value.replace("\\", "")
+    next(b for b in at.button if b.label.startswith("Raise the budget from")).click().run()
     assert not at.error, [e.value for e in at.error]
     assert at.number_input(key="limits.budget_usd_per_month").value > 1
 
