@@ -370,15 +370,20 @@ def test_goodput_is_planned_by_the_margin_measured_on_left_out_combinations():
     with data_path("models", "llm_margin.csv").open(encoding="utf-8", newline="") as file:
         rows = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(file)]
     for column, sign in (
-        ("broken_share", -1),
         ("kept_share", -1),
         ("broken_between_share", -1),
         ("kept_between_share", -1),
     ):
-        # of the choices that are left at each margin, so that single ones may count for more
-        assert all(sign * (b[column] - a[column]) >= -0.002 for a, b in pairwise(rows)), column
+        assert all(sign * (b[column] - a[column]) >= 0 for a, b in pairwise(rows)), column
     (planned,) = [r for r in rows if r["planned"]]
     assert planned["broken_share"] <= 0.10
+
+
+@pytest.mark.xfail(strict=True, reason=".017 at 1.65 σ and .018 at 2 σ: choices with no load left go out of the share")
+def test_a_wider_margin_breaks_no_larger_share_of_choices():
+    with data_path("models", "llm_margin.csv").open(encoding="utf-8", newline="") as file:
+        shares = [float(row["broken_share"]) for row in csv.DictReader(file)]
+    assert all(wide <= narrow for narrow, wide in pairwise(shares))
 
 
 def test_slices_serve_in_proportion():
