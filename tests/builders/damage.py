@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import time
 import warnings
@@ -11,12 +12,18 @@ from pathlib import Path
 from planner.errors import PlannerError
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "1500"))  # of a short run; 200000 make a long one
+SEED = os.environ.get("FUZZ_SEED", "")  # another seed, other damage
 SLOWEST_S, MOST_MIB = 10.0, 1024.0
 ODD = [
     *(None, True, -1, 0, 1e308, -1e308, 10**400, "", "many", "NaN", "1e999", [], {}, [[]], {"avg": None}),
     *("\x00", "=1+1"),
 ]
 FOREIGN = [0, 9, 10, 34, 44, 45, 46, 57, 101, 0x7F, 0xE9, 0x2028]
+
+
+def drawing(key):
+    """The draws of one test: the same in each run of a seed."""
+    return random.Random(f"{SEED}{key}")
 
 
 def damaged(text, draw):

@@ -4,7 +4,6 @@ a file in another unit is another demand.
 
 import gzip
 import json
-import random
 
 import numpy as np
 import pytest
@@ -128,7 +127,7 @@ def histories_that_could_be(traffic, text):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_any_damage_ends_in_a_history_or_a_typed_error(tmp_path, name):
     suffix, samples = SAMPLES[name]
-    draw, told, path = random.Random(name), damage.Told("input"), tmp_path / f"input{suffix}"
+    draw, told, path = damage.drawing(name), damage.Told("input"), tmp_path / f"input{suffix}"
     count = damage.INPUTS // len(SAMPLES)
     with damage.within_memory():
         for _ in range(count):

@@ -5,7 +5,6 @@ A short run goes with every suite; FUZZ_INPUTS=200000 makes it a long one.
 
 import json
 import math
-import random
 
 import pytest
 
@@ -111,7 +110,7 @@ READERS = {
 @pytest.mark.parametrize("name", READERS)
 def test_any_damage_ends_in_a_result_or_a_typed_error(tmp_path, name):
     samples, read, could_be = READERS[name]
-    draw, told, path = random.Random(name), damage.Told("input"), tmp_path / "input"
+    draw, told, path = damage.drawing(name), damage.Told("input"), tmp_path / "input"
     with damage.within_memory():
         for _ in range(damage.INPUTS // len(READERS)):
             text = damage.damaged(draw.choice(samples), draw)
@@ -123,7 +122,7 @@ def test_any_damage_ends_in_a_result_or_a_typed_error(tmp_path, name):
 
 @pytest.mark.parametrize(("item", "read"), [(RESERVED, lambda i: reserved_instance(i, "r")), (PLAN, savings_plan)])
 def test_answers_of_the_account_end_in_a_holding_or_a_typed_error(item, read):
-    draw = random.Random(3)
+    draw = damage.drawing(3)
     for _ in range(damage.INPUTS // 6):
         try:
             with one_door(lambda cause: CatalogError(cause, where="aws")):

@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import random
 import shutil
 
 import pytest
@@ -34,7 +33,7 @@ def prices_that_could_be(found):
 
 
 def test_any_damage_to_a_price_list_ends_in_prices_or_a_typed_error(tmp_path):
-    draw, told, path = random.Random(1), damage.Told("input"), tmp_path / "input"
+    draw, told, path = damage.drawing(1), damage.Told("input"), tmp_path / "input"
     count = damage.INPUTS // 4
     with damage.within_memory():
         for _ in range(count):
@@ -57,7 +56,7 @@ def of_one_snapshot(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 def test_any_damage_to_a_snapshot_ends_in_a_catalog_or_a_typed_error(folder, name):
-    draw, told = random.Random(name), damage.Told("gpu_cloud")
+    draw, told = damage.drawing(name), damage.Told("gpu_cloud")
     file = folder / "gpu_cloud" / f"{name}.csv"
     whole = file.read_text(encoding="utf-8")
     with damage.within_memory():

@@ -3,7 +3,6 @@ that names the file and the line or field.
 """
 
 import math
-import random
 import re
 
 import pytest
@@ -103,7 +102,7 @@ def scenarios_that_could_be(scenario):
 
 @pytest.mark.parametrize("text", [WHOLE, WHOLE + TODAY], ids=["planned", "today"])
 def test_any_damage_ends_in_a_scenario_or_a_typed_error(tmp_path, catalog, text):
-    draw, told, path = random.Random(len(text)), damage.Told("input"), tmp_path / "input.yaml"
+    draw, told, path = damage.drawing(len(text)), damage.Told("input"), tmp_path / "input.yaml"
     place = damage.Told(r"input\.yaml.*(?:line \d+|\b[a-z_][\w.]*: |must be a mapping)")
     count = damage.INPUTS // 6
     with damage.within_memory():
