@@ -16,6 +16,8 @@ from planner.errors import PlannerError, ScenarioError
 from planner.load.shapes import shape_of
 from planner.scenario import Scenario
 
+_ANYWHERE = ("global", "", "any")  # regions of a commitment that holds wherever its provider sells
+
 
 def checked(scenario: Scenario, catalog: Catalog) -> None:
     """Raises :class:`ScenarioError` with every fault that a reader of the
@@ -24,7 +26,12 @@ def checked(scenario: Scenario, catalog: Catalog) -> None:
     ``catalog``: what the plan may buy. A machine that is on sale in another region of the
     scenario's providers is no fault: its quota then binds nothing here.
     """
-    problems = [*_services(scenario), *_quotas(scenario, catalog), *_adjustments(scenario, catalog)]
+    problems = [
+        *_services(scenario),
+        *_quotas(scenario, catalog),
+        *_adjustments(scenario, catalog),
+        *_held(scenario, catalog),
+    ]
     if problems:
         raise ScenarioError(problems, where=scenario.name)
 
@@ -74,6 +81,35 @@ def _adjustments(scenario: Scenario, catalog: Catalog) -> Iterator[str]:
                 yield f"price_adjustments.{number}.{key}: matches nothing that may be bought (got {name!r})" + _near(
                     name, known
                 )
+
+
+def _held(scenario: Scenario, catalog: Catalog) -> Iterator[str]:
+    """Commitments held that no provider of the scenario sells, or in another region than is said."""
+    for number, held in enumerate(scenario.existing):
+        places = _sold_in(catalog, held.commitment)
+        if not places:
+            everywhere = Catalog.read(*scenario.providers)
+            places = _sold_in(everywhere, held.commitment)
+            if not places:
+                known = everywhere.commitments["commitment"]
+                yield f"existing.{number}.commitment: no provider sells it (got {held.commitment!r})" + _near(
+                    held.commitment, set(known)
+                )
+            else:
+                yield (
+                    f"existing.{number}.commitment: it holds in {', '.join(places)}, which the scenario does not plan"
+                    f" for (got {held.commitment!r}). Add {places[0]} to regions, or leave the commitment out"
+                )
+        elif held.region is not None and not {held.region, *_ANYWHERE} & {*places}:
+            yield (
+                f"existing.{number}.region: {held.commitment} holds in {', '.join(places)} (got {held.region!r}). "
+                f"Write {places[0]}, or leave region out"
+            )
+
+
+def _sold_in(catalog: Catalog, commitment: str) -> list[str]:
+    table = catalog.commitments
+    return sorted(set(table.loc[table["commitment"] == commitment, "region"]))
 
 
 def _near(name: str, known: Collection[str]) -> str:

@@ -63,7 +63,10 @@ def finished(table: Table, given: Mapping[str, Any], usd_per: Mapping[str, float
     told["currency"] = pd.Series(np.asarray(told["currency"]), dtype="str").replace("", "USD")
     rate = _rates(table, told["currency"], usd_per)
     for name in ("list_cost_usd", "effective_cost_usd", "billed_cost_usd"):
-        told[name] = np.asarray(told[name], dtype=np.float64) * rate
+        with np.errstate(over="ignore", invalid="ignore"):
+            told[name] = np.asarray(told[name], dtype=np.float64) * rate
+        paid = pd.Series(told[name]).map("{:g}".format)
+        table.refuse(np.isinf(told[name]), paid, name, "is no sum of money: check the row's amounts and its rate")
     told["row"], told["source"] = np.arange(1, size + 1), table.where
     names = columns.columns_of("actuals")
     frame = pd.DataFrame({n: np.asarray(told[n]) if n not in ("ts", "charge_end") else told[n] for n in names})

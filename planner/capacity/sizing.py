@@ -41,6 +41,9 @@ from planner.latency import (
 )
 from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
+from planner.scenario.sizes import all_beyond
+
+MOST_REPLICAS = 1e6  # ten times the largest fleet of one service that is known
 
 _SHAPE = [
     "family",
@@ -119,8 +122,26 @@ def size(scenario: Scenario, catalog: Catalog, load: Load) -> Capacity:
         "mends_at",
     ]
     frame = _frame("capacity", sheet.rows, order)
+    _refuse_absurd(scenario, frame, load)
     headroom = _frame("capacity.headroom", sheet.ledger, [*head, "cause", "headroom_share", "basis"])
     return Capacity(frame, headroom, needs_frame(scenario, catalog), sheet.models, sheet.pools)
+
+
+def _refuse_absurd(scenario: Scenario, capacity: pd.DataFrame, load: Load) -> None:
+    """Raises :class:`ScenarioError` for a service whose peak asks for more than :data:`MOST_REPLICAS`
+    of the best machine.
+    """
+    best = capacity.groupby("service", observed=True)["usable_rps"].max()
+    peaks = {name: float(s.arrival_rate_rps.max()) for name, s in load.services.items()}
+    odd = [
+        f"services.{name}: its peak of {peaks[name]:.3g} requests/s asks for {peaks[name] / usable:.2g} replicas of "
+        f"{usable:.3g} requests/s, and no provider has more than {MOST_REPLICAS:,.0f}. "
+        "Check the units of its traffic, latency, network and retry_share"
+        for name, usable in zip(best.index.astype(str), best, strict=True)
+        if usable > 0 and peaks[name] / usable > MOST_REPLICAS
+    ]
+    if odd:
+        raise ScenarioError(odd, where=scenario.name)
 
 
 def service_model(scenario: Scenario, name: str) -> ServiceModel:
@@ -134,6 +155,12 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
             f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})",
             where=scenario.name,
         )
+    odd = [
+        f"{'.'.join((f'services.{name}.latency', *path))}: {said} (got {value!r})"
+        for path, said, value in all_beyond("latency", spec.parameters)
+    ]
+    if odd:
+        raise ScenarioError(odd, where=scenario.name)
     try:
         model: ServiceModel = LATENCY_MODELS[spec.model].model_validate(
             spec.parameters, context={"folder": scenario.folder}

@@ -25,7 +25,7 @@ from planner.catalog.answers import Fetched, money
 from planner.catalog.aws_answers import on_demand_usd, reserved, sells_plain_linux
 from planner.catalog.aws_bulk import read_offers
 from planner.catalog.checks import MOST_USD_PER_H
-from planner.errors import CatalogError
+from planner.errors import MALFORMED, CatalogError
 
 LARGEST_BYTES = 4 * 2**30  # the EC2 offer file of a region is half a GiB
 _PROVIDERS = {
@@ -124,7 +124,7 @@ def _read(path: Path, region: str | None, machines: Mapping[str, Iterable[str]])
             got=error.got,
             remedy="Give the provider's file as it was downloaded",
         ) from None
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, csv.Error) as error:
+    except (OSError, *MALFORMED) as error:
         raise CatalogError(
             f"the file cannot be read: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}",
             where=path,

@@ -25,7 +25,7 @@ from planner.catalog.providers import PROVIDERS
 from planner.catalog.sanity import SET_ASIDE, set_aside
 from planner.catalog.store import catalog_folder, current
 from planner.catalog.tiers import Tier
-from planner.errors import CatalogError
+from planner.errors import MALFORMED, CatalogError
 
 FRAMES = ("instances", "rates", "commitments", "storage", "network")
 # region of an offer that is good in every region of its provider, such as a flexible CUD
@@ -440,7 +440,7 @@ def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
         raise CatalogError(
             "the snapshot lacks this file", where=path, remedy="Refresh the provider's snapshot"
         ) from None
-    except (ValueError, UnicodeDecodeError, OverflowError) as error:
+    except MALFORMED as error:
         raise CatalogError(
             f"cannot be read: {str(error).splitlines()[0]}",
             where=path,

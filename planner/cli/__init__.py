@@ -1,5 +1,6 @@
 """The command line: each command is one public call and its output."""
 
+import errno
 import os
 import sys
 import time
@@ -41,6 +42,7 @@ from planner.errors import PlannerError
 from planner.scenario import Scenario
 from planner.show.words import table
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 DEMO = ("web", "chat", "embed", "demo")
 
 
@@ -59,6 +61,13 @@ class _Planner(click.Group):
         except click.ClickException as error:
             error.show()
             sys.exit(2)
+        except OSError as error:
+            if error.filename is not None:
+                _fail(f"{str(error.filename)[:200]}: {error.strerror}. Check the path", 2)
+            if error.errno not in _FULL:
+                raise
+            _hush()
+            _fail(f"the answer is not written in full: {error.strerror}. Free space where standard output goes", 2)
         except click.Abort:
             _fail("stopped", 130)
         sys.exit(0)
@@ -69,9 +78,14 @@ class _Planner(click.Group):
             found = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _hush()
             return None
         return found
+
+
+def _hush() -> None:
+    """Nothing more goes to standard output: the interpreter would fail again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(text: str, code: int) -> None:

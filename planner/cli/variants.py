@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from planner.errors import PlannerError, ScenarioError
+from planner.scenario.written import parse
 from planner.workers import Workers
 
 
@@ -27,10 +27,10 @@ def combinations(varied: Sequence[str]) -> dict[str, dict[str, Any]]:
                 where="sweep",
             )
         try:
-            found = yaml.safe_load(f"[{values}]")
-        except yaml.YAMLError:
+            found, _ = parse(f"[{values}]", "sweep")
+        except ScenarioError as error:
             raise ScenarioError(
-                f"the values are not a list in YAML (got {values!r}). Separate them by commas",
+                f"the values are no list in YAML (got {values[:80]!r}): {error.problems[0]}. Separate them by commas",
                 where="sweep",
             ) from None
         axes.append([(path.strip(), value) for value in found])

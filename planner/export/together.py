@@ -61,6 +61,9 @@ def write_file(content: bytes, path: str | Path) -> Path:
     """Write one file, whole or not at all. Raises :class:`PlannerError` if it cannot be written."""
     path, part = Path(path), None
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device keeps its place
+            path.write_bytes(content)
+            return path
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(prefix=f".{path.name}.part-", dir=path.parent)
         os.fchmod(handle, 0o666 & ~_umask())

@@ -158,6 +158,7 @@ def _service(
         noisy *= growth.draw(traffic.stated, paths, rng)[:, None] / traffic.stated.likely
     factor = growth.growth_factor(service.growth_share_per_year, ts, anchor, paths, rng)
     multiplier, added = growth.event_effects(service.events, ts, scenario.time_zone, paths, rng)
+    notes += [f"{name}: {line}" for line in growth.without_effect(service.events, ts, scenario.time_zone)]
     known_d = _known_days(traffic)
     level = thin.level_factor(known_d, ts, anchor, score, factor)
     if told := thin.said(known_d, len(ts) / 24, traffic.stated is not None):

@@ -69,6 +69,16 @@ def event_effects(
     return multiplier, added
 
 
+def without_effect(events: Sequence[Event], ts: pd.DatetimeIndex, zone: str) -> list[str]:
+    """A sentence on each event that covers no hour of ``ts``: perhaps a wrong year."""
+    plan = " to ".join(f"{t.tz_convert(zone):%Y-%m-%d}" for t in (ts[0], ts[-1]))
+    return [
+        f"the event {e.name} ({e.start} to {e.end}) lies wholly outside the plan ({plan}) and changes nothing"
+        for e in events
+        if not _cover(e, ts, zone).any()
+    ]
+
+
 def _cover(event: Event, ts: pd.DatetimeIndex, zone: str) -> Floats:
     hour = ts.as_unit("us").asi8 / 3.6e9
     start, end = (instant(x, zone).timestamp() / 3600.0 for x in (event.start, event.end))

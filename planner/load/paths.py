@@ -14,6 +14,7 @@ import pandas as pd
 from planner import columns
 from planner.arrays import Floats, Index, Singles
 from planner.errors import TrafficError
+from planner.load.door import MAX_RATE_RPS
 from planner.tokens import TokenMix
 
 
@@ -68,6 +69,13 @@ class Load:
             rate = s.arrival_rate_rps
             if not np.isfinite(rate).all() or (rate < 0).any():
                 raise TrafficError("arrival rates must be finite and not negative", where=name)
+            if rate.size and rate.max() > MAX_RATE_RPS:
+                raise TrafficError(
+                    f"more than {MAX_RATE_RPS:.0e} requests/s: no service sees so many",
+                    where=name,
+                    got=float(rate.max()),
+                    remedy="Check the unit of its history, growth_share_per_year, events and retry_share",
+                )
 
     @property
     def paths(self) -> int:

@@ -14,15 +14,34 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
+from planner.scenario.sizes import beyond
 from planner.zones import Zones
 
 Share = Annotated[float, Field(ge=0, le=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$")]
+
+
+def _plain_name(value: str) -> str:
+    """Letters and digits of any script. Raises ValueError in words, not as a pattern."""
+    if not value[0].isalnum() or not all(c.isalnum() or c in " ._/-" for c in value):
+        raise ValueError("must begin with a letter or digit and hold letters, digits, spaces and . _ / - only")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_plain_name)]
 
 MAX_REQUESTS_PER_DAY = 1e14  # a thousand times the busiest public services
 METRICS = ("latency", "ttft", "tpot")
@@ -33,6 +52,18 @@ class Part(BaseModel):
     """A frozen part of a scenario that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _of_a_size(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse a figure that no service has, by the unit of its field."""
+        if cls is Range:  # by the name of the field that it fills
+            return value
+        name = info.field_name or ""
+        held = value.values() if isinstance(value, dict) else value.ends if isinstance(value, Range) else (value,)
+        if said := next(filter(None, (beyond(name, one) for one in held)), ""):
+            raise ValueError(said)
+        return value
 
 
 class Range(Part):
@@ -60,6 +91,11 @@ class Range(Part):
     @model_serializer(mode="wrap")
     def _plain(self, handler: Any) -> Any:
         return self.likely if self.certain else handler(self)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The least and the largest it may be."""
+        return self.low, self.high
 
     @property
     def certain(self) -> bool:

@@ -5,6 +5,7 @@ written back.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
@@ -177,7 +178,8 @@ class Scenario(Part):
         traffic = self.services[service].traffic
         shape = None if traffic.shape is None else (self.folder or Path()) / traffic.shape
         found = (self.traffic_file(service) if traffic.file else None, self.request_file(service))
-        return (*(f for f in found if f), *((shape,) if shape and shape.is_file() else ()))
+        own = (shape,) if shape and os.path.isfile(shape) else ()
+        return (*(f for f in found if f), *own)
 
     def request_file(self, service: str) -> Path | None:
         """The request log of a service, looked for as the history; ``None`` if it names none.
@@ -189,7 +191,7 @@ class Scenario(Part):
     def _beside(self, service: str, key: str, written: Path) -> Path:
         folder = self.folder or Path()
         for place in (folder, folder.parent):
-            if (place / written).is_file():
+            if os.path.isfile(place / written):
                 return place / written
         raise ScenarioError(
             f"services.{service}.{key}: no file {written} beside the scenario. "

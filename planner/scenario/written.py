@@ -5,6 +5,7 @@ told at once.
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,12 @@ class _Loader(yaml.SafeLoader):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except ValueError as error:  # a date such as 2027-02-30
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -106,7 +113,8 @@ def _sentence(error: Any, lines: Mapping[str, int], cls: type[BaseModel]) -> str
         return f"{line}{path}: is required but missing. Add it"
     message = re.sub(r"^(Value error, |Input )", "", error["msg"])
     value = error["input"]
-    got = "" if isinstance(value, dict | list | BaseModel) else f" (got {value!r})"
+    shown = str(value) if isinstance(value, date) else repr(value)
+    got = "" if isinstance(value, dict | list | BaseModel) else f" (got {shown})"
     return f"{line}{path}: {message}{got}"
 
 
@@ -167,6 +175,6 @@ def assign(raw: dict[str, Any], dotted: str, value: Any) -> None:
 
 
 def _item(items: list[Any], part: str, dotted: str) -> Any:
-    if not part.isdigit() or int(part) >= len(items):
+    if not (part.isascii() and part.isdigit()) or int(part) >= len(items):
         raise ScenarioError(f"{dotted}: {part} is not an index below {len(items)}", where="override")
     return items[int(part)]

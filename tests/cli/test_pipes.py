@@ -139,6 +139,28 @@ def test_a_reader_that_has_seen_enough_is_no_error(name, folder):
     assert "pipe" not in done.stderr.lower()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="asks for a device that is always full")
+@pytest.mark.parametrize("name", SLOW_OR_QUICK)
+def test_a_full_disk_behind_standard_output_is_told(name, folder):
+    command = [sys.executable, "-m", "planner", *ANSWERS[name]]
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command, cwd=folder, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "not written in full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_path_that_cannot_be_is_told(folder):
+    for arguments in (["plan", "a" * 5000], ["look", "a" * 5000], ["track", "small.yaml", "--actual", "a" * 5000]):
+        done = planner(folder, arguments)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert "too long" in done.stderr or "does not exist" in done.stderr or "no file" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSALS)
 def test_a_refusal_leaves_standard_output_empty(name, folder):

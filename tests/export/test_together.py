@@ -102,6 +102,18 @@ def test_a_full_disk_leaves_the_old_files(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["one", "out"]
 
 
+def test_what_is_no_file_keeps_its_place(tmp_path):
+    """A pipe or a device is written to, never replaced."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    together.write_file(b"new", pipe)
+    assert os.read(reading, 10) == b"new"
+    os.close(reading)
+    assert pipe.is_fifo()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
 class Endless:
     """A process that writes set after set, every second number from ``first`` on, until it is killed; each file of
     a set says its number, and each whole set is told through a pipe."""

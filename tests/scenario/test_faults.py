@@ -9,6 +9,7 @@ from planner.catalog import Catalog
 from planner.data import data_path
 from planner.errors import ScenarioError
 from planner.faults import checked
+from planner.load import forecast, read_histories
 from planner.scenario import Scenario
 from planner.study import run
 
@@ -60,6 +61,43 @@ def test_all_faults_are_told_at_once_with_near_names_before_any_work(catalog):
     ):
         assert word in told, word
     assert len(caught.value.problems) >= 8
+
+
+RESERVED = "aws/us-east-1/m6a.xlarge/standard_ri/1y/none"
+
+
+@pytest.mark.parametrize(
+    ("held", "told", "mended"),
+    [
+        (
+            {"commitment": RESERVED, "region": "eu-west-1"},
+            "Write us-east-1",
+            {"region": "us-east-1"},
+        ),
+        ({"commitment": RESERVED.replace("us-east-1", "eu-west-1")}, r"Add eu-west-1 to regions", None),
+        ({"commitment": RESERVED.replace("m6a", "m6")}, rf"Did you mean .*{RESERVED}", {"commitment": RESERVED}),
+    ],
+)
+def test_a_commitment_that_is_not_held_here_is_told_with_what_to_write(catalog, held, told, mended):
+    """The remedy is followed, and gets further."""
+    held = {"quantity": 2, "end": "2027-06-01", **held}
+    with pytest.raises(ScenarioError, match=told):
+        checked(scenario(existing=[held]), catalog)
+    if mended:
+        checked(scenario(existing=[held | mended]), catalog)
+    else:
+        wider = scenario(existing=[held], regions=["us-east-1", "eu-west-1"])
+        checked(wider, Catalog.read("aws", regions=wider.regions))
+
+
+def test_an_event_outside_the_plan_is_told():
+    """A wrong year looks like a plan for it."""
+    event = {"name": "sale", "start": "2037-01-10", "end": "2037-01-12", "multiplier": 2}
+    s = scenario(horizon_h=48, services={"web": {**SERVICE, "events": [event]}})
+    load = forecast(read_histories(s), s, paths=2)
+    assert any("the event sale" in n and "changes nothing" in n for n in load.notes)
+    s = s.replace(**{"services.web.events.0.start": "2027-01-02", "services.web.events.0.end": "2027-01-03"})
+    assert not any("changes nothing" in n for n in forecast(read_histories(s), s, paths=2).notes)
 
 
 def test_the_file_beside_the_scenario_is_taken_from_any_folder(tmp_path, monkeypatch, catalog):
