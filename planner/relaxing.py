@@ -47,15 +47,5 @@ def _followed(first: Relaxation, scenario: Scenario, load: Load, catalog: Catalo
         except ScenarioError:
             return None  # the change is none that this scenario can take
         else:
-            return Relaxation.of({path: (_now(scenario, path), value) for path, value in changes.items()})
+            return Relaxation.of({path: (scenario.at(path), value) for path, value in changes.items()})
     return None
-
-
-def _now(scenario: Scenario, path: str) -> Any:
-    """What stands at a dotted path; ``None`` where nothing does."""
-    if path.startswith("limits.quota."):
-        return scenario.limits.quota.get(path.removeprefix("limits.quota."))
-    at: Any = scenario.model_dump()
-    for part in path.split("."):
-        at = at.get(part) if isinstance(at, dict) else None
-    return at

@@ -259,15 +259,7 @@ def span(scenario: Scenario, path: str, points: int = 20) -> list[float]:
 
 def _own(scenario: Scenario, path: str) -> float | None:
     """The scenario's value of a dotted field; of ``services.*`` that of the first service."""
-    at: Any = scenario
-    for part in path.split("."):
-        at = (
-            next(iter(at.values()))
-            if part == "*"
-            else at.get(part)
-            if isinstance(at, dict)
-            else getattr(at, part, None)
-        )
+    at = scenario.at(path.replace("*", next(iter(scenario.services)), 1))
     return float(at) if isinstance(at, int | float) else None
 
 

@@ -12,7 +12,7 @@ from planner.cli.given import Progress
 from planner.cli.store import opened
 from planner.export import frames_json
 from planner.export.together import write_set
-from planner.show.words import drifted, number, spelled, table, usd
+from planner.show.words import drift_needs, drifted, number, spelled, table, usd
 
 if TYPE_CHECKING:
     from planner.story import Figure, Story
@@ -98,7 +98,7 @@ def _drift(told: Story) -> str:
     ]
     head = ["drift", "of", "known since", "the plan"]
     aside = sum(drifted(r) == "Not tested" for r in tests)
-    more = f"{aside} of {len(tests)} were not tested: 19 load paths and a week are needed." if aside else ""
+    more = f"{aside} of {len(tests)} were not tested: {drift_needs()} are needed." if aside else ""
     return "\n   ".join(filter(None, [table(head, rows, "   ") if rows else "   Nothing drifted.", more]))
 
 

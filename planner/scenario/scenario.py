@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ from planner.scenario.parts import (
     Service,
     known_zone,
 )
-from planner.scenario.written import assign, build, parse
+from planner.scenario.written import assign, build, parse, parts
 
 
 class Scenario(Part):
@@ -158,6 +158,15 @@ class Scenario(Part):
                 )
             pairs[dotted.strip()] = parse(value, f"override {dotted.strip()}")[0]
         return self.replace(**pairs)
+
+    def at(self, path: str) -> Any:
+        """What stands at a dotted path, such as ``services.web.objective.latency_p99_s``; ``None``
+        where nothing does.
+        """
+        found: Any = self
+        for part in parts(path, self.services):
+            found = found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
+        return found
 
     def traffic_file(self, service: str) -> Path:
         """The history file of a service: looked for beside the scenario, then one folder up. Raises

@@ -4,7 +4,7 @@ told at once.
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
@@ -152,14 +152,28 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return [m for a in getattr(annotation, "__args__", ()) for m in _models(a)]
 
 
+def parts(dotted: str, services: Iterable[str]) -> list[str]:
+    """The steps of a dotted path; names of machine types and of these ``services`` hold dots too.
+
+    >>> parts("services.gpt-3.5.objective.ttft_p95_s", ["gpt-3.5"])
+    ['services', 'gpt-3.5', 'objective', 'ttft_p95_s']
+    >>> parts("limits.quota.g6.xlarge", [])
+    ['limits', 'quota', 'g6.xlarge']
+    """
+    if dotted.startswith("limits.quota."):
+        return dotted.split(".", 2)
+    for name in sorted(services, key=len, reverse=True):
+        if f"{dotted}.".startswith(f"services.{name}."):
+            return ["services", name, *dotted.split(".")[2 + name.count(".") :]]
+    return dotted.split(".")
+
+
 def assign(raw: dict[str, Any], dotted: str, value: Any) -> None:
     """Set one dotted field in place. Raises :class:`ScenarioError` for an
     index that is not there.
     """
     at: Any = raw
-    *parents, last = (
-        dotted.split(".", 2) if dotted.startswith("limits.quota.") else dotted.split(".")
-    )  # machine names hold dots
+    *parents, last = parts(dotted, raw.get("services", ()))
     for part in parents:
         if isinstance(at, list):
             at = _item(at, part, dotted)

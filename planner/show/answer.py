@@ -58,13 +58,8 @@ def to_run(study: Study) -> pd.DataFrame:
         [*keys, compute["resource"].rename("instance_type"), option.rename("purchase_option")]
     )
     spent = by["paid"].sum().rename("usd_per_month") / months
-    committed = compute.loc[compute["purchase_option"] == "committed"]
-    covered = committed.groupby([*(committed[c] for c in ("service", "provider", "region")), committed["resource"]])
-    covered_usd = covered["effective_cost_usd"].sum() / months
     table = _ready(study).merge(spent.reset_index(), how="left", on=_POOL)
-    keyed = pd.MultiIndex.from_frame(table[_POOL[:4]])
-    part = np.asarray(covered_usd.reindex(keyed).fillna(0.0)) / table["usd_per_month"]
-    table["paid"] = [_paid(str(o), float(p)) for o, p in zip(table["purchase_option"], part, strict=True)]
+    table["paid"] = views.paid(plan, table)
     table["where"] = table["provider"] + " " + table["region"]
     shown = table.rename(columns={"instance_type": "machine"})[
         ["service", "machine", "where", "paid", "mean", "most", "usd_per_month"]
@@ -83,13 +78,6 @@ def _ready(study: Study) -> pd.DataFrame:
         most=("instances", "max"), instance_h=("instance_h", "sum")
     )
     return table.assign(mean=table["instance_h"] / study.scenario.horizon_h)
-
-
-def _paid(option: str, committed: float) -> str:
-    """How a pool is paid: on demand, spot, or the share of its cost that commitments cover."""
-    if option == "spot" or not committed > 0.005:
-        return words.OPTIONS[option]
-    return f"{words.share(min(1.0, committed))} committed"
 
 
 def _rest(plan: Plan, shown: float) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from planner.latency import LatencyModel
 from planner.load import Load, Traffic, forecast_quantiles
 from planner.plan import Plan
 from planner.scenario import Objective, Scenario
-from planner.show.words import BASES, CAUSES, money, share, spelled
+from planner.show.words import BASES, CAUSES, OPTIONS, committed, money, share, spelled
 
 if TYPE_CHECKING:
     from planner.study import Study
@@ -168,6 +168,23 @@ def configuration(study: Study) -> pd.DataFrame:
     return grouped[grouped["instance_h"] > 0].sort_values(
         ["service", "work_share"], ascending=[True, False], ignore_index=True
     )
+
+
+def paid(plan: Plan, pools: pd.DataFrame) -> list[str]:
+    """How each pool is paid, in words: on demand, spot, or the share of its machine hours that
+    commitments pay. ``pools`` are named by columns of the schedule, ``purchase_option`` among them.
+    """
+    keys = [c for c in MACHINE if c in pools]
+    ready = plan.schedule[plan.schedule["purchase_option"] != "spot"]
+    hours = (ready["instances"] * ready["weight_h"]).groupby([ready[c] for c in keys], observed=True).sum()
+    weight = plan.schedule.drop_duplicates("ts").set_index("ts")["weight_h"]
+    coverage = plan.coverage
+    covered = coverage["instances"] * coverage["ts"].map(weight)
+    part = (
+        covered.groupby([coverage[c] for c in keys], observed=True).sum().reindex(hours.index, fill_value=0.0) / hours
+    )
+    named = part.reindex(pd.MultiIndex.from_frame(pools[keys])).fillna(0.0)
+    return [OPTIONS[o] if o == "spot" else committed(p) for o, p in zip(pools["purchase_option"], named, strict=True)]
 
 
 def unit_costs(capacity: Capacity, catalog: Catalog) -> pd.DataFrame:

@@ -176,15 +176,21 @@ def share(value: float | None, digits: int = 0) -> str:
     return text.replace("%", " %")
 
 
+def committed(part: float) -> str:
+    """How machines are paid of whose hours commitments pay a part."""
+    return f"{share(min(1.0, part))} committed" if part > 0.005 else OPTIONS["on_demand"]
+
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._/-]*"  # of a service
 # fields of a scenario as they stand in a sentence, the longer names first
 FIELDS: tuple[tuple[str, str], ...] = (
-    (r"services\.([^ ]+?)\.autoscaling\.max_replicas", r"the most replicas of \1"),
-    (r"services\.([^ ]+?)\.autoscaling\.min_replicas", r"the replicas of \1 that are always ready"),
-    (r"services\.([^ ]+?)\.objective\.availability_share", r"the availability of \1"),
-    (r"services\.([^ ]+?)\.objective\.load_quantile", r"the share of futures that \1 serves"),
-    (r"services\.([^ ]+?)\.objective\.(latency|ttft|tpot)_p(\d\d)_s", r"\2_p\3_s of \1"),
-    (r"services\.([^ ]+?)\.objective", r"the targets of \1"),
-    (r"services\.([^ ]+?)\.growth_share_per_year", r"the growth of \1 a year"),
+    (rf"services\.({_NAME}?)\.autoscaling\.max_replicas", r"the most replicas of \1"),
+    (rf"services\.({_NAME}?)\.autoscaling\.min_replicas", r"the replicas of \1 that are always ready"),
+    (rf"services\.({_NAME}?)\.objective\.availability_share", r"the availability of \1"),
+    (rf"services\.({_NAME}?)\.objective\.load_quantile", r"the share of futures that \1 serves"),
+    (rf"services\.({_NAME}?)\.objective\.(latency|ttft|tpot)_p(\d\d)_s", r"\2_p\3_s of \1"),
+    (rf"services\.({_NAME}?)\.objective", r"the targets of \1"),
+    (rf"services\.({_NAME}?)\.growth_share_per_year", r"the growth of \1 a year"),
     (r"limits\.quota\.([\w.-]*\w)", r"the quota of \1"),
     (r"limits\.quota", "the quotas"),
     (r"limits\.max_type_share", "the share that one machine type may carry"),
@@ -353,7 +359,18 @@ _DRIFTS = {
 }
 
 
-_TESTED_DAYS = 7
+def drift_needs() -> str:
+    """What it takes to test for drift."""
+    from planner.track.sequential import fewest_paths  # brings all of tracking with it
+
+    return f"{fewest_paths()} load paths and a week"
+
+
+def _untested(days: float) -> str:
+    """Why a test for drift was left out after so many days."""
+    from planner.track.sequential import WEEK, fewest_paths
+
+    return "less than a week was seen" if days < WEEK else f"it takes {fewest_paths()} load paths or more"
 
 
 def drifted(row: Mapping[Any, Any]) -> str:
@@ -373,7 +390,7 @@ def drifting(row: Mapping[Any, Any]) -> str:
     times = f"{row['ratio']:.2f} times the plan"
     kept = f" its {measure}" if measure in ("load", "cost") else ""
     if row["p_value"] != row["p_value"]:
-        why = "less than a week was seen" if row["days"] < _TESTED_DAYS else "it takes 19 load paths or more"
+        why = _untested(row["days"])
         return f"Cannot tell yet whether{kept or ' it'} left the plan: {said} ({times}), {why}"
     if not row["drifted"]:
         return f"Keeps{kept} within the plan's range: {said} ({times})"

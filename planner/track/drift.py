@@ -20,9 +20,8 @@ from planner.load import Load, Traffic
 from planner.plan import Plan
 from planner.track import sequential
 from planner.track.period import Period, daily
-from planner.track.sequential import DAY, WEEK, Evidence
+from planner.track.sequential import DAY, SIGNIFICANCE, WEEK, Evidence
 
-SIGNIFICANCE = 0.05
 BAND = 0.8
 _MIN_DAYS = 3
 _MIN_HOURS = 12  # of a day that were observed
@@ -58,8 +57,8 @@ def table(findings: list[Finding]) -> pd.DataFrame:
 
 def of_load(load: Load, actual: Mapping[str, Traffic], level: float = SIGNIFICANCE) -> Iterator[Finding]:
     """Each service with actual traffic on the plan's hours, week by week against its paths;
-    services with less than three days there are left out. Before a whole week, and with fewer than
-    19 paths at a ``level`` of 5 %, it is not tested (p value NaN). Told beside it: hours outside the
+    services with less than three days there are left out. Before a whole week, and with fewer paths
+    than :func:`sequential.fewest_paths`, it is not tested (p value NaN). Told beside it: hours outside the
     central 80 % of the paths.
     """
     for name, traffic in actual.items():

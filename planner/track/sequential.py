@@ -39,6 +39,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 from scipy.special import ndtri
@@ -47,6 +48,7 @@ from planner.arrays import Flags, Floats
 
 DAY, WEEK, QUARTER = 24, 7, 91
 REFERENCE = 0.25
+SIGNIFICANCE = 0.05  # at or below this p value it is called drift
 CURVES = 9999  # drawn for comparison where there are no sample paths
 _SEED = 20270101
 _TINY = 1e-9
@@ -112,6 +114,16 @@ def against(paths: Floats, came: Floats) -> Evidence:
     own = surprises((_weeks(came[None, :]) / middle - 1.0), believed) / spread
     top, _ = sums(kept / spread)
     return ranked(own[0], top[:, -1], WEEK)
+
+
+def fewest_paths(level: float = SIGNIFICANCE) -> int:
+    """The number of paths from which on the strongest evidence reaches a p value of ``level``: the
+    least of N paths is 1 / (N + 1).
+
+    >>> fewest_paths(0.05), fewest_paths(0.01)
+    (19, 99)
+    """
+    return ceil(1.0 / level - _TINY) - 1
 
 
 def _weeks(days: Floats) -> Floats:

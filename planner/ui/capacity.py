@@ -20,7 +20,7 @@ def body(study: Study) -> None:
     """What runs, what holds its cost up, the trade-off, near plans, and the machines left out."""
     st.subheader("What runs")
     running = session.worked_out(study, "configuration", lambda: views.configuration(study)).assign(
-        paid=lambda t: t["purchase_option"].map(words.OPTIONS)
+        paid=lambda t: views.paid(study.plan, t)
     )
     table(running, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
     alt = "Machines by day, committed, on demand and spot"

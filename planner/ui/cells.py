@@ -13,7 +13,9 @@ CELLS = {
         "Layout",
         help="Precision and number of accelerators a replica spans; empty for plain services",
     ),
-    "paid": st.column_config.TextColumn("Paid"),
+    "paid": st.column_config.TextColumn(
+        "Paid", help="Share of its machine hours that commitments pay; the rest is on demand"
+    ),
     "mean": st.column_config.NumberColumn("Mean"),
     "most": st.column_config.NumberColumn("Most", format="%.0f"),
     "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),

@@ -85,9 +85,7 @@ def steps(written: Scenario, path: str) -> list[Any]:
 
 def current(written: Scenario, path: str) -> Any:
     """The value of a dotted field; of an uncertain growth its likely value."""
-    at: Any = written
-    for part in path.split("."):
-        at = at[part] if isinstance(at, dict) else getattr(at, part)
+    at = written.at(path)
     return at.likely if path.endswith(GROWTH) else at
 
 
@@ -97,7 +95,7 @@ def moved(written: Scenario, path: str, value: Any) -> Any:
     """
     if not path.endswith(GROWTH):
         return value
-    growth: Range = written.services[path.split(".")[1]].growth_share_per_year
+    growth: Range = written.at(path)
     if growth.certain:
         return value
     below, above = growth.likely - growth.low, growth.high - growth.likely
@@ -184,7 +182,9 @@ def _overridden(written: Scenario, prefix: str) -> tuple[Scenario, dict[str, Any
     st.session_state["drawn"] = st.session_state.get("drawn", set()) if prefix == "b." else set()
     values: dict[str, Any] = {}
     for name, service in written.services.items():
-        with st.expander(f"Service {name}", expanded=len(written.services) == 1, icon=":material/deployed_code:"):
+        with st.expander(
+            f"Service {session.plain(name)}", expanded=len(written.services) == 1, icon=":material/deployed_code:"
+        ):
             values |= _service(written, prefix, f"services.{name}", service)
     st.subheader("What may be bought")
     values |= _limits(prefix, written)

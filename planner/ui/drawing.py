@@ -89,9 +89,8 @@ def which(scenario: Scenario) -> str:
     names = list(scenario.services)
     if len(names) == 1:
         return names[0]
-    return str(
-        st.segmented_control("Service", names, default=names[0], required=True, key="service", bind="query-params")
-    )
+    # a box, whose entries no Markdown is made of, and whose address holds a name as it is
+    return str(st.selectbox("Service", names, key="service", bind="query-params", width=320))
 
 
 def download(label: str, data: Any, file_name: str, mime: str = "text/csv", key: str = "") -> None:

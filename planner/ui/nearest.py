@@ -45,7 +45,7 @@ def _bounds(error: InfeasiblePlan, scenario: Scenario, known: set[str]) -> Itera
         path = f"services.{found[1]}.objective.{bound}"
         if path in known:
             continue
-        value = session.reachable(scenario, path, [v for v in controls.LADDER if limit < v <= limit * 50])
+        value = session.reachable(scenario, found[1], path, [v for v in controls.LADDER if limit < v <= limit * 50])
         if value is not None:
             yield {path: value}, f"Allow {words.seconds(value)} for {words.spelled(bound)} of {found[1]}"
 

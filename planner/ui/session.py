@@ -216,13 +216,12 @@ def _forget(kept: OrderedDict[Any, Any], last: object, most: int) -> None:
         kept.popitem(last=False)
 
 
-def reachable(scenario: Scenario, path: str, values: Sequence[float]) -> float | None:
-    """The first of rising latency bounds that some machine keeps; ``None`` if none does, or if no
+def reachable(scenario: Scenario, service: str, path: str, values: Sequence[float]) -> float | None:
+    """The first of rising latency bounds of a service that some machine keeps; ``None`` if none does, or if no
     load of this scenario is known yet.
     """
     latest = _latest(scenario.name, str(scenario.folder or ""), PATHS).study
     prices = catalog(scenario.providers, scenario.regions)
-    service = path.split(".")[1]
     low, high = 0, len(values)
     while latest is not None and low < high:
         middle = (low + high) // 2
@@ -253,7 +252,7 @@ def _computed(scenario: Scenario, paths: int) -> Study:
     place, latest = st.empty(), _latest(scenario.name, str(scenario.folder or ""), paths)
 
     def told(stage: str) -> None:
-        place.progress(STAGES.get(stage.partition(" ")[0], 0.9), f"{stage.capitalize()} …")
+        place.progress(STAGES.get(stage.partition(" ")[0], 0.9), f"{plain(stage.capitalize())} …")
 
     try:
         latest.study = run(

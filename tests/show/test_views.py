@@ -3,14 +3,15 @@
 import dataclasses
 import json
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from planner import Scenario, run
+from planner import Scenario, columns, run
 from planner.load import backtest, read_traffic
-from planner.show import charts, views, words
+from planner.show import answer, charts, views, words
 from tests.builders import small
 from tests.builders import study as made
 from tests.builders.hand import frame
@@ -80,6 +81,20 @@ def test_ranking_is_by_cost_of_a_request_and_a_missing_price_stays_missing(study
 def test_machines_are_split_by_who_pays(study):
     table = views.running(study).pivot_table(index="paid", values="instances", aggfunc="mean")["instances"]
     assert table.to_dict() == {"Committed": 0.0, "On demand": pytest.approx(2.5), "Spot": 1.0}
+
+
+def test_what_commitments_pay_in_part_is_told_alike_in_every_table(study):
+    """One of two and a half machines on average: the share that the chart of machines shows."""
+    ts = study.plan.schedule["ts"].drop_duplicates()
+    pool = {"service": "web", "provider": "aws", "region": "us-east-1", "instance_type": "a.large", "deployment": ""}
+    rows = pd.DataFrame({"ts": ts, "commitment": "one", "instances": 1.0} | pool)
+    plan = dataclasses.replace(study.plan, coverage=rows[list(columns.columns_of("plan.coverage"))])
+    part = SimpleNamespace(**{**vars(study), "plan": plan})
+    drawn = views.running(part).groupby("paid")["instances"].mean()
+    assert drawn["Committed"] / (drawn["Committed"] + drawn["On demand"]) == pytest.approx(0.4)
+    assert views.paid(plan, views.configuration(part)) == ["40 % committed", "Spot"]
+    assert set(answer.to_run(part)["paid"].dropna()) == {"40 % committed", "Spot"}
+    assert views.paid(study.plan, views.configuration(study)) == ["On demand", "Spot"]
 
 
 def test_ledger_keeps_the_causes_of_machines_in_use(study):

@@ -396,6 +396,21 @@ def test_the_text_of_a_scenario_is_shown_as_it_is(small):
     assert not re.search(r"(?<!\\)(\[x|<b|\$|:red)|http:|www\.(shop|elsewhere)", page)
 
 
+@pytest.mark.parametrize("odd", ["a __b__ c", "www.shop.example", "x _y_ 1. z"])
+def test_the_name_of_a_service_is_text_wherever_it_is_read(small, odd):
+    """Labels are Markdown too; the box that names services shows them, and keeps them in links, as they are."""
+    at = small(SCENARIO.replace("\n  web:", f"\n  {odd}:")).run()
+    for name in ("answer", "load", "capacity", "risk", "operate"):
+        go(at, name)
+        assert not at.exception
+        assert not at.error, [e.value for e in at.error]
+        labels = [w.label for kind in (at.expander, at.slider, at.select_slider, at.toggle) for w in kind]
+        assert session.plain(odd) in " ".join(labels)
+        read = "\n".join([*labels, *(str(m.value) for m in at.markdown), *(str(t.value) for t in at.title)])
+        assert session.plain(odd) in read
+        assert odd not in read
+
+
 def _keep(at, why, who):
     next(t for t in at.text_input if t.label == "Why keep it").set_value(why)
     next(t for t in at.text_input if t.label == "Who").set_value(who)
