@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from planner.arrays import Floats
+from planner.arrays import Floats, Index
 from planner.load.formats.base import Requests
 from planner.load.quality import Quality
 from planner.tokens import TokenMix
@@ -34,6 +34,7 @@ MOST_BURST = 3600 / MEASURABLE_INTERVAL_S  # all of an hour in one bucket
 # Azure LLM inference trace 2023, conversation part (Patel et al., Splitwise, ISCA 2024), rounded
 ASSUMED_CV_INPUT, ASSUMED_CV_OUTPUT, ASSUMED_CORRELATION = 1.0, 0.8, 0.1
 MIX_POINTS = 1024
+MOST_COUNTED = 1 << 22  # tokens of a request; longer ones are sorted
 
 
 def burst_factor(rate: Floats, interval_s: int, quality: Quality, stated: float | None = None) -> tuple[float, str]:
@@ -125,14 +126,14 @@ def arrival_scv(requests: Requests | None, quality: Quality) -> tuple[float, str
     minute = ((requests.at_s[1:] - requests.at_s[0]) // 60).astype(np.int64)
     count = np.bincount(minute)
     mean = np.bincount(minute, weights=gaps) / np.maximum(count, 1)
-    use = (count[minute] >= 20) & (mean[minute] > 0)
-    if use.sum() < 100:
-        use = np.ones(len(gaps), dtype=bool)
-        mean = np.full(len(mean), gaps.mean())
     if not gaps.any():
         return 1.0, "assumed"
-    relative = gaps[use] / mean[minute][use]
-    return float(relative.var() / relative.mean() ** 2), "measured"
+    use = (count >= 20) & (mean > 0)
+    if count[use].sum() < 100:
+        return float(gaps.var() / gaps.mean() ** 2), "measured"
+    squares = np.bincount(minute, weights=gaps * gaps)[use] / mean[use] ** 2
+    # gaps over the mean of their minute have mean 1
+    return max(0.0, float(squares.sum() / count[use].sum() - 1.0)), "measured"
 
 
 def token_mix(
@@ -169,13 +170,33 @@ def measured_mix(input_tokens: Floats, output_tokens: Floats, quality: Quality) 
     empty = output_tokens < 1
     if empty.any():
         quality.add("repaired", int(empty.sum()), "requests without output tokens were counted as one token")
-    out = np.maximum(output_tokens, 1.0)
+    out = np.maximum(output_tokens, 1.0) if empty.any() else output_tokens
     if len(out) <= MIX_POINTS:
         return TokenMix.of(input_tokens, out, basis="measured")
-    order = np.argsort(input_tokens + out, kind="stable")
-    groups = np.array_split(order, MIX_POINTS)
-    chosen = np.array([g[len(g) // 2] for g in groups])
-    return TokenMix.of(input_tokens[chosen], out[chosen], [float(len(g)) for g in groups], basis="measured")
+    each, more = divmod(len(out), MIX_POINTS)
+    sizes = np.where(np.arange(MIX_POINTS) < more, each + 1, each)
+    chosen = _ranked(input_tokens + out, np.cumsum(sizes) - sizes + sizes // 2)
+    return TokenMix.of(input_tokens[chosen], out[chosen], sizes.astype(float), basis="measured")
+
+
+def _ranked(total: Floats, ranks: Index) -> Index:
+    """Where in ``total`` the values of these ranks stand, equal ones in their order. Whole lengths
+    are counted instead of sorted, which takes a tenth of the time.
+
+    >>> _ranked(np.array([9.0, 3.0, 9.0, 2.0]), np.array([0, 2, 3])).tolist()
+    [3, 0, 2]
+    """
+    if total.max() >= MOST_COUNTED or ((whole := total.astype(np.int32)) != total).any():
+        return np.argsort(total, kind="stable")[ranks]
+    count = np.bincount(whole)
+    upto = np.cumsum(count)
+    keys = np.searchsorted(upto, ranks, side="right")
+    asked = np.zeros(len(upto), dtype=bool)
+    asked[keys] = True
+    rows = np.flatnonzero(asked[whole])
+    rows = rows[np.argsort(whole[rows], kind="stable")]
+    found: Index = rows[np.searchsorted(whole[rows], keys) + ranks - (upto[keys] - count[keys])]
+    return found
 
 
 def spread_mix(mean_input: float, mean_output: float) -> TokenMix:

@@ -34,7 +34,7 @@ LARGEST: tuple[tuple[str, float, str], ...] = (
     ("usd_per_month", 1e12, "more than any cloud takes in"),
     ("", 1e18, "no figure of a service is larger"),
 )
-FIRST, LAST = date(1970, 1, 2), date(2200, 1, 1)
+FIRST, LAST = date(1970, 1, 1), date(2200, 1, 1)
 
 
 def beyond(name: str, value: Any) -> str:

@@ -83,11 +83,15 @@ class Stamps:
 
         place = replace(self.place, first=self.place.first + self.rows)
         self.rows += len(column)
-        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        text = column.cast(pa.string())
+        if not text.null_count and _longest(text) <= MAX_STAMP_LENGTH and (quick := _quick(text))[0] != "text":
+            self.parts.append(quick)
+            return
+        text = pc.utf8_trim_whitespace(text)
         blank = pc.fill_null(pc.equal(text, ""), True).to_numpy(zero_copy_only=False)
         if blank.any():
             raise TrafficError("a row has no time stamp", where=place.row(blank), remedy="Remove or mend that row")
-        if len(text) and pc.max(pc.utf8_length(text)).as_py() > MAX_STAMP_LENGTH:
+        if _longest(text) > MAX_STAMP_LENGTH:
             raise TrafficError("a cell is too long to be a time stamp", where=place, remedy=ISO)
         self.parts.append(_quick(text))
 
@@ -103,8 +107,10 @@ class Stamps:
         if kinds == {"number"}:
             whole = np.concatenate([p[1] for p in self.parts])
             part = np.concatenate([p[2] for p in self.parts])
+            self.parts = []
             return self._numbers(whole, part)
         micro, zoned = self._instants()
+        self.parts = []
         if zoned.any() and not zoned.all():
             raise TrafficError(
                 "some stamps carry a time zone and some do not",
@@ -123,13 +129,16 @@ class Stamps:
 
     def _instants(self) -> tuple[Ints, Flags]:
         """Microseconds on each stamp's own terms, and whether it named its zone."""
-        slow = [p[1].to_pandas() for p in self.parts if p[0] == "text"]
+        ends = np.cumsum([len(p[1]) for p in self.parts])
+        slow = [
+            p[1].to_pandas().set_axis(range(end - len(p[1]), end))  # by their rows in the whole column
+            for p, end in zip(self.parts, ends, strict=True)
+            if p[0] == "text"
+        ]
         if any(p[0] == "number" for p in self.parts):
             raise TrafficError("some stamps are numbers and some are not", where=self.place, remedy=ISO)
         read = (
-            iter(_split(*_slow(pd.concat(slow, ignore_index=True), self.clock, self.place), [len(s) for s in slow]))
-            if slow
-            else iter(())
+            iter(_split(*_slow(pd.concat(slow), self.clock, self.place), [len(s) for s in slow])) if slow else iter(())
         )
         found = [
             next(read) if kind == "text" else (values, np.full(len(values), kind == "zoned"))
@@ -242,12 +251,23 @@ def checked(micro: Ints, place: Place) -> Ints:
     return micro
 
 
+def _longest(text: Any) -> int:
+    """Characters of the longest text; of bytes, where all are short."""
+    import pyarrow.compute as pc
+
+    most = pc.max(pc.binary_length(text)).as_py() or 0
+    return int(most if most <= MAX_STAMP_LENGTH else pc.max(pc.utf8_length(text)).as_py())
+
+
 def _quick(text: Any) -> tuple[_Kind, Any, Any]:
-    """Numbers and ISO 8601 at the speed of Arrow; anything else is kept as text."""
+    """Numbers and ISO 8601 at the speed of Arrow; anything else is kept as text. What the first
+    stamp is not is not tried on all: a cast that fails costs forty that do not.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pc.all(pc.match_substring_regex(text, _NUMBER)).as_py():
+    first = str(text[0]) if len(text) else ""
+    if re.match(_NUMBER, first) and pc.all(pc.match_substring_regex(text, _NUMBER)).as_py():
         whole = pc.replace_substring_regex(text, r"\..*$", "")
         part = pc.replace_substring_regex(text, r"^\d+\.?", "0.")
         try:
@@ -256,6 +276,7 @@ def _quick(text: Any) -> tuple[_Kind, Any, Any]:
             return "text", text, None
     for kind, zone in (("naive", None), ("zoned", "UTC")):
         try:
+            text.slice(0, 1).cast(pa.timestamp("ns", tz=zone))
             found = text.cast(pa.timestamp("ns", tz=zone)).cast(pa.int64())
         except pa.ArrowInvalid:
             continue
@@ -276,7 +297,7 @@ def _slow(text: pd.Series[Any], clock: Clock, place: Place) -> tuple[Ints, Flags
     if zoned.any() and not zoned.all():
         raise TrafficError(
             "some stamps carry a time zone and some do not",
-            where=place.row(~zoned),
+            where=_row(place, ~zoned),
             got=text[~zoned].iloc[0],
             remedy="Write all stamps in one way, best as UTC with a Z",
         )
@@ -290,8 +311,13 @@ def _slow(text: pd.Series[Any], clock: Clock, place: Place) -> tuple[Ints, Flags
     )
     bad = found.isna() | words
     if bad.any():
-        raise TrafficError("not a time stamp", where=place.row(bad), got=text[bad].iloc[0], remedy=ISO)
+        raise TrafficError("not a time stamp", where=_row(place, bad), got=text[bad].iloc[0], remedy=ISO)
     return _micro(pd.DatetimeIndex(found)), zoned.to_numpy(dtype=bool)
+
+
+def _row(place: Place, bad: pd.Series[Any]) -> str:
+    """Where the first True of ``bad`` stands, whose index counts the rows of the whole column."""
+    return replace(place, first=place.first + int(bad.index[int(np.argmax(bad))])).row([True])
 
 
 def _split(micro: Ints, zoned: Flags, sizes: list[int]) -> list[tuple[Ints, Flags]]:
