@@ -181,6 +181,35 @@ def committed(part: float) -> str:
     return f"{share(min(1.0, part))} committed" if part > 0.005 else OPTIONS["on_demand"]
 
 
+# kinds of commitments, as their names in the catalog end
+_CONTRACTS = {
+    "standard_ri": "reserved instances",
+    "convertible_ri": "convertible reserved instances",
+    "standard_ri_or_instance_plan": "reserved instances or savings plan",
+    "instance_savings_plan": "instance savings plan",
+    "compute_savings_plan": "compute savings plan",
+    "savings_plan": "savings plan",
+    "reservation": "reservation",
+    "resource_cud": "committed use",
+    "flexible_cud": "flexible committed use",
+}
+_UPFRONT = {"all": ", all up front", "partial": ", part up front", "none": ""}
+
+
+def commitment(name: str) -> str:
+    """A commitment of the catalog in words; a name of another making stays as it is.
+
+    >>> commitment("gcp/europe-west4/n4a-highcpu-1/resource_cud/1y/none")
+    'n4a-highcpu-1 committed use for 1 year, gcp europe-west4'
+    """
+    found = re.fullmatch(r"(\w+)/([^/]+)/([^/]+)/(\w+)/(\d+)y/(\w+)", name)
+    if found is None or found[4] not in _CONTRACTS or found[6] not in _UPFRONT:
+        return name
+    provider, region, scope, kind, years, paid = found.groups()
+    term = f"{years} year{'s' if int(years) > 1 else ''}"
+    return f"{scope} {_CONTRACTS[kind]} for {term}{_UPFRONT[paid]}, {provider} {region}"
+
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._/-]*"  # of a service
 # fields of a scenario as they stand in a sentence, the longer names first
 FIELDS: tuple[tuple[str, str], ...] = (
@@ -401,7 +430,7 @@ def drifting(row: Mapping[Any, Any]) -> str:
 # why a machine is not used, the verb first; what is not listed is said as it stands
 _EXCUSES: tuple[tuple[str, str | None], ...] = (
     (r"dearer for each request served", "Costs more for each request served"),
-    (r"the types kept are cheaper together", "Costs more than the machine types kept together"),
+    (r"the types kept are cheaper together", "Costs more than the types kept"),
     (r"another mix of whole machines is cheaper", "Costs more than another mix of whole machines"),
     (r"latency target out of reach", "Misses the latency target"),
     (r"(?:a )?previous generation.*", "Belongs to a previous generation"),

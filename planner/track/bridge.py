@@ -187,7 +187,8 @@ def _why(planned: pd.DataFrame, used: pd.DataFrame, comparable: bool, unit: str 
         if (planned["charge"] == "compute").any()
         else []
     )
-    told = {"volume": f"{now:,.0f} {unit} against {before:,.0f} planned"}
+    many = {"hour": "hours"}.get(unit, unit)
+    told = {"volume": f"{now:,.0f} {many} against {before:,.0f} planned"}
     if new:
         told["mix"] = "billed and not planned: " + ", ".join(new[:4])
     return told

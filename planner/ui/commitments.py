@@ -36,6 +36,7 @@ def _signed(study: Study) -> None:
     """
     signed, zone = study.plan.commitments, study.scenario.time_zone
     local = {c: signed[c].dt.tz_convert(zone).dt.tz_localize(None) for c in ("start", "end")}
+    local["commitment"] = signed["commitment"].map(words.commitment)
     shown = signed.assign(**local).sort_values("hourly_usd", ascending=False)
     due = finance.headline(study)
     sums = (due["upfront_usd"], due["owed_after_usd"], signed["hourly_usd"].sum())

@@ -31,7 +31,13 @@ def page() -> None:
         places = session.places()
         where, what, kind = st.columns([2, 2, 1], vertical_alignment="bottom")
         provider = where.segmented_control(
-            "Cloud", list(places), default=next(iter(places)), required=True, key="cloud", bind="query-params"
+            "Cloud",
+            list(places),
+            default=next(iter(places)),
+            format_func=lambda name: name.replace("_", " "),
+            required=True,
+            key="cloud",
+            bind="query-params",
         )
         region = what.selectbox("Region", places[str(provider)], key=f"region.{provider}")
         accelerated = kind.toggle("With accelerators", key="accelerated", bind="query-params")

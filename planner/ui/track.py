@@ -168,13 +168,17 @@ def _more(found: Track) -> None:
         )
     if len(found.commitments):
         st.subheader("Commitments used")
-        named = found.commitments.assign(commitment=found.commitments["commitment"].replace("all", "All together"))
+        named = found.commitments.assign(commitment=found.commitments["commitment"].map(_named))
         table(named, ["commitment", "planned_utilization", "billed_utilization", "paid_usd"])
     with st.expander("Downloads", icon=":material/download:"):
         for name, frame in found.tables().items():
             if len(frame):
                 text = f"{words.capital(name)} (CSV, {len(frame):,} rows)"
                 download(text, lambda t=frame: export.to_csv(t).encode(), f"track-{name}.csv")
+
+
+def _named(commitment: str) -> str:
+    return "All together" if commitment == "all" else words.commitment(commitment)
 
 
 study_page.show("Track", body)

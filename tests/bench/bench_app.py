@@ -2,8 +2,9 @@
 the page is drawn again; then every page; with one session and with several at once.
 
 Run: ``python tests/bench/bench_app.py [SESSIONS ...]`` (default 1 4; 20 tells cross-talk and
-memory). Prints seconds by the clock and, with one session, seconds of the server's processor,
-which a busy machine does not stretch; asserts nothing. Needs Chromium (CHROMIUM names it).
+memory). Prints seconds by the clock, how many times those of a slider on an empty page of Streamlit
+they are (moved in the same run by as many sessions), and, with one session, seconds of the server's
+processor, which a busy machine does not stretch; asserts nothing. Needs Chromium (CHROMIUM names it).
 """
 
 import asyncio
@@ -12,7 +13,8 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,12 +23,16 @@ from playwright.async_api import TimeoutError as Late
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.builders.server import CHROMIUM, QUIET, serving
+from tests.builders.server import CHROMIUM, QUIET, serving, serving_page
 
 PAGES = ("load", "money", "commitments", "risk", "capacity", "track", "operate", "answer")
 DONE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 BUSY = '[data-testid="stApp"]:not([data-test-script-state="notRunning"])'
 WAIT = 600_000  # ms
+MOVES = 9  # of the slider on the empty page
+EMPTY = """import streamlit as st
+st.slider("Nothing", 0, 100)
+"""
 SOON = 8.0  # s: a page that has not begun to be drawn by then has been drawn before it was looked at
 
 
@@ -38,16 +44,47 @@ async def cost(page: Page) -> str:
     return str(await page.get_by_test_id("stMetricValue").first.inner_text())
 
 
-async def timed(page: Page, act: Awaitable[object]) -> float:
-    """Seconds from an act until the page that follows from it is drawn."""
-    start = time.perf_counter()
-    await act
+# in the page: when its script last came to rest after it ran since the clock was set [s]
+CLOCK = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const clock = { begin: performance.now(), ran: false, rest: null };
+  const look = () => {
+    const state = app.getAttribute('data-test-script-state');
+    if (state !== 'notRunning') { clock.ran = true; clock.rest = null; }
+    else if (clock.ran && clock.rest === null) clock.rest = performance.now();
+  };
+  window.clock?.watch.disconnect();
+  clock.watch = new MutationObserver(look);
+  clock.watch.observe(app, { attributes: true, attributeFilter: ['data-test-script-state'] });
+  window.clock = clock;
+}"""
+SPENT = "() => window.clock.rest === null ? null : (window.clock.rest - window.clock.begin) / 1000"
+
+
+async def timed(page: Page, act: Callable[[], Awaitable[object]]) -> float:
+    """Seconds from an act until the page that follows from it is drawn and stays so."""
+    await page.evaluate(CLOCK)
+    await act()
     try:
-        await page.wait_for_selector(BUSY, state="attached", timeout=1000 * SOON)
-    except Late:  # it was over before it could be seen
-        return time.perf_counter() - start - SOON
+        await page.wait_for_function("() => window.clock.ran", timeout=1000 * SOON)
+    except Late:
+        return float("nan")  # nothing was drawn
+    while True:
+        await page.wait_for_function("() => window.clock.rest !== null", timeout=WAIT)
+        spent = await page.evaluate(SPENT)
+        await page.wait_for_timeout(300)
+        if spent is not None and await page.evaluate(SPENT) == spent:
+            return float(spent)
+
+
+async def empty(page: Page, url: str) -> list[float]:
+    """Seconds of moves of a slider on a page that works out nothing."""
+    await page.goto(url, wait_until="domcontentloaded")
     await settled(page)
-    return time.perf_counter() - start
+    slider = page.get_by_role("slider").first
+    await slider.wait_for(timeout=WAIT)
+    await slider.focus()
+    return [await timed(page, lambda: slider.press("ArrowRight")) for _ in range(MOVES)]
 
 
 async def opened(page: Page, url: str) -> float:
@@ -69,14 +106,14 @@ def processor_s(pid: int) -> float:
 async def sliders(page: Page, pid: int) -> dict[str, tuple[float, float]]:
     """Seconds of one step of each slider, to the right and, at the end of its track, to the left."""
     found = {}
-    for name in await page.get_by_role("slider").evaluate_all(
-        "all => all.map(e => e.getAttribute('aria-label') || '')"
-    ):
-        slider = page.get_by_role("slider", name=name, exact=True).first
-        at, end = (await slider.get_attribute(a) for a in ("aria-valuenow", "aria-valuemax"))
+    names = await page.get_by_role("slider").evaluate_all("all => all.map(e => e.getAttribute('aria-label') || '')")
+    for k, name in enumerate(names):
+        slider = page.get_by_role("slider").nth(k)
+        at, end = [await slider.get_attribute(a) for a in ("aria-valuenow", "aria-valuemax")]
         await slider.focus()
         before = processor_s(pid)
-        spent = await timed(page, slider.press("ArrowLeft" if at == end else "ArrowRight"))
+        key = "ArrowLeft" if at == end else "ArrowRight"
+        spent = await timed(page, partial(slider.press, key))
         found[name] = (spent, processor_s(pid) - before)
     return found
 
@@ -86,7 +123,7 @@ async def visits(page: Page, pid: int) -> dict[str, tuple[float, float]]:
     found = {}
     for name in PAGES:
         before = processor_s(pid)
-        spent = await timed(page, page.get_by_role("link", name=name.capitalize(), exact=True).click())
+        spent = await timed(page, page.get_by_role("link", name=name.capitalize(), exact=True).click)
         found[name] = (spent, processor_s(pid) - before)
     return found
 
@@ -96,34 +133,45 @@ def memory_mib(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
 
-def told(what: str, seconds: list[tuple[float, float]], alone: bool) -> None:
+def told(what: str, seconds: list[tuple[float, float]], alone: bool, unit: float) -> None:
+    """A line of the table; ``unit`` is what the slider of the empty page takes [s]."""
+    seconds = [pair for pair in seconds if pair[0] == pair[0]]
+    if not seconds:
+        print(f"  {what:44} nothing was drawn")
+        return
     clock, processor = (list(side) for side in zip(*seconds, strict=True))
-    line = f"  {what:44} {statistics.median(clock):7.2f} {max(clock):7.2f}"
+    middle, worst = statistics.median(clock), max(clock)
+    line = f"  {what:44} {middle:7.2f} {worst:7.2f} {middle / unit:7.1f} {worst / unit:7.1f}"
     own = f" {statistics.median(processor):9.2f} {max(processor):7.2f}" if alone else ""
     print(line + own, flush=True)
 
 
-async def measure(url: str, pid: int, count: int) -> None:
+async def measure(url: str, pid: int, count: int, blank: str) -> None:
     async with async_playwright() as engine:
         browser = await engine.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         pages = [
             await (await browser.new_context(viewport={"width": 1280, "height": 900})).new_page() for _ in range(count)
         ]
         alone, before = count == 1, processor_s(pid)
-        heads = "  median   worst" + ("  processor: median, worst" if alone else "")
+        idle = [s for found in await asyncio.gather(*(empty(p, blank) for p in pages)) for s in found]
+        idle = [s for s in idle if s == s]  # one so short that it was not seen is left out
+        unit = statistics.median(idle)
+        before = processor_s(pid)
+        heads = "  median   worst  times the empty page" + ("  processor: median, worst" if alone else "")
         print(f"\n{count} session{'s' if count > 1 else '':35}{heads}  [s]")
+        told("slider of an empty page", [(s, 0.0) for s in idle], False, unit)
         # each its own budget, so that none is served by what another has just worked out
         own = [f"{url}/answer?limits.budget_usd_per_month={100_000 + 1000 * count + k}" for k in range(count)]
         first = await asyncio.gather(*(opened(p, u) for p, u in zip(pages, own, strict=True)))
-        told("first figures", [(s, processor_s(pid) - before) for s in first], alone)
+        told("first figures", [(s, processor_s(pid) - before) for s in first], alone, unit)
         if count <= 4:
             moved = await asyncio.gather(*(sliders(p, pid) for p in pages))
             for name in moved[0]:
-                told(name[:44], [m[name] for m in moved], alone)
-            told("all sliders", [s for m in moved for s in m.values()], alone)
+                told(name[:44], [m[name] for m in moved], alone, unit)
+            told("all sliders", [s for m in moved for s in m.values()], alone, unit)
             for when in ("first time", "again"):
                 walked = await asyncio.gather(*(visits(p, pid) for p in pages))
-                told(f"page change, {when}", [s for w in walked for s in w.values()], alone)
+                told(f"page change, {when}", [s for w in walked for s in w.values()], alone, unit)
         else:
             kept = [f"limits.budget_usd_per_month={100_000 + 1000 * count + k}" in p.url for k, p in enumerate(pages)]
             budgets = [await p.get_by_label("Budget a month (USD)").input_value() for p in pages]
@@ -135,8 +183,10 @@ async def measure(url: str, pid: int, count: int) -> None:
 
 def main(counts: list[int]) -> None:
     with TemporaryDirectory() as folder, serving(Path(folder)) as (url, pid):
-        for count in counts:
-            asyncio.run(measure(url, pid, count))
+        (Path(folder) / "empty.py").write_text(EMPTY)
+        with serving_page(Path(folder) / "empty.py") as blank:
+            for count in counts:
+                asyncio.run(measure(url, pid, count, blank))
 
 
 if __name__ == "__main__":

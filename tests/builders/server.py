@@ -37,10 +37,24 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
     """Address and process of the app while the block lasts; its log and its store are in a folder
     of its own. Raises :class:`RuntimeError` with the log if it does not start.
     """
-    port, log = _free_port(), folder / "log.txt"
-    flags = ["--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"]
-    command = [sys.executable, "-m", "planner.ui", *flags, "--server.fileWatcherType=none"]
     env = {**os.environ, "PLANNER_STORE": str(folder / "store.db")}
+    with _served(["planner.ui"], folder / "log.txt", env) as found:
+        yield found
+
+
+@contextmanager
+def serving_page(file: Path) -> Iterator[str]:
+    """Address of one page of Streamlit's that has nothing to do with the app, to measure against."""
+    with _served(["streamlit", "run", str(file)], file.with_suffix(".log"), {**os.environ}) as (url, _):
+        yield url
+
+
+@contextmanager
+def _served(module: list[str], log: Path, env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Address and process of a module with Streamlit's flags while the block lasts."""
+    port = _free_port()
+    flags = ["--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true"]
+    command = [sys.executable, "-m", *module, *flags, "--server.fileWatcherType=none"]
     url = f"http://127.0.0.1:{port}"
     with (
         log.open("w") as output,
@@ -50,9 +64,12 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
             end = time.monotonic() + 120
             while not _answers(url):
                 if server.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError(f"the app did not start:\n{log.read_text()}")
+                    raise RuntimeError(f"the server did not start:\n{log.read_text()}")
                 time.sleep(0.2)
             yield url, server.pid
         finally:
             server.terminate()
-            server.wait(15)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:  # in the middle of an answer that nobody waits for any more
+                server.kill()

@@ -2,8 +2,11 @@
 wrong.
 """
 
+import gzip
+import io
 import re
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -681,6 +684,14 @@ def test_a_small_gap_is_planned_over_and_told(small):
     assert any("98.5 % of it observed" in e.label for e in at.expander)
 
 
+def _workbook():
+    """An archive under the name of a table, which unpacks to fifty times its size."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", "<c>0</c>" * 500_000)
+    return packed.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -689,6 +700,11 @@ def test_a_small_gap_is_planned_over_and_told(small):
         (b"," * uploads.MAX_COLUMNS, "columns"),
         (b"a" * (uploads.MAX_LINE + 1), "header"),
         (b"ts,rps\n\x00", "binary"),
+        (gzip.compress(b"ts,rps\n" * 3_000_000), "binary|UTF-8"),
+        (_workbook(), "binary"),
+        ("ts,rps\n2026-01-01,1\n".encode("utf-16"), "binary"),
+        (b"MZ" + bytes(range(256)) * 9, "binary"),
+        (b"ts,caf\xe9\n2026-01-01,1\n", "UTF-8"),
     ],
 )
 def test_an_upload_is_bounded(content, words):
