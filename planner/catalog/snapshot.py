@@ -17,6 +17,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from planner import columns
@@ -416,6 +417,13 @@ def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file:
     }
     path = folder / f"{file or name}.csv"
     table = _table(path, dtypes | {"source": "int64"})
+    if strange := [c for c in table.columns if c not in dtypes and c != "source"]:
+        raise CatalogError(
+            "the snapshot holds columns that are not known",
+            where=path,
+            got=strange[:3],
+            remedy="Refresh the provider's snapshot",
+        )
     lost = ~table["source"].isin(sources.index)
     if lost.any():
         raise CatalogError(
@@ -435,7 +443,8 @@ def read_frame(folder: Path, name: str, provider: str, sources: pd.Series, file:
 def _table(path: Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
     try:
         blank = {c: [""] for c, d in dtypes.items() if d == "float64"}
-        table = pd.read_csv(path, dtype=dict(dtypes), keep_default_na=False, na_values=blank)
+        with np.errstate(invalid="ignore"):  # a source beyond 64 bits is told below
+            table = pd.read_csv(path, dtype=dict(dtypes), keep_default_na=False, na_values=blank)
     except FileNotFoundError:
         raise CatalogError(
             "the snapshot lacks this file", where=path, remedy="Refresh the provider's snapshot"

@@ -12,6 +12,7 @@ import click
 import pandas as pd
 import yaml
 
+from planner import export
 from planner.catalog import PROVIDERS, Catalog, diff, explain, import_prices, search
 from planner.catalog import refresh as refresh_snapshot
 from planner.errors import CatalogError
@@ -38,7 +39,7 @@ def catalog() -> None:
 
 def _print(frame: pd.DataFrame, as_csv: bool, empty: str) -> None:
     if as_csv:
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(export.to_csv(frame), nl=False)
     elif frame.empty:
         click.echo(empty)
     else:

@@ -6,10 +6,12 @@ import shutil
 import threading
 from contextlib import contextmanager
 
+import pandas as pd
 import pytest
 
-from planner.catalog import azure, refresh
+from planner.catalog import Catalog, azure, refresh
 from planner.catalog.answers import bounded, open_on_host
+from planner.cli.catalog import _print
 from planner.data import data_path
 from planner.errors import CatalogError
 
@@ -67,3 +69,27 @@ def test_nested_junk_is_a_typed_error_and_the_snapshot_stays(item, tmp_path, mon
         with pytest.raises(CatalogError, match=r"another shape|malformed|not a price"):
             refresh("azure", ["eastus"], folder=tmp_path, endpoint=address)
     assert not (tmp_path / "azure" / "CURRENT").exists()
+
+
+def changed(folder, name, column, value):
+    """A bundled snapshot whose first row of a file says something else in a column, new or known."""
+    shutil.copytree(data_path("catalog", "gpu_cloud"), folder / "gpu_cloud")
+    file = folder / "gpu_cloud" / f"{name}.csv"
+    table = pd.read_csv(file, dtype="str", keep_default_na=False)
+    table.loc[0, column] = value
+    table.to_csv(file, index=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [("more", "1", "columns that are not known"), ("source", "1e30", "cannot be read|unknown source")],
+)
+def test_a_damaged_snapshot_is_told_with_its_file(tmp_path, column, value, told):
+    changed(tmp_path, "rates", column, value)
+    with pytest.raises(CatalogError, match=rf"rates\.csv.*({told})"):
+        Catalog.read("gpu_cloud", folder=tmp_path)
+
+
+def test_cells_of_the_catalog_run_in_no_spreadsheet(capsys):
+    _print(pd.DataFrame({"region": ["=1+1", "eu"], "usd": [0.5, -0.5]}), True, "")
+    assert capsys.readouterr().out == "region,usd\n'=1+1,0.5\neu,-0.5\n"

@@ -139,7 +139,7 @@ def test_any_damage_ends_in_a_history_or_a_typed_error(tmp_path, name):
             with told.once():
                 histories_that_could_be(read_traffic(TrafficSource(file=str(path), **stated(draw, name))), text)
     assert 0 < told.refused < count, "some are refused and some are read"
-    assert told.named == told.refused
+    assert told.named == told.refused, told.last
 
 
 SCALED = {

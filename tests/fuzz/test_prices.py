@@ -42,7 +42,7 @@ def test_any_damage_to_a_price_list_ends_in_prices_or_a_typed_error(tmp_path):
             with told.once():
                 prices_that_could_be(read_prices(path, MACHINES, region))
     assert 0 < told.refused < count
-    assert told.named == told.refused
+    assert told.named == told.refused, told.last
 
 
 FILES = ("instances", "rates", "commitments", "storage", "network", "sources")
@@ -65,7 +65,7 @@ def test_any_damage_to_a_snapshot_ends_in_a_catalog_or_a_typed_error(folder, nam
             with told.once():
                 rates = Catalog.read("gpu_cloud", folder=folder).rates["rate_usd_per_h"]
                 assert rates.map(lambda usd: math.isnan(usd) or 0 <= usd < 1e5).all()
-    assert told.named == told.refused
+    assert told.named == told.refused, told.last
 
 
 @pytest.mark.parametrize("factor", [0.1, 60.0])
