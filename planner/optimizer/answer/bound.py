@@ -9,19 +9,21 @@ service is a choice of machine types and, hour by hour, of whole machines that c
     bound = fees of what is held + Σ_services min over sets of types Σ_hours least(set, load, prices)
             − what held units save at those prices
 
-for any such prices; each set has its own, unless services share commitments: then one choice of
-prices serves them all. Of several choices the best counts. Sets are opened best first: parts of
-machines for all, whole ones on a coarse and then a fine grid for those that could still be
-least. Contracts may begin at any date the planner may sign at, and cost the least of their kind.
-Beside it stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`); the
-larger counts.
+for any such prices; each set has its own, but for commitments that services share: their prices
+serve all. Of several choices the best counts. Sets are opened best first: parts of machines for
+all, whole ones on a coarse and then a fine grid for those that could still be least, and for those
+left prices fitted to the set (:mod:`planner.optimizer.answer.fitting`). Contracts may begin at any
+date the planner may sign at, and cost the least of their kind. Where all that is far from the plan
+stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`) beside it; the larger
+counts.
 
 Rules that only make plans dearer are left out (type shares, largest replicas, prepayment
 budgets; where there are too many sets of types, or quotas dealt by the hour, any types at once).
 Charges that follow no machine (data, requests) are not part of the bound.
 
-Where it is loose: three or more types a service; several services on one commitment, whose
-prices are not fitted to each choice of types; mixes whose relaxed best changes with every hour.
+Where it is loose: more than ``MOST_TYPES`` types a service; several services on one commitment,
+whose prices are fitted to one choice of types; fleets of one or two machines that are committed
+in part of the horizon.
 
 The bound never depends on the plan it is compared with, but for ``best_usd``, above which no
 bound needs to go.
@@ -35,12 +37,11 @@ from math import ceil, comb
 
 import numpy as np
 
-from planner.arrays import Floats, Index
+from planner.arrays import Flags, Floats, Index
 from planner.load import Load
+from planner.optimizer.answer.fitting import Fit, Mixes
 from planner.optimizer.answer.parts import in_parts
 from planner.optimizer.answer.shadow import (
-    Bands,
-    Pools,
     Prices,
     bands_of,
     pools_of,
@@ -50,7 +51,7 @@ from planner.optimizer.answer.shadow import (
 )
 from planner.optimizer.market.as_program import zone_factor
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.covering import Shelf, least_cost, parts_price, sampled
+from planner.optimizer.mixes.covering import least_cost, parts_price, sampled
 from planner.optimizer.mixes.fleet import shelf_of
 from planner.optimizer.mixes.menu import Rules
 from planner.scenario import Scenario
@@ -58,11 +59,17 @@ from planner.scenario import Scenario
 # times the price of what would run instead: whole machines fit worse than parts
 OVER = (1.15, 1.0, 1.4, 2.0)
 MOST_SETS = 200_000  # of types; where there are more, any types at once
+RARE = 8.0  # the same of a type beside those whose prices are known: it fills what they leave
 FEW = 4  # services that share commitments for which all of these are tried
 IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is priced
 # sets valued together; ranked together coarsely; finely
 TOGETHER, OPENED, CHUNK = 256, 4_096, 16
 STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, coarse and fine
+LAST = (6_000, 250)  # the same at fitted prices, where not every mix can be listed
+MOST_TYPES = 4  # of a set whose prices are fitted
+MOST_FITTED = 200  # sets of a service
+REFITS = 3  # times the prices of all services are fitted to the sets they would keep
+NEAR = 0.95  # of a plan, from where on parts of machines add nothing
 # prices of hours for some sets, one choice or several
 Worths = Callable[[Index, bool], list[Floats]]
 _Cost = Callable[[Index, Floats], Floats]  # of some sets under prices of use in each band [USD]
@@ -83,13 +90,14 @@ def least_bill(
     best = best_usd - fees
     if shared(cheap, shelves):
         bands = bands_of(followed, list(shelves), weight, first)
-        found = _together(scenario, cheap, shelves, pools, bands)
+        each = {s: Prices(shelf, pools, bands, zone_factor(cheap.rules[s])) for s, shelf in shelves.items()}
+        found = _Together(scenario, cheap, each).least(best)
     else:
         found = 0.0
         for s, shelf in shelves.items():
             prices = Prices(shelf, pools, bands_of(followed, [s], weight, first), zone_factor(cheap.rules[s]))
             found += _Sets(scenario, cheap, s, prices).least(_own(prices), best - found)[0]
-    if best > found * (1 + 1e-6):
+    if found < NEAR * best:
         found = max(found, in_parts(scenario, load, cheap, followed, weight))
     return min(best_usd, fees + max(0.0, found))
 
@@ -111,32 +119,50 @@ def _own(prices: Prices) -> Worths:
     return worths
 
 
-def _together(scenario: Scenario, market: Market, shelves: dict[str, Shelf], pools: Pools, bands: Bands) -> float:
-    """The best bound of a few prices that all services see alike."""
-    each = {s: Prices(shelf, pools, bands, zone_factor(market.rules[s])) for s, shelf in shelves.items()}
-    search = {s: _Sets(scenario, market, s, prices) for s, prices in each.items()}
-    every = {s: np.arange(len(shelf))[None, :] for s, shelf in shelves.items()}
-    sets, best, one = every, 0.0, next(iter(each.values()))
-    tries = max(2, (1 + len(OVER)) * min(FEW, len(each)) // len(each))
-    for over in (OVER[0], *OVER)[:tries]:
-        caps = [np.max([each[s].caps(kept[s], over)[0] for s in each], axis=0) for kept in (sets, every)]
-        cap = np.where(caps[0] > 0, *caps)
-        for idle in IDLE if pools.held.any() else IDLE[-1:]:
-            worth = one.worth(cap[None], every[next(iter(every))], idle)
-            total = -float(one.credit(worth)[0])
-            for s in each:
-                usd, chosen = search[s].least(_alike(worth), np.inf, credit=False)
-                total += usd
-                sets = sets | {s: chosen[None, :]}
+class _Together:
+    """Services that share commitments: the best bound of a few prices that all of them see alike."""
+
+    def __init__(self, scenario: Scenario, market: Market, each: dict[str, Prices]) -> None:
+        self.market, self.each, self.one = market, each, next(iter(each.values()))
+        pays = {s: (p.units > 0).any(axis=0) for s, p in each.items()}
+        self.shared = np.sum(list(pays.values()), axis=0) > 1
+        self.search = {s: _Sets(scenario, market, s, p, pays[s] & ~self.shared) for s, p in each.items()}
+
+    def least(self, most: float) -> float:
+        """The largest bound found [USD]; none better than ``most`` is sought."""
+        every = {s: np.arange(len(p.shelf))[None, :] for s, p in self.each.items()}
+        held, sets, best, prices = self.one.pools.held.any(), every, -np.inf, None
+        tries = max(2, (1 + len(OVER)) * min(FEW, len(every)) // len(every))
+        for over in (OVER[0], *OVER)[:tries]:
+            caps = [np.max([self.each[s].caps(kept[s], over)[0] for s in every], axis=0) for kept in (sets, every)]
+            cap = np.where(caps[0] > 0, *caps)
+            for idle in IDLE if held else IDLE[-1:]:
+                worth = self.one.worth(cap[None], every[next(iter(every))], idle)[0]
+                total, sets = self._value(worth, fit=False)
+                best, prices = max((best, prices), (total, worth), key=lambda pair: pair[0])
+        for _ in range(REFITS if prices is not None else 0):
+            mixes = {s: Mixes(self.market, s, p.few(sets[s], prices), self.one.bands) for s, p in self.search.items()}
+            *_, (_, prices) = Fit(self.each, mixes, prices).rising()
+            total, sets = self._value(prices, fit=True)
             best = max(best, total)
-    return best
+            if best >= most * NEAR:
+                break
+        return max(0.0, best)
+
+    def _value(self, worth: Floats, *, fit: bool) -> tuple[float, dict[str, Index]]:
+        """The bound at some prices [USD], and the set of types that each service keeps there."""
+        total, sets = -float(self.one.credit(worth[None], self.shared)[0]), {}
+        for s, search in self.search.items():
+            usd, chosen = search.least(_alike(worth), np.inf, fit=fit)
+            total, sets[s] = total + usd, chosen[None, :]
+        return total, sets
 
 
 def _alike(worth: Floats) -> Worths:
     """The same prices for every set."""
 
     def worths(_sets: Index, _few: bool) -> list[Floats]:
-        return [worth]
+        return [worth[None]]
 
     return worths
 
@@ -144,7 +170,13 @@ def _alike(worth: Floats) -> Worths:
 class _Sets:
     """The sets of machine types a service may keep, and the least bound among them."""
 
-    def __init__(self, scenario: Scenario, market: Market, service: str, prices: Prices) -> None:
+    def __init__(
+        self, scenario: Scenario, market: Market, service: str, prices: Prices, own: Flags | None = None
+    ) -> None:
+        """``own`` (pools,): commitments that no other service may use, by default all."""
+        self.own = np.ones(len(prices.pools.names), dtype=bool) if own is None else own
+        self.market, self.service, self.known = market, service, dict[int, Floats]()
+        self.fitted = 0
         self.rules: Rules = market.rules[service]
         self.prices, self.shelf, self.loads = prices, prices.shelf, prices.bands.loads[service]
         self.volume = np.array([float(v @ h) for v, h in self.loads])
@@ -157,35 +189,77 @@ class _Sets:
         else:
             self.sets = self.shelf.sets(size, regions)
 
-    def least(self, worths: Worths, most: float, *, credit: bool = True) -> tuple[float, Index]:
+    def least(self, worths: Worths, most: float, *, fit: bool = True) -> tuple[float, Index]:
         """Least of ``most`` and the bounds of all sets [USD], opened in the order of their bounds in
-        parts of machines; and the set that has it.
+        parts of machines; and the set that has it. ``fit`` the prices of own commitments to the sets
+        that are left.
         """
-        parts = self._by_chunk(self.sets, worths, self._in_parts, credit, few=True)
+        parts = self._by_chunk(self.sets, worths, self._in_parts, few=True)
         order, best = np.argsort(parts, kind="stable"), most
         chosen = self.sets[order[0]]
         order = order[parts[order] < best]
         for at in range(0, len(order), OPENED):
             rows = order[at : at + OPENED]
             rows = rows[parts[rows] < best]
-            coarse = self._by_chunk(self.sets[rows], worths, self._whole(*STEPS[0]), credit, few=True)
+            coarse = self._by_chunk(self.sets[rows], worths, self._whole(*STEPS[0]), few=True)
             coarse = np.maximum(coarse, parts[rows])
             for k in np.array_split(np.argsort(coarse, kind="stable"), max(1, len(rows) // CHUNK)):
                 k = k[coarse[k] < best]
                 if not len(k):
                     break
-                fine = self._by_chunk(self.sets[rows[k]], worths, self._whole(*STEPS[1]), credit, few=False)
+                fine = self._by_chunk(self.sets[rows[k]], worths, self._whole(*STEPS[1]), few=False)
                 fine = np.maximum(fine, coarse[k])
-                if fine.min() < best:
-                    best, chosen = float(fine.min()), self.sets[rows[k[int(np.argmin(fine))]]]
+                for j in np.argsort(fine, kind="stable"):
+                    if fine[j] < best:
+                        usd = max(fine[j], self._fitted(self.sets[rows[k[j]]], worths, best)) if fit else fine[j]
+                        best, chosen = min((best, chosen), (float(usd), self.sets[rows[k[j]]]), key=lambda p: p[0])
         return best, chosen
 
-    def _by_chunk(self, sets: Index, worths: Worths, cost: _Cost, credit: bool, *, few: bool) -> Floats:
-        chunks = np.array_split(sets, len(sets) // TOGETHER + 1)
-        return np.concatenate([self._value(c, worths(c, few), cost, credit) for c in chunks])
+    def named(self, rows: Index) -> tuple[str, ...]:
+        """Kinds of a set, each once."""
+        return tuple(self.shelf.kind[j] for j in np.unique(rows))
 
-    def _value(self, sets: Index, worths: Sequence[Floats], cost: _Cost, credit: bool) -> Floats:
-        found = [cost(sets, self.prices.usage(sets, w)) - (self.prices.credit(w) if credit else 0.0) for w in worths]
+    def few(self, rows: Index, worth: Floats) -> tuple[str, ...]:
+        """At most ``MOST_TYPES`` kinds of a set: those of the lowest price of a request/s in most
+        hours.
+        """
+        rows = np.unique(rows)
+        price = self.prices.usage(rows[None, :], worth[None])[0] + self.shelf.disk[rows][:, None]
+        lowest = np.argmin(price / np.maximum(self.shelf.capacity[rows], 1e-12)[:, None], axis=0)
+        times = np.bincount(lowest, self.volume, minlength=len(rows))
+        return self.named(rows[np.argsort(-times, kind="stable")[:MOST_TYPES]])
+
+    def _fitted(self, rows: Index, worths: Worths, most: float) -> float:
+        """The bound of a set at prices fitted to it [USD]; −inf where there are none."""
+        if len(np.unique(rows)) > MOST_TYPES or self.market.by_hour or self.fitted >= MOST_FITTED:
+            return -np.inf
+        self.fitted += 1
+        alone = self.prices.worth(self.prices.caps(rows[None, :], RARE), rows[None, :])[0]
+        worth = np.where(self.own[:, None], alone, worths(rows[None, :], True)[0][0])
+        for g, known in self.known.items():
+            worth[g] = known
+        if self.known and (usd := self._last(rows, worth)) >= most:
+            return usd
+        mixes = Mixes(self.market, self.service, self.named(rows), self.prices.bands)
+        fit = Fit({self.service: self.prices}, {self.service: mixes}, worth, self.own)
+        for usd, worth in fit.rising(most):
+            usd = usd if mixes.every else self._last(rows, worth)
+            self.known = {int(g): worth[g] for g in fit.free} | self.known
+            if usd >= most:
+                return usd
+        self.known |= {int(g): worth[g] for g in fit.free}
+        return usd
+
+    def _last(self, rows: Index, worth: Floats) -> float:
+        """The bound of a set at some prices [USD] on the finest grid."""
+        return float(self._value(rows[None, :], [worth[None]], self._whole(*LAST))[0])
+
+    def _by_chunk(self, sets: Index, worths: Worths, cost: _Cost, *, few: bool) -> Floats:
+        chunks = np.array_split(sets, len(sets) // TOGETHER + 1)
+        return np.concatenate([self._value(c, worths(c, few), cost) for c in chunks])
+
+    def _value(self, sets: Index, worths: Sequence[Floats], cost: _Cost) -> Floats:
+        found = [cost(sets, self.prices.usage(sets, w)) - self.prices.credit(w, self.own) for w in worths]
         return np.asarray(np.max(found, axis=0))
 
     def _in_parts(self, sets: Index, usage: Floats) -> Floats:

@@ -228,9 +228,9 @@ class Prices:
         price = np.where(units > 0, units * worth[:, None], np.inf).min(axis=2, initial=np.inf)
         return np.asarray(np.minimum(price, self.shelf.usage[sets][..., None]))
 
-    def credit(self, worth: Floats) -> Floats:
-        """What held units save at λ [USD], shape (sets,)."""
-        return np.asarray((worth * (self.pools.held @ self.bands.hours.T)).sum(axis=(-1, -2)))
+    def credit(self, worth: Floats, of: Flags) -> Floats:
+        """What held units ``of`` some pools save at λ [USD], shape (sets,)."""
+        return np.asarray((worth * (self.pools.held @ self.bands.hours.T))[..., of, :].sum(axis=(-1, -2)))
 
     def _needed(self, sets: Index) -> Floats:
         """Share of hours in which the set would use all held units of each pool."""
