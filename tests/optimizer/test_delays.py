@@ -36,7 +36,7 @@ def service(**scaling):
         ({"scale_down_delay_s": 2 * 3600}, [1, 1, 5, 5, 5, 1, 1, 9, 9, 9]),
         ({"scale_up_delay_s": 3600}, [1, 5, 5, 1, 1, 1, 9, 9, 1, 1]),
         ({"scale_down_delay_s": 3600, "scale_up_delay_s": 5400}, [1, 5, 5, 5, 1, 1, 9, 9, 9, 1]),
-        ({"scale_down_delay_s": 1e6}, [1, 1, 5, 5, 5, 5, 5, 9, 9, 9]),
+        ({"scale_down_delay_s": 86_400.0}, [1, 1, 5, 5, 5, 5, 5, 9, 9, 9]),
     ],
 )
 def test_machines_are_kept_and_ordered_ahead(scaling, held):
