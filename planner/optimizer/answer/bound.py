@@ -131,7 +131,8 @@ class _Together:
     def least(self, most: float) -> float:
         """The largest bound found [USD]; none better than ``most`` is sought."""
         every = {s: np.arange(len(p.shelf))[None, :] for s, p in self.each.items()}
-        held, sets, best, prices = self.one.pools.held.any(), every, -np.inf, None
+        held, sets, best = self.one.pools.held.any(), every, -np.inf
+        prices = np.zeros((len(self.shared), len(self.one.bands.hours)))
         tries = max(2, (1 + len(OVER)) * min(FEW, len(every)) // len(every))
         for over in (OVER[0], *OVER)[:tries]:
             caps = [np.max([self.each[s].caps(kept[s], over)[0] for s in every], axis=0) for kept in (sets, every)]
@@ -140,7 +141,7 @@ class _Together:
                 worth = self.one.worth(cap[None], every[next(iter(every))], idle)[0]
                 total, sets = self._value(worth, fit=False)
                 best, prices = max((best, prices), (total, worth), key=lambda pair: pair[0])
-        for _ in range(REFITS if prices is not None else 0):
+        for _ in range(REFITS):
             mixes = {s: Mixes(self.market, s, p.few(sets[s], prices), self.one.bands) for s, p in self.search.items()}
             *_, (_, prices) = Fit(self.each, mixes, prices).rising()
             total, sets = self._value(prices, fit=True)
