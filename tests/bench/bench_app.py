@@ -152,7 +152,9 @@ async def measure(url: str, pid: int, count: int, blank: str) -> None:
         pages = [
             await (await browser.new_context(viewport={"width": 1280, "height": 900})).new_page() for _ in range(count)
         ]
-        alone, before = count == 1, processor_s(pid)
+        for page in pages:
+            page.set_default_timeout(WAIT)
+        alone = count == 1
         idle = [s for found in await asyncio.gather(*(empty(p, blank) for p in pages)) for s in found]
         idle = [s for s in idle if s == s]  # one so short that it was not seen is left out
         unit = statistics.median(idle)
