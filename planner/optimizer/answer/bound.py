@@ -39,7 +39,7 @@ import numpy as np
 
 from planner.arrays import Flags, Floats, Index
 from planner.load import Load
-from planner.optimizer.answer.fitting import Fit, Mixes
+from planner.optimizer.answer.fitting import Fit, Mixes, Parts
 from planner.optimizer.answer.parts import in_parts
 from planner.optimizer.answer.shadow import (
     Prices,
@@ -68,7 +68,7 @@ STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, c
 LAST = (6_000, 250)  # the same at fitted prices, where not every mix can be listed
 MOST_TYPES = 4  # of a set whose prices are fitted
 MOST_FITTED = 200  # sets of a service
-REFITS = 3  # times the prices of all services are fitted to the sets they would keep
+REFITS = 6  # times the prices of all services are fitted to the sets they would keep
 NEAR = 0.95  # of a plan, from where on parts of machines add nothing
 # prices of hours for some sets, one choice or several
 Worths = Callable[[Index, bool], list[Floats]]
@@ -89,13 +89,13 @@ def least_bill(
     shelves = {s: shelf.take(worth_keeping(shelf, pools, places=places)) for s, shelf in shelves.items()}
     best = best_usd - fees
     if shared(cheap, shelves):
-        bands = bands_of(followed, list(shelves), weight, first)
+        bands = bands_of(followed, {s: shelf.cheapest for s, shelf in shelves.items()}, weight, first)
         each = {s: Prices(shelf, pools, bands, zone_factor(cheap.rules[s])) for s, shelf in shelves.items()}
         found = _Together(scenario, cheap, each).least(best)
     else:
         found = 0.0
         for s, shelf in shelves.items():
-            prices = Prices(shelf, pools, bands_of(followed, [s], weight, first), zone_factor(cheap.rules[s]))
+            prices = Prices(shelf, pools, bands_of(followed, {s: 1.0}, weight, first), zone_factor(cheap.rules[s]))
             found += _Sets(scenario, cheap, s, prices).least(_own(prices), best - found)[0]
     if found < NEAR * best:
         found = max(found, in_parts(scenario, load, cheap, followed, weight))
@@ -141,14 +141,29 @@ class _Together:
                 worth = self.one.worth(cap[None], every[next(iter(every))], idle)[0]
                 total, sets = self._value(worth, fit=False)
                 best, prices = max((best, prices), (total, worth), key=lambda pair: pair[0])
+        met = {s: {tuple(np.unique(rows))} for s, rows in sets.items()}
         for _ in range(REFITS):
-            mixes = {s: Mixes(self.market, s, p.few(sets[s], prices), self.one.bands) for s, p in self.search.items()}
-            *_, (_, prices) = Fit(self.each, mixes, prices).rising()
+            *_, (_, prices) = self._fit(met, prices).rising()
             total, sets = self._value(prices, fit=True)
-            best = max(best, total)
-            if best >= most * NEAR:
+            best, before = max(best, total), sum(map(len, met.values()))
+            for s, rows in sets.items():
+                met[s].add(tuple(np.unique(rows)))
+            if best >= most * NEAR or sum(map(len, met.values())) == before:
                 break
         return max(0.0, best)
+
+    def _fit(self, met: dict[str, set[tuple[int, ...]]], worth: Floats) -> Fit:
+        """Prices of what services share and of what few types use, fitted to the sets ``met``."""
+        mixes, free = dict[str, list[Mixes | Parts]](), self.shared.copy()
+        for s, every in met.items():
+            mixes[s] = []
+            for rows in sorted(every):
+                if len(rows) <= MOST_TYPES:
+                    mixes[s].append(Mixes(self.market, s, self.search[s].named(np.array(rows)), self.one.bands))
+                    free |= (self.each[s].units[list(rows)] > 0).any(axis=0)
+                else:
+                    mixes[s].append(Parts(self.each[s], self.search[s].rules, s, np.array(rows)))
+        return Fit(self.each, mixes, worth, free)
 
     def _value(self, worth: Floats, *, fit: bool) -> tuple[float, dict[str, Index]]:
         """The bound at some prices [USD], and the set of types that each service keeps there."""
@@ -220,16 +235,6 @@ class _Sets:
         """Kinds of a set, each once."""
         return tuple(self.shelf.kind[j] for j in np.unique(rows))
 
-    def few(self, rows: Index, worth: Floats) -> tuple[str, ...]:
-        """At most ``MOST_TYPES`` kinds of a set: those of the lowest price of a request/s in most
-        hours.
-        """
-        rows = np.unique(rows)
-        price = self.prices.usage(rows[None, :], worth[None])[0] + self.shelf.disk[rows][:, None]
-        lowest = np.argmin(price / np.maximum(self.shelf.capacity[rows], 1e-12)[:, None], axis=0)
-        times = np.bincount(lowest, self.volume, minlength=len(rows))
-        return self.named(rows[np.argsort(-times, kind="stable")[:MOST_TYPES]])
-
     def _fitted(self, rows: Index, worths: Worths, most: float) -> float:
         """The bound of a set at prices fitted to it [USD]; −inf where there are none."""
         if len(np.unique(rows)) > MOST_TYPES or self.market.by_hour or self.fitted >= MOST_FITTED:
@@ -242,7 +247,7 @@ class _Sets:
         if self.known and (usd := self._last(rows, worth)) >= most:
             return usd
         mixes = Mixes(self.market, self.service, self.named(rows), self.prices.bands)
-        fit = Fit({self.service: self.prices}, {self.service: mixes}, worth, self.own)
+        fit = Fit({self.service: self.prices}, {self.service: [mixes]}, worth, self.own)
         for usd, worth in fit.rising(most):
             usd = usd if mixes.every else self._last(rows, worth)
             self.known = {int(g): worth[g] for g in fit.free} | self.known

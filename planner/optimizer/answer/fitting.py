@@ -1,15 +1,16 @@
-"""Prices of hours fitted to one choice of machine types for each service.
+"""Prices of hours fitted to a few choices of machine types of each service.
 
 For given prices λ of the hours that commitments cover
 (:mod:`planner.optimizer.answer.shadow`) whole machines are chosen hour by hour, so
 
     L(λ) = Σ_bands Σ_hours min over mixes (machines at the lower of on demand and λ) − λ · held
 
-is a lower bound of the bill of these types, concave in λ. Its largest value is that of a linear
-program over mixes (Dantzig and Wolfe 1960): one convex combination of answers for each service and
-band, commitments bought in parts,
+is a lower bound of the bill of these types, concave in λ, and so is the least of a few choices. Its
+largest value is that of a linear program over mixes (Dantzig and Wolfe 1960): one convex
+combination y of choices for each service, of answers x for each of them and each band,
+commitments bought in parts,
 
-    min Σ x_k c_k + Σ fee · N   with   Σ_k x_k = 1  each band,   Σ_k x_k u_kg ≤ (N_g + held) · hours
+    min Σ x_k c_k + Σ fee · N   with   Σ y = 1,   Σ_k x_k = y,   Σ_k x_k u_kg ≤ (N_g + held) · hours
 
 whose columns are the answers to the prices met so far: u units of a commitment that an answer
 would use, c what it costs without them. The duals of the last rows are the next prices. Any of them
@@ -26,9 +27,9 @@ import numpy as np
 from planner.arrays import Flags, Floats, Index, Ints
 from planner.latency.kernels import compiled
 from planner.optimizer.answer.shadow import Bands, Prices
-from planner.optimizer.market.as_program import offers_of
+from planner.optimizer.market.as_program import offers_of, zone_factor
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.menu import menu
+from planner.optimizer.mixes.menu import Rules, menu
 from planner.optimizer.program.growing import Growing
 
 ROUNDS = 60  # of prices and answers
@@ -85,6 +86,33 @@ def _needed(usd: Floats, units: Ints) -> Flags:
     return kept
 
 
+class Parts:
+    """Parts of machines of any types of one service: what takes the place of :class:`Mixes` where the
+    types are too many to list their mixes.
+    """
+
+    def __init__(self, prices: Prices, rules: Rules, service: str, rows: Index) -> None:
+        """``rows`` of the shelf of ``prices``."""
+        self.kinds = tuple(prices.shelf.kind[j] for j in rows)
+        self._shelf, self._rules = prices.shelf.take(rows), rules
+        self._volume = zone_factor(rules) * np.array([float(v @ h) for v, h in prices.bands.loads[service]])
+
+    def cheapest(self, price: Floats) -> tuple[Floats, Floats]:
+        """As :meth:`Mixes.cheapest`: of each band's cheapest steady type, and of spot where that is
+        cheaper, as much as the rules allow.
+        """
+        shelf = self._shelf
+        each = (price + shelf.disk[:, None]) / shelf.capacity[:, None]
+        best, bands = np.argmin(each, axis=0), np.arange(each.shape[1])
+        spot = float((shelf.spot_price / shelf.spot_capacity).min())
+        part = np.where(spot < each[best, bands], self._rules.spot_share, 0.0)
+        steady = self._volume * (1.0 - part) / shelf.capacity[best]
+        units = np.zeros((len(bands), len(self.kinds)))
+        units[bands, best] = steady
+        risky = part * self._volume * (spot if np.isfinite(spot) else 0.0)
+        return steady * shelf.disk[best] + risky, units
+
+
 @compiled
 def _cheapest(
     reach: Floats,
@@ -119,35 +147,35 @@ def _cheapest(
 
 
 class Fit:
-    """The prices of one choice of types for each service; pools that are not ``free`` keep theirs."""
+    """The prices of a few choices of types for each service, of which any may be kept: those of
+    pools that are ``free`` are fitted, the others stay.
+    """
 
     def __init__(
-        self, prices: Mapping[str, Prices], mixes: Mapping[str, Mixes], worth: Floats, free: Flags | None = None
+        self,
+        prices: Mapping[str, Prices],
+        mixes: Mapping[str, Sequence[Mixes | Parts]],
+        worth: Floats,
+        free: Flags | None = None,
     ) -> None:
-        """``worth`` (pools, bands) at first; ``free`` (pools,) those whose prices may move, by
-        default all that pay for a type.
+        """``mixes`` of each choice of a service; ``worth`` (pools, bands) at first; ``free`` (pools,)
+        those whose prices may move, by default all that pay for a type.
         """
-        self.prices, self.mixes, self.start = prices, mixes, worth
+        self.start = worth
         one = next(iter(prices.values()))
-        self.pools, self.kept = one.pools, one.kept
-        self.hours = one.bands.hours
-        rows = {s: [prices[s].shelf.kind.index(k) for k in m.kinds] for s, m in mixes.items()}
-        self.units = {s: prices[s].units[r] for s, r in rows.items()}
-        # what is not sold on demand runs on spot alone: no unit of it has a price
-        usage = {s: prices[s].shelf.usage[r][:, None] for s, r in rows.items()}
-        self.usage = {s: np.where(np.isfinite(u), u, 0.0) for s, u in usage.items()}
-        pays = np.any([(u > 0).any(axis=0) for u in self.units.values()], axis=0)
+        self.pools, self.kept, self.hours = one.pools, one.kept, one.bands.hours
+        units = {s: [prices[s].units[_rows(prices[s], m)] for m in every] for s, every in mixes.items()}
+        pays = np.any([(u > 0).any(axis=0) for each in units.values() for u in each], axis=0)
         self.free = np.flatnonzero(pays if free is None else pays & free)
         self.held = self.pools.held[self.free] @ self.hours.T  # hours of units (free pools, bands)
-        rest = np.setdiff1d(np.arange(len(self.pools.names)), self.free)
-        self.alone = {s: np.minimum(self.usage[s], self._lowest(s, worth, rest)[0]) for s in mixes}
+        self.choices = {s: [_Choice(m, prices[s], worth, self.free) for m in every] for s, every in mixes.items()}
 
     def rising(self, most: float = np.inf) -> Iterator[tuple[float, Floats]]:
         """The largest bound found [USD], free of what is held at fixed prices, and its prices: each
         better one from ``most`` on, and the last.
         """
         master, worth = self._master(), self.start
-        bands, best, prices = self.hours.shape[0], -np.inf, self.start
+        best, prices = -np.inf, self.start
         for _ in range(ROUNDS):
             usd, cost, columns = self._answer(worth)
             if usd > best:
@@ -161,48 +189,76 @@ class Fit:
             if found is None or best >= found[0] - NEAR * abs(found[0]):
                 break
             worth = self.start.copy()
-            worth[self.free] = np.maximum(0.0, -found[1][len(cost) :].reshape(len(self.free), bands))
+            worth[self.free] = np.maximum(0.0, -found[1][-self.held.size :].reshape(self.held.shape))
             worth = self.kept(worth[None])[0]
         yield best, prices
 
-    def _lowest(self, service: str, worth: Floats, of: Index) -> tuple[Floats, Index]:
-        """Lowest price of a unit of each type under some pools (types, bands), and which."""
-        units = self.units[service][:, of, None]
-        each = np.where(units > 0, units * worth[of], np.inf)
-        if not len(of):
-            none = np.full((len(units), worth.shape[1]), np.inf)
-            return none, np.zeros(none.shape, dtype=np.intp)
-        return each.min(axis=1), each.argmin(axis=1)
-
     def _answer(self, worth: Floats) -> tuple[float, Floats, Floats]:
-        """The bound at some prices, and a column for each service and band: cost and rows."""
-        bands = self.hours.shape[0]
-        cost, used = np.zeros((len(self.mixes), bands)), np.zeros((len(self.mixes), len(self.free), bands))
-        total = -float((worth[self.free] * self.held).sum())
-        for k, (s, mixes) in enumerate(self.mixes.items()):
-            lowest, which = self._lowest(s, worth, self.free)
-            price = np.minimum(self.alone[s], lowest)
-            usd, hours = mixes.cheapest(price)
-            covered = lowest < self.alone[s]
-            cost[k] = usd + (np.where(covered, 0.0, self.alone[s]) * hours.T).sum(axis=0)
-            total += float(usd.sum() + (price * hours.T).sum())
-            for t, b in np.argwhere(covered):
-                g = which[t, b]
-                used[k, g, b] += hours[b, t] * self.units[s][t, self.free[g]]
-        rows = np.eye(len(self.mixes) * bands)
-        pools = np.einsum("kgb,bc->kbgc", used, np.eye(bands)).reshape(len(rows), -1)
-        return total, cost.ravel(), np.concatenate([rows, pools], axis=1)
+        """The bound at some prices, and a column for each choice and band: cost and rows."""
+        total, answers = -float((worth[self.free] * self.held).sum()), []
+        for every in self.choices.values():
+            found = [c.answer(worth) for c in every]
+            total += min(usd for usd, _, _ in found)
+            answers += found
+        cost = np.concatenate([c for _, c, _ in answers])
+        used = np.stack([u for _, _, u in answers])  # (choices, free pools, bands)
+        bands = used.shape[-1]
+        pools = np.einsum("kgb,bc->kbgc", used, np.eye(bands)).reshape(len(cost), -1)
+        return total, cost, np.concatenate([np.eye(len(cost)), np.zeros((len(cost), len(self.choices))), pools], axis=1)
 
     def _master(self) -> Growing:
-        """Rows of convexity and of pools, and the commitments on sale."""
-        bands, one = self.hours.shape[0], len(self.mixes) * self.hours.shape[0]
-        low = np.concatenate([np.ones(one), np.full(self.held.size, -np.inf)])
-        master = Growing(low, np.concatenate([np.ones(one), self.held.ravel()]))
+        """Rows: a choice's answers in a band are as much as the choice, a service's choices are one,
+        units used are no more than those bought and held. Columns: choices, and commitments on sale.
+        """
+        bands, services = self.hours.shape[0], len(self.choices)
+        of = np.repeat(np.arange(services), [len(every) for every in self.choices.values()])
+        blocks = len(of) * bands
+        low = np.concatenate([np.zeros(blocks), np.ones(services), np.full(self.held.size, -np.inf)])
+        master = Growing(low, np.concatenate([np.zeros(blocks), np.ones(services), self.held.ravel()]))
+        chosen = np.zeros((len(of), len(low)))
+        for k, service in enumerate(of):
+            chosen[k, k * bands : (k + 1) * bands], chosen[k, blocks + service] = -1.0, 1.0
+        master.add(np.zeros(len(of)), chosen)
         hours = self.hours @ self.pools.windows.T  # (bands, windows)
         fees = self.pools.fee[self.free]
         sold = np.argwhere(np.isfinite(fees))
-        columns = np.zeros((len(sold), one + self.held.size))
-        for row, (g, w) in zip(columns, sold, strict=True):
-            row[one + g * bands : one + (g + 1) * bands] = -hours[:, w]
-        master.add(np.array([fees[g, w] * hours[:, w].sum() for g, w in sold]), columns)
+        bought, first = np.zeros((len(sold), len(low))), blocks + services
+        for row, (g, w) in zip(bought, sold, strict=True):
+            row[first + g * bands : first + (g + 1) * bands] = -hours[:, w]
+        master.add(np.array([fees[g, w] * hours[:, w].sum() for g, w in sold]), bought)
         return master
+
+
+def _rows(prices: Prices, mixes: Mixes | Parts) -> list[int]:
+    return [prices.shelf.kind.index(k) for k in mixes.kinds]
+
+
+class _Choice:
+    """Some types of one service, of whose pools some are ``free`` to change their price."""
+
+    def __init__(self, mixes: Mixes | Parts, prices: Prices, worth: Floats, free: Index) -> None:
+        rows = _rows(prices, mixes)
+        self.mixes, self.units = mixes, prices.units[rows][:, free, None]
+        units = np.delete(prices.units[rows], free, axis=1)[..., None]
+        fixed = np.where(units > 0, units * np.delete(worth, free, axis=0), np.inf)
+        # price of a unit but for the free pools (types, bands)
+        self.alone = np.minimum(prices.shelf.usage[rows][:, None], fixed.min(axis=1, initial=np.inf))
+        self.free = free
+
+    def answer(self, worth: Floats) -> tuple[float, Floats, Floats]:
+        """Bill at some prices [USD]; by band what it is without the units of free pools, and these
+        (pools, bands).
+        """
+        each = np.where(self.units > 0, self.units * worth[self.free], np.inf)
+        lowest = each.min(axis=1, initial=np.inf)
+        usd, hours = self.mixes.cheapest(np.minimum(self.alone, lowest))
+        runs = hours.T > 0
+        # not sold on demand: no unit runs, at no price
+        price = np.where(runs, np.minimum(self.alone, lowest), 0.0)
+        covered = (lowest < self.alone) & runs
+        used = np.zeros(each.shape[1:])
+        for t, b in np.argwhere(covered):
+            g = each[t, :, b].argmin()
+            used[g, b] += hours[b, t] * self.units[t, g, 0]
+        alone = np.where(covered, 0.0, price)
+        return float(usd.sum() + (price * hours.T).sum()), usd + (alone * hours.T).sum(axis=0), used

@@ -25,7 +25,7 @@ down. Whatever the ranks, prices are scaled down until every contract keeps its 
 bound holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,13 +114,15 @@ def pools_of(market: Market, load: Load, time_zone: str, first: Index) -> Pools:
     return Pools(names, tuple(units), fee, shape, held, np.array([n in spends for n in names], dtype=bool))
 
 
-def bands_of(followed: Load, services: Sequence[str], weight: Floats, first: Index) -> Bands:
-    """Hours of all paths ranked by the load of the services together, each in shares of its mean."""
+def bands_of(followed: Load, price: Mapping[str, float], weight: Floats, first: Index) -> Bands:
+    """Hours of all paths ranked by what the load of some services together costs; ``price``
+    {service: USD/h of a request/s}.
+    """
     stretch = np.zeros(followed.hours, dtype=np.intp)
     stretch[first[1:]] = 1
     stretch = np.cumsum(stretch)
-    rates = {s: followed.services[s].arrival_rate_rps.astype(np.float64) for s in services}
-    height = np.sum([r / max(1e-12, float(r.mean())) for r in rates.values()], axis=0).ravel()
+    rates = {s: followed.services[s].arrival_rate_rps.astype(np.float64) for s in price}
+    height = np.sum([r * price[s] for s, r in rates.items()], axis=0).ravel()
     hours = (weight[:, None] * followed.weight_h[None, :]).ravel()
     where = np.tile(stretch, followed.paths)
     band = _ranked(height, hours, where, len(first))

@@ -56,6 +56,12 @@ class Shelf:
     def __len__(self) -> int:
         return len(self.kind)
 
+    @property
+    def cheapest(self) -> float:
+        """Lowest price of a request/s, sold in any way [USD/h]; 1 where none is."""
+        each = np.minimum((self.committed + self.disk) / self.capacity, self.spot_price / self.spot_capacity)
+        return float(each[np.isfinite(each)].min(initial=np.inf)) if np.isfinite(each).any() else 1.0
+
     def take(self, rows: Index) -> "Shelf":
         """Some of its types."""
         return Shelf(
