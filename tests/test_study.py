@@ -9,7 +9,7 @@ import pytest
 
 from planner import export
 from planner.data import data_path
-from planner.errors import CatalogError, InfeasiblePlan, PlannerError
+from planner.errors import InfeasiblePlan, PlannerError, ScenarioError
 from planner.scenario import Scenario
 from planner.study import _own, frontier, run, span, sweep
 from tests.builders import small
@@ -133,7 +133,7 @@ def test_commitments_already_held_are_used_and_paid(small, study):
 def test_commitments_that_cannot_be_counted_are_said(small):
     ends = run(small.replace(existing=[{**HELD, "end": "2027-01-06"}]), paths=10)
     assert any("end inside the horizon" in note for note in ends.plan.notes)
-    with pytest.raises(CatalogError, match="no such commitment"):
+    with pytest.raises(ScenarioError, match=r"existing\.0\.commitment: no provider sells it"):
         run(small.replace(existing=[{**HELD, "commitment": "aws/nothing", "end": "2027-06-01"}]), paths=10)
 
 
