@@ -28,6 +28,7 @@ from planner.optimizer.mixes.fleet import shelf_of
 from planner.optimizer.program.neighbours import frontier
 from planner.optimizer.program.problem import Problem
 from planner.scenario import Scenario
+from planner.scenario.written import parts
 
 WITH_MACHINES = {"instance_hour", "replica_hour"}  # drivers of charges that follow the machines
 
@@ -93,7 +94,7 @@ def overrides(scenario: Scenario, path: str, value: float) -> dict[str, float]:
     names = list(scenario.services) if path.startswith("services.*.") else [""]
     paths = [path.replace("*", name, 1) for name in names]
     for one in paths:
-        part = one.split(".")
+        part = parts(one, scenario.services)
         if part[0] != "limits" and not (
             part[0] == "services" and len(part) == 4 and part[2] in ("objective", "autoscaling")
         ):

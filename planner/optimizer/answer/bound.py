@@ -159,7 +159,7 @@ class _Together:
             mixes[s] = []
             for rows in sorted(every):
                 if len(rows) <= MOST_TYPES:
-                    mixes[s].append(Mixes(self.market, s, self.search[s].named(np.array(rows)), self.one.bands))
+                    mixes[s].append(Mixes.of(self.market, s, self.search[s].named(np.array(rows)), self.one.bands))
                     free |= (self.each[s].units[list(rows)] > 0).any(axis=0)
                 else:
                     mixes[s].append(Parts(self.each[s], self.search[s].rules, s, np.array(rows)))
@@ -246,7 +246,7 @@ class _Sets:
             worth[g] = known
         if self.known and (usd := self._last(rows, worth)) >= most:
             return usd
-        mixes = Mixes(self.market, self.service, self.named(rows), self.prices.bands)
+        mixes = Mixes.of(self.market, self.service, self.named(rows), self.prices.bands)
         fit = Fit({self.service: self.prices}, {self.service: [mixes]}, worth, self.own)
         for usd, worth in fit.rising(most):
             usd = usd if mixes.every else self._last(rows, worth)

@@ -29,7 +29,7 @@ from planner.latency.kernels import compiled
 from planner.optimizer.answer.shadow import Bands, Prices
 from planner.optimizer.market.as_program import offers_of, zone_factor
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.menu import Rules, menu
+from planner.optimizer.mixes.menu import Menu, Rules, menu
 from planner.optimizer.program.growing import Growing
 
 ROUNDS = 60  # of prices and answers
@@ -41,15 +41,9 @@ class Mixes:
     band; ``every``: no mix that could be cheapest is missing.
     """
 
-    def __init__(self, market: Market, service: str, kinds: Sequence[str], bands: Bands) -> None:
-        """``kinds`` of the service, each once."""
-        self.kinds = tuple(kinds)
-        found = market.named(service, self.kinds)
-        rules = market.rules_for(service, found)
-        rules = replace(rules, quota=tuple((name, of, market.quotas[name]) for name, of, _ in rules.quota))
-        loads = bands.loads[service]
-        listed = menu(offers_of(found, rules), rules, max(float(v[-1]) for v, _ in loads))
-        offers = listed.offers
+    def __init__(self, listed: Menu, kinds: Sequence[str], loads: Sequence[tuple[Floats, Floats]]) -> None:
+        """``kinds`` of the menu's offers, each once; ``loads`` of each band, rising, and their hours."""
+        self.kinds, offers = tuple(kinds), listed.offers
         self.every = listed.every and len(listed.reach) > 0
         fixed = np.array([o.usd_per_h if o.spot else o.disk_usd_per_h for o in offers])
         of = np.array([[not o.spot and o.kind == k for o in offers] for k in self.kinds]).reshape(len(self.kinds), -1)
@@ -59,6 +53,14 @@ class Mixes:
         self.reach, self.fixed, self.units = listed.reach[order], usd[order], units[order].astype(np.float64)
         self._loads, self._hours = (np.concatenate([pair[i] for pair in loads]) for i in (0, 1))
         self._first: Index = np.cumsum([0, *(len(v) for v, _ in loads)])
+
+    @classmethod
+    def of(cls, market: Market, service: str, kinds: Sequence[str], bands: Bands) -> "Mixes":
+        """Of some machine types on sale to a service, within all of each quota."""
+        found, loads = market.named(service, kinds), bands.loads[service]
+        rules = market.rules_for(service, found)
+        rules = replace(rules, quota=tuple((name, of, market.quotas[name]) for name, of, _ in rules.quota))
+        return cls(menu(offers_of(found, rules), rules, max(float(v[-1]) for v, _ in loads)), kinds, loads)
 
     def cheapest(self, price: Floats) -> tuple[Floats, Floats]:
         """Of the mixes that are cheapest at ``price`` (kinds, bands) of a unit on demand: their
