@@ -159,7 +159,8 @@ class _Together:
             mixes[s] = []
             for rows in sorted(every):
                 if len(rows) <= MOST_TYPES:
-                    mixes[s].append(Mixes.of(self.market, s, self.search[s].named(np.array(rows)), self.one.bands))
+                    kinds = self.search[s].named(np.array(rows))
+                    mixes[s].append(Mixes.of(self.market, s, kinds, self.one.bands))
                     free |= (self.each[s].units[list(rows)] > 0).any(axis=0)
                 else:
                     mixes[s].append(Parts(self.each[s], self.search[s].rules, s, np.array(rows)))
@@ -227,8 +228,10 @@ class _Sets:
                 fine = np.maximum(fine, coarse[k])
                 for j in np.argsort(fine, kind="stable"):
                     if fine[j] < best:
-                        usd = max(fine[j], self._fitted(self.sets[rows[k[j]]], worths, best)) if fit else fine[j]
-                        best, chosen = min((best, chosen), (float(usd), self.sets[rows[k[j]]]), key=lambda p: p[0])
+                        rival = self.sets[rows[k[j]]]
+                        usd = max(fine[j], self._fitted(rival, worths, best)) if fit else fine[j]
+                        if usd < best:
+                            best, chosen = float(usd), rival
         return best, chosen
 
     def named(self, rows: Index) -> tuple[str, ...]:

@@ -36,21 +36,25 @@ ROUNDS = 60  # of prices and answers
 NEAR = 5e-4  # share of the best that better prices could still add, below which they are good enough
 
 
+Loads = tuple[Floats, Floats]  # loads and their hours
+
+
 class Mixes:
     """Whole mixes of some types of one service, from the farthest reach down, and the loads of each
     band; ``every``: no mix that could be cheapest is missing.
     """
 
-    def __init__(self, listed: Menu, kinds: Sequence[str], loads: Sequence[tuple[Floats, Floats]]) -> None:
-        """``kinds`` of the menu's offers, each once; ``loads`` of each band, rising, and their hours."""
+    def __init__(self, listed: Menu, kinds: Sequence[str], loads: Sequence[Loads]) -> None:
+        """``kinds`` of the menu's offers, each once; ``loads`` of each band, rising, with their hours."""
         self.kinds, offers = tuple(kinds), listed.offers
         self.every = listed.every and len(listed.reach) > 0
         fixed = np.array([o.usd_per_h if o.spot else o.disk_usd_per_h for o in offers])
-        of = np.array([[not o.spot and o.kind == k for o in offers] for k in self.kinds]).reshape(len(self.kinds), -1)
-        usd, units = listed.counts @ fixed, listed.counts @ of.T
+        of = np.array([[not o.spot and o.kind == k for k in self.kinds] for o in offers])
+        usd, units = listed.counts @ fixed, listed.counts @ of.reshape(len(offers), len(self.kinds))
         order = np.argsort(-listed.reach, kind="stable")
         order = order[_needed(usd[order], units[order])]
-        self.reach, self.fixed, self.units = listed.reach[order], usd[order], units[order].astype(np.float64)
+        self.reach, self.fixed = listed.reach[order], usd[order]
+        self.units = units[order].astype(np.float64)
         self._loads, self._hours = (np.concatenate([pair[i] for pair in loads]) for i in (0, 1))
         self._first: Index = np.cumsum([0, *(len(v) for v, _ in loads)])
 
@@ -59,15 +63,18 @@ class Mixes:
         """Of some machine types on sale to a service, within all of each quota."""
         found, loads = market.named(service, kinds), bands.loads[service]
         rules = market.rules_for(service, found)
-        rules = replace(rules, quota=tuple((name, of, market.quotas[name]) for name, of, _ in rules.quota))
-        return cls(menu(offers_of(found, rules), rules, max(float(v[-1]) for v, _ in loads)), kinds, loads)
+        every = tuple((name, of, market.quotas[name]) for name, of, _ in rules.quota)
+        rules = replace(rules, quota=every)
+        top = max(float(v[-1]) for v, _ in loads)
+        return cls(menu(offers_of(found, rules), rules, top), kinds, loads)
 
     def cheapest(self, price: Floats) -> tuple[Floats, Floats]:
         """Of the mixes that are cheapest at ``price`` (kinds, bands) of a unit on demand: their
         spot machines and disks [USD], shape (bands,), and hours of units (bands, kinds).
         """
-        usd, units = np.zeros(len(self._first) - 1), np.zeros((len(self._first) - 1, len(self.kinds)))
-        _cheapest(self.reach, self.fixed, self.units, price.T.copy(), self._loads, self._hours, self._first, usd, units)
+        usd, units = np.zeros(price.shape[1]), np.zeros(price.shape[::-1])
+        mixes, hours = (self.reach, self.fixed, self.units), (self._loads, self._hours, self._first)
+        _cheapest(*mixes, price.T.copy(), *hours, usd, units)
         return usd, units
 
 
@@ -76,7 +83,8 @@ def _needed(usd: Floats, units: Ints) -> Flags:
     any before.
     """
     base = units.max(axis=0, initial=0) + 1
-    group = np.unique(np.ravel_multi_index(tuple(units.T), tuple(base)), return_inverse=True)[1].reshape(-1)
+    number = np.ravel_multi_index(tuple(units.T), tuple(base))
+    group = np.unique(number, return_inverse=True)[1].reshape(-1)
     order = np.argsort(group, kind="stable")
     start = np.concatenate([[True], np.diff(group[order]) > 0])
     falls = usd.max(initial=0.0) + 1.0
@@ -84,7 +92,8 @@ def _needed(usd: Floats, units: Ints) -> Flags:
     level = usd[order] - falls * group[order]
     least = np.minimum.accumulate(level)
     kept = np.zeros(len(usd), dtype=bool)
-    kept[order] = start | np.concatenate([[True], level[1:] < least[:-1] - 1e-12 * falls])[: len(usd)]
+    lower = np.concatenate([[True], level[1:] < least[:-1] - 1e-12 * falls])
+    kept[order] = start | lower[: len(usd)]
     return kept
 
 
@@ -97,7 +106,8 @@ class Parts:
         """``rows`` of the shelf of ``prices``."""
         self.kinds = tuple(prices.shelf.kind[j] for j in rows)
         self._shelf, self._rules = prices.shelf.take(rows), rules
-        self._volume = zone_factor(rules) * np.array([float(v @ h) for v, h in prices.bands.loads[service]])
+        volume = np.array([float(v @ h) for v, h in prices.bands.loads[service]])
+        self._volume = zone_factor(rules) * volume
 
     def cheapest(self, price: Floats) -> tuple[Floats, Floats]:
         """As :meth:`Mixes.cheapest`: of each band's cheapest steady type, and of spot where that is
@@ -166,11 +176,11 @@ class Fit:
         self.start = worth
         one = next(iter(prices.values()))
         self.pools, self.kept, self.hours = one.pools, one.kept, one.bands.hours
-        units = {s: [prices[s].units[_rows(prices[s], m)] for m in every] for s, every in mixes.items()}
-        pays = np.any([(u > 0).any(axis=0) for each in units.values() for u in each], axis=0)
+        units = [prices[s].units[_rows(prices[s], m)] for s, every in mixes.items() for m in every]
+        pays = np.any([(u > 0).any(axis=0) for u in units], axis=0)
         self.free = np.flatnonzero(pays if free is None else pays & free)
         self.held = self.pools.held[self.free] @ self.hours.T  # hours of units (free pools, bands)
-        self.choices = {s: [_Choice(m, prices[s], worth, self.free) for m in every] for s, every in mixes.items()}
+        self.choices = [[_Choice(m, prices[s], worth, self.free) for m in every] for s, every in mixes.items()]
 
     def rising(self, most: float = np.inf) -> Iterator[tuple[float, Floats]]:
         """The largest bound found [USD], free of what is held at fixed prices, and its prices: each
@@ -191,14 +201,15 @@ class Fit:
             if found is None or best >= found[0] - NEAR * abs(found[0]):
                 break
             worth = self.start.copy()
-            worth[self.free] = np.maximum(0.0, -found[1][-self.held.size :].reshape(self.held.shape))
+            duals = found[1][-self.held.size :].reshape(self.held.shape)
+            worth[self.free] = np.maximum(0.0, -duals)
             worth = self.kept(worth[None])[0]
         yield best, prices
 
     def _answer(self, worth: Floats) -> tuple[float, Floats, Floats]:
         """The bound at some prices, and a column for each choice and band: cost and rows."""
         total, answers = -float((worth[self.free] * self.held).sum()), []
-        for every in self.choices.values():
+        for every in self.choices:
             found = [c.answer(worth) for c in every]
             total += min(usd for usd, _, _ in found)
             answers += found
@@ -206,17 +217,19 @@ class Fit:
         used = np.stack([u for _, _, u in answers])  # (choices, free pools, bands)
         bands = used.shape[-1]
         pools = np.einsum("kgb,bc->kbgc", used, np.eye(bands)).reshape(len(cost), -1)
-        return total, cost, np.concatenate([np.eye(len(cost)), np.zeros((len(cost), len(self.choices))), pools], axis=1)
+        services = np.zeros((len(cost), len(self.choices)))
+        return total, cost, np.concatenate([np.eye(len(cost)), services, pools], axis=1)
 
     def _master(self) -> Growing:
         """Rows: a choice's answers in a band are as much as the choice, a service's choices are one,
         units used are no more than those bought and held. Columns: choices, and commitments on sale.
         """
         bands, services = self.hours.shape[0], len(self.choices)
-        of = np.repeat(np.arange(services), [len(every) for every in self.choices.values()])
+        of = np.repeat(np.arange(services), [len(every) for every in self.choices])
         blocks = len(of) * bands
-        low = np.concatenate([np.zeros(blocks), np.ones(services), np.full(self.held.size, -np.inf)])
-        master = Growing(low, np.concatenate([np.zeros(blocks), np.ones(services), self.held.ravel()]))
+        even = np.concatenate([np.zeros(blocks), np.ones(services)])
+        low = np.concatenate([even, np.full(self.held.size, -np.inf)])
+        master = Growing(low, np.concatenate([even, self.held.ravel()]))
         chosen = np.zeros((len(of), len(low)))
         for k, service in enumerate(of):
             chosen[k, k * bands : (k + 1) * bands], chosen[k, blocks + service] = -1.0, 1.0
@@ -244,7 +257,8 @@ class _Choice:
         units = np.delete(prices.units[rows], free, axis=1)[..., None]
         fixed = np.where(units > 0, units * np.delete(worth, free, axis=0), np.inf)
         # price of a unit but for the free pools (types, bands)
-        self.alone = np.minimum(prices.shelf.usage[rows][:, None], fixed.min(axis=1, initial=np.inf))
+        usage = prices.shelf.usage[rows][:, None]
+        self.alone = np.minimum(usage, fixed.min(axis=1, initial=np.inf))
         self.free = free
 
     def answer(self, worth: Floats) -> tuple[float, Floats, Floats]:
