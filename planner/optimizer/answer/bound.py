@@ -65,7 +65,7 @@ IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is
 # sets valued together; ranked together coarsely; finely
 TOGETHER, OPENED, CHUNK = 256, 4_096, 16
 STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, coarse and fine
-LAST = (6_000, 250)  # the same at fitted prices, where not every mix can be listed
+LAST = (6_000, 250)  # the same at fitted prices
 MOST_TYPES = 4  # of a set whose prices are fitted
 MOST_FITTED = 200  # sets of a service
 REFITS = 6  # times the prices of all services are fitted to the sets they would keep
@@ -251,8 +251,9 @@ class _Sets:
             return usd
         mixes = Mixes.of(self.market, self.service, self.named(rows), self.prices.bands)
         fit = Fit({self.service: self.prices}, {self.service: [mixes]}, worth, self.own)
-        for usd, worth in fit.rising(most):
-            usd = usd if mixes.every else self._last(rows, worth)
+        usd = -np.inf
+        for _, worth in fit.rising(most):
+            usd = self._last(rows, worth)  # the mixes listed need not be all that could be cheapest
             self.known = {int(g): worth[g] for g in fit.free} | self.known
             if usd >= most:
                 return usd

@@ -41,13 +41,12 @@ Loads = tuple[Floats, Floats]  # loads and their hours
 
 class Mixes:
     """Whole mixes of some types of one service, from the farthest reach down, and the loads of each
-    band; ``every``: no mix that could be cheapest is missing.
+    band. A mix that could be cheapest may be missing: prices fitted to these are valued anew.
     """
 
     def __init__(self, listed: Menu, kinds: Sequence[str], loads: Sequence[Loads]) -> None:
         """``kinds`` of the menu's offers, each once; ``loads`` of each band, rising, with their hours."""
         self.kinds, offers = tuple(kinds), listed.offers
-        self.every = listed.every and len(listed.reach) > 0
         fixed = np.array([o.usd_per_h if o.spot else o.disk_usd_per_h for o in offers])
         of = np.array([[not o.spot and o.kind == k for k in self.kinds] for o in offers])
         usd, units = listed.counts @ fixed, listed.counts @ of.reshape(len(offers), len(self.kinds))

@@ -101,13 +101,12 @@ class Cover:
 @dataclass(frozen=True)
 class Menu:
     """Mixes of one service: ``counts`` (mixes, offers) units, ``reach``
-    (mixes,) load each serves; ``every``: all that could be cheapest are listed.
+    (mixes,) load each serves.
     """
 
     offers: tuple[Offer, ...]
     counts: Ints
     reach: Floats
-    every: bool = False
 
     def price(self, covers: Sequence[Cover]) -> Floats:
         """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order,
@@ -269,13 +268,14 @@ def menu(offers: Sequence[Offer], rules: Rules, top: float, *, widest: int = WID
     """
     need = top * rules.zones / (rules.zones - rules.zones_lost)
     most = [_most(o, need, rules) for o in offers]
-    all_ = _lattice(offers, rules, need, most, 2 * widest)
-    counts = _distinct(np.concatenate(_blocks(offers, rules, need, most, widest))) if all_ is None else all_
+    counts = _lattice(offers, rules, need, most, 2 * widest)
+    if counts is None:
+        counts = _distinct(np.concatenate(_blocks(offers, rules, need, most, widest)))
     reached = reach(offers, counts, rules)
     kept = (reached >= 0) & (counts.sum(axis=1) > 0 if rules.min_replicas else True)
     counts, reached = counts[kept], reached[kept]
     kept = ~_spare(counts, reached)
-    return Menu(tuple(offers), counts[kept], reached[kept], all_ is not None)
+    return Menu(tuple(offers), counts[kept], reached[kept])
 
 
 def _lattice(offers: Sequence[Offer], rules: Rules, need: float, most: Sequence[int], widest: int) -> Ints | None:
