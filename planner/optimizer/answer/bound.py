@@ -22,8 +22,8 @@ budgets; where there are too many sets of types, or quotas dealt by the hour, an
 Charges that follow no machine (data, requests) are not part of the bound.
 
 Where it is loose: more than ``MOST_TYPES`` types a service; several services on one commitment,
-whose prices are fitted to one choice of types; fleets of one or two machines that are committed
-in part of the horizon.
+whose hours all stand in one rank; few machines, of which the bound commits parts; zones of which
+one may be lost.
 
 The bound never depends on the plan it is compared with, but for ``best_usd``, above which no
 bound needs to go.
@@ -58,9 +58,9 @@ from planner.scenario import Scenario
 
 # times the price of what would run instead: whole machines fit worse than parts
 OVER = (1.15, 1.0, 1.4, 2.0)
-MOST_SETS = 200_000  # of types; where there are more, any types at once
-RARE = 8.0  # the same of a type beside those whose prices are known: it fills what they leave
 FEW = 4  # services that share commitments for which all of these are tried
+RARE = 8.0  # the same of a type beside those whose prices are known: it fills what they leave
+MOST_SETS = 200_000  # of types; where there are more, any types at once
 IDLE = (0.0, 0.5, 1.0)  # share of hours in which what services hold together is priced
 # sets valued together; ranked together coarsely; finely
 TOGETHER, OPENED, CHUNK = 256, 4_096, 16
@@ -148,7 +148,7 @@ class _Together:
             best, before = max(best, total), sum(map(len, met.values()))
             for s, rows in sets.items():
                 met[s].add(tuple(np.unique(rows)))
-            if best >= most * NEAR or sum(map(len, met.values())) == before:
+            if best >= most or sum(map(len, met.values())) == before:
                 break
         return max(0.0, best)
 

@@ -59,8 +59,9 @@ class Shelf:
     @property
     def cheapest(self) -> float:
         """Lowest price of a request/s, sold in any way [USD/h]; 1 where none is."""
-        each = np.minimum((self.committed + self.disk) / self.capacity, self.spot_price / self.spot_capacity)
-        return float(each[np.isfinite(each)].min(initial=np.inf)) if np.isfinite(each).any() else 1.0
+        steady, spot = (self.committed + self.disk) / self.capacity, self.spot_price / self.spot_capacity
+        least = float(np.minimum(steady, spot).min(initial=np.inf))
+        return least if np.isfinite(least) else 1.0
 
     def take(self, rows: Index) -> "Shelf":
         """Some of its types."""
