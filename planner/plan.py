@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,8 @@ _BRIDGE = ["service", "charge", "resource", "purchase_option", "provider", "regi
 
 @dataclass(frozen=True)
 class Certificate:
-    """Proof of an answer: ``lower_bound_usd`` ≤ optimum ≤ ``upper_bound_usd`` (the plan itself).
+    """Proof of an answer: ``lower_bound_usd`` ≤ optimum ≤ ``upper_bound_usd`` (the plan itself);
+    until it is found the lower bound is NaN.
 
     The bound holds for the expected bill of any machines and commitments on sale within the limits;
     charges that follow no machine are those of the plan.
@@ -32,8 +34,15 @@ class Certificate:
     checks: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def proven(self) -> bool:
+        """Whether the lower bound is known."""
+        return not isnan(self.lower_bound_usd)
+
+    @property
     def gap_share(self) -> float:
-        """Relative distance of the plan from the proven lower bound."""
+        """Relative distance of the plan from the proven lower bound; NaN before there is one."""
+        if not self.proven:
+            return float("nan")
         if self.upper_bound_usd <= 0:
             return 0.0
         return max(0.0, (self.upper_bound_usd - self.lower_bound_usd) / self.upper_bound_usd)

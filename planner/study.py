@@ -19,7 +19,7 @@ from planner.catalog import Catalog
 from planner.errors import InfeasiblePlan, PlannerError
 from planner.faults import checked
 from planner.load import Load, Traffic, forecast, read_histories
-from planner.optimizer import alternatives, optimize, tradeoff
+from planner.optimizer import alternatives, tradeoff, unproven
 from planner.plan import Plan
 from planner.relaxing import tried
 from planner.results import Rows
@@ -33,9 +33,9 @@ UNSEEN = 0x5EED  # added to the scenario's seed: the replay's paths are not the 
 
 
 @dataclass(frozen=True)
-class Study:
-    """Everything one question led to, stage by stage; ``today`` beside the plan where the scenario
-    says what runs now.
+class Planned:
+    """What one question led to, stage by stage, as far as a plan: all of a :class:`Study` that is
+    known before the replay. While the plan is not proved, its certificate says so.
     """
 
     scenario: Scenario
@@ -44,9 +44,7 @@ class Study:
     load: Load
     capacity: Capacity
     plan: Plan
-    replay: Replay
     unseen: Load | None = None
-    today: Today | None = None
 
     @property
     def requests(self) -> dict[str, float]:
@@ -65,19 +63,31 @@ class Study:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Study(Planned):
+    """Everything one question led to: the plan proved and replayed; ``today`` beside it where the
+    scenario says what runs now.
+    """
+
+    replay: Replay
+    today: Today | None = None
+
+
 def run(
     scenario: Scenario,
     catalog: Catalog | None = None,
     *,
     paths: int = 200,
     progress: Callable[[str], None] = lambda _: None,
+    seen: Callable[[Planned], None] = lambda _: None,
     known: Study | None = None,
     executor: Executor | None = None,
 ) -> Study:
     """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions;
-    ``progress`` is told each stage.  Stages whose inputs are those of the study ``known`` are taken
+    ``progress`` is told each stage; ``seen`` is handed what is known of the study as soon as the plan
+    is decided, and again when it is proved.  Stages whose inputs are those of the study ``known`` are taken
     from it: the answer is the same, sooner. ``executor`` plays the replay.  Raises any
     :class:`PlannerError` of the stages.
 
@@ -86,7 +96,7 @@ def run(
     """
     sized = _sized(scenario, catalog, paths, progress, known)
     try:
-        plan = _optimized(sized, progress)
+        plan = _optimized(sized, progress, seen)
     except InfeasiblePlan as error:
         progress("looking for a way out")
         raise tried(error, sized.scenario, sized.load, sized.catalog) from None
@@ -141,14 +151,26 @@ def _sized(
     return _Sized(scenario, held, catalog, traffic, load, unseen, capacity)
 
 
-def _optimized(sized: _Sized, progress: Callable[[str], None] = lambda _: None) -> Plan:
+def _optimized(
+    sized: _Sized,
+    progress: Callable[[str], None] = lambda _: None,
+    seen: Callable[[Planned], None] = lambda _: None,
+) -> Plan:
     """The cheapest plan with what the latency models say of its machines. Raises
     :class:`InfeasiblePlan`, its ways out not tried.
     """
     progress("optimizing")
     inputs = sized.scenario, sized.load, sized.capacity, sized.catalog
-    plan = optimize(*inputs, valued_on=sized.unseen, progress=progress)
-    return replace(plan, notes=(*plan.notes, *_remarks(sized.scenario, plan, sized.catalog)))
+    decided = unproven(*inputs, valued_on=sized.unseen, progress=progress)
+    remarks = _remarks(sized.scenario, decided.plan, sized.catalog)
+
+    def remarked(plan: Plan) -> Plan:
+        plan = replace(plan, notes=(*plan.notes, *remarks))
+        seen(Planned(sized.scenario, sized.catalog, sized.traffic, sized.load, sized.capacity, plan, sized.unseen))
+        return plan
+
+    remarked(decided.plan)
+    return remarked(decided.proved(progress))
 
 
 def _replayed(
@@ -162,7 +184,7 @@ def _replayed(
     if scenario.today is not None:
         progress("setting it beside today")
         now = today(scenario, catalog, load, plan, replay, capacity, unseen, held)
-    return Study(scenario, catalog, traffic, load, capacity, plan, replay, unseen, now)
+    return Study(scenario, catalog, traffic, load, capacity, plan, unseen, replay=replay, today=now)
 
 
 def _remarks(scenario: Scenario, plan: Plan, catalog: Catalog) -> tuple[str, ...]:

@@ -44,6 +44,22 @@ def test_rows_are_the_objective_the_summary_and_the_csv(study):
     assert study.plan.certificate.lower_bound_usd <= total * (1 + 1e-9)
 
 
+def test_the_plan_is_handed_over_when_decided_and_when_proved(small, study):
+    seen = []
+    whole = run(small, paths=30, seen=seen.append)
+    decided, proved = (found.plan for found in seen)
+    assert np.isnan(decided.certificate.lower_bound_usd)
+    assert np.isnan(decided.summary()["gap_share"]), "nothing is claimed before the proof"
+    assert not decided.certificate.proven
+    assert proved.certificate == whole.plan.certificate == study.plan.certificate
+    known = {k: v for k, v in study.plan.summary().items() if k not in ("lower_bound_usd", "gap_share")}
+    assert {k: decided.summary()[k] for k in known} == known
+    for name in ("schedule", "coverage", "commitments", "cost", "prices"):
+        pd.testing.assert_frame_equal(getattr(decided, name), getattr(study.plan, name), check_exact=True)
+    assert (decided.paths_usd, decided.unseen_usd) == (study.plan.paths_usd, study.plan.unseen_usd)
+    assert len(set(study.plan.notes) - set(decided.notes)) == 1, "the sentence of the proof"
+
+
 def test_law_52_the_same_seed_gives_the_same_bytes(small, study):
     again = run(small, paths=30)
     for name, frame in export.tables(study).items():

@@ -8,7 +8,10 @@ problem, formulation, one checked solve) and ``bill`` (every charge, by arithmet
 program).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,7 +21,10 @@ from planner.load import Load
 from planner.plan import Plan
 from planner.scenario import Scenario
 
-__all__ = ["alternatives", "check_feasible", "optimize", "tradeoff"]
+if TYPE_CHECKING:
+    from planner.optimizer.decide import Unproven
+
+__all__ = ["alternatives", "check_feasible", "optimize", "tradeoff", "unproven"]
 
 
 def optimize(
@@ -30,23 +36,38 @@ def optimize(
     valued_on: Load | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """The cheapest plan that serves the load within every objective; see
-    :func:`planner.optimizer.decide.optimize`.
+    """The cheapest plan that serves the load within every objective, proved: :func:`unproven`, and
+    its :meth:`~planner.optimizer.decide.Unproven.proved`.
 
     Decided are machines by hour, zone and way to pay, and commitments with their start: least
     expected effective cost over the load paths, under every limit of the scenario; machines are
     whole. Every hour of the answer is checked against the latency model, and the bill is summed up
     independently. ``valued_on``: the load whose paths give the cost range, best of another seed;
-    else half of ``load``'s. ``progress`` is told what the plan costs as soon as it is decided, before
-    it is proved.
+    else half of ``load``'s. ``progress`` is told each step, and what the plan costs before it is
+    proved.
 
     Raises :class:`InfeasiblePlan` with the smallest relaxation where nothing satisfies the
     scenario, :class:`CatalogError` for a price that is missing, :class:`SolverError` where an
     answer fails its check.
     """
-    from planner.optimizer.decide import optimize as run
+    return unproven(scenario, load, capacity, catalog, valued_on=valued_on, progress=progress).proved(progress)
 
-    return run(scenario, load, capacity, catalog, valued_on=valued_on, progress=progress)
+
+def unproven(
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    *,
+    valued_on: Load | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Unproven:
+    """The plan of :func:`optimize` as soon as it is decided, billed and checked, its proof still
+    open; see :func:`planner.optimizer.decide.unproven`.
+    """
+    from planner.optimizer.decide import unproven as decided
+
+    return decided(scenario, load, capacity, catalog, valued_on=valued_on, progress=progress)
 
 
 def check_feasible(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""``optimize``: from what was sized and what is on sale to the cheapest plan, checked against its
+"""``unproven``: from what was sized and what is on sale to the cheapest plan, checked against its
 own latency model and bill.
 """
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from planner import columns
 from planner.arrays import Floats, Ints
 from planner.calendar import Months
 from planner.capacity import Capacity
@@ -39,6 +40,7 @@ from planner.optimizer.mixes.quotas import deal_hours, deal_quotas
 from planner.plan import Certificate, Plan, path_quantile
 from planner.scenario import OtherCost, Scenario
 
+SOLVER = "HiGHS through PuLP"
 MOST_TRIES = 6  # other choices of commitments to keep a budget
 
 
@@ -75,7 +77,52 @@ class Billed(NamedTuple):
     ready_usd: float
 
 
-def optimize(
+@dataclass(frozen=True)
+class Unproven:
+    """A plan that is decided, billed and checked against the latency models; what binds in it, why
+    other machines are left out and how near it is to the cheapest are still to be found.
+    """
+
+    plan: Plan
+    scenario: Scenario
+    load: Load
+    decision: Decision
+    weight: Floats
+
+    def proved(self, progress: Callable[[str], None] = lambda _: None) -> Plan:
+        """The same plan with its bindings, excuses and certificate; ``progress`` is told its
+        expected bill before the proof begins. Raises :class:`InfeasiblePlan`.
+        """
+        plan, decision = self.plan, self.decision
+        progress(f"proving a plan of {plan.objective_usd:,.0f} USD")
+        found = prove(
+            self.scenario,
+            self.load,
+            decision.wide,
+            decision.market,
+            decision.signed,
+            decision.planned,
+            decision.regimes,
+        )
+        charged = {s: answer.candidate_prices(c, plan.schedule, s) for s, c in decision.market.candidates.items()}
+        excuses = answer.excuses_frame(decision.market, plan.schedule, charged, found.falls)
+        progress("proving how near it is to the cheapest")
+        certificate = self._certificate(found.checks)
+        told = sentences(certificate, decision.fleets)
+        return replace(
+            plan, bindings=found.bindings, excuses=excuses, certificate=certificate, notes=(*plan.notes, *told)
+        )
+
+    def _certificate(self, checks: Mapping[str, float]) -> Certificate:
+        objective = self.plan.objective_usd
+        bound = _bound(self.scenario, self.load, self.decision, self.plan.cost, self.weight)
+        over = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0
+        every = {**checks, **self.plan.certificate.checks, "bound": over}
+        named = {name: float(value) for name, value in every.items()}
+        return Certificate("optimal", float(min(objective, bound)), objective, SOLVER, named)
+
+
+def unproven(
     scenario: Scenario,
     load: Load,
     capacity: Capacity,
@@ -83,7 +130,7 @@ def optimize(
     *,
     valued_on: Load | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> Plan:
+) -> Unproven:
     """The plan of least expected bill whose machines are ready for each hour's load quantile.
 
     What runs follows what arrives (``autoscaling.policy``): on each load path an hour runs the
@@ -95,25 +142,22 @@ def optimize(
 
     is what types and commitments N are chosen for, what ``plan.cost`` holds and what the headline
     says; ``paths_usd`` are the bills of the same paths. ``plan.schedule`` holds what must be ready.
-    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. ``progress`` is told the
-    expected bill before the proof begins. The certificate bounds the
-    expected bill of any plan within the limits (:mod:`planner.optimizer.answer.bound`).
+    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. The certificate bounds the
+    expected bill of any plan within the limits (:mod:`planner.optimizer.answer.bound`); until it is
+    found (:meth:`Unproven.proved`) its bound is NaN. ``progress`` is told each step.
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the
     answer fails.
     """
     sampled = sample(load, valued_on)
     decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
-    market, signed = decision.market, decision.signed
     objective = float(billed.cost["effective_cost_usd"].sum())
-    progress(f"proving a plan of {objective:,.0f} USD")
-    proof = prove(scenario, load, decision.wide, market, signed, decision.planned, decision.regimes)
-    checks = dict(proof.checks)
-    checks["latency"] = answer.verify_latency(scenario, capacity, billed.schedule)
     months = Months.over(load.ts, scenario.time_zone)
-    checks["bill"] = _cross_check(load, months, catalog, decision, billed.cost)
-    bound = _bound(scenario, load, decision, billed.cost, sampled.weight)
-    checks["bound"] = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0
+    checks = {
+        "latency": answer.verify_latency(scenario, capacity, billed.schedule),
+        "bill": _cross_check(load, months, catalog, decision, billed.cost),
+    }
+    progress("valuing it on every future")
     paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
     unseen: tuple[float, ...] = ()
     if sampled.valued is not None:
@@ -122,15 +166,7 @@ def optimize(
             _path_bills(scenario, load, capacity, decision, billed, sampled.valued, run_for).sum(axis=1).tolist()
         )
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
-    charged = {s: answer.candidate_prices(c, billed.schedule, s) for s, c in market.candidates.items()}
-    certificate = Certificate(
-        "optimal",
-        float(min(objective, bound)),
-        objective,
-        "HiGHS through PuLP",
-        {name: float(value) for name, value in checks.items()},
-    )
-    return Plan(
+    plan = Plan(
         scenario.name,
         objective,
         billed.schedule,
@@ -138,26 +174,26 @@ def optimize(
         billed.commitments,
         billed.cost,
         billed.prices,
-        proof.bindings,
-        answer.excuses_frame(market, billed.schedule, charged, proof.falls),
-        certificate,
+        columns.empty("plan.bindings"),
+        columns.empty("plan.excuses"),
+        Certificate("decided", float("nan"), objective, SOLVER, checks),
         paths_usd=tuple(paths.sum(axis=1).tolist()),
         paths_weight=tuple(sampled.weight.tolist()),
         paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
         unseen_usd=unseen,
         ready_usd=billed.ready_usd,
         notes=(
-            *_notes(scenario, load, market, signed, sampled),
+            *_notes(scenario, load, decision.market, decision.signed, sampled),
             *_bias(objective, unseen),
             *kept,
             *answer.pooling_notes(scenario, capacity, billed.schedule),
             *answer.metastable_notes(scenario, capacity, billed.schedule),
-            *_discounts(market, billed.cost),
+            *_discounts(decision.market, billed.cost),
             *assumptions(billed.cost),
-            *sentences(certificate, decision.fleets),
         ),
         time_zone=scenario.time_zone,
     )
+    return Unproven(plan, scenario, load, decision, sampled.weight)
 
 
 def _bias(objective: float, unseen: tuple[float, ...]) -> list[str]:
