@@ -15,6 +15,7 @@ from planner.catalog import Catalog
 from planner.errors import PlannerError, ScenarioError
 from planner.load.shapes import shape_of
 from planner.scenario import Scenario
+from planner.today import last_bill
 
 _ANYWHERE = ("global", "", "any")  # regions of a commitment that holds wherever its provider sells
 
@@ -31,6 +32,7 @@ def checked(scenario: Scenario, catalog: Catalog) -> None:
         *_quotas(scenario, catalog),
         *_adjustments(scenario, catalog),
         *_held(scenario, catalog),
+        *_bill(scenario),
     ]
     if problems:
         raise ScenarioError(problems, where=scenario.name)
@@ -105,6 +107,16 @@ def _held(scenario: Scenario, catalog: Catalog) -> Iterator[str]:
                 f"existing.{number}.region: {held.commitment} holds in {', '.join(places)} (got {held.region!r}). "
                 f"Write {places[0]}, or leave region out"
             )
+
+
+def _bill(scenario: Scenario) -> Iterator[str]:
+    """Why the file of today's bill cannot be read."""
+    if scenario.today is None or scenario.today.bill is None or scenario.today.bill.file is None:
+        return
+    try:
+        last_bill(scenario)
+    except PlannerError as error:
+        yield f"today.bill.file: {error}"
 
 
 def _sold_in(catalog: Catalog, commitment: str) -> list[str]:

@@ -51,7 +51,7 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     held = table.words("reservationreservationarn", "savingsplansavingsplanarn")
     bought = (kind == "Fee") & (held != "")
     option = pd.Series("on_demand", index=kind.index).mask(usage.str.contains("SpotUsage"), "spot")
-    billed = np.nan_to_num(table.number("lineitemunblendedcost"))
+    billed = table.money("lineitemunblendedcost")
     quantity = table.number("lineitemusageamount")
     words = (
         "lineitemlineitemtype",

@@ -42,8 +42,7 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     held = first(table.text("benefitid"), table.text("reservationid"))
     bought = (kind == "purchase") & (held != "")
     in_usd = table.has("costinusd") and not table.text("costinusd").eq("").any()
-    money = table.number("costinusd") if in_usd else table.number("costinbillingcurrency", "pretaxcost", "cost")
-    money = np.nan_to_num(money)
+    money = table.money(*(("costinusd",) if in_usd else ("costinbillingcurrency", "pretaxcost", "cost")))
     covered = model.isin(["reservation", "savingsplan"]) & (kind == "usage")
     amortized = bool((kind.isin(_UNUSED) | (covered & (money != 0))).any())
     only_here = covered | kind.isin(_UNUSED) | bought

@@ -63,7 +63,8 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
             "unit": unit.where(~missing, used_unit),
             "list_cost_usd": table.number("listcost"),
             "effective_cost_usd": table.number("effectivecost"),
-            "billed_cost_usd": np.nan_to_num(table.number("billedcost")),
+            # what a commitment pays for is not billed: exports leave it empty
+            "billed_cost_usd": table.money("billedcost", spared=(status != "") & (option == "committed")),
         },
         usd_per,
     )

@@ -36,8 +36,8 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     """The rows as frame ``actuals``, in USD by ``currency_conversion_rate`` where the bill is in
     another currency. Raises :class:`PlannerError` naming the row of what cannot be.
     """
-    sku, credits_ = table.text("skudescription"), _credits(table.text("credits"))
-    cost, given = np.nan_to_num(table.number("cost")), credits_.sum(axis=1)
+    sku, credits_ = table.text("skudescription"), _credits(table)
+    cost, given = table.money("cost"), credits_.sum(axis=1)
     covered = (credits_[:, 0] < 0) & (-credits_[:, 0] >= 0.5 * np.abs(cost))
     fee = sku.str.contains(r"^Commitment\b|\bCommitment v\d|commitment - dollar based", case=False)
     machine, cores = (
@@ -81,9 +81,17 @@ def read(table: Table, usd_per: Mapping[str, float]) -> pd.DataFrame:
     )
 
 
-def _credits(cells: "pd.Series[str]") -> Floats:
-    """Amounts of credits by row: of committed use, of promotions, of all else; shape (n, 3)."""
-    known = {c: _split(c) for c in cells.unique()}
+def _credits(table: Table) -> Floats:
+    """Amounts of credits by row: of committed use, of promotions, of all else; shape (n, 3).
+
+    Raises :class:`PlannerError` naming the row whose credits are no JSON list with amounts.
+    """
+    cells, known = table.text("credits"), {}
+    for cell in cells.unique():
+        try:
+            known[cell] = _split(cell)
+        except (ValueError, TypeError, AttributeError):
+            table.refuse((cells == cell).to_numpy(), cells, "credits", "is no JSON list of credits with amounts")
     return np.array([known[c] for c in cells], dtype=np.float64).reshape(-1, 3)
 
 

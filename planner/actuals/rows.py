@@ -86,7 +86,8 @@ def _rates(table: Table, currency: "pd.Series[str]", usd_per: Mapping[str, float
             "the bill is not in USD",
             where=table.where,
             got=other,
-            remedy=f"State what one is worth: --usd-per {other[0]}=1.08",
+            remedy=f"State what one is worth: planner track --usd-per {other[0]}=1.08, or in the scenario currency:"
+            f" {other[0]} and exchange: {{per_usd: 0.92, as_of: 2026-11-20}}",
         )
     return np.asarray(currency.map(known), dtype=np.float64)
 

@@ -18,6 +18,7 @@ from planner.arrays import Floats
 from planner.errors import PlannerError
 
 LARGEST_FILE = 256 << 20  # bytes, unpacked
+FILES = "give the file as the provider's cost export writes it (of Google Cloud: the export to BigQuery)"
 _NULLS = ("NULL", "null", "NaN", "nan", "None", "<NA>")
 
 
@@ -74,6 +75,21 @@ class Table:
         )
         return values
 
+    def money(self, *names: str, spared: Any = False) -> Floats:
+        """Amounts of the first of these columns, of which every row must have one: what is not
+        stated is no zero. ``spared`` rows, told elsewhere, count 0 without one.
+
+        Raises :class:`PlannerError` naming the first row without an amount.
+        """
+        values = self.number(*names)
+        name = next((n for n in names if n in self.written), names[0])
+        self.refuse(np.isnan(values) & ~np.asarray(spared), self.text(*names), name, "is empty, and unknown is not 0")
+        return np.nan_to_num(values)
+
+    def prints(self) -> Any:
+        """A fingerprint of each row [uint64], equal where all cells are."""
+        return pd.util.hash_pandas_object(self._frame.fillna("").astype("str"), index=False).to_numpy()
+
     def instant(self, *names: str) -> pd.Series:
         """Instants (UTC) of the first of these columns; NaT where there is none.
 
@@ -120,15 +136,39 @@ def read_table(path: Path) -> Table:
     head = raw[:4096].lstrip(b"\xef\xbb\xbf \r\n\t")
     if head[:1] in (b"{", b"["):
         return Table(_json(raw), str(path))
+    _refuse_packed(raw, path)
     text = raw.decode("utf-8-sig").lstrip("\x00")
-    sep = ";" if text[:2000].partition("\n")[0].count(";") > text[:2000].partition("\n")[0].count(",") else ","
+    head_line = text[:20_000].partition("\n")[0]
+    sep = max(",;\t", key=head_line.count)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
             frame = pd.read_csv(BytesIO(text.encode()), dtype="str", keep_default_na=False, sep=sep, index_col=False)
-        except pd.errors.ParserWarning:  # cells without a column would be lost
-            raise ValueError("its rows hold more cells than its header") from None
+        except (pd.errors.ParserWarning, pd.errors.ParserError):  # cells without a column would be lost
+            raise PlannerError(
+                "rows hold more cells than the first line, which must name the columns",
+                where=path,
+                got=head_line[:80],
+                remedy=f"Remove titles above the columns' names, or {FILES}",
+            ) from None
     return Table(frame, str(path))
+
+
+# what a bill may come in, and is not read: first bytes, what it is, and the way out
+_PACKED = (
+    (b"PK\x03\x04", "a zip archive or a workbook", "Unpack it first, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file", "Save the sheet as CSV"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", "Unpack it first (zstd -d)"),
+    (b"%PDF", "a PDF document", "Give the provider's cost export in its place"),
+    (b"\xff\xfe", "UTF-16 text", "Save it as UTF-8 CSV"),
+    (b"\xfe\xff", "UTF-16 text", "Save it as UTF-8 CSV"),
+)
+
+
+def _refuse_packed(raw: bytes, path: Path) -> None:
+    for magic, kind, remedy in _PACKED:
+        if raw.startswith(magic):
+            raise PlannerError(f"this is {kind}, which is not read as a bill", where=path, remedy=remedy)
 
 
 def _bytes(path: Path) -> bytes:

@@ -126,8 +126,7 @@ def _bill(actual: str, scenario: Scenario, now: datetime | None, tag: str, rates
     if actual == ASK:
         end = now.date() if now else min(pd.Timestamp.now(tz="UTC"), pd.Timestamp(scenario.end_utc)).date()
         return ask_cost_explorer(scenario.start, end, tag=tag)
-    worth = {} if scenario.currency == "USD" else {scenario.currency: 1 / scenario.per_usd}
-    return read_bill(Path(actual), usd_per=worth | dict(map(_rate, rates)))
+    return read_bill(Path(actual), usd_per=scenario.usd_per | dict(map(_rate, rates)))
 
 
 def _rate(text: str) -> tuple[str, float]:

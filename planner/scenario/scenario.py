@@ -237,6 +237,11 @@ class Scenario(Part):
         return self.exchange.per_usd if self.exchange else 1.0
 
     @property
+    def usd_per(self) -> dict[str, float]:
+        """Dollars for one unit of ``currency`` by its code, where that is not the dollar itself."""
+        return {} if self.exchange is None else {self.currency: 1 / self.per_usd}
+
+    @property
     def start_utc(self) -> datetime:
         """First instant of the horizon: local midnight of ``start`` in ``time_zone``, as UTC.
 

@@ -7,6 +7,6 @@ the same unseen paths, so that the two differ by the decision alone.
 
 from planner.today.fleet import check
 from planner.today.held import kept
-from planner.today.now import Change, Latency, Move, Reproduced, Today, today
+from planner.today.now import Change, Latency, Move, Reproduced, Today, last_bill, today
 
-__all__ = ["Change", "Latency", "Move", "Reproduced", "Today", "check", "kept", "today"]
+__all__ = ["Change", "Latency", "Move", "Reproduced", "Today", "check", "kept", "last_bill", "today"]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -398,6 +399,15 @@ def _column(schedule: pd.DataFrame, service: str, name: str) -> list[str]:
     return [str(v) for v in schedule.loc[schedule["service"] == service, name].unique()]
 
 
+def last_bill(scenario: Scenario) -> pd.DataFrame:
+    """Rows of ``today.bill.file`` (frame ``actuals``), its money in USD by the scenario's exchange
+    rate. Raises :class:`PlannerError` with the file, row and field that cannot be read.
+    """
+    last = scenario.today.bill if scenario.today else None
+    file = Path(str(last.file if last else None))
+    return read_bill((scenario.folder or Path()) / file, usd_per=scenario.usd_per)
+
+
 def _reproduced(scenario: Scenario, cost: pd.DataFrame, months: float) -> tuple[Reproduced, ...]:
     """The last bill beside the model: charge by charge from a file, else by service or in all.
 
@@ -413,8 +423,7 @@ def _reproduced(scenario: Scenario, cost: pd.DataFrame, months: float) -> tuple[
     if last.services:
         by = modeled.groupby(cost["service"]).sum() / months
         return tuple(Reproduced(n, usd, float(by.get(n, 0.0))) for n, usd in last.services.items())
-    folder = scenario.folder
-    real = read_bill((folder / str(last.file)) if folder is not None else str(last.file))
+    real = last_bill(scenario)
     names = cost["charge"].replace(_ON_THE_BILL)
     names = names.where(~names.str.startswith("object_"), "object_storage")
     paid, length = by_charge(real), days(real)

@@ -70,7 +70,7 @@ def _compared(study: Study, bill: Path, arrivals: dict[str, Path]) -> Track:
 
     def work() -> Track:
         scenario = study.scenario
-        found = compared(scenario, study.plan, read_bill(bill))
+        found = compared(scenario, study.plan, read_bill(bill, usd_per=scenario.usd_per))
         files = files_of(scenario, [f"{name}={file}" for name, file in arrivals.items()])
         came, latencies = read_arrivals(scenario, files), read_latencies(scenario, files)
         return with_arrivals(found, study.plan, study.load, came, latencies, study.replay, study.capacity)

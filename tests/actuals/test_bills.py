@@ -273,12 +273,47 @@ def test_all_pages_are_asked_for_and_never_for_ever():
 
 
 def test_a_folder_is_one_bill_of_one_layout(tmp_path):
-    for month in ("a", "b"):
-        written(tmp_path, FOCUS, f"{month}.csv")
+    for month in ("01", "02"):
+        begun = [stamp.replace("2027-01", f"2027-{month}") for stamp in FOCUS["ChargePeriodStart"]]
+        written(tmp_path, FOCUS | {"ChargePeriodStart": begun}, f"{month}.csv")
+    (tmp_path / "report-Manifest.json").write_text('{"assemblyId": "a", "columns": []}', encoding="utf-8")
     assert read_bill(tmp_path)["billed_cost_usd"].sum() == pytest.approx(2 * 16.75)
     written(tmp_path, CUR1, "c.csv")
     with pytest.raises(PlannerError, match="several layouts"):
         read_bill(tmp_path)
+
+
+HOUR = "{i},{cost},2026-10-0{i}T00:00:00Z,USD,Usage,BoxUsage:m6i.2xlarge\n"
+LINES = "identity/LineItemId,lineItem/UnblendedCost,lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/LineItemType"
+LINES += ",lineItem/UsageType\n"
+
+
+def parts_of(folder, *files):
+    """A report in parts: the numbers of the lines that each file holds."""
+    for at, numbers in enumerate(files):
+        text = LINES + "".join(HOUR.format(i=i, cost=2**i) for i in numbers)
+        (folder / f"{at}.csv").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "files",
+    [([1, 2], [1, 2]), ([1, 2], [1, 2, 3]), ([1, 2, 3, 4, 5], [4, 5]), ([1], [1, 2], [1, 2, 3])],
+    ids=["a copy", "two versions of a report", "a part again", "each from the first of the month"],
+)
+def test_money_that_stands_in_two_files_of_a_folder_is_refused_and_the_remedy_works(tmp_path, files):
+    parts_of(tmp_path, *files)
+    while len(list(tmp_path.iterdir())) > 1:
+        with pytest.raises(PlannerError, match="would count twice"):
+            read_bill(tmp_path)
+        whole = max(tmp_path.iterdir(), key=lambda p: (p.stat().st_size, p.name))
+        next(p for p in sorted(tmp_path.iterdir()) if p != whole).unlink()
+    assert read_bill(tmp_path)["billed_cost_usd"].sum() == sum(2**i for i in set().union(*files))
+
+
+def test_parts_of_a_report_with_rows_that_are_alike_are_one_bill(tmp_path):
+    parts_of(tmp_path, [1, 1, 1, 2], [1, 1, 3, 4])  # machines that differ in nothing the report shows
+    assert read_bill(tmp_path)["billed_cost_usd"].sum() == 2 * 5 + 4 + 8 + 16
 
 
 @pytest.mark.parametrize(("told", "charge"), BILLED)
@@ -302,6 +337,16 @@ def test_a_real_bill_is_told_by_charge(reference):
 CUR = "lineItem/UnblendedCost,lineItem/UsageStartDate,lineItem/CurrencyCode,lineItem/LineItemType,lineItem/UsageType\n"
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_report_is_read_with_the_marks_of_any_country(tmp_path, mark):
+    text = CUR + "1.5,2026-10-01T00:00:00Z,USD,Usage,BoxUsage:m6i.2xlarge\n"
+    (tmp_path / "cur.csv").write_text(text.replace(",", mark), encoding="utf-8")
+    assert by_charge(read_bill(tmp_path / "cur.csv")) == {"compute": 1.5}
+    (tmp_path / "cur.csv").write_text(text.replace(",", mark), encoding="utf-16")
+    with pytest.raises(PlannerError, match=r"UTF-16 text.*Save it as UTF-8"):
+        read_bill(tmp_path / "cur.csv")
+
+
 def test_a_thin_report_is_read_too(tmp_path):
     path = tmp_path / "cur.csv"
     path.write_text(CUR + "1.5,2026-10-01T00:00:00Z,USD,Usage,BoxUsage:m6i.2xlarge\n", encoding="utf-8")
@@ -318,6 +363,14 @@ def test_a_thin_report_is_read_too(tmp_path):
         (CUR + "1,soon,USD,Usage,BoxUsage\n", "row 2: lineItem/UsageStartDate is not a date.*soon"),
         (CUR + "1,2026-10-01,EUR,Usage,BoxUsage\n", "not in USD"),
         (CUR + "1e300,2026-10-01,USD,Usage,BoxUsage\n", "is not an amount"),
+        (CUR + ",2026-10-01,USD,Usage,BoxUsage\n", "row 2: lineItem/UnblendedCost is empty, and unknown is not 0"),
+        ("BilledCost,ServiceName\n1,EC2\nNULL,S3\n", "row 3: BilledCost is empty"),
+        ("Cost,MeterCategory,Date\n,Storage,10/01/2026\n", "row 2: Cost is empty"),
+        ("cost,sku.description,credits\n,Core,\n", "row 2: cost is empty"),
+        ("cost,sku.description,credits\n1,Core,[{'amount': 1}]\n", "row 2: credits is no JSON list"),
+        ("Invoice date,2026-10\n\n\nSKU description,Usage amount,Cost ($)\nCore,1,2\n", "titles above.*to BigQuery"),
+        ("PK\x03\x04", "zip archive or a workbook.*Unpack it first"),
+        ("%PDF-1.7", "a PDF document.*cost export"),
         ('{"ResultsByTime": []}', "holds no costs"),
     ],
 )

@@ -230,7 +230,7 @@ BILLED = (
 )
 
 
-def focus(folder, amounts):
+def focus(folder, amounts, currency="USD"):
     """A month's bill in FOCUS 1.0 with one row a charge."""
     head = "BilledCost,BillingCurrency,ChargeCategory,ChargePeriodStart,ServiceCategory,ServiceName,ChargeDescription"
     with (folder / "focus.csv").open("w", newline="", encoding="utf-8") as file:
@@ -239,7 +239,7 @@ def focus(folder, amounts):
         for day in (1, 30):
             for category, name, told, charge in BILLED:
                 stamp = f"2026-10-{day:02} 00:00:00"
-                out.writerow([amounts.get(charge, 0.0) / 2, "USD", "Usage", stamp, category, name, told])
+                out.writerow([amounts.get(charge, 0.0) / 2, currency, "Usage", stamp, category, name, told])
 
 
 def test_a_bill_is_reproduced_charge_by_charge(tmp_path):
@@ -255,6 +255,19 @@ def test_a_bill_is_reproduced_charge_by_charge(tmp_path):
     assert 0.02 < now.reproduced_share < 0.05
     by_total = study(tmp_path, TODAY | {"bill": {"services": {"web": 4000}}}).today
     assert by_total.bill[0].billed_usd == 4000
+
+
+def test_a_bill_in_another_currency_is_refused_before_any_work_and_the_remedy_works(tmp_path):
+    code = "JPY"
+    focus(tmp_path, {"compute": 100.0}, code)
+    billed = TODAY | {"bill": {"file": "focus.csv"}}
+    with pytest.raises(
+        ScenarioError, match=f"today.bill.file: .*in the scenario currency: {code} and exchange"
+    ) as refused:
+        study(tmp_path, billed)
+    rate = yaml.safe_load("{" + str(refused.value).partition(" and ")[2].strip(".") + "}")
+    now = study(tmp_path, billed, currency=code, **rate).today
+    assert {r.charge: r.billed_usd for r in now.bill}["compute"] == pytest.approx(100 / 0.92)
 
 
 @pytest.mark.parametrize(
