@@ -6,6 +6,7 @@ Months have 672 to 745 hours (a day of 25 hours in autumn, of 23 in spring); the
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,7 @@ class Months:
         return sums.astype(np.float64).reshape(*values.shape[:-1], months)
 
 
+@lru_cache(maxsize=4096)
 def later(start: pd.Timestamp, months: int, time_zone: str) -> pd.Timestamp:
     """The same wall-clock time so many months after (before, if negative).
 

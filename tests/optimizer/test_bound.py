@@ -137,7 +137,7 @@ def test_the_bound_is_below_the_steps_of_its_own_machines(seed):
             Offer(k, "d", True, 1, 1, float(c), float(p))
             for k, c, p in zip(shelf.kind, shelf.spot_capacity, shelf.spot_price, strict=True)
         ]
-    steps, planned = menu(offers, rules, 600.0).steps([]), rng.uniform(0, 600, 50)
+    steps, planned = menu(offers, rules, 600.0).steps(), rng.uniform(0, 600, 50)
     bound = least_cost(shelf, np.arange(2)[None, :], rules, planned)[0]
     cost = steps.cost[steps.at(planned)]
     assert (bound <= cost * (1 + 1e-9)).all()

@@ -8,7 +8,7 @@ from planner.capacity import size
 from planner.catalog.providers import flexible_size
 from planner.errors import SolverError
 from planner.optimizer.bill.charges import bill
-from planner.optimizer.commitments.settle import Instrument, settle
+from planner.optimizer.market.settle import Instrument, settle
 from planner.optimizer.program.model import build
 from planner.optimizer.program.problem import Pool, Problem, Type, Workload
 from planner.optimizer.program.solve import solve

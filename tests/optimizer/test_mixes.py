@@ -65,7 +65,8 @@ def test_steps_are_the_cheapest_of_all_mixes(seed):
     offers, rules = random_offers(rng, 2, spot), random_rules(rng)
     top, most = 200.0, 12 if spot else 24
     covers = [Cover("c", (("k0", 1.0),), float(rng.integers(0, 4)))]
-    steps = menu(offers, rules, top).steps(covers)
+    mixes = menu(offers, rules, top)
+    steps = mixes.steps(mixes.draws(covers))
     every = every_mix(offers, most)
     reached = reach(offers, every, rules)
     cost = (
@@ -88,7 +89,7 @@ def test_no_type_above_its_share_needs_as_many_types_as_the_share_asks_for(seed,
     mixes = menu(offers, rules, 200.0)
     every = every_mix(offers, {2: 16, 3: 12, 4: 8}.get(kinds, 6))
     reached, cost = reach(offers, every, rules), every @ np.array([o.usd_per_h for o in offers])
-    steps = mixes.steps([])
+    steps = mixes.steps()
     for load in rng.uniform(1, 120, 8):
         assert steps.cost[steps.at(np.array([load]))[0]] == pytest.approx(cost[reached >= load].min(), abs=1e-9)
     at = steps.mix[steps.at(np.array([100.0]))[0]]
@@ -102,7 +103,7 @@ def test_a_large_fleet_keeps_its_share_within_a_few_machines_of_the_linear_progr
     """
     rng = np.random.default_rng(5)
     offers, top = random_offers(rng, 5, False), 60_000.0
-    steps = menu(offers, Rules(type_share=share, min_replicas=1), top).steps([])
+    steps = menu(offers, Rules(type_share=share, min_replicas=1), top).steps()
     ratio = np.sort([o.usd_per_h / o.capacity for o in offers])
     for load in (30_000.0, 47_111.0, top):
         parts = np.clip(1 - share * np.arange(5), 0, share)

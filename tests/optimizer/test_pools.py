@@ -77,7 +77,8 @@ def test_steps_are_the_cheapest_of_all_mixes(seed):
     offers, rules = random_offers(rng, spot), random_rules(rng)
     top, most = 200.0, 12 if spot else 24
     covers = [Cover("c", (("k0", 1.0),), float(rng.integers(0, 4)))]
-    steps = menu(offers, rules, top).steps(covers)
+    mixes = menu(offers, rules, top)
+    steps = mixes.steps(mixes.draws(covers))
     every = np.array(list(itertools.product(range(most + 1), repeat=len(offers))), dtype=np.int64)
     reached = reach(offers, every, rules)
     cost = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from planner.optimizer.commitments.settle import Instrument, settle
+from planner.optimizer.market.settle import Instrument, settle
 from planner.optimizer.program.conflict import diagnose
 from planner.optimizer.program.model import build
 from planner.optimizer.program.neighbours import frontier

@@ -81,7 +81,7 @@ def _ways(market: Market, shelf: Shelf, capacity: Floats) -> list[Floats]:
     for t in market.offered:
         if t.held:
             continue
-        each = np.array([t.units.get(k, np.nan) for k in shelf.kind]) * t.lowest * shelf.unit
+        each = shelf.takes(t.units, np.nan) * t.lowest * shelf.unit
         each = np.where(np.isnan(each), np.inf, (each + shelf.disk) / capacity)
         if t.category == "Spend":
             plans[t.pool] = np.minimum(plans.get(t.pool, np.inf), each)

@@ -147,7 +147,7 @@ def _falls(market: Market, t: Template, y: Floats) -> Falls:
         fall = 1.0 - (steady - disk[:, None]).max(axis=1) / usage
         fall = np.minimum(fall, 1.0 - (spot - disk[:, None]).max(axis=1) / (shelf.spot_price / shelf.unit - disk))
         for pool, units in pools.items():
-            amount = np.array([units.get(k, 0.0) for k in shelf.kind])
+            amount = shelf.takes(units, 0.0)
             gain = (steady - disk[:, None] + np.outer(amount, dual("pool", pool))).max(axis=1)
             fall = np.where(amount > 0, np.minimum(fall, -gain / usage), fall)
         found |= {(s, kind): float(share) for kind, share in zip(shelf.kind, fall, strict=True)}

@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 from planner.arrays import Flags, Floats, Index
+from planner.latency.kernels import compiled
 from planner.load import Load
 from planner.optimizer.commitments.starts import in_force_windows
 from planner.optimizer.market.market import Market
@@ -153,7 +154,8 @@ def _ranked(height: Floats, hours: Floats, stretch: Index, count: int) -> Index:
     for m in range(BANDS - 2, -1, -1):
         threshold = _thresholds(table, (m + 1) / BANDS)
         band[at >= threshold[stretch]] = m
-    return np.unique(band, return_inverse=True)[1].reshape(-1)
+    number = np.cumsum(np.bincount(band, minlength=BANDS) > 0) - 1  # without bands of no hour
+    return np.asarray(number[band], dtype=np.intp)
 
 
 def _thresholds(table: Floats, part: float) -> Index:
@@ -174,7 +176,7 @@ def _level(row: Floats, part: float) -> int:
 
 def _rounded(rate: Floats, hours: Floats, count: int) -> tuple[Floats, Floats]:
     """At most ``count`` loads, rounded down, and the hours of each."""
-    order = np.argsort(rate, kind="stable")
+    order = np.argsort(rate)
     ordered = rate[order]
     fresh = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
     cuts = fresh[np.unique(np.linspace(0, len(fresh) - 1, min(count, len(fresh))).astype(np.intp))]
@@ -226,9 +228,9 @@ class Prices:
 
     def usage(self, sets: Index, worth: Floats) -> Floats:
         """Price of a unit's use in each band, shape (sets, size, bands)."""
-        units = self.units[sets][..., None]
-        price = np.where(units > 0, units * worth[:, None], np.inf).min(axis=2, initial=np.inf)
-        return np.asarray(np.minimum(price, self.shelf.usage[sets][..., None]))
+        price = np.empty((*sets.shape, worth.shape[-1]))
+        _usage(sets, self.shelf.usage, self.units, worth, price)
+        return price
 
     def credit(self, worth: Floats, of: Flags) -> Floats:
         """What held units ``of`` some pools save at λ [USD], shape (sets,)."""
@@ -245,6 +247,22 @@ class Prices:
         order = np.argsort(loads)
         below = np.concatenate([[0.0], np.cumsum(hours[order])])
         return np.asarray(1.0 - below[np.searchsorted(loads[order], bears)] / below[-1])
+
+
+@compiled
+def _usage(sets: Index, alone: Floats, units: Floats, worth: Floats, price: Floats) -> None:
+    """Fill ``price`` (sets, size, bands): the lower of a unit ``alone`` (types,) and under each pool;
+    ``worth`` is one for each set, or one for all.
+    """
+    for r in range(sets.shape[0]):
+        w = r if worth.shape[0] > 1 else 0
+        for i in range(sets.shape[1]):
+            price[r, i] = alone[sets[r, i]]
+            for g in range(units.shape[1]):
+                each = units[sets[r, i], g]
+                if each > 0:
+                    for m in range(price.shape[2]):
+                        price[r, i, m] = min(price[r, i, m], each * worth[w, g, m])
 
 
 def worth_keeping(shelf: Shelf, pools: Pools, *, places: bool) -> Index:
@@ -279,7 +297,7 @@ def worth_keeping(shelf: Shelf, pools: Pools, *, places: bool) -> Index:
 
 def units_of(shelf: Shelf, pools: Pools) -> Floats:
     """Units of each pool that a unit of each type uses, shape (types, pools); 0 = not covered."""
-    found = np.array([[u.get(k, 0.0) for u in pools.units] for k in shelf.kind]).reshape(len(shelf), -1)
+    found = np.stack([shelf.takes(u, 0.0) for u in pools.units], axis=1)
     return np.asarray(found * shelf.unit[:, None])
 
 

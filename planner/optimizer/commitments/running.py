@@ -15,25 +15,22 @@ settled once; cells are numbered as they are seen, since the steps of ten servic
 combinations than an integer holds. Of more services than ``PARTS`` names the parts go up and down together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
-from planner.arrays import Flags, Floats, Index
-from planner.optimizer.market.as_program import billing_order, fill
+from planner.arrays import Floats, Index
+from planner.optimizer.commitments.sharing import Held, Sharing
+from planner.optimizer.market.as_program import fill
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.menu import Cover, Menu, Steps
+from planner.optimizer.mixes.menu import Menu, Steps
 
-PARTS = {2: (1.0, 0.75, 0.5, 0.25, 0.0), 3: (1.0, 0.5, 0.0), 4: (1.0, 0.4, 0.0)}
-EVEN = (1.0, 0.5, 0.0)  # parts of all alike, beside an equal share of each
 TOGETHER = 20_000  # cells settled together
 LARGEST = 2**62  # combinations of steps that one integer tells apart
 SEEN = 2**40  # more cells than are ever seen
 
-Held = Mapping[int, float]  # units in force by term
 Covered = dict[tuple[int, str, str], Floats]  # instances by (term, service, kind)
 
 
@@ -64,16 +61,6 @@ def alike(market: Market, menus: Mapping[str, Menu], held: Held) -> list[tuple[t
             joined = (set[str]().union(*(g[0] for g in mine)), {i}.union(*(g[1] for g in mine)))
             groups = [g for g in groups if not g[0] & users] + [joined]
     return [(tuple(s for s in menus if s in g), tuple(sorted(terms))) for g, terms in groups]
-
-
-def covers_of(market: Market, held: Held, menu: Menu, order: Sequence[int] | None = None) -> list[Cover]:
-    """What a service may draw on, in billing order, which is found where it is not given."""
-    kinds = {o.kind for o in menu.offers if not o.spot}
-    return [
-        Cover(market.terms[i].commitment, tuple(market.terms[i].units.items()), held[i])
-        for i in (billing_order(market, held) if order is None else order)
-        if held[i] > 0 and not kinds.isdisjoint(market.terms[i].units)
-    ]
 
 
 def running_of(menus: Mapping[str, Menu], chosen: Mapping[str, Floats]) -> dict[tuple[str, str], Floats]:
@@ -108,18 +95,14 @@ class Numbered:
 class Group:
     """Services that share commitments, or one alone: cells of their loads and what runs in each."""
 
-    def __init__(self, market: Market, menus: Mapping[str, Menu], held: Held, steps: "Memo | None" = None) -> None:
+    def __init__(self, market: Market, menus: Mapping[str, Menu], held: Held, memo: "Memo | None" = None) -> None:
         """``menus`` of the group's services, ``held`` what is in force of the terms they use."""
         self.market, self.menus, self.held = market, menus, {i: a for i, a in held.items() if a > 0}
-        self._memo, self._order = Memo() if steps is None else steps, billing_order(market, self.held)
-        shared = self._shared()
-        self.parts = _parts(len(menus)) if shared else [(1.0,) * len(menus)]
-        self.steps: dict[str, dict[float, Steps]] = {
-            s: {
-                part: self._memo.steps(market, menu, self._part(menu, dict.fromkeys(shared, part)), self._order)
-                for part in dict.fromkeys(combination[k] for combination in self.parts)
-            }
-            for k, (s, menu) in enumerate(menus.items())
+        self._memo = Memo() if memo is None else memo
+        self.sharing = self._memo.sharing(market, menus, tuple(self.held))
+        self.steps = {
+            s: {part: self._memo.steps(self.sharing, s, self.held, part) for part in parts}
+            for s, parts in self.sharing.parts_of.items()
         }
         self._cells, self._before = Numbered(), {s: Numbered() for s in menus}
         self._found = Found(dict.fromkeys(menus, np.zeros(0, dtype=np.intp)), np.zeros(0), {})
@@ -128,17 +111,6 @@ class Group:
     def bounds(self) -> dict[str, Floats]:
         """Loads at which the mix of a service changes under some part of what is shared."""
         return {s: np.unique(np.concatenate([f.reach for f in found.values()])) for s, found in self.steps.items()}
-
-    def _part(self, menu: Menu, shared: Held) -> dict[int, float]:
-        """What a service may draw on if a part of what is ``shared`` were its own."""
-        kinds = {o.kind for o in menu.offers if not o.spot}
-        return {
-            i: a * shared.get(i, 1.0) for i, a in self.held.items() if not kinds.isdisjoint(self.market.terms[i].units)
-        }
-
-    def _shared(self) -> list[int]:
-        users = [{o.kind for o in m.offers if not o.spot} for m in self.menus.values()]
-        return [i for i in self.held if sum(not k.isdisjoint(self.market.terms[i].units) for k in users) > 1]
 
     def at(self, loads: Mapping[str, Floats]) -> Index:
         """Place of each load in :attr:`found`, which holds every cell asked for so far; loads beyond
@@ -182,74 +154,49 @@ class Group:
         """Cost of each mix of each service's menu [USD/h] under each combination of parts, as if its
         part of what is shared were its own.
         """
-        shared, found = self._shared(), dict[tuple[str, float], Floats]()
-        for k, (s, menu) in enumerate(self.menus.items()):
-            for part in dict.fromkeys(combination[k] for combination in self.parts):
-                held = self._part(menu, dict.fromkeys(shared, part))
-                order = [i for i in self._order if i in held]
-                found[s, part] = menu.price(covers_of(self.market, held, menu, order))
-        return [{s: found[s, part] for s, part in zip(self.menus, c, strict=True)} for c in self.parts]
+        found = {
+            (s, part): self.menus[s].price(self.sharing.draws(s, self.held, part))
+            for s, parts in self.sharing.parts_of.items()
+            for part in parts
+        }
+        return [{s: found[s, part] for s, part in zip(self.menus, c, strict=True)} for c in self.sharing.parts]
 
     def bill(self, rows: Mapping[str, Index]) -> Floats:
         """Bill of mixes that run together [USD/h], ``rows`` of each service's menu."""
-        return self._bill({s: rows[s] for s in self.menus})[0]
+        return self.sharing.bill([rows[s] for s in self.menus], self.held)
 
     def cost(self, loads: Mapping[str, Floats]) -> Floats:
         """What is found at some loads [USD/h], without keeping it."""
-        found: Floats = self._priced(*self._combined(loads)).min(axis=0)
-        return found
-
-    def _combined(self, loads: Mapping[str, Floats]) -> tuple[dict[str, Index], Flags]:
-        """Mixes of each service at some loads under each combination of parts, shape (combinations,
-        loads), and which of them no combination before has: only these are worth a bill.
-        """
-        look = {s: {p: f.mix[f.at(loads[s])] for p, f in found.items()} for s, found in self.steps.items()}
-        fresh = {s: _fresh(of) for s, of in look.items()}
-        if len(self.menus) in PARTS:
-            some = {s: {p: bool(new.any()) for p, new in of.items()} for s, of in fresh.items()}
-            parts = [c for c in self.parts if all(some[s][p] for s, p in zip(look, c, strict=True))]
-            new = [np.logical_and.reduce([fresh[s][p] for s, p in zip(look, c, strict=True)]) for c in parts]
-        else:  # parts of all alike: none stands for the others
-            parts = self.parts
-            new = [np.ones_like(fresh[s][p]) for s, p in ((next(iter(look)), c[0]) for c in parts)]
-        return {s: np.stack([look[s][c[k]] for c in parts]) for k, s in enumerate(look)}, np.stack(new)
-
-    def _priced(self, rows: Mapping[str, Index], new: Flags) -> Floats:
-        """Bill of each combination [USD/h]; inf of those that are not ``new``."""
-        usd = np.full(new.shape, np.inf)
-        usd[new] = self._bill({s: r[new] for s, r in rows.items()})[0]
-        return usd
+        rows = [[self._memo.mix(steps, loads[s]) for steps in found.values()] for s, found in self.steps.items()]
+        return self.sharing.cheapest(rows, self.held)[0]
 
     def _settle(self, reach: Mapping[str, Floats]) -> None:
         """Add cells by the loads each reaches: of all combinations of parts the one of the least bill."""
         number = len(next(iter(reach.values())))
         if not number:
             return
-        rows, new = self._combined(reach)
-        best = np.argmin(self._priced(rows, new), axis=0) if len(new) > 1 else np.zeros(number, dtype=np.intp)
-        self._add({s: r[best, np.arange(number)] for s, r in rows.items()})
+        rows = [[f.mix[f.at(reach[s])] for f in found.values()] for s, found in self.steps.items()]
+        usd, best = self.sharing.cheapest(rows, self.held)
+        chosen = {
+            s: np.stack(of)[self.sharing.places[best, k], np.arange(number)]
+            for k, (s, of) in enumerate(zip(self.menus, rows, strict=True))
+        }
+        self._add(chosen, usd)
 
-    def _bill(self, rows: Mapping[str, Index]) -> tuple[Floats, Covered]:
-        """Bill of mixes [USD/h], and what commitments cover of them."""
-        usd: Floats = np.sum([self.menus[s].on_demand[r] for s, r in rows.items()], axis=0)
+    def _covered(self, rows: Mapping[str, Index]) -> Covered:
+        """What commitments cover of mixes that run together."""
         if not self.held:
-            return usd, {}
+            return {}
         running = {
             (s, offer.kind): self.menus[s].instances[j, r]
             for s, r in rows.items()
             for j, offer in enumerate(self.menus[s].offers)
             if not offer.spot
         }
-        running = {key: count for key, count in running.items() if count.any()}
-        covered = fill(self.market, self.held, running)
-        for (_, s, kind), instances in covered.items():
-            offer = next(o for o in self.menus[s].offers if o.kind == kind and not o.spot)
-            usd -= instances * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
-        return usd, covered
+        return fill(self.market, self.held, {key: count for key, count in running.items() if count.any()})
 
-    def _add(self, chosen: dict[str, Index]) -> None:
-        usd, covered = self._bill(chosen)
-        before = self._found
+    def _add(self, chosen: dict[str, Index], usd: Floats) -> None:
+        before, covered = self._found, self._covered(chosen)
         none, idle = np.zeros(len(before.usd_per_h)), np.zeros(len(usd))
         rows = {s: np.concatenate([before.rows[s], r]) for s, r in chosen.items()}
         both = {
@@ -259,38 +206,37 @@ class Group:
         self._found = Found(rows, np.concatenate([before.usd_per_h, usd]), both)
 
 
-def _fresh(mixes: Mapping[float, Index]) -> dict[float, Flags]:
-    """Where the mix under a part is that under no part before it."""
-    before: list[Index] = []
-    found: dict[float, Flags] = {}
-    for part, rows in mixes.items():
-        found[part] = np.logical_and.reduce([np.ones(len(rows), dtype=bool), *(rows != b for b in before)])
-        before.append(rows)
-    return found
-
-
 class Memo:
-    """Step functions of menus, made once for equal commitments of one market."""
+    """What equal commitments of one market have in common, made once."""
 
     def __init__(self) -> None:
         """Nothing is known yet."""
         self._steps: dict[tuple[object, ...], tuple[Menu, Steps]] = {}
+        self._sharing: dict[tuple[object, ...], tuple[Mapping[str, Menu], Sharing]] = {}
+        self._mix: dict[tuple[int, int], tuple[Steps, Floats, Index]] = {}
 
-    def steps(self, market: Market, menu: Menu, held: Held, order: Sequence[int] | None = None) -> Steps:
-        """The steps of a menu under what is ``held`` for it, applied in ``order``."""
-        key = (id(menu), *sorted((i, a) for i, a in held.items() if a > 0))
+    # what a key names by its number is kept, so that the number stays its own
+    def sharing(self, market: Market, menus: Mapping[str, Menu], terms: tuple[int, ...]) -> Sharing:
+        """How services with some ``menus`` share some ``terms``."""
+        key = (terms, *map(id, menus.values()))
+        if key not in self._sharing:
+            self._sharing[key] = menus, Sharing(market, menus, terms)
+        return self._sharing[key][1]
+
+    def steps(self, sharing: Sharing, service: str, held: Held, part: float = 1.0) -> Steps:
+        """The steps of a service's menu under what is ``held`` and a ``part`` of what is shared."""
+        draws, menu = sharing.draws(service, held, part), sharing.menus[service]
+        key = (id(menu), sharing.uses[service], draws.amount.tobytes())
         if key not in self._steps:
-            able = None if order is None else [i for i in order if i in held]
-            # the menu is kept, so that its number stays its own
-            self._steps[key] = menu, menu.steps(covers_of(market, held, menu, able))
+            self._steps[key] = menu, menu.steps(draws)
         return self._steps[key][1]
 
-
-def _parts(services: int) -> list[tuple[float, ...]]:
-    """Combinations of parts to try."""
-    if services in PARTS:
-        return list(product(PARTS[services], repeat=services))
-    return [(part,) * services for part in dict.fromkeys((*EVEN, 1.0 / services))]
+    def mix(self, steps: Steps, loads: Floats) -> Index:
+        """Mixes of the steps at some loads that come again."""
+        key = id(steps), id(loads)
+        if key not in self._mix:
+            self._mix[key] = steps, loads, steps.mix[steps.at(loads)]
+        return self._mix[key][2]
 
 
 class Running:

@@ -49,7 +49,7 @@ class Value:
         self._loads, self._hours = loads, weight[:, None] * counted[None, :]
         self._memo = Memo()
         self._sorted: dict[tuple[str, int], tuple[Floats, Floats]] = {}
-        self._states: dict[tuple[int, tuple[str, ...]], tuple[dict[str, Floats], Floats]] = {}
+        self._states: dict[tuple[int, tuple[str, ...], float], tuple[dict[str, Floats], Floats]] = {}
         self._groups: dict[tuple[object, ...], list[tuple[tuple[str, ...], tuple[int, ...]]]] = {}
         self._cost: dict[tuple[object, ...], float] = {}
         self._miss: dict[tuple[object, ...], float] = {}
@@ -109,8 +109,7 @@ class Value:
         return found
 
     def _joint(self, r: int, services: tuple[str, ...], held: Key, growth: float) -> float:
-        loads, hours = self._typical(r, services)
-        loads = {s: growth * x for s, x in loads.items()}
+        loads, hours = self._typical(r, services, growth)
         group = Group(self.market, {s: self.menus[s] for s in services}, dict(held), self._memo)
         missed = sum(self._missed(r, services, s, growth, steps[1.0]) for s, steps in group.steps.items())
         return float(hours @ group.cost(loads)) + missed
@@ -119,13 +118,14 @@ class Value:
         """What the typical loads miss of a service's cost were all it may use its own [USD]."""
         key = r, services, service, growth, id(steps)  # steps stay as long as their memo
         if key not in self._miss:
-            loads, hours = self._typical(r, services)
-            guess = float(hours @ steps.cost[steps.at(growth * loads[service])])
+            loads, hours = self._typical(r, services, growth)
+            guess = float(hours @ steps.cost[steps.at(loads[service])])
             self._miss[key] = float(steps.cost @ _each(steps, *self._by_load(service, r), growth)) - guess
         return self._miss[key]
 
     def _step(self, service: str, held: Key) -> Steps:
-        return self._memo.steps(self.market, self.menus[service], dict(held))
+        sharing = self._memo.sharing(self.market, {service: self.menus[service]}, tuple(i for i, _ in held))
+        return self._memo.steps(sharing, service, dict(held))
 
     def _by_load(self, service: str, r: int) -> tuple[Floats, Floats]:
         """All path hours of a regime by load, and the hours (a year has W of them, not W × paths)
@@ -139,11 +139,16 @@ class Value:
             self._sorted[service, r] = flat[order], np.concatenate([[0.0], np.cumsum(weight)])
         return self._sorted[service, r]
 
-    def _typical(self, r: int, services: tuple[str, ...]) -> tuple[dict[str, Floats], Floats]:
+    def _typical(self, r: int, services: tuple[str, ...], growth: float) -> tuple[dict[str, Floats], Floats]:
         """Joint loads of a regime and the hours of each: all that differ where these are few, else
-        the middles of ``JOINT`` strata of like sum, each load in shares of its mean.
+        the middles of ``JOINT`` strata of like sum, each load in shares of its mean; all times
+        ``growth``.
         """
-        if (r, services) not in self._states:
+        key = r, services, growth
+        if key not in self._states and growth != 1.0:
+            each, hours_of = self._typical(r, services, 1.0)
+            self._states[key] = {s: growth * x for s, x in each.items()}, hours_of
+        if key not in self._states:
             hours = self.regimes[r].hours
             loads = np.stack([self._loads[s][:, hours].ravel() for s in services], axis=1)
             weight = self._hours[:, hours].ravel()
@@ -159,8 +164,8 @@ class Value:
                 weight = np.add.reduceat(weight[order], cuts)
                 states = states[order[np.minimum(cuts + len(order) // (2 * JOINT), len(order) - 1)]]
             weight = weight * (whole / max(weight.sum(), 1e-300))
-            self._states[r, services] = {s: states[:, k] for k, s in enumerate(services)}, weight
-        return self._states[r, services]
+            self._states[key] = {s: states[:, k].copy() for k, s in enumerate(services)}, weight
+        return self._states[key]
 
 
 def _each(steps: Steps, load: Floats, hours: Floats, growth: float) -> Floats:

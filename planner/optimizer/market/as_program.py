@@ -2,16 +2,16 @@
 by hour.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from planner.arrays import Floats
-from planner.optimizer.commitments.settle import Instrument, settle
 from planner.optimizer.market.commitments import Term
 from planner.optimizer.market.market import Candidate, Market
+from planner.optimizer.market.settle import Instrument, settle
 from planner.optimizer.mixes.menu import Menu, Offer, Rules
 from planner.optimizer.program.problem import OPTIONS, Limit, Pool, Problem, Product, Type, Workload
 from planner.scenario import Scenario
@@ -169,17 +169,25 @@ def fill(
 
     ``held`` {term index: units, a number or one value an hour}.
     """
-    price, instruments = market.on_demand, []
+    covered, _ = settle(running, market.on_demand, instruments_of(market, held, running))
+    return {(int(name), *key): count for (name, key), count in covered.items()}
+
+
+def instruments_of(
+    market: Market, held: Mapping[int, float | Floats], usage: Collection[tuple[str, str]]
+) -> list[Instrument]:
+    """Held terms in the order the bill applies them, named by their index, each as it applies to
+    some ``usage`` (service, kind).
+    """
+    found = []
     for rank, index in enumerate(billing_order(market, held), start=1):
         term = market.terms[index]
         # AWS fills a size-flexible reservation from the smallest size up
-        able = sorted((key for key in running if key[1] in term.units), key=lambda key: (term.units[key[1]], key))
+        able = sorted((key for key in usage if key[1] in term.units), key=lambda key: (term.units[key[1]], key))
         spending = term.category == "Spend"
-        instruments.append(
-            Instrument(str(index), held[index], {key: term.units[key[1]] for key in able}, rank if spending else 0)
-        )
-    covered, _ = settle(running, {key: price[key] for key in running}, instruments)
-    return {(int(name), *key): count for (name, key), count in covered.items()}
+        units = {key: term.units[key[1]] for key in able}
+        found.append(Instrument(str(index), held[index], units, rank if spending else 0))
+    return found
 
 
 def billing_order(market: Market, held: Mapping[int, float | Floats]) -> list[int]:

@@ -18,7 +18,9 @@ down to samples, so a coarse grid loosens the bound and never breaks it. Type sh
 ``max_replicas`` are left to the linear program.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -62,6 +64,18 @@ class Shelf:
         steady, spot = (self.committed + self.disk) / self.capacity, self.spot_price / self.spot_capacity
         least = float(np.minimum(steady, spot).min(initial=np.inf))
         return least if np.isfinite(least) else 1.0
+
+    def takes(self, units: Mapping[str, float], other: float) -> Floats:
+        """``units`` {kind: of something an instance takes} of each type; ``other`` of those not named."""
+        found = np.full(len(self), other)
+        for kind in units if len(units) < len(self) else self.kind:
+            if kind in units and kind in self._at:
+                found[self._at[kind]] = units[kind]
+        return found
+
+    @cached_property
+    def _at(self) -> dict[str, int]:
+        return {kind: j for j, kind in enumerate(self.kind)}
 
     def take(self, rows: Index) -> "Shelf":
         """Some of its types."""

@@ -178,8 +178,8 @@ def _usages(market: Market, shelf: Shelf) -> list[Floats]:
     """
     on_sale = shelf.usage.copy()
     for t in market.offered:
-        units = np.array([np.nan if t.held else t.units.get(k, np.nan) for k in shelf.kind])
-        on_sale = np.fmin(on_sale, units * shelf.unit * t.usd_per_h)
+        if not t.held:
+            on_sale = np.fmin(on_sale, shelf.takes(t.units, np.nan) * shelf.unit * t.usd_per_h)
     found: list[Floats] = []
     for usage in (shelf.usage, on_sale, np.minimum(shelf.committed, on_sale)):
         if not any(np.array_equal(usage, u) for u in found):
@@ -293,7 +293,7 @@ class Valuer:
         mixes = self._menu(kinds)
         if usage is not None:
             mixes = replace(mixes, offers=tuple(_repriced(o, usage) for o in mixes.offers))
-        steps = mixes.steps(self.held)
+        steps = mixes.steps(mixes.draws(self.held))
         if not len(steps.reach) or steps.short(self.planned).any():
             return np.inf
         return float(self.weight_h @ steps.cost[steps.at(self.planned)])
@@ -318,10 +318,10 @@ class Valuer:
                     offers=tuple(_repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers),
                 )
             )
-            steps = priced.steps(self.held)
+            steps = priced.steps(priced.draws(self.held))
             at = steps.mix[steps.at(self.planned)]
             counts = mixes.counts[at]
-            cost = float(self.weight_h @ mixes.price(self.held)[at])
+            cost = float(self.weight_h @ mixes.price(mixes.draws(self.held))[at])
             best = min(best, cost - self._saved(mixes, counts, lowest))
         return best
 

@@ -18,10 +18,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index, Ints
+from planner.optimizer.market.settle import Turns, less_covered
 from planner.shares import largest_load
 
 WIDEST = 20_000  # mixes up to which all are listed
@@ -108,53 +110,51 @@ class Menu:
     counts: Ints
     reach: Floats
 
-    def price(self, covers: Sequence[Cover]) -> Floats:
-        """Cost of each mix [USD/h] when its on-demand machines draw on ``covers`` in order,
-        dearest hours saved first.
-
-        Within a cover the machines that save most for each unit it holds draw first. A covered
-        machine costs its disks alone; what a mix leaves of a cover is lost to it. The fee of the
-        covers is not in the cost.
+    def draws(self, covers: Sequence[Cover]) -> "Draws":
+        """How the mixes draw on ``covers``, one after the other: within a cover the machines that
+        save most [USD] for each unit it holds draw first.
         """
-        cost, left = self.on_demand.copy(), dict[int, Floats]()
-        for cover in covers:
-            units, room = dict(cover.units), np.full(len(cost), cover.amount)
-            for j in self._savings(units):
-                offer = self.offers[j]
-                if j not in left:
-                    left[j] = self.counts[:, j] * np.float64(offer.unit)
-                used: Floats = np.minimum(left[j], room / units[offer.kind])
-                left[j] -= used
-                room -= used * units[offer.kind]
-                cost -= used * (offer.usd_per_h - offer.disk_usd_per_h) / offer.unit
+        units, order = np.zeros((len(covers), len(self.offers))), np.full((len(covers), len(self.offers)), -1)
+        for c, cover in enumerate(covers):
+            takes = dict(cover.units)
+            able = [j for j, o in enumerate(self.offers) if not o.spot and o.kind in takes]
+            units[c, able] = [takes[self.offers[j].kind] for j in able]
+            for_a_dollar = (units[c] * self._unit / np.maximum(1e-12, self._saved)).tolist()
+            order[c, : len(able)] = sorted(able, key=for_a_dollar.__getitem__)
+        return Draws(Turns(units, order), np.array([c.amount for c in covers], dtype=np.float64))
+
+    def price(self, draws: "Draws | None" = None) -> Floats:
+        """Cost of each mix [USD/h] when its on-demand machines draw on some covers, by default none.
+
+        A covered machine costs its disks alone; what a mix leaves of a cover is lost to it. The fee
+        of the covers is not in the cost.
+        """
+        cost = self.on_demand.copy()
+        if draws is not None and len(draws.amount):
+            less_covered(cost, self.instances.copy(), draws.amount, *draws.turns, self._saved, self._unit)
         return cost
 
-    def _savings(self, units: dict[str, float]) -> list[int]:
-        """Places of the on-demand offers a cover applies to, those that save most [USD] for
-        each of its units first.
-        """
-        able = [j for j, o in enumerate(self.offers) if not o.spot and o.kind in units]
-        return sorted(
-            able,
-            key=lambda j: (
-                units[self.offers[j].kind]
-                * self.offers[j].unit
-                / max(1e-12, self.offers[j].usd_per_h - self.offers[j].disk_usd_per_h)
-            ),
-        )
-
-    def steps(self, covers: Sequence[Cover]) -> "Steps":
+    def steps(self, draws: "Draws | None" = None) -> "Steps":
         """The cheapest mix by load.
 
         Mixes are taken from the farthest reach down, and one is kept where it is cheaper than
         all that reach at least as far: cost rises with reach among those kept. Of mixes of
         equal reach a dearer one may stay behind the cheapest, where no load meets it.
         """
-        cost = self.price(covers)
+        cost = self.price(draws)
         best = np.minimum.accumulate(cost[self._falling])
         keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])[: len(best)]
         rows = self._falling[keep][::-1]
         return Steps(self.reach[rows], cost[rows], rows)
+
+    @cached_property
+    def _saved(self) -> Floats:
+        """What a covered unit of each offer saves [USD/h]."""
+        return np.array([o.usd_per_h - o.disk_usd_per_h for o in self.offers], dtype=np.float64)
+
+    @cached_property
+    def _unit(self) -> Floats:
+        return np.array([o.unit for o in self.offers], dtype=np.float64)
 
     @cached_property
     def on_demand(self) -> Floats:
@@ -171,6 +171,13 @@ class Menu:
     def _falling(self) -> Index:
         """Rows from the farthest reach down."""
         return np.argsort(-self.reach, kind="stable")
+
+
+class Draws(NamedTuple):
+    """``turns`` of the offers of a menu in some covers, and the ``amount`` (covers,) in force."""
+
+    turns: Turns
+    amount: Floats
 
 
 @dataclass(frozen=True)

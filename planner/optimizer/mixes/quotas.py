@@ -59,7 +59,7 @@ class Ways:
         cannot be carried.
         """
         rows = (self.use <= part).all(axis=1)
-        steps = Menu(self.menu.offers, self.menu.counts[rows], self.menu.reach[rows]).steps([]) if rows.any() else None
+        steps = Menu(self.menu.offers, self.menu.counts[rows], self.menu.reach[rows]).steps() if rows.any() else None
         if steps is None or steps.short(planned).any():
             return np.inf
         return float(weight_h @ steps.cost[steps.at(planned)])
@@ -110,7 +110,7 @@ def ways_of(market: Market, service: str, mixes: Menu, names: Sequence[str], cos
         [[o.unit if o.kind in kinds.get(name, ()) else 0 for name in names] for o in mixes.offers],
         dtype=np.int64,
     )
-    return Ways(mixes, mixes.counts @ each, mixes.price([]) if cost is None else cost)
+    return Ways(mixes, mixes.counts @ each, mixes.price() if cost is None else cost)
 
 
 def shared_quotas(market: Market) -> dict[str, tuple[str, ...]]:
