@@ -253,11 +253,10 @@ class _Choice:
     def __init__(self, mixes: Mixes | Parts, prices: Prices, worth: Floats, free: Index) -> None:
         rows = _rows(prices, mixes)
         self.mixes, self.units = mixes, prices.units[rows][:, free, None]
-        units = np.delete(prices.units[rows], free, axis=1)[..., None]
-        fixed = np.where(units > 0, units * np.delete(worth, free, axis=0), np.inf)
         # price of a unit but for the free pools (types, bands)
-        usage = prices.shelf.usage[rows][:, None]
-        self.alone = np.minimum(usage, fixed.min(axis=1, initial=np.inf))
+        alone = worth.copy()
+        alone[free] = np.inf
+        self.alone = prices.usage(np.array([rows]), alone[None])[0]
         self.free = free
 
     def answer(self, worth: Floats) -> tuple[float, Floats, Floats]:

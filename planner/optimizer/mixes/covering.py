@@ -207,9 +207,10 @@ def _floors(
     wide, stay = zones / (zones - lost), zones - lost
     step = max(1e-12, loads.max() * wide / grid)
     steady, risky, spare = np.empty(grid + 1), np.empty(grid + 1), np.empty(grid + 1)
-    few, rest = np.empty(fewest + 1), np.empty(fewest + 1)
+    few, rest, ends = np.empty(fewest + 1), np.empty(fewest + 1), np.empty(grid + 1, dtype=np.intp)
     for r in range(capacity.shape[0]):
         _cover(capacity[r], price[r], most[r], step, steady, spare)
+        last = _ends(steady, ends)
         risky[:] = np.inf
         risky[0] = 0.0
         if spot:
@@ -225,14 +226,35 @@ def _floors(
             elif stay == 1:
                 by_zone = zones * steady[y]
             else:
-                for k in range(-(-y // stay), y + 1):
-                    by_zone = min(by_zone, (lost + 1) * steady[k] + steady[y - k])
-            apart, together = np.inf, np.inf
-            for s in range(y, x + 1):
-                apart = min(apart, steady[s] + risky[x - s])
-            for s in range(min(w, int(np.ceil(wide * (1.0 - spot_share) * load / step - 1e-9))), w + 1):
-                together = min(together, max(steady[s], by_zone) + risky[w - s])
+                by_zone = _cheapest_sum(steady, steady, lost + 1, 0.0, -(-y // stay), y, ends[:last])
+            apart = _cheapest_sum(steady, risky, 1, 0.0, y, x, ends[:last])
+            least = min(w, int(np.ceil(wide * (1.0 - spot_share) * load / step - 1e-9)))
+            together = _cheapest_sum(steady, risky, 1, by_zone, least, w, ends[:last])
             found[r, j] = max(wide * apart, together, few[fewest])
+
+
+@compiled
+def _ends(steady: Floats, ends: Index) -> int:
+    """Fill ``ends`` with the last places of equal prices; how many there are."""
+    count = 0
+    for u in range(steady.size):
+        if u + 1 == steady.size or steady[u + 1] != steady[u]:
+            ends[count] = u
+            count += 1
+    return count
+
+
+@compiled
+def _cheapest_sum(one: Floats, other: Floats, times: int, floor: float, first: int, last: int, ends: Index) -> float:
+    """Least over s of max(``times`` · one(s), ``floor``) + other(last − s), s from ``first`` to ``last``:
+    prices that rise with s, so that of equal ones the last serves best.
+    """
+    found = float(max(times * one[last], floor) + other[0])
+    for k in range(np.searchsorted(ends, first), ends.size):
+        if ends[k] >= last:
+            break
+        found = min(found, max(times * one[ends[k]], floor) + other[last - ends[k]])
+    return found
 
 
 @compiled

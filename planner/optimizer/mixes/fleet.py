@@ -114,7 +114,7 @@ def _typical(planned: Floats, followed: Load, service: str, weight: Floats) -> t
     """
     rate = followed.services[service].arrival_rate_rps.astype(np.float64).ravel()
     hours = (weight[:, None] * followed.weight_h[None, :]).ravel()
-    order = np.argsort(rate, kind="stable")
+    order = np.argsort(rate)
     cuts = np.unique(np.linspace(0, len(order), min(TYPICAL, len(order)) + 1).astype(np.intp))[:-1]
     counted = np.add.reduceat(hours[order], cuts)
     mean = np.add.reduceat((hours * rate)[order], cuts) / counted
