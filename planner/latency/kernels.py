@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile with numba and keep the type."""
-    options = {"nogil": True, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     made: Callable[P, R]
     try:
         made = numba.njit(cache=True, **options)(function)

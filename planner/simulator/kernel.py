@@ -14,6 +14,8 @@ too since rounding keeps order, so that the ends of a stretch speak for all of i
 that of every step played, bit for bit (``closely`` plays them).
 """
 
+from typing import cast
+
 import numpy as np
 
 from planner.arrays import Ints, Singles
@@ -21,6 +23,9 @@ from planner.simulator.autoscaler import asks, band, look, remember, rest, rung
 from planner.simulator.compiling import bare, within
 from planner.simulator.machines import LATE, OVERLOAD, RETRIES, START, aim, arrive, draw, strike, unstruck
 from planner.simulator.records import EVENT_MEMORY, HPA, IDEAL, KEDA, STATIC, Fleet, Out, Rule, State, Strikes
+
+# a literal is a type of its own to the compiler, and what it is handed to would be compiled twice
+ZERO, ONE = cast("int", np.int64(0)), cast("int", np.int64(1))
 
 
 @within
@@ -274,9 +279,9 @@ def _hour(
     p: int, hour: int, block: int, closely: bool, fleet: Fleet, rule: Rule, strikes: Strikes, s: State, out: Out
 ) -> None:
     """An hour of a path."""
-    each, looks, minute = s.flat.shape[1], HPA <= rule.kind <= KEDA, 0
+    each, looks, minute = s.flat.shape[1], HPA <= rule.kind <= KEDA, ZERO
     while minute < each:
-        step, steps = hour * each + minute, 0
+        step, steps = hour * each + minute, ZERO
         if not closely and s.calm[p] >= 0 and not s.short[p] and s.lost[p] == 0 and s.units[p, 1] == 0:
             steps = _skip(p, step, block, minute, fleet, rule, strikes, s)
             if steps > 0 and looks:
@@ -294,7 +299,7 @@ def _hour(
         rate = _rate_of(p, block, minute, s)
         if rate > s.calm[p]:
             rate = _strain(p, hour, max(rate, 0.0), rule, s, out)
-        _pass(p, hour, minute, 1, each // 2, s, out)
+        _pass(p, hour, minute, ONE, each // 2, s, out)
         if looks:
             look(p, step, rate, fleet, rule, s)
         minute += 1

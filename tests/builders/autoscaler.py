@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.simulator import autoscaler, kernel, rules
+from planner.simulator.compiling import bare
 from planner.simulator.records import (
     AVERAGE,
     EVENT_MEMORY,
@@ -28,6 +29,23 @@ SELECT = {"Max": rules.MOST_CHANGE, "Min": rules.LEAST_CHANGE, "Disabled": rules
 FREE = "Pods:1000000:15|Percent:1000000:15"
 STEP_S = 1.0  # ages in facts are whole seconds
 NOW = 100_000  # the step that decides: long after the first
+
+
+# doors for the interpreter to what only compiled code may call
+@bare
+def wish_of(p, was, seen, r, s):
+    return autoscaler.wish_of(p, was, seen, r, s)
+
+
+@bare
+def decide(p, step, was, seen, r, s):
+    return autoscaler.decide(p, step, was, seen, r, s)
+
+
+@bare
+def _remembered_and_settled(p, step, desired, wish, r, s):
+    autoscaler.remember(p, wish, s)
+    return autoscaler.settled(p, step, desired, wish, r, s)
 
 
 @dataclass(frozen=True)
@@ -117,17 +135,16 @@ def asked(kind, current, target, tolerance, seen):
     metric = METRICS.get(kind, VALUE if kind.endswith("_value") else AVERAGE)
     r = rule(metric=metric, target=target, tolerance=tolerance)
     s = state(r)
-    found, value = autoscaler.wish_of(0, float(current), seen, r, s)
+    found, value = wish_of(0, float(current), seen, r, s)
     if np.isnan(value):
         return "error", ""
     # with nothing in the way of it, the step decides for what the metric asks
-    assert autoscaler.decide(0, NOW, float(current), seen, r, s) == found
+    assert decide(0, NOW, float(current), seen, r, s) == found
     return int(found), int(value)
 
 
 def settled(current, desired, r, *, recommendations=(), changes=()):
     """(replicas, limit met) after windows, rate policies and limits, of a step that asks for ``desired``."""
     s = state(r, float(desired), recommendations, changes)
-    autoscaler.remember(0, float(desired), s)
-    found, reason = autoscaler.settled(0, NOW, float(current), float(desired), r, s)
+    found, reason = _remembered_and_settled(0, NOW, float(current), float(desired), r, s)
     return int(found), REASONS[reason]

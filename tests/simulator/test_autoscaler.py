@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.simulator import autoscaler as driving
 from planner.simulator.records import AVERAGE, PODS, RESOURCE, VALUE, Seen
 from tests.builders import autoscaler
 from tests.builders.autoscaler import Pod, asked, counted, rule, settled
@@ -252,8 +251,8 @@ def test_a_wish_is_remembered_whatever_becomes_of_it(metric):
     s = autoscaler.state(r, 9.0)
     seen = Seen(9.0, 9.0, 90.0, 900.0, 0.0, 0.0, 0.0, 0.0)
     before = int(s.slot[0])
-    wish, _ = driving.wish_of(0, 9.0, seen, r, s)
-    found = driving.decide(0, autoscaler.NOW, 9.0, seen, r, s)
+    wish, _ = autoscaler.wish_of(0, 9.0, seen, r, s)
+    found = autoscaler.decide(0, autoscaler.NOW, 9.0, seen, r, s)
     assert s.slot[0] != before
     assert s.wishes[0, s.slot[0]] == wish
     assert found == (9.0 if wish < 9 else wish)  # the nine of the window hold a decrease up
