@@ -28,6 +28,7 @@ from planner.capacity.needs import needs_frame
 from planner.capacity.pooling import Pooling
 from planner.capacity.result import Capacity
 from planner.catalog import Catalog
+from planner.catalog.snapshot import nearest
 from planner.errors import CatalogError, ScenarioError
 from planner.latency import (
     LATENCY_MODELS,
@@ -41,6 +42,7 @@ from planner.latency import (
 )
 from planner.load import Load, ServiceLoad
 from planner.scenario import Scenario, Service
+from planner.scenario.sentences import near, sentence
 from planner.scenario.sizes import all_beyond
 
 MOST_REPLICAS = 1e6  # ten times the largest fleet of one service that is known
@@ -150,9 +152,9 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
     """
     spec = scenario.services[name].latency
     if spec.model not in LATENCY_MODELS:
-        known = ", ".join(sorted(LATENCY_MODELS))
         raise ScenarioError(
-            f"services.{name}.latency.model: no such model; known are {known} (got {spec.model!r})",
+            f"services.{name}.latency.model: no such model (got {spec.model!r}); "
+            + near(spec.model, LATENCY_MODELS).replace("known keys:", "known are"),
             where=scenario.name,
         )
     odd = [
@@ -169,12 +171,8 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
         problems = []
         for fault in error.errors():
             path = ".".join(str(p) for p in (f"services.{name}.latency", *fault["loc"]))
-            message = (
-                "is not a known key"
-                if fault["type"] == "extra_forbidden"
-                else fault["msg"].removeprefix("Value error, ")
-            )
-            problems.append(f"{path}: {message}" + ("" if fault["type"] == "missing" else f" (got {fault['input']!r})"))
+            keys = LATENCY_MODELS[spec.model].model_fields if len(fault["loc"]) == 1 else ()
+            problems.append(f"{path}: {sentence(fault, keys)}")
         raise ScenarioError(problems, where=scenario.name) from None
     except ScenarioError as error:
         raise ScenarioError([f"services.{name}.latency: {p}" for p in error.problems], where=scenario.name) from None
@@ -424,7 +422,8 @@ def _offers(scenario: Scenario, catalog: Catalog) -> Iterator[_Offer]:
     unknown = sorted(set(scenario.limits.instance_types) - set(shapes["instance_type"]) - set(hidden["instance_type"]))
     if unknown:
         raise ScenarioError(
-            f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)})",
+            f"limits.instance_types: no such machine in these regions (got {', '.join(unknown)}). "
+            f"{nearest(unknown[0], shapes['instance_type'])}",
             where=scenario.name,
         )
     priced, hazards = _prices(catalog)

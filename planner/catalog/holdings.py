@@ -20,6 +20,7 @@ from planner.catalog.answers import money, within
 from planner.catalog.snapshot import Catalog, nearest
 from planner.errors import CatalogError, PlannerError, one_door
 from planner.scenario import Existing
+from planner.scenario.sentences import sentence
 
 _PAYMENTS = {"No Upfront": "none", "Partial Upfront": "partial", "All Upfront": "all"}
 
@@ -47,9 +48,8 @@ def read_holdings(path: str | Path) -> tuple[Existing, ...]:
         except ValidationError as error:
             first = error.errors()[0]
             raise CatalogError(
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+                f"{'.'.join(map(str, first['loc']))}: {sentence(first, Existing.model_fields)}",
                 where=f"{path}, row {number}",
-                got=first["input"],
                 remedy="Mend the row",
             ) from None
     return tuple(out)

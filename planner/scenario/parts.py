@@ -7,6 +7,7 @@ Shares are fractions (0 to 1), times seconds unless the name says otherwise, mon
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from datetime import date, datetime
 from functools import cache
@@ -520,6 +521,10 @@ def known_zone(value: str) -> str:
     """
     if value in _zones():
         return value
+    if offset := re.fullmatch(r"(?:UTC|GMT|Z)?\s?([+-])(\d{1,2})(?::?00)?", value, re.IGNORECASE):
+        zone = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}"  # these count the other way round
+        if zone in _zones():
+            raise ValueError(f"is not an IANA time zone; write {zone}, or the place's own, such as Europe/Berlin")
     near = difflib.get_close_matches(value, sorted(_zones()), n=3)
     raise ValueError(
         f"is not an IANA time zone{'; did you mean ' + ', '.join(near) + '?' if near else ' such as Europe/Berlin'}"

@@ -107,7 +107,7 @@ class Scenario(Part):
 
     @classmethod
     def from_yaml(cls, text: str, *, where: str = "scenario", folder: Path | None = None) -> Scenario:
-        """Parse YAML text; aliases, repeated keys and unknown keys are refused. Raises
+        """Parse YAML text; repeated keys and unknown keys are refused. Raises
         :class:`ScenarioError`.
 
         ``folder``: where relative files are looked for. All faults of a text are told together.

@@ -1,11 +1,10 @@
-"""From YAML text to the types: line numbers kept, aliases and repeated keys refused, all faults
-told at once.
+"""From YAML text to the types: line numbers kept, aliases written out within a bound, repeated keys
+refused, all faults told at once.
 """
 
-import difflib
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,18 +12,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import ScenarioError
+from planner.scenario.sentences import near, sentence
 
+MOST_VALUES = 100_000  # with all aliases written out; a large scenario has some thousands
+_MERGE = "tag:yaml.org,2002:merge"
 Built = TypeVar("Built", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without aliases (alias bombs) and without repeated keys (silently lost values)."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
+    """YAML without repeated keys (silently lost values)."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -35,6 +31,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:  # <<: *name, whose keys give way to the ones beside it
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
@@ -47,15 +45,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# a number without a point is one too (2e6, as in YAML 1.2)
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
+# a number without a point, or with a power without a sign, is one too (2e6, 1.5e3, as in YAML 1.2)
+_POWER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _POWER, list("-+.0123456789"))
 
 
 def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
     """The parsed value and the line of each dotted path.
 
-    Raises :class:`ScenarioError` with the line of what is no YAML, an alias, or a key that stands
-    twice.
+    Raises :class:`ScenarioError` with the line of what is no YAML, aliases that stand for more than
+    ``MOST_VALUES`` values, or a key that stands twice.
     """
     loader = None
     try:
@@ -63,7 +62,8 @@ def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
         node = loader.get_single_node()
         if node is None:
             return None, {}
-        return loader.construct_document(node), dict(_lines(node, ""))
+        _unfolded(node, {})
+        return _apart(loader.construct_document(node)), dict(_lines(node, ""))
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ScenarioError(f"{line}{error.problem or 'is not valid YAML'}. Mend the YAML there", where=where) from None
@@ -72,6 +72,31 @@ def parse(text: str, where: str) -> tuple[Any, dict[str, int]]:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _unfolded(node: yaml.Node, sizes: dict[int, float]) -> float:
+    """Values that a node holds once its aliases stand for what they name. Raises
+    :class:`yaml.MarkedYAMLError` for an alias within what it names, and for more values than a
+    scenario has.
+    """
+    if id(node) not in sizes:
+        sizes[id(node)] = math.inf  # until it is known: what holds an alias of itself never ends
+        inner = node.value if isinstance(node, yaml.MappingNode | yaml.SequenceNode) else ()
+        parts = [n for part in inner for n in (part if isinstance(part, tuple) else (part,))]
+        sizes[id(node)] = 1 + sum(_unfolded(n, sizes) for n in parts)
+    if sizes[id(node)] > MOST_VALUES:
+        raise yaml.MarkedYAMLError(
+            problem=f"aliases (*name) stand for more than {MOST_VALUES:,} values, or within what they name",
+            problem_mark=node.start_mark,
+        )
+    return sizes[id(node)]
+
+
+def _apart(value: Any) -> Any:
+    """The same value with nothing in it shared, so that one place can be overridden alone."""
+    if isinstance(value, dict):
+        return {k: _apart(v) for k, v in value.items()}
+    return [_apart(v) for v in value] if isinstance(value, list) else value
 
 
 def _lines(node: yaml.Node, path: str) -> Iterator[tuple[str, int]]:
@@ -109,13 +134,7 @@ def _sentence(error: Any, lines: Mapping[str, int], cls: type[BaseModel]) -> str
     if error["type"] == "extra_forbidden":
         return _unknown(path, cls, lines)
     line = next((f"line {lines[p]}: " for p in (path, path.rpartition(".")[0]) if p in lines), "")
-    if error["type"] == "missing":
-        return f"{line}{path}: is required but missing. Add it"
-    message = re.sub(r"^(Value error, |Input )", "", error["msg"])
-    value = error["input"]
-    shown = str(value) if isinstance(value, date) else repr(value)
-    got = "" if isinstance(value, dict | list | BaseModel) else f" (got {shown})"
-    return f"{line}{path}: {message}{got}"
+    return f"{line}{path}{': ' * bool(path)}{sentence(error)}"
 
 
 def _union_tag(part: Any) -> bool:
@@ -125,10 +144,8 @@ def _union_tag(part: Any) -> bool:
 def _unknown(path: str, cls: type[BaseModel], lines: Mapping[str, int]) -> str:
     parent, _, key = path.rpartition(".")
     known = sorted(set(_fields_at(cls, parent.split(".") if parent else [])) - {"folder"})
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
     line = f"line {lines[path]}: " if path in lines else ""
-    return f"{line}{path}: is not a known key; {hint}"
+    return f"{line}{path}: is not a known key; {near(key, known)}"
 
 
 def _fields_at(cls: type[BaseModel], parts: list[str]) -> Sequence[str]:

@@ -237,6 +237,11 @@ def test_the_scenario_can_bar_machines(limits, reason):
     assert r["gap"]
 
 
+def test_a_machine_that_nobody_sells_is_told_with_the_nearest_name():
+    with pytest.raises(ScenarioError, match=r"got bigg.* Did you mean big\?"):
+        sized(limits__instance_types=["bigg"])
+
+
 def test_previous_generation_and_missing_price_are_excused():
     offer = catalog(rates={("m", "on_demand"): 1.0})
     old = offer.instances.assign(current_generation=[False, True])
@@ -314,7 +319,7 @@ def test_storage_without_a_price_is_an_error_not_a_zero():
 @pytest.mark.parametrize(
     ("latency", "message"),
     [
-        ({"model": "qeue"}, r"services\.web\.latency\.model: no such model; known are .*measured, observed, queue"),
+        ({"model": "qeue"}, r"services\.web\.latency\.model: no such model .*did you mean queue"),
         ({"model": "queue"}, r"services\.web\.latency\.service_time_s"),
         ({"model": "queue", "service_time_s": -1}, r"services\.web\.latency\.service_time_s.*got -1"),
         ({"model": "queue", "service_time_s": 1, "cores": 3}, r"services\.web\.latency\.cores: is not a known key"),

@@ -99,7 +99,9 @@ def test_all_faults_of_a_file_are_reported_at_once_with_path_value_and_line():
     [
         ("a: [", "line 1"),
         ("name: x\nname: y\n", "line 2: the key 'name' stands twice"),
-        ("a: &x [1]\nb: *x\n", "line 2: aliases (*name) are not allowed"),
+        ("a: &x [1, *x]\nb: *x\n", "within what they name"),
+        ("a: &a {k: {b: *a}}\n", "within what they name"),
+        ("".join(f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 9 if i else 'x')}]\n" for i in range(9)), "100,000 values"),
         ("", "must be a mapping"),
         ("- 1\n", "must be a mapping"),
         ("name: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),

@@ -107,7 +107,7 @@ def test_an_index_is_of_plain_digits(plain):
             plain.override((f"{field}=x",))
 
 
-@pytest.mark.parametrize("text", ["2027-02-30", "1, 2027-02-30", "[" * 3000, "&a 1, *a", "1][", "{a: 1, a: 2}"])
+@pytest.mark.parametrize("text", ["2027-02-30", "1, 2027-02-30", "[" * 3000, "&a 1, *b", "1][", "{a: 1, a: 2}"])
 def test_values_to_vary_are_read_as_a_scenario_is(text):
     with pytest.raises(ScenarioError, match="no list in YAML"):
         combinations([f"limits.zones={text}"])
