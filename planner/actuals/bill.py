@@ -66,7 +66,12 @@ def _refuse_twice(files: Sequence[Path], prints: Sequence[Ints]) -> None:
     Rows that repeat within their own file say nothing: machines that are alike may be on different
     parts of one report.
     """
-    rows = pd.DataFrame({"print": np.concatenate(prints), "file": np.repeat(range(len(files)), [*map(len, prints)])})
+    rows = pd.DataFrame(
+        {
+            "print": np.concatenate(prints),
+            "file": np.repeat(range(len(files)), [*map(len, prints)]),
+        }
+    )
     once = rows[~rows.duplicated(keep=False)]
     again = once.duplicated("print", keep=False).groupby(once["file"]).sum()
     size = rows.groupby("file").size()

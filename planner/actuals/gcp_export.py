@@ -91,7 +91,12 @@ def _credits(table: Table) -> Floats:
         try:
             known[cell] = _split(cell)
         except (ValueError, TypeError, AttributeError):
-            table.refuse((cells == cell).to_numpy(), cells, "credits", "is no JSON list of credits with amounts")
+            table.refuse(
+                (cells == cell).to_numpy(),
+                cells,
+                "credits",
+                "is no JSON list of credits with amounts",
+            )
     return np.array([known[c] for c in cells], dtype=np.float64).reshape(-1, 3)
 
 

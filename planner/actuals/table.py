@@ -83,7 +83,12 @@ class Table:
         """
         values = self.number(*names)
         name = next((n for n in names if n in self.written), names[0])
-        self.refuse(np.isnan(values) & ~np.asarray(spared), self.text(*names), name, "is empty, and unknown is not 0")
+        self.refuse(
+            np.isnan(values) & ~np.asarray(spared),
+            self.text(*names),
+            name,
+            "is empty, and unknown is not 0",
+        )
         return np.nan_to_num(values)
 
     def prints(self) -> Any:
@@ -143,8 +148,17 @@ def read_table(path: Path) -> Table:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            frame = pd.read_csv(BytesIO(text.encode()), dtype="str", keep_default_na=False, sep=sep, index_col=False)
-        except (pd.errors.ParserWarning, pd.errors.ParserError):  # cells without a column would be lost
+            frame = pd.read_csv(
+                BytesIO(text.encode()),
+                dtype="str",
+                keep_default_na=False,
+                sep=sep,
+                index_col=False,
+            )
+        except (
+            pd.errors.ParserWarning,
+            pd.errors.ParserError,
+        ):  # cells without a column would be lost
             raise PlannerError(
                 "rows hold more cells than the first line, which must name the columns",
                 where=path,

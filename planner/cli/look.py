@@ -8,7 +8,8 @@ import click
 import numpy as np
 import pandas as pd
 
-from planner.errors import PlannerError, TrafficError
+from planner.errors import TrafficError
+from planner.latency.measured.loadtests import LOGS_OF_TESTS, load_test_kind, read_load_test
 from planner.load import TRAFFIC_FORMATS, Traffic, read_traffic
 from planner.scenario import TrafficSource
 from planner.show.words import number, rate, seconds, table
@@ -81,12 +82,17 @@ def look(
     except ValueError as error:
         raise click.UsageError(str(error).splitlines()[2].strip()) from None
     try:
-        click.echo(look_text(read_traffic(spec), spec))
-    except TrafficError as refused:
-        told = _load_test(file)
-        if told is None:
-            raise
+        told, refused = look_text(read_traffic(spec), spec), None
+    except TrafficError as error:
+        told, refused = "", error
+    kind = load_test_kind(file)
+    if kind is None or (refused is None and kind not in LOGS_OF_TESTS):
+        if refused is not None:
+            raise refused
         click.echo(told)
+        return
+    click.echo(_load_test(file))
+    if refused is not None:
         click.echo(f"As a traffic history it is refused: {refused}", err=True)
 
 
@@ -100,16 +106,28 @@ def look_text(traffic: Traffic, spec: TrafficSource) -> str:
         ["first", f"{traffic.start:%Y-%m-%d %H:%M} UTC"],
         ["last", f"{traffic.end:%Y-%m-%d %H:%M} UTC (end)"],
         ["one value a", _span(traffic.interval_s)],
-        ["observed", f"{traffic.observed_share:.1%} of {len(traffic.arrival_rate_rps):,}; {_longest_gap(traffic)}"],
+        [
+            "observed",
+            f"{traffic.observed_share:.1%} of {len(traffic.arrival_rate_rps):,}; {_longest_gap(traffic)}",
+        ],
         ["mean", rate(traffic.mean_rps)],
-        ["busiest hour", f"{number(float(local.max()))} requests/s, {local.idxmax():%a %Y-%m-%d %H:%M}"],
-        ["users' clock", traffic.user_time_zone or "not stated: the scenario's time zone is taken"],
-        ["within the hour", f"busiest moments {traffic.burst_factor:.2f} times the mean ({traffic.burst_basis})"],
+        ["busiest hour", _busiest(local)],
+        [
+            "users' clock",
+            traffic.user_time_zone or "not stated: the scenario's time zone is taken",
+        ],
+        [
+            "within the hour",
+            f"busiest moments {traffic.burst_factor:.2f} times the mean ({traffic.burst_basis})",
+        ],
     ]
     if traffic.tokens is not None:
         mix = traffic.tokens
         facts.append(
-            ["tokens", f"{number(mix.mean_input_tokens)} in, {number(mix.mean_output_tokens)} out ({mix.basis})"]
+            [
+                "tokens",
+                f"{number(mix.mean_input_tokens)} in, {number(mix.mean_output_tokens)} out ({mix.basis})",
+            ]
         )
     repairs = [f"  {r.kind}: {r.detail}" for r in traffic.quality.itertuples()]
     parts = [
@@ -120,6 +138,12 @@ def look_text(traffic: Traffic, spec: TrafficSource) -> str:
         f"In a scenario\n  traffic: {_written(spec)}",
     ]
     return "\n\n".join(parts)
+
+
+def _busiest(local: "pd.Series[float]") -> str:
+    if not local.notna().any():
+        return "no hour was observed for half of it"
+    return f"{number(float(local.max()))} requests/s, {local.idxmax():%a %Y-%m-%d %H:%M}"
 
 
 def _span(interval_s: int) -> str:
@@ -173,14 +197,9 @@ def _written(spec: TrafficSource) -> str:
     return "{" + ", ".join(f"{k}: {v}" for k, v in said.items()) + "}"
 
 
-def _load_test(file: str) -> str | None:
-    """The steps of a load test, or ``None`` where the file is none."""
-    from planner.latency.measured.loadtests import read_load_test
-
-    try:
-        points = read_load_test(file)
-    except PlannerError:
-        return None
+def _load_test(file: str) -> str:
+    """The steps of a load test. Raises :class:`ScenarioError` with what its reader refuses."""
+    points = read_load_test(file)
     names = [k for k in points[0] if k.startswith("latency_")]
     rows = [
         [
@@ -190,6 +209,10 @@ def _load_test(file: str) -> str | None:
         ]
         for p in points
     ]
-    head = ["requests/s", *(n.removeprefix("latency_").removesuffix("_s") for n in names), "driven"]
+    head = [
+        "requests/s",
+        *(n.removeprefix("latency_").removesuffix("_s") for n in names),
+        "driven",
+    ]
     use = f"In a scenario\n  latency: {{model: measured, machines: {{MACHINE: {{files: [{Path(file).name}]}}}}}}"
     return f"{file}: a load test\n{table(head, rows, '  ')}\n\n{use}"

@@ -30,7 +30,16 @@ _GIB = {
     "t": 1024.0,
 }
 _HOURS = {unit: seconds / 3600 for unit, seconds in _SECONDS.items()}
-_MONTHS = {"m": 1.0, "mo": 1.0, "month": 1.0, "months": 1.0, "y": 12.0, "yr": 12.0, "year": 12.0, "years": 12.0}
+_MONTHS = {
+    "m": 1.0,
+    "mo": 1.0,
+    "month": 1.0,
+    "months": 1.0,
+    "y": 12.0,
+    "yr": 12.0,
+    "year": 12.0,
+    "years": 12.0,
+}
 _MANY = {"k": 1e3, "m": 1e6, "mio": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9}
 _USD = {"$": 1.0, "usd": 1.0, **_MANY}
 _SHARE = re.compile(r"share|quantile|utilization")
@@ -56,7 +65,11 @@ def sentence(fault: Any, known: Collection[str] = ()) -> str:
     ...           "input": "200ms"})
     "should be a valid number (got '200ms'). Write 0.2: seconds, without a unit"
     """
-    kind, value, name = fault["type"], fault["input"], next((p for p in reversed(fault["loc"]) if _is_name(p)), "")
+    kind, value, name = (
+        fault["type"],
+        fault["input"],
+        next((p for p in reversed(fault["loc"]) if _is_name(p)), ""),
+    )
     if kind == "missing":
         return "is required but missing. Add it"
     if kind == "extra_forbidden":

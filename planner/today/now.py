@@ -140,7 +140,12 @@ class Today:
             "reproduced_share",
         )
         zones = [_plain({"service": s, "today_share": a, "plan_share": b}) for s, (a, b) in self.zones.items()]
-        return {**_plain({n: getattr(self, n) for n in names}), **rows, "zones": zones, "notes": list(self.notes)}
+        return {
+            **_plain({n: getattr(self, n) for n in names}),
+            **rows,
+            "zones": zones,
+            "notes": list(self.notes),
+        }
 
     @property
     def arm64(self) -> tuple[str, ...]:
@@ -257,7 +262,12 @@ def _kinds(schedule: pd.DataFrame, service: str, hours: int) -> dict[str, str]:
 
 
 def _changes(
-    scenario: Scenario, running: pd.DataFrame, plan: Plan, known: Catalog, catalog: Catalog, load: Load
+    scenario: Scenario,
+    running: pd.DataFrame,
+    plan: Plan,
+    known: Catalog,
+    catalog: Catalog,
+    load: Load,
 ) -> Iterator[Change]:
     for service in scenario.today.services if scenario.today else {}:
         old, new = (_kinds(s, service, load.hours) for s in (running, plan.schedule))
@@ -269,7 +279,10 @@ def _changes(
             )
         pairs = [
             (what, *(_joined(s, service, columns_) for s in (running, plan.schedule)))
-            for what, columns_ in (("place", ["provider", "region"]), ("launched as", ["purchase_option"]))
+            for what, columns_ in (
+                ("place", ["provider", "region"]),
+                ("launched as", ["purchase_option"]),
+            )
         ]
         archs = [_archs(c, k) for c, k in ((known, old), (catalog, new))]
         yield from (Change(service, what, a, b) for what, a, b in pairs if a != b)
@@ -302,7 +315,12 @@ def _latency(replay: Replay, seen: Replay | None) -> Iterator[Latency]:
 
 
 def _zones(
-    scenario: Scenario, running: pd.DataFrame, plan: Plan, sized: Capacity, capacity: Capacity, load: Load
+    scenario: Scenario,
+    running: pd.DataFrame,
+    plan: Plan,
+    sized: Capacity,
+    capacity: Capacity,
+    load: Load,
 ) -> dict[str, tuple[float, float]]:
     out = {}
     for name, service in (scenario.today.services if scenario.today else {}).items():
@@ -323,7 +341,11 @@ def _survived(schedule: pd.DataFrame, service: str, capacity: Capacity, load: Lo
     bears = np.zeros(load.hours)
     for words, part in mine.groupby(_POOL, observed=True):
         counts: Ints = np.zeros(load.hours, dtype=np.int64)
-        np.add.at(counts, load.ts.get_indexer(pd.DatetimeIndex(part["ts"])), part["replicas"].to_numpy(np.int64))
+        np.add.at(
+            counts,
+            load.ts.get_indexer(pd.DatetimeIndex(part["ts"])),
+            part["replicas"].to_numpy(np.int64),
+        )
         try:
             key = str(words[0]), str(words[1]), str(words[2]), str(words[3]), str(words[4])
             bears += capacity.bears_rps(key, Zones(zones, 1).staying(counts))
@@ -392,7 +414,11 @@ def _data_moved(scenario: Scenario, service: str, running: pd.DataFrame, plan: P
             usd = sum(max(min(gb, t.upper) - t.lower, 0.0) * t.price_usd for t in tiers)
             yield Move(f"{service}: {gib:,.0f} GiB of data out of {provider}", float(usd), "modeled")
         except CatalogError as error:
-            yield Move(f"{service}: {gib:,.0f} GiB of data out of {provider} ({error.what})", math.nan, "unknown")
+            yield Move(
+                f"{service}: {gib:,.0f} GiB of data out of {provider} ({error.what})",
+                math.nan,
+                "unknown",
+            )
 
 
 def _column(schedule: pd.DataFrame, service: str, name: str) -> list[str]:

@@ -255,6 +255,62 @@ def bombardier(run: Run) -> str:
     )
 
 
+def ab(run: Run) -> str:
+    q, failed = percentiles(run.took() * 1e3), int((~run.good).sum())
+    return (
+        "This is ApacheBench, Version 2.3 <$Revision: 1903618 $>\n\n"
+        f"Concurrency Level:      {run.clients}\nTime taken for tests:   {run.lasted:.3f} seconds\n"
+        f"Complete requests:      {len(run.ended)}\nFailed requests:        {len(run.ended)}\n"
+        f"   (Connect: 0, Receive: 0, Length: {len(run.ended)}, Exceptions: 0)\n"
+        + (f"Non-2xx responses:      {failed}\n" if failed else "")
+        + f"Requests per second:    {run.rate:.2f} [#/sec] (mean)\n"
+        f"Time per request:       {run.took().mean() * 1e3:.3f} [ms] (mean)\n"
+        f"Time per request:       {1e3 / run.rate:.3f} [ms] (mean, across all concurrent requests)\n\n"
+        "Percentage of the requests served within a certain time (ms)\n"
+        + "".join(f"  {p}%  {q[p]:5.0f}\n" for p in (50, 75, 90, 95, 99))
+        + f" 100%  {run.took().max() * 1e3:5.0f} (longest request)\n"
+    )
+
+
+def fortio(run: Run) -> str:
+    q, asked = percentiles(run.took(), (50, 75, 90, 99)), "max" if run.clients < 100_000 else f"{run.rate:.1f}"
+    return json.dumps(
+        {
+            "RunType": "HTTP",
+            "RequestedQPS": asked,
+            "ActualQPS": run.rate,
+            "NumThreads": run.clients,
+            "DurationHistogram": {
+                "Count": len(run.ended),
+                "Avg": run.took().mean(),
+                "Percentiles": [{"Percentile": p, "Value": v} for p, v in q.items()],
+            },
+            "RetCodes": {"200": int(run.good.sum()), "503": int((~run.good).sum())},
+        }
+    )
+
+
+def artillery(run: Run) -> str:
+    q = {f"p{p}": v for p, v in percentiles(run.took() * 1e3).items()}
+    return json.dumps(
+        {
+            "aggregate": {
+                "counters": {
+                    "vusers.created": len(run.ended),
+                    "http.requests": len(run.ended),
+                    "http.codes.200": int(run.good.sum()),
+                    "http.codes.503": int((~run.good).sum()),
+                },
+                "rates": {"http.request_rate": round(run.rate)},
+                "firstMetricAt": 1_790_000_000_000,
+                "lastMetricAt": 1_790_000_000_000 + run.lasted * 1e3,
+                "summaries": {"http.response_time": {"mean": run.took().mean() * 1e3, "median": q["p50"], **q}},
+            },
+            "intermediate": [],
+        }
+    )
+
+
 def autocannon(run: Run) -> str:
     q = {f"p{p}": round(v) for p, v in percentiles(run.took() * 1e3, (50, 75, 90, 99)).items()}
     mean = float(run.took().mean() * 1e3)

@@ -255,6 +255,9 @@ READ = {
         "JMeter": steps(run.jmeter(LOOP), closed=True),
         "Gatling": steps(run.gatling(OPEN), closed=False),
         "bombardier": steps(run.bombardier(LOOP), closed=True),
+        "ApacheBench": steps(run.ab(LOOP), closed=True),
+        "fortio": steps(run.fortio(OPEN), closed=False),
+        "Artillery": steps(run.artillery(OPEN), closed=False),
         "autocannon": steps(run.autocannon(LOOP), closed=True),
         "CSV of steps": steps("arrival_rate_rps,concurrency,latency_p99_s\n50,4,0.08\n", closed=True),
     },
@@ -265,6 +268,8 @@ READ = {
         "genai-perf": point(written.PROFILE | {"input_config": {"concurrency": 16}}),
         "aiperf": point(written.PROFILE | {"input_config": {"loadgen": {"concurrency": 16}}}),
         "guidellm": point({"benchmarks": [written.GUIDE]}),
+        "LLMPerf": point(written.LLMPERF),
+        "inference-perf": point(written.STAGE | {"load_summary": {"concurrency": 16}}),
     },
     "telemetry of a fleet": {"CSV by the hour": observed},
     "bills": {

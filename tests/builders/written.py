@@ -12,6 +12,35 @@ SERVING = {
     "mean_tpot_ms": 12.0,
     "mean_ttft_ms": 200.0,
 }
+LLMPERF = {
+    "num_concurrent_requests": 16,
+    "results_ttft_s_mean": 0.2,
+    "results_inter_token_latency_s_mean": 0.01294,  # the first token counts too
+    "results_end_to_end_latency_s_mean": 0.2 + 199 * 0.012,
+    "results_number_input_tokens_mean": 1000.0,
+    "results_number_output_tokens_mean": 200.0,
+    "results_num_requests_started": 100,
+    "results_error_rate": 0.0,
+    "results_num_completed_requests": 100,
+    "results_num_completed_requests_per_min": 240.0,
+}
+STAGE = {  # inference-perf, one stage
+    "load_summary": {"count": 1000, "requested_rate": 4.1, "achieved_rate": 4.08},
+    "successes": {
+        "count": 1000,
+        "latency": {"time_per_output_token": {"mean": 0.012}, "time_to_first_token": {"mean": 0.2}},
+        "throughput": {"output_tokens_per_sec": 800.0, "requests_per_sec": 4.0},
+        "prompt_len": {"mean": 1000.0},
+        "output_len": {"mean": 200.0},
+    },
+    "failures": {"count": 0},
+}
+TRTLLM = {
+    "engine": {"backend": "pytorch"},
+    "request_info": {"num_requests": 100, "avg_input_length": 1000.0, "avg_output_length": 200.0},
+    "performance": {"request_throughput_req_s": 4.0, "avg_request_latency_ms": 2588.0},
+    "streaming_metrics": {"avg_ttft_ms": 200.0, "avg_tpot_ms": 12.0},
+}
 PROFILE = {
     "request_throughput": {"unit": "requests/sec", "avg": 4.0},
     "time_to_first_token": {"unit": "ms", "avg": 200.0},

@@ -20,7 +20,8 @@ from click.testing import CliRunner
 from planner.cli import main
 from planner.load import read_traffic
 from planner.scenario import Scenario
-from tests.builders import clouds
+from tests.builders import clouds, loadtests
+from tests.builders.written import GATLING
 
 NEW = (
     "planner new --name shop --requests-per-day 2000000 --shape consumer --service-time-s 0.03"
@@ -152,6 +153,38 @@ def test_look_names_what_it_refuses_and_knows_a_load_test(tmp_path):
     assert known.exit_code == 0, known.output
     assert "a load test" in known.stdout
     assert "open arrivals" in known.stdout
+
+
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda: loadtests.k6(loadtests.open_run(190.0, failing=0.2)), "20.* failed.*Test again at lower load"),
+        (lambda: loadtests.vegeta(loadtests.open_run(190.0, failing=0.2)), "20.* failed"),
+        (lambda: GATLING, "does not say how the test was driven.*driven: open"),
+        (lambda: "http_req_duration..............: avg=20ms med=18ms\n", "--summary-export"),
+        (lambda: '<testResults version="1.2">\n', "output_format=csv"),
+    ],
+)
+def test_look_tells_why_a_load_test_is_refused(tmp_path, write, told):
+    (tmp_path / "result.txt").write_text(write(), encoding="utf-8")
+    refused = run("look", str(tmp_path / "result.txt"))
+    assert refused.exit_code == 2
+    assert re.search(told, refused.stderr)
+
+
+def test_a_log_of_a_load_test_is_no_history_and_a_history_no_load_test(tmp_path):
+    """Both have a time and a rate in each row."""
+    (tmp_path / "run_stats_history.csv").write_text(loadtests.locust(loadtests.closed_run(4)), encoding="utf-8")
+    looked = run("look", str(tmp_path / "run_stats_history.csv"))
+    assert looked.exit_code == 0, looked.output
+    assert "4 clients in a closed loop" in looked.stdout
+    rows = "".join(f"2026-10-01T00:{m:02}:00Z,40\n" for m in range(20))
+    (tmp_path / "short.csv").write_text("ts,arrival_rate_rps\n" + rows, encoding="utf-8")
+    short = run("look", str(tmp_path / "short.csv"))
+    assert short.exit_code == 0, short.output
+    assert "no hour was observed for half of it" in short.stdout
+    (tmp_path / "naive.csv").write_text("ts,arrival_rate_rps\n" + rows.replace("Z", ""), encoding="utf-8")
+    assert "State the zone" in run("look", str(tmp_path / "naive.csv")).stderr
 
 
 class Prometheus(http.server.BaseHTTPRequestHandler):

@@ -21,7 +21,7 @@ from planner.latency.llm.records import BenchmarkPoint, read_llm_benchmark
 from planner.latency.llm.service import LlmService
 from planner.latency.llm.steps import Layout, Plant, decode_step, prefill_s
 from planner.scenario import Objective
-from tests.builders.written import GUIDE, PROFILE, SERVING
+from tests.builders.written import GUIDE, LLMPERF, PROFILE, SERVING, STAGE, TRTLLM
 
 POINT = BenchmarkPoint(16.0, math.nan, 1000.0, 200.0, 4.0, 0.012, 0.2)
 
@@ -35,8 +35,21 @@ POINT = BenchmarkPoint(16.0, math.nan, 1000.0, 200.0, 4.0, 0.012, 0.2)
         json.dumps(PROFILE | {"input_config": {"perf_analyzer": {"stimulus": {"concurrency": 16}}}}),
         json.dumps(PROFILE | {"input_config": {"loadgen": {"concurrency": 16}}}),
         json.dumps({"benchmarks": [GUIDE]}),
+        json.dumps(LLMPERF),
+        json.dumps(TRTLLM | {"max_concurrency": 16}),
+        json.dumps({"stage_0": STAGE | {"load_summary": {"concurrency": 16}}}),
     ],
-    ids=["vllm", "vllm-list", "sglang-lines", "genai-perf", "aiperf", "guidellm"],
+    ids=[
+        "vllm",
+        "vllm-list",
+        "sglang-lines",
+        "genai-perf",
+        "aiperf",
+        "guidellm",
+        "llmperf",
+        "trtllm-bench",
+        "inf-perf",
+    ],
 )
 def test_every_format_gives_the_same_point(tmp_path, text):
     file = tmp_path / "bench.json"
@@ -277,6 +290,32 @@ def test_how_a_server_was_driven_is_found_by_littles_law(tmp_path, one, mode, lo
     assert {"open_rate": point.arrival_rate_rps, "closed_loop": point.clients}.get(mode, math.nan) == pytest.approx(
         load, nan_ok=True
     )
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        SERVING | {"mean_tpot_ms": 0.012, "mean_ttft_ms": 0.2},
+        PROFILE
+        | {"input_config": {"loadgen": {"concurrency": 16}}}
+        | {"time_to_first_token": {"unit": "s", "avg": 200.0}, "inter_token_latency": {"unit": "s", "avg": 12.0}},
+        LLMPERF | {"results_ttft_s_mean": 200.0, "results_end_to_end_latency_s_mean": 2588.0},
+    ],
+    ids=["seconds as milliseconds", "milliseconds as seconds", "milliseconds under a name of seconds"],
+)
+def test_times_in_a_wrong_unit_contradict_the_clients_that_wait(tmp_path, one):
+    with pytest.raises(PlannerError, match=r"contradict its 16 clients.*Little's law.*Check the units"):
+        read_llm_benchmark(written(tmp_path, one))
+
+
+def test_stages_of_inference_perf_are_open_at_the_rate_they_asked_for(tmp_path):
+    (point,) = read_llm_benchmark(written(tmp_path, STAGE))
+    assert (point.mode, point.arrival_rate_rps, point.throughput_rps) == ("open_rate", 4.1, 4.0)
+    failed = STAGE | {"failures": {"count": 50}}
+    with pytest.raises(PlannerError, match="more than 1% failed"):
+        read_llm_benchmark(written(tmp_path, failed))
+    with pytest.raises(PlannerError, match=r"does not say how.*Add max_concurrency"):
+        read_llm_benchmark(written(tmp_path, TRTLLM))
 
 
 def test_driving_that_is_not_told_and_a_server_that_fell_behind_are_refused(tmp_path):

@@ -3,7 +3,9 @@ queue's.
 """
 
 import math
+import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -54,6 +56,8 @@ DRIVEN = {
         "wrk2": (tool.wrk2, OPEN),
         "vegeta": (tool.vegeta, OPEN),
         "gatling": (tool.gatling, OPEN),
+        "fortio": (tool.fortio, OPEN),
+        "artillery": (tool.artillery, OPEN),
         "locust": (tool.locust, PAUSING),
         "jmeter": (tool.jmeter, PAUSING),
     },
@@ -69,6 +73,8 @@ DRIVEN = {
             ("gatling", tool.gatling_loop),
             ("oha", tool.oha),
             ("bombardier", tool.bombardier),
+            ("ab", tool.ab),
+            ("fortio", tool.fortio),
             ("autocannon", tool.autocannon),
         )
     },
@@ -78,6 +84,9 @@ DRIVEN = {
         "wrk2": (tool.wrk2, [*OPEN, FAILING]),
         "vegeta": (tool.vegeta, [*OPEN, FAILING]),
         "gatling": (tool.gatling, [*OPEN, FAILING]),
+        "fortio": (tool.fortio, [*OPEN, FAILING]),
+        "artillery": (tool.artillery, [*OPEN, FAILING]),
+        "ab": (tool.ab, [*CLOSED, FAILING_LOOP]),
         "locust": (tool.locust, [*CLOSED, FAILING_LOOP]),
         "wrk": (tool.wrk, [*CLOSED, FAILING_LOOP]),
         "hey": (tool.hey, [*CLOSED, FAILING_LOOP]),
@@ -97,6 +106,8 @@ DRIVEN = {
         "jmeter": (tool.jmeter, [*CLOSED, FULL]),
         "oha": (tool.oha, [*CLOSED, FULL]),
         "bombardier": (tool.bombardier, [*CLOSED, FULL]),
+        "ab": (tool.ab, [*CLOSED, FULL]),
+        "fortio": (tool.fortio, [*CLOSED, FULL]),
         "autocannon": (tool.autocannon, [*CLOSED, FULL]),
     },
 }
@@ -121,6 +132,39 @@ def test_the_saturation_of_a_loop_is_no_rate_that_it_bears(tmp_path, text):
     assert point["concurrency"] == 50
     (found,) = Measured(machines={"m7i.xlarge": [point]}).deployments(M7I, Arrivals())
     assert found.model.goodput_rps(Objective(latency_p99_s=0.8)).arrival_rate_rps < 100
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+@pytest.mark.parametrize("layout", ["%Y/%m/%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f%z"])
+def test_jmeter_is_read_as_it_was_told_to_write(tmp_path, mark, layout):
+    plain = tool.jmeter(tool.closed_run(4, seconds=20.0))
+    head, *rows = plain.splitlines()
+    stamped = [datetime.fromtimestamp(int(r.partition(",")[0]) / 1e3, UTC).strftime(layout) for r in rows]
+    other = [head, *(f"{s},{r.partition(',')[2]}" for s, r in zip(stamped, rows, strict=True))]
+    (point,), (known,) = (read(tmp_path, t) for t in ("\n".join(other).replace(",", mark), plain))
+    assert point == pytest.approx(known)
+
+
+BESIDE = {
+    "k6 on the screen": ("http_req_duration..............: avg=20ms med=18ms p(95)=40ms\n", "--summary-export"),
+    "k6 JSON": ('{"type":"Metric","data":{},"metric":"http_reqs"}\n{"metric":"x","type":"Point"}\n', "--out csv=FILE"),
+    "JMeter XML": ('<?xml version="1.0"?>\n<testResults version="1.2">\n</testResults>\n', "output_format=csv"),
+    "vegeta encoded": ('{"attack":"","seq":0,"code":200,"latency":2000000}\n', "vegeta report -type=json"),
+    "autocannon on the screen": ("┌───┐\n│ Stat    │ 2.5% │ 50%  │\n└───┘\n", "--json"),
+    "hey CSV": ("response-time,DNS+dialup,DNS,Request-write\n0.05,0.0,0.0,0.0\n", "without -o csv"),
+    "Gatling's page": ("<!DOCTYPE html><title>Gatling Stats</title>", "js/stats.json"),
+    "wrk without percentiles": (
+        re.sub(r" +\d+% .*\n", "", tool.wrk(tool.closed_run(4))),
+        "wrk prints them with --latency",
+    ),
+    "a table of one's own": ("rps,p50_ms,p99_ms\n100,12,30\n", "arrival_rate_rps, latency_p50_s"),
+}
+
+
+@pytest.mark.parametrize(("text", "way_out"), BESIDE.values(), ids=BESIDE)
+def test_what_a_tool_writes_beside_its_result_is_named_with_the_way_to_it(tmp_path, text, way_out):
+    with pytest.raises(PlannerError, match=way_out):
+        read(tmp_path, text)
 
 
 WRK2 = """Running 30s test @ http://10.0.0.5:80/index.html

@@ -1,7 +1,8 @@
 """Reads a user's own load test of an LLM server: which points it holds and how each was driven.
 
 Formats: vLLM and SGLang ``bench_serving`` JSON (one object, a list, or lines, flat or nested in
-another tool's), aiperf and genai-perf profile JSON, guidellm JSON.
+another tool's), aiperf and genai-perf profile JSON, guidellm JSON, LLMPerf summaries, stages of
+inference-perf, reports of trtllm-bench.
 """
 
 import json
@@ -20,7 +21,9 @@ FAILURES_ALLOWED = 0.01
 # server which keeps up answers
 _CLOSED, _KEPT_UP = 0.9, 0.9
 _DEEPEST = 6
-_KNOWN = "vLLM and SGLang bench_serving, aiperf, genai-perf, guidellm"
+_KNOWN = "vLLM and SGLang bench_serving, aiperf, genai-perf, guidellm, LLMPerf, inference-perf, trtllm-bench"
+# a loop keeps its clients busy: short runs on record keep .04 to 1.4 of them so, a unit of times that is wrong .001
+_LEAST_BUSY, _MOST_BUSY = 0.01, 20.0
 _UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0}
 # what a server could report of each field
 _POSSIBLE = {
@@ -98,7 +101,11 @@ def read_llm_benchmark(file: str | Path) -> tuple[BenchmarkPoint, ...]:
     with one_door(lambda cause: _fault(f"the benchmark is not complete: {cause}", path)):
         records = [r for one in _entries(path) for r in _records(one, path)]
         if not records:
-            raise _fault("the benchmark holds no points", path, "Run the load test at one concurrency at least")
+            raise _fault(
+                "the benchmark holds no points",
+                path,
+                "Run the load test at one concurrency at least",
+            )
         good = [r for r in records if r.failure_share <= FAILURES_ALLOWED]
         if not good:
             raise _fault(
@@ -150,6 +157,10 @@ def _records(one: Any, path: Path) -> Iterator[_Record]:
     if "benchmarks" in one:
         yield from (_guidellm(b, path) for b in one["benchmarks"])
         return
+    for keys, reader in _OTHERS.items():
+        if found := list(_inside(one, *keys)):
+            yield from (reader(f, one, path) for f in found)
+            return
     profiles = list(_inside(one, "time_to_first_token"))
     served = list(_inside(one, "request_throughput", "completed"))
     if profiles:
@@ -192,7 +203,10 @@ def _bench_serving(one: Mapping[str, Any], whole: Mapping[str, Any], path: Path)
     rate, clients = _told("request_rate", one, whole), _told("max_concurrency", one, whole)
     tokens = [
         _number(one, name if name in one else old, path) / done
-        for name, old in (("total_input_tokens", "total_input"), ("total_output_tokens", "total_output"))
+        for name, old in (
+            ("total_input_tokens", "total_input"),
+            ("total_output_tokens", "total_output"),
+        )
     ]
     throughput = _number(one, "request_throughput", path)
     if rate == "trace":  # arrivals of a recorded trace: open at the rate that came
@@ -225,6 +239,63 @@ def _profile(one: Mapping[str, Any], whole: Mapping[str, Any], path: Path) -> _R
     return _Record(_driven(rate, clients, figures, path), share, done)
 
 
+def _llmperf(one: Mapping[str, Any], _: Mapping[str, Any], path: Path) -> _Record:
+    """LLMPerf's summary: seconds, requests a minute. Its inter-token latency counts the first token
+    too, so that of the others is taken from the whole time.
+    """
+    ttft, whole_s = (_number(one, f"results_{n}_s_mean", path) for n in ("ttft", "end_to_end_latency"))
+    tokens = [_number(one, f"results_number_{way}_tokens_mean", path) for way in ("input", "output")]
+    rate = _number(one, "results_num_completed_requests_per_min", path) / 60
+    tpot = (whole_s - ttft) / max(tokens[1] - 1, 1.0)
+    point = _driven(None, one.get("num_concurrent_requests"), (*tokens, rate, tpot, ttft), path)
+    done = _count(one, "results_num_completed_requests")
+    return _Record(point, float(one.get("results_error_rate") or 0.0), done)
+
+
+def _inference_perf(one: Mapping[str, Any], _: Mapping[str, Any], path: Path) -> _Record:
+    """A stage of inference-perf: seconds; open arrivals at the requested rate, or a stated
+    concurrency.
+    """
+    good, load = one["successes"], one["load_summary"]
+    figures = (
+        _number(good["prompt_len"], "mean", path),
+        _number(good["output_len"], "mean", path),
+        _number(good["throughput"], "requests_per_sec", path),
+        _number(good["latency"]["time_per_output_token"], "mean", path),
+        _number(good["latency"]["time_to_first_token"], "mean", path),
+    )
+    done, failed = (
+        float(good.get("count") or 0.0),
+        float((one.get("failures") or {}).get("count") or 0.0),
+    )
+    point = _driven(load.get("requested_rate"), _told("concurrency", load), figures, path)
+    return _Record(point, failed / max(done + failed, 1.0), done or math.nan)
+
+
+def _trtllm(one: Mapping[str, Any], whole: Mapping[str, Any], path: Path) -> _Record:
+    """trtllm-bench's report of a streaming run: milliseconds; how it was driven stands in its
+    command alone, so ``max_concurrency`` or ``request_rate`` must be added.
+    """
+    asked, streamed = one["request_info"], one["streaming_metrics"]
+    figures = (
+        _number(asked, "avg_input_length", path),
+        _number(asked, "avg_output_length", path),
+        _number(one["performance"], "request_throughput_req_s", path),
+        _number(streamed, "avg_tpot_ms", path) / 1e3,
+        _number(streamed, "avg_ttft_ms", path) / 1e3,
+    )
+    point = _driven(_told("request_rate", whole), _told("max_concurrency", whole), figures, path)
+    return _Record(point, 0.0, _count(asked, "num_requests"))
+
+
+# tools whose result is known by keys of its own
+_OTHERS = {
+    ("results_ttft_s_mean", "num_concurrent_requests"): _llmperf,
+    ("load_summary", "successes"): _inference_perf,
+    ("request_info", "streaming_metrics"): _trtllm,
+}
+
+
 def _average(one: Mapping[str, Any], name: str, path: Path) -> float:
     part = one.get(name)
     if not isinstance(part, Mapping) or not _is_number(part.get("avg")):
@@ -233,7 +304,12 @@ def _average(one: Mapping[str, Any], name: str, path: Path) -> float:
         return float(part["avg"])
     unit = str(part.get("unit", "ms"))
     if unit not in _UNITS:
-        raise _fault(f"the unit of {name} is not known", path, f"Give it in one of {', '.join(_UNITS)}", unit)
+        raise _fault(
+            f"the unit of {name} is not known",
+            path,
+            f"Give it in one of {', '.join(_UNITS)}",
+            unit,
+        )
     return float(part["avg"]) * _UNITS[unit]
 
 
@@ -286,7 +362,10 @@ def _mean(one: Mapping[str, Any], name: str, path: Path) -> float:
 def _driven(rate: Any, clients: Any, figures: tuple[float, ...], path: Path) -> BenchmarkPoint:
     """The point with what drove it; a cap on clients that a stated rate never reached drops out."""
     unlimited = rate in ("inf", "Infinity", math.inf)
-    cap, sent = _setting("max_concurrency", clients, path), _setting("request_rate", None if unlimited else rate, path)
+    cap, sent = (
+        _setting("max_concurrency", clients, path),
+        _setting("request_rate", None if unlimited else rate, path),
+    )
     if math.isnan(cap) and math.isnan(sent) and not unlimited:
         raise _fault(
             "the benchmark does not say how the server was driven",
@@ -298,6 +377,14 @@ def _driven(rate: Any, clients: Any, figures: tuple[float, ...], path: Path) -> 
     if math.isfinite(cap) and math.isfinite(sent):
         reached = point.busy >= _CLOSED * cap
         point = BenchmarkPoint(cap if reached else math.nan, math.nan if reached else sent, *figures)
+    if point.mode == "closed_loop" and not _LEAST_BUSY <= point.busy / point.clients <= _MOST_BUSY:
+        raise _fault(
+            f"rate and times of the benchmark contradict its {point.clients:g} clients, which wait for each answer:"
+            f" {point.throughput_rps:.4g} requests/s x {point.busy / point.throughput_rps:.4g} s keep"
+            f" {point.busy:.3g} of them busy (Little's law)",
+            path,
+            "Check the units of its times (a field that ends in _ms holds milliseconds) and its number of clients",
+        )
     return point
 
 
@@ -309,7 +396,12 @@ def _setting(name: str, value: Any, path: Path) -> float:
     except (TypeError, ValueError):
         found = math.nan
     if not (math.isfinite(found) and found > 0) or (name == "max_concurrency" and found < 1):
-        raise _fault(f"the benchmark's {name} is not a number above 0", path, "Mend it, or drop the run", value)
+        raise _fault(
+            f"the benchmark's {name} is not a number above 0",
+            path,
+            "Mend it, or drop the run",
+            value,
+        )
     return found
 
 

@@ -13,10 +13,13 @@ from planner.latency.measured.steps import Driven, Step, points
 
 LARGEST_FILE = 64 << 20  # bytes
 LOAD_TEST_FORMATS: dict[str, Callable[[str], list[Step]]] = {
+    "ab": texts.ab,
+    "artillery": reports.artillery,
     "autocannon": reports.autocannon,
     "bombardier": texts.bombardier,
     "bombardier_json": reports.bombardier,
     "csv": logs.plain,
+    "fortio": reports.fortio,
     "gatling": reports.gatling,
     "gatling_log": logs.gatling_log,
     "hey": texts.hey,
@@ -30,12 +33,18 @@ LOAD_TEST_FORMATS: dict[str, Callable[[str], list[Step]]] = {
     "vegeta_json": reports.vegeta,
     "wrk": texts.wrk,
 }
+# results a row of which has a time and a rate, as a traffic history has
+LOGS_OF_TESTS = ("locust", "k6_csv", "jmeter")
 # two spellings of one tool's result: the second where the content is JSON
 _AS_JSON = {"bombardier", "oha", "vegeta"}
 
 
 def read_load_test(
-    path: str | Path, kind: str | None = None, *, clients: float | None = None, driven: Driven | None = None
+    path: str | Path,
+    kind: str | None = None,
+    *,
+    clients: float | None = None,
+    driven: Driven | None = None,
 ) -> list[dict[str, float]]:
     """Points of one result file: ``arrival_rate_rps``, ``latency_p50_s`` … ``latency_p99_s``,
     ``concurrency`` if closed loop.
@@ -71,12 +80,18 @@ def _steps(path: Path, kind: str | None) -> list[Step]:
     format that is not known, or a result that is not complete.
     """
     text = _text(path)
-    kind = _named(kind, text) or _recognized(text)
-    if kind not in LOAD_TEST_FORMATS:
+    named = _named(kind, text) or recognized(text)
+    if named is None:
+        _refuse_known(text, path)
+    if named not in LOAD_TEST_FORMATS:
         raise ScenarioError(
-            f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)} (got {kind!r})",
+            f"is not a load-test result this program knows: {', '.join(LOAD_TEST_FORMATS)}"
+            + (f" (got {kind!r})" if kind else "")
+            + ". Give one of these, or a CSV with a step a row: arrival_rate_rps, latency_p50_s, latency_p95_s,"
+            " latency_p99_s, and concurrency where clients waited for their answers",
             where=path,
         )
+    kind = named
     with one_door(lambda cause: ScenarioError(f"is not a complete {kind} result: {cause}", where=path)):
         found = LOAD_TEST_FORMATS[kind](text)
         if not found:
@@ -104,11 +119,77 @@ def _named(kind: str | None, text: str) -> str | None:
     return f"{kind}_json" if kind in _AS_JSON and text.lstrip().startswith("{") else kind
 
 
-def _recognized(text: str) -> str | None:
+def load_test_kind(file: str | Path) -> str | None:
+    """The format of a file that is a load test by marks in it, one that is known and not read
+    counted as ``unread``; ``None`` for any other file.
+    """
+    try:
+        text = _text(Path(file))
+    except ScenarioError:
+        return None
+    own = re.fullmatch(
+        r"(?:(?:arrival_rate_rps|concurrency|failure_share|latency_p\d+_s)[,\r]?)+",
+        text.partition("\n")[0],
+    )
+    if (kind := recognized(text)) and (own or kind != "csv") and (kind != "k6" or '"http_req' in text):
+        return kind
+    return "unread" if any(re.search(mark, text[:400_000], re.M) for mark, _, _ in _BESIDE[:-1]) else None
+
+
+def _refuse_known(text: str, path: Path) -> None:
+    """Raises :class:`ScenarioError` for what a tool writes beside the result that is read, with the
+    way to that one.
+    """
+    for mark, what, remedy in _BESIDE:
+        if re.search(mark, text[:400_000], re.M):
+            raise ScenarioError(f"is {what}, which is not read. {remedy}", where=path)
+
+
+# what tools write beside the result that is read: a mark of it, its name, the way out
+_BESIDE = (
+    (
+        r"http_req_duration\.*:",
+        "k6's summary on the screen",
+        "Run k6 with --summary-export FILE and give that",
+    ),
+    (
+        r'"type":\s*"(?:Metric|Point)"',
+        "k6's log as JSON",
+        "Run k6 with --out csv=FILE or --summary-export FILE",
+    ),
+    (
+        r"<testResults\b",
+        "JMeter's log as XML",
+        "Run jmeter with -Jjmeter.save.saveservice.output_format=csv",
+    ),
+    (
+        r'"attack":.*"seq":',
+        "vegeta's encoded requests",
+        "Give what vegeta report -type=json makes of it",
+    ),
+    (
+        r"│ Stat\s+│",
+        "autocannon's table on the screen",
+        "Run autocannon with --json and give that",
+    ),
+    (
+        r"^response-time,DNS\+dialup",
+        "hey's list of single requests",
+        "Run hey without -o csv and give its report",
+    ),
+    (
+        r"<html|<!DOCTYPE",
+        "a web page",
+        "Give the tool's JSON or CSV beside it (of Gatling js/stats.json)",
+    ),
+)
+
+
+def recognized(text: str) -> str | None:
     """The format of a result by marks in it: keys of a JSON report, the header of a table, else
     lines of a text report; ``None`` for none.
 
-    >>> _recognized('{"latencyPercentiles": {}}')
+    >>> recognized('{"latencyPercentiles": {}}')
     'oha_json'
     """
     if text.lstrip().startswith("{"):
@@ -125,6 +206,8 @@ _JSON_MARKS = {
     "k6": r'"metrics"',
     "gatling": r'"percentiles1"',
     "vegeta_json": r'"latencies"',
+    "fortio": r'"DurationHistogram"',
+    "artillery": r'"http\.response_time"',
     "autocannon": r'"connections"\s*:.*"latency"|"p97_5"',
 }
 _HEADERS = {
@@ -134,6 +217,7 @@ _HEADERS = {
     "jmeter": ("timeStamp", "elapsed"),
 }
 _TEXT_MARKS = {
+    "ab": r"^Concurrency Level:.*^Requests per second:",
     "vegeta": r"^Requests\s+\[total, rate",
     "gatling_log": r"^REQUEST\t",
     "bombardier": r"Bombarding|Reqs/sec\s",

@@ -25,7 +25,12 @@ def plain(text: str) -> list[Step]:
 
     Raises :class:`ValueError` that names the columns nobody knows.
     """
-    known = {"arrival_rate_rps", "concurrency", "failure_share", *(f"latency_p{p}_s" for p in PERCENTS)}
+    known = {
+        "arrival_rate_rps",
+        "concurrency",
+        "failure_share",
+        *(f"latency_p{p}_s" for p in PERCENTS),
+    }
     rows = list(csv.DictReader(io.StringIO(text)))
     strange = {c for row in rows[:1] for c in row} - known
     if strange:
@@ -142,16 +147,21 @@ def k6_rows(text: str) -> list[Step]:
 
 
 def jmeter(text: str) -> list[Step]:
-    """JTL in CSV [ms]: a step for each number of threads that it held; rows of transactions are
-    their samples again and are left out.
+    """JTL in CSV [ms], with the delimiter and layout of stamps that JMeter was told to write: a
+    step for each number of threads that it held; rows of transactions are their samples again and
+    are left out.
     """
     wanted = ["timeStamp", "elapsed", "success", "allThreads", "responseMessage"]
-    table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"success": "str"})
+    mark = max(",;\t|", key=text.partition("\n")[0].count)
+    table = pd.read_csv(io.StringIO(text), usecols=lambda c: c in wanted, dtype={"success": "str"}, sep=mark)
     if "responseMessage" in table:
         again = table["responseMessage"].astype("str").str.startswith("Number of samples in transaction")
         table = table[~again]
     took = table["elapsed"].to_numpy(np.float64) / 1e3
-    ended = table["timeStamp"].to_numpy(np.float64) / 1e3 + took
+    stamps = table["timeStamp"]
+    if not pd.api.types.is_numeric_dtype(stamps):
+        stamps = pd.to_datetime(stamps, utc=True).dt.as_unit("us").astype("int64") / 1e3
+    ended = stamps.to_numpy(np.float64) / 1e3 + took
     clients = table["allThreads"].to_numpy(np.float64) if "allThreads" in table else np.full(len(table), math.nan)
     good = (table["success"].str.lower() == "true").to_numpy(bool)
     return _levels(ended, took, good, clients, loop=True)
@@ -196,7 +206,10 @@ def _inside(users: list[tuple[str, str]]) -> Floats:
         return np.empty(0)
     last = max(starts[-1], ends[-1] if len(ends) else 0.0)
     at = np.linspace(starts[0] + 0.1 * (last - starts[0]), starts[0] + 0.9 * (last - starts[0]), 200)
-    return np.asarray(np.searchsorted(starts, at, side="right") - np.searchsorted(ends, at, side="right"), np.float64)
+    return np.asarray(
+        np.searchsorted(starts, at, side="right") - np.searchsorted(ends, at, side="right"),
+        np.float64,
+    )
 
 
 def _unit(stamps: Floats) -> float:

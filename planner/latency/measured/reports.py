@@ -1,7 +1,10 @@
-"""JSON summaries of load-test tools: k6, vegeta, oha, bombardier, autocannon, Gatling."""
+"""JSON summaries of load-test tools: k6, vegeta, oha, bombardier, autocannon, Gatling, fortio,
+Artillery.
+"""
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,6 +142,56 @@ def gatling(text: str) -> list[Step]:
             times,
             number(stats["meanResponseTime"]["total"]) / 1e3,
             failure_share=failed / max(total, 1.0),
+        )
+    ]
+
+
+def fortio(text: str) -> list[Step]:
+    """JSON of fortio [s]: threads that send at a rate; at ``max`` (or 0) each waits for its answer.
+
+    Failed are answers other than 2xx and 3xx, and calls without one (code -1).
+    """
+    report = load(text)
+    asked = str(report.get("RequestedQPS", "max"))
+    paced = asked not in ("max", "0", "")
+    found, codes = report["DurationHistogram"], report.get("RetCodes") or {}
+    bad = sum(number(n) for code, n in codes.items() if not re.fullmatch(r"[123]\d\d|SERVING|OK", code))
+    return [
+        Step(
+            number(report["ActualQPS"]),
+            {
+                int(p["Percentile"]): number(p["Value"])
+                for p in found["Percentiles"]
+                if p["Percentile"] in PERCENTS and number(p["Value"]) > 0
+            },
+            number(found["Avg"]),
+            number(report["NumThreads"]),
+            min(bad / max(number(found["Count"]), 1.0), 1.0),
+            loop=not paced,
+            # threads that are all busy send no more than they are answered
+            paced=paced and number(report["ActualQPS"]) >= 0.95 * float(asked),
+        )
+    ]
+
+
+def artillery(text: str) -> list[Step]:
+    """JSON of Artillery [ms]: users that arrive at a rate of their own, over the time in which it
+    sent.
+
+    Failed are errors and answers of status 400 or above.
+    """
+    report = load(text)["aggregate"]
+    counters, found = report["counters"], report["summaries"]["http.response_time"]
+    sent = number(counters["http.requests"])
+    lasted = (optional(report.get("lastMetricAt")) - optional(report.get("firstMetricAt"))) / 1e3
+    bad = sum(number(n) for name, n in counters.items() if re.match(r"errors\.|http\.codes\.[45]", name))
+    return [
+        Step(
+            sent / lasted if lasted > 0 else number(report["rates"]["http.request_rate"]),
+            _named(found, 1e-3),
+            number(found["mean"]) / 1e3,
+            failure_share=min(bad / max(sent, 1.0), 1.0),
+            paced=True,
         )
     ]
 

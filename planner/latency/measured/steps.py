@@ -126,7 +126,9 @@ def _check(step: Step) -> None:
     if not 0 <= step.failure_share <= 1 + 1e-9:
         raise ValueError(f"its share of failed requests is {step.failure_share:g}")
     if not any(p in step.percentiles_s for p in PERCENTS):
-        raise ValueError("no latency percentile among p50, p90, p95, p99")
+        raise ValueError(
+            "no latency percentile among p50, p90, p95, p99 (wrk prints them with --latency, bombardier -l)"
+        )
     ordered = [step.percentiles_s[p] for p in sorted(step.percentiles_s)]
     if any(a > b * 1.001 for a, b in pairwise(ordered)):
         raise ValueError("its percentiles fall as they rise")

@@ -1,4 +1,4 @@
-"""Text reports of load-test tools: wrk, wrk2, hey, vegeta, oha, bombardier."""
+"""Text reports of load-test tools: wrk, wrk2, ab, hey, vegeta, oha, bombardier."""
 
 import math
 import re
@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from planner.latency.measured.steps import Step
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "secs": 1.0, "sec": 1.0}
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "secs": 1.0,
+    "sec": 1.0,
+}
 _UNITS |= {"m": 60.0, "h": 3600.0}
 _SHARE = re.compile(r"^\s*([\d.]+)%+(?:\s+in)?\s+([\d.]+)\s?([a-zµμ]*)\s*$", re.M)
 
@@ -33,6 +42,27 @@ def wrk(text: str) -> list[Step]:
             loop=not paced,
             paced=paced,
             corrected=paced,
+        )
+    ]
+
+
+def ab(text: str) -> list[Step]:
+    """ApacheBench [ms]: ``-c`` clients that wait for their answers. Answers of another length than
+    the first have not failed.
+    """
+    done = float(_found(r"Complete requests:\s+(\d+)", text))
+    counted = re.search(r"\(Connect: (\d+), Receive: (\d+), Length: \d+, Exceptions: (\d+)\)", text)
+    failed = sum(map(float, counted.groups())) if counted else float(_found(r"Failed requests:\s+(\d+)", text))
+    failed += sum(float(n) for n in re.findall(r"Non-2xx responses:\s+(\d+)", text))
+    served = re.findall(r"^\s+(\d+)%\s+(\d+)(?:\s+\(longest request\))?\s*$", text, re.M)
+    return [
+        Step(
+            float(_found(r"Requests per second:\s+([\d.]+)", text)),
+            {int(p): float(v) / 1e3 for p, v in served if int(p) < 100 and float(v) > 0},
+            float(_found(r"Time per request:\s+([\d.]+) \[ms\] \(mean\)", text)) / 1e3,
+            float(_found(r"Concurrency Level:\s+(\d+)", text)),
+            min(failed / max(done, 1.0), 1.0),
+            loop=True,
         )
     ]
 
@@ -86,7 +116,10 @@ def bombardier(text: str) -> list[Step]:
     Raises :class:`ValueError` where the report states neither rate nor latency.
     """
     codes = {c: float(n) for c, n in re.findall(r"(\dxx|others) - (\d+)", text)}
-    rate, mean = re.search(r"Reqs/sec\s+([\d.]+)", text), re.search(r"Latency\s+([\d.]+[a-zµμ]+)", text)
+    rate, mean = (
+        re.search(r"Reqs/sec\s+([\d.]+)", text),
+        re.search(r"Latency\s+([\d.]+[a-zµμ]+)", text),
+    )
     clients = re.search(r"using (\d+) connection", text)
     bad = sum(n for c, n in codes.items() if c in ("4xx", "5xx", "others"))
     if rate is None or mean is None:
