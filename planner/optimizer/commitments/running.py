@@ -225,10 +225,10 @@ class Memo:
 
     def steps(self, sharing: Sharing, service: str, held: Held, part: float = 1.0) -> Steps:
         """The steps of a service's menu under what is ``held`` and a ``part`` of what is shared."""
-        draws, menu = sharing.draws(service, held, part), sharing.menus[service]
-        key = (id(menu), sharing.uses[service], draws.amount.tobytes())
+        menu, amounts = sharing.menus[service], sharing.amounts(service, held, part)
+        key = id(menu), sharing.uses[service], amounts
         if key not in self._steps:
-            self._steps[key] = menu, menu.steps(draws)
+            self._steps[key] = menu, menu.steps(sharing.draws(service, held, part))
         return self._steps[key][1]
 
     def mix(self, steps: Steps, loads: Floats) -> Index:

@@ -41,7 +41,7 @@ class Sharing:
         self.parts = _parts(len(menus)) if shared else [(1.0,) * len(menus)]
         self.parts_of = {s: list(dict.fromkeys(c[k] for c in self.parts)) for k, s in enumerate(menus)}
         self.places = np.array([[self.parts_of[s].index(p) for s, p in zip(menus, c, strict=True)] for c in self.parts])
-        self._scale = {s: np.array([i in shared for i in used]) for s, used in self.uses.items()}
+        self._shared = frozenset(shared)
         self._draws = {
             s: m.draws(
                 [Cover(market.terms[i].commitment, tuple(market.terms[i].units.items()), 1.0) for i in self.uses[s]]
@@ -66,10 +66,14 @@ class Sharing:
         self._saved = np.array([o.usd_per_h - o.disk_usd_per_h for _, _, o in usage], dtype=np.float64)
         self._unit = np.array([o.unit for _, _, o in usage], dtype=np.float64)
 
-    def draws(self, service: str, held: Held, part: float = 1.0) -> Draws:
+    def amounts(self, service: str, held: Held, part: float) -> tuple[float, ...]:
+        """What is held of each term a service uses, a ``part`` of what is shared."""
+        return tuple(held[i] * part if i in self._shared else held[i] for i in self.uses[service])
+
+    def draws(self, service: str, held: Held, part: float) -> Draws:
         """What a service may draw on if a ``part`` of what is shared were its own."""
-        amount = np.array([held[i] for i in self.uses[service]], dtype=np.float64)
-        return self._draws[service]._replace(amount=np.where(self._scale[service], amount * part, amount))
+        amounts = self.amounts(service, held, part)
+        return self._draws[service]._replace(amount=np.array(amounts, dtype=np.float64))
 
     def bill(self, rows: Sequence[Index], held: Held) -> Floats:
         """Bill of mixes that run together [USD/h]; ``rows`` of each service's menu in turn."""

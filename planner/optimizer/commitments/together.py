@@ -183,7 +183,7 @@ class _Search:
         lowest = {o.kind: self._lowest(o.kind, terms) for o in mixes.offers if not o.spot}
         offers = [self._as_committed(o, lowest.get(o.kind)) if committed else o for o in mixes.offers]
         steps = replace(mixes, offers=tuple(offers)).steps()
-        hours = self.value.hours_at(service, steps)
+        hours = self.value.hours_at(service, mixes, steps)
         found: Trial = {}
         for j, offer in enumerate(mixes.offers):
             i = None if offer.spot else lowest[offer.kind]

@@ -53,6 +53,7 @@ class Value:
         self._groups: dict[tuple[object, ...], list[tuple[tuple[str, ...], tuple[int, ...]]]] = {}
         self._cost: dict[tuple[object, ...], float] = {}
         self._miss: dict[tuple[object, ...], float] = {}
+        self._below: dict[tuple[int, str, int, float], tuple[Menu, Floats, float]] = {}
 
     def of(self, menus: Mapping[str, Menu]) -> "Value":
         """The same for other fleets, with all that is known."""
@@ -97,15 +98,27 @@ class Value:
         """Σ over the steps of a menu of cost · hours in which the step is the cheapest that reaches
         the load: one search for each step instead of one for each hour.
         """
-        steps, (load, hours) = self._step(service, held), self._by_load(service, r)
-        return float(steps.cost @ _each(steps, load, hours, growth))
+        steps = self._step(service, held)
+        return float(steps.cost @ self._each(steps, self.menus[service], service, r, growth))
 
-    def hours_at(self, service: str, steps: Steps) -> Floats:
-        """Expected hours of the horizon in which each step runs."""
+    def hours_at(self, service: str, mixes: Menu, steps: Steps) -> Floats:
+        """Expected hours of the horizon in which each of the ``steps`` of some ``mixes`` runs."""
         found: Floats = np.zeros(len(steps.reach))
         for r in range(len(self.regimes)):
+            found += self._each(steps, mixes, service, r, 1.0)
+        return found
+
+    def _each(self, steps: Steps, mixes: Menu, service: str, r: int, growth: float) -> Floats:
+        """Hours of each step; beyond the last mix the fleet stays at its largest."""
+        key = id(mixes), service, r, growth
+        if key not in self._below:  # of all mixes at once; these stay as long as their hours
             load, hours = self._by_load(service, r)
-            found += _each(steps, load, hours, 1.0)
+            at = np.searchsorted(load, mixes.reach * ((1 + 1e-12) / growth), side="right")
+            self._below[key] = mixes, hours[at], float(hours[-1])
+        _, every, whole = self._below[key]
+        below = every[steps.mix]
+        below[-1] = whole
+        found: Floats = np.diff(below, prepend=0.0)
         return found
 
     def _joint(self, r: int, services: tuple[str, ...], held: Key, growth: float) -> float:
@@ -120,7 +133,8 @@ class Value:
         if key not in self._miss:
             loads, hours = self._typical(r, services, growth)
             guess = float(hours @ steps.cost[steps.at(loads[service])])
-            self._miss[key] = float(steps.cost @ _each(steps, *self._by_load(service, r), growth)) - guess
+            mean = float(steps.cost @ self._each(steps, self.menus[service], service, r, growth))
+            self._miss[key] = mean - guess
         return self._miss[key]
 
     def _step(self, service: str, held: Key) -> Steps:
@@ -166,11 +180,3 @@ class Value:
             weight = weight * (whole / max(weight.sum(), 1e-300))
             self._states[key] = {s: states[:, k].copy() for k, s in enumerate(services)}, weight
         return self._states[key]
-
-
-def _each(steps: Steps, load: Floats, hours: Floats, growth: float) -> Floats:
-    """Hours of each step; beyond the last mix the fleet stays at its largest."""
-    below = hours[np.searchsorted(load, steps.reach * ((1 + 1e-12) / growth), side="right")]
-    below[-1] = hours[-1]
-    found: Floats = np.diff(below, prepend=0.0)
-    return found

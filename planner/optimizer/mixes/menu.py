@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index, Ints
+from planner.latency.kernels import compiled
 from planner.optimizer.market.settle import Turns, less_covered
 from planner.shares import largest_load
 
@@ -142,9 +143,7 @@ class Menu:
         equal reach a dearer one may stay behind the cheapest, where no load meets it.
         """
         cost = self.price(draws)
-        best = np.minimum.accumulate(cost[self._falling])
-        keep = np.concatenate([[True], best[1:] < best[:-1] - 1e-12])[: len(best)]
-        rows = self._falling[keep][::-1]
+        rows = _ever_cheaper(cost, self._falling)
         return Steps(self.reach[rows], cost[rows], rows)
 
     @cached_property
@@ -178,6 +177,18 @@ class Draws(NamedTuple):
 
     turns: Turns
     amount: Floats
+
+
+@compiled
+def _ever_cheaper(cost: Floats, falling: Index) -> Index:
+    """Rows that cost less than all before them, the last first."""
+    rows, count, best = np.empty(falling.size, dtype=np.intp), 0, np.inf
+    for row in falling:
+        if count == 0 or cost[row] < best - 1e-12:
+            rows[count] = row
+            count += 1
+        best = min(best, cost[row])
+    return rows[:count][::-1].copy()
 
 
 @dataclass(frozen=True)
