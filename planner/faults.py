@@ -8,6 +8,7 @@ the near names.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 
 from planner.capacity.sizing import service_model
@@ -18,6 +19,7 @@ from planner.scenario import Scenario
 from planner.today import last_bill
 
 _ANYWHERE = ("global", "", "any")  # regions of a commitment that holds wherever its provider sells
+_PART = re.compile(r"[^\W_]+")  # of a name: a word or a number
 
 
 def checked(scenario: Scenario, catalog: Catalog) -> None:
@@ -125,5 +127,15 @@ def _sold_in(catalog: Catalog, commitment: str) -> list[str]:
 
 
 def _near(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(known), n=3)
+    near = difflib.get_close_matches(name, sorted(_alike(name, known)), n=3)
     return f". Did you mean {' or '.join(near)}?" if near else ". Mend the name, or leave it out"
+
+
+def _alike(name: str, known: Collection[str]) -> list[str]:
+    """Those of ``known`` that share the most parts with ``name``: comparing each of a hundred thousand
+    commitments letter by letter takes seconds.
+    """
+    parts = set(_PART.findall(name))
+    shared = {k: len(parts.intersection(_PART.findall(k))) for k in known}
+    most = max(shared.values(), default=0)
+    return [k for k, count in shared.items() if count == most]

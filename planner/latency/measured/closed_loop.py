@@ -87,14 +87,25 @@ def _mixed_quantiles(tables: Floats, weight: Floats, quantiles: Floats) -> list[
     else:
         top = low = np.full(len(logs), 0.7)
     # a percentile's neighbours reach on with the slope of the last pair
-    ends = [-6.0, *z, 6.0]
+    ends = np.array([-6.0, *z, 6.0])
     logs = np.column_stack([logs[:, 0] + (-6.0 - z[0]) * low, logs, logs[:, -1] + (6.0 - z[-1]) * top])
     found = []
     for q in quantiles:
         a, b = float(logs.min()), float(logs.max())
         for _ in range(60):
             t = 0.5 * (a + b)
-            below = sum(w * float(ndtr(np.interp(t, row, ends))) for w, row in zip(weight, logs, strict=True))
+            below = sum((weight * ndtr(_interpolated(t, logs, ends))).tolist())
             a, b = (a, t) if below >= q else (t, b)
         found.append(math.exp(b))
     return found
+
+
+def _interpolated(x: float, rows: Floats, values: Floats) -> Floats:
+    """``np.interp(x, row, values)`` of each row (rows, known), which rises, in one step."""
+    k = np.clip((rows <= x).sum(axis=1) - 1, 0, rows.shape[1] - 2)
+    each = np.arange(len(rows))
+    left, right = rows[each, k], rows[each, k + 1]
+    with np.errstate(divide="ignore", invalid="ignore"):  # of rows that stand still beside x
+        inside = (values[k + 1] - values[k]) / (right - left) * (x - left) + values[k]
+    known = [x < rows[:, 0], x >= rows[:, -1], left == x]
+    return np.asarray(np.select(known, [values[0], values[-1], values[k]], inside))

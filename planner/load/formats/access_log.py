@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import zlib
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,9 +102,8 @@ def _counted(path: Path, layout: Layout) -> tuple[list[str], list[int], int]:
             remedy="pip install 'infra-planner[logs]'",
         ) from None
     zipped = _check_gzip(path)
-    connection = duckdb.connect()
+    connection = _database().cursor()
     try:
-        connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'")
         rows = connection.execute(
             f"SELECT {layout.minute} AS minute, count(*) "  # noqa: S608
             "FROM read_csv(?, columns={'line': 'VARCHAR'}, header=false, auto_detect=false, "
@@ -122,6 +123,16 @@ def _counted(path: Path, layout: Layout) -> tuple[list[str], list[int], int]:
     finally:
         connection.close()
     return [str(r[0]) for r in rows], [int(r[1]) for r in rows], int(unread[0]) if unread else 0
+
+
+@lru_cache(maxsize=1)
+def _database() -> Any:
+    """DuckDB in memory, which takes longer to start than to read most logs; each reader has a cursor
+    of its own, and lines that are refused stay with it.
+    """
+    import duckdb
+
+    return duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
 
 
 def _no_pattern(path: Path) -> str:
