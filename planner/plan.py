@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isnan
 
 import numpy as np
@@ -93,7 +94,7 @@ class Plan:
         """Effective (amortized) cost of the horizon [USD]: Σ of the cost rows."""
         return float(self.cost["effective_cost_usd"].sum())
 
-    @property
+    @cached_property
     def months(self) -> float:
         """Calendar months the schedule stands for: Σ over its hours of weight / true hours of that
         month.

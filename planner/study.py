@@ -80,16 +80,16 @@ def run(
     paths: int = 200,
     progress: Callable[[str], None] = lambda _: None,
     seen: Callable[[Planned], None] = lambda _: None,
-    known: Study | None = None,
+    known: Planned | None = None,
     executor: Executor | None = None,
 ) -> Study:
     """Plan a scenario; value and replay the plan on ``paths`` unseen load paths.
 
     ``catalog`` defaults to the bundled snapshots of the scenario's providers and regions;
     ``progress`` is told each stage; ``seen`` is handed what is known of the study as soon as the plan
-    is decided, and again when it is proved.  Stages whose inputs are those of the study ``known`` are taken
-    from it: the answer is the same, sooner. ``executor`` plays the replay.  Raises any
-    :class:`PlannerError` of the stages.
+    is decided, and again when it is proved.  Stages whose inputs are those of ``known``, a study that
+    may still lack its proof and replay, are taken from it: the answer is the same, sooner.
+    ``executor`` plays the replay.  Raises any :class:`PlannerError` of the stages.
 
     ``paths``: as many again, of another seed, are drawn to value the plan and to replay it, so a
     plan is never judged on the futures it was made for.
@@ -122,7 +122,7 @@ def _sized(
     catalog: Catalog | None,
     paths: int,
     progress: Callable[[str], None] = lambda _: None,
-    known: Study | None = None,
+    known: Planned | None = None,
 ) -> _Sized:
     """Load and capacity of a scenario, from ``known`` where its inputs are the same."""
     catalog = Catalog.read(*scenario.providers, regions=scenario.regions) if catalog is None else catalog

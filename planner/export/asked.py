@@ -10,8 +10,8 @@ from planner.scenario import Scenario
 from planner.simulator import Replay
 
 
-class Answered(Protocol):
-    """A question with its answer; :class:`planner.Study` is one."""
+class Planned(Protocol):
+    """A question answered as far as a plan and its bill; :class:`planner.study.Planned` is one."""
 
     @property
     def scenario(self) -> Scenario:
@@ -32,6 +32,10 @@ class Answered(Protocol):
     @property
     def plan(self) -> Plan:
         """What to buy and run, and every charge of it."""
+
+
+class Answered(Planned, Protocol):
+    """A question with its answer; :class:`planner.Study` is one."""
 
     @property
     def replay(self) -> Replay | None:

@@ -16,7 +16,7 @@ from planner import columns
 from planner.arrays import Floats
 from planner.calendar import Months
 from planner.charges import CONTRACTS, charge
-from planner.export.asked import UNSTORED, Answered, Origin
+from planner.export.asked import UNSTORED, Answered, Origin, Planned
 from planner.optimizer.bill.schedule import price_factor
 from planner.scenario import Scenario
 
@@ -82,7 +82,7 @@ def _month(study: Answered) -> "pd.Series[str]":
     return month.astype("str")
 
 
-def prepayments(study: Answered) -> pd.DataFrame:
+def prepayments(study: Planned) -> pd.DataFrame:
     """The calendar of prepayments and obligations, one row a commitment and month until its term
     ends (``export.prepayments``).
 
@@ -138,7 +138,7 @@ def _hours(start: pd.Timestamp, end: pd.Timestamp) -> float:
     return float((end - start) / pd.Timedelta(hours=1))
 
 
-def headline(study: Answered) -> dict[str, float | str]:
+def headline(study: Planned) -> dict[str, float | str]:
     """The first row of an answer [USD]: ``monthly_mean_usd`` amortized, ``upfront_usd`` and the
     local days it is due (``upfront_on``), ``cash_usd`` of the horizon, and ``owed_after_usd``,
     signed and still to pay after the horizon's end.

@@ -18,14 +18,14 @@ from planner.plan import Plan
 from planner.show import views, words
 
 if TYPE_CHECKING:
-    from planner.study import Study
+    from planner.study import Planned, Study
 
 OLD_DAYS = 180  # a price read longer ago is named
 THIN_DAYS = 84  # twelve weeks: less shows neither a trend nor the turn of a season
 _POOL = ["service", "provider", "region", "instance_type", "purchase_option"]
 
 
-def year(study: Study) -> pd.DataFrame:
+def year(study: Planned) -> pd.DataFrame:
     """The bill by calendar month: ``month expected p10 p90`` [USD]; the
     range is NaN without paths.
     """
@@ -46,7 +46,7 @@ def to_the_cent(plan: Plan) -> pd.DataFrame:
     return shown.assign(month=named)
 
 
-def to_run(study: Study) -> pd.DataFrame:
+def to_run(study: Planned) -> pd.DataFrame:
     """What to run: one row a pool of machines with ``most`` and ``mean`` machines ready and
     ``usd_per_month``; then unused commitments, all else, and the total (the plan's own).
     """
@@ -67,7 +67,7 @@ def to_run(study: Study) -> pd.DataFrame:
     return pd.concat([shown, _rest(plan, float(shown["usd_per_month"].sum()))], ignore_index=True)
 
 
-def _ready(study: Study) -> pd.DataFrame:
+def _ready(study: Planned) -> pd.DataFrame:
     """Mean and most machines ready, by pool; the layouts of a replica on a type are one pool."""
     schedule = study.plan.schedule
     hours = schedule.groupby([*_POOL, "ts"], as_index=False, observed=True).agg(
@@ -112,7 +112,7 @@ def breaking(study: Study) -> pd.DataFrame:
     )
 
 
-def basis_shares(study: Study) -> dict[str, float]:
+def basis_shares(study: Planned) -> dict[str, float]:
     """Shares of the bill that are measured, modeled and assumed.
 
     A charge counts as the weaker of its price and its quantity: machines of a modeled service are
@@ -140,7 +140,7 @@ _SOURCES = {
 }
 
 
-def sharpening(study: Study) -> pd.DataFrame:
+def sharpening(study: Planned) -> pd.DataFrame:
     """What would make the answer surer, the most first: ``usd_per_month sentence``.
 
     Of the load: the range P10 to P90 of the bill × the share of the volume's variance by cause; of
@@ -172,7 +172,7 @@ def sharpening(study: Study) -> pd.DataFrame:
     return pd.DataFrame(sorted(rows, reverse=True), columns=["usd_per_month", "sentence"])
 
 
-def _model_errors(study: Study) -> list[tuple[str, str, float, float]]:
+def _model_errors(study: Planned) -> list[tuple[str, str, float, float]]:
     """Service, machine, error share and dollars a month of each pool that no measurement stands
     behind.
     """
@@ -204,7 +204,7 @@ def old_prices(plan: Plan, today: date, limit_days: int = OLD_DAYS) -> str:
     )
 
 
-def thin_history(study: Study) -> list[str]:
+def thin_history(study: Planned) -> list[str]:
     """A sentence for each service whose history is short or full of gaps, with what that does to
     the range.
     """

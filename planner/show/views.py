@@ -27,7 +27,7 @@ from planner.scenario import Objective, Scenario
 from planner.show.words import BASES, CAUSES, OPTIONS, committed, money, share, spelled
 
 if TYPE_CHECKING:
-    from planner.study import Study
+    from planner.study import Planned, Study
 
 MACHINE = ["service", "provider", "region", "instance_type", "deployment"]
 
@@ -87,7 +87,7 @@ def load_hours(load: Load, scenario: Scenario, service: str) -> pd.DataFrame:
     )
 
 
-def hourly(study: Study, service: str) -> pd.DataFrame:
+def hourly(study: Planned, service: str) -> pd.DataFrame:
     """:func:`load_hours` with ``capacity``, what the running machines may carry, and ``left``, the
     same when the zones that hurt most are lost, as the plan counts it [requests/s].
     """
@@ -103,7 +103,7 @@ def hourly(study: Study, service: str) -> pd.DataFrame:
     return hours.assign(left=_left_rps(study, service)) if study.scenario.limits.loss.lost else hours
 
 
-def _left_rps(study: Study, service: str) -> Floats:
+def _left_rps(study: Planned, service: str) -> Floats:
     """What the machines of each hour still carry after the worst loss of zones, shape (hours,).
 
     Whole machines (or as many as hold one replica) are dealt to the zones in turn in the order of
@@ -149,7 +149,7 @@ def local(ts: pd.DatetimeIndex | pd.Series[pd.Timestamp], scenario: Scenario) ->
     return pd.DatetimeIndex(ts).tz_convert(scenario.time_zone).tz_localize(None)
 
 
-def configuration(study: Study) -> pd.DataFrame:
+def configuration(study: Planned) -> pd.DataFrame:
     """What runs: one row for each service, machine and purchase option with instances over time and
     its share of the work.
     """
@@ -228,7 +228,7 @@ def price_list(catalog: Catalog) -> pd.DataFrame:
     return table.sort_values([*place[:2], "on_demand", "instance_type"], ignore_index=True)
 
 
-def ranking(study: Study) -> pd.DataFrame:
+def ranking(study: Planned) -> pd.DataFrame:
     """:func:`unit_costs` with the share of the work each machine got (``work_share``) and the
     ``reason`` if it got none.
     """
@@ -249,7 +249,7 @@ def machine(table: pd.DataFrame) -> pd.Series[str]:
     return table["instance_type"] + layout
 
 
-def ledger(study: Study) -> pd.DataFrame:
+def ledger(study: Planned) -> pd.DataFrame:
     """:func:`headroom` of the machines in use."""
     return headroom(study.capacity, configuration(study))
 
@@ -332,7 +332,7 @@ def reasons(plan: Plan) -> pd.DataFrame:
     return table.sort_values(["service", "types"], ascending=[True, False], ignore_index=True)
 
 
-def running(study: Study) -> pd.DataFrame:
+def running(study: Planned) -> pd.DataFrame:
     """Instances by local day and how they are paid: mean ``instances`` on demand, spot and covered
     by commitments.
     """
@@ -468,7 +468,7 @@ def _money(usd: float) -> _Said:
     return _Said(money(usd), usd, "money")
 
 
-def units(study: Study) -> pd.DataFrame:
+def units(study: Planned) -> pd.DataFrame:
     """Effective cost of 1,000 requests and, where there are any, of a million tokens by service:
     ``service unit usd_each``; idle hours are paid.
     """

@@ -471,9 +471,16 @@ def excuse(reason: str) -> str:
     return f"Falls out: {plainly(reason).replace('_', ' ')}"
 
 
+NOT_PROVED = "How near it is to the cheapest possible is being checked"
+
+
 def proof(plan: Plan) -> str:
-    """How far the plan is from the best there can be, and for what that holds."""
+    """How far the plan is from the best there can be, and for what that holds; of a plan that is not
+    proved nothing is claimed.
+    """
     found = plan.certificate
+    if not found.proven:
+        return NOT_PROVED
     return (
         f"Proven: no other choice of machines and commitments within the limits has an expected bill below"
         f" {money(found.lower_bound_usd)}, where data and request charges are those of this plan; this plan is within"

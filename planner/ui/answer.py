@@ -10,26 +10,27 @@ import streamlit as st
 
 from planner.export import finance
 from planner.show import answer, charts, views, words
-from planner.study import Study
+from planner.study import Planned, Study
 from planner.today import Today
 from planner.ui import files, session, study_page
 from planner.ui.drawing import card, kept_chart, small, table, told
 from planner.ui.session import plain
 
+BEING_PLAYED = "Being played on futures the plan was not made for"
 ROW, HEAD = 26, 36  # height of a table's row and head [px]
 BREAKS = ["event", "service", "times", "when", "mending"]
 
 
-def body(study: Study) -> None:
+def body(study: Planned, parts: study_page.Parts) -> None:
     """All on one screen; downloads and notes below it."""
     with st.container(gap="small"):
         _name(study)
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            _year(study)
+            _year(study, parts)
         with right:
-            _money(study)
-        _bet(study)
+            _money(study, parts)
+        _bet(study, parts)
         one = len(study.scenario.services) == 1
         left, right = st.columns([11, 9] if one else [12, 11], gap="small")
         with left.container(gap="xsmall"):
@@ -39,9 +40,10 @@ def body(study: Study) -> None:
             _rows(rows, ["service", "machine", "paid", "mean", "most", "usd_per_month"][one:])
         with right.container(gap="xsmall"):
             st.markdown("**What breaks first**")
-            _rows(answer.breaking(study), ["event", "times", "when", "mending"] if one else BREAKS)
+            columns = ["event", "times", "when", "mending"] if one else BREAKS
+            parts.played(BEING_PLAYED, lambda played: _rows(answer.breaking(played), columns))
     study_page.cautions(study)
-    _below(study)
+    parts.played("Downloads and notes follow when the plan has been played", _below)
 
 
 def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
@@ -49,7 +51,7 @@ def _rows(rows: pd.DataFrame, columns: list[str]) -> None:
     table(rows, columns, row_height=ROW, height=HEAD + ROW * min(7, len(rows)) + 3)
 
 
-def _name(study: Study) -> None:
+def _name(study: Planned) -> None:
     """One line: the name, its state, who answers for it, where and when."""
     scenario = study.scenario
     owners = sorted({s.owner.team for s in scenario.services.values() if s.owner is not None})
@@ -66,15 +68,25 @@ def _name(study: Study) -> None:
     )
 
 
-def _year(study: Study) -> None:
-    """The bill by month with its range, the budget and today as lines."""
-    now = study.today.today_usd_per_month if study.today else None
+def _year(study: Planned, parts: study_page.Parts) -> None:
+    """The bill by month with its range, the budget and, once it is known, today as lines."""
+    if study.scenario.today is None:
+        _months(study, None)
+    else:
+        parts.played(
+            lambda: _months(study, None),
+            lambda played: _months(played, played.today.today_usd_per_month if played.today else None),
+        )
+
+
+def _months(study: Planned, now: float | None) -> None:
     budget = study.scenario.limits.budget_usd_per_month
     alt = "Cost by month, expected and P10 to P90, with the budget"
-    kept_chart(study, lambda: charts.year(answer.year(study), budget, now, height=225), alt)
+    told = alt if now is None else f"{alt} and today"
+    kept_chart(study, lambda: charts.year(answer.year(study), budget, now, height=225), told)
 
 
-def _money(study: Study) -> None:
+def _money(study: Planned, parts: study_page.Parts) -> None:
     """Four figures: cost a month with its range, today beside the plan, paid up front, still owed
     after the end.
     """
@@ -82,7 +94,8 @@ def _money(study: Study) -> None:
     first, second = st.columns(2)
     low, high = (words.money(figures[p] / months) for p in ("p10_usd", "p90_usd"))
     card(first, "Cost a month", words.money(figures["monthly_mean_usd"]), f"P10 {low} to P90 {high}")
-    card(second, *_today(study))
+    with second:
+        _beside(study, parts)
     first, second = st.columns(2)
     card(
         first,
@@ -93,13 +106,23 @@ def _money(study: Study) -> None:
     card(second, "Still owed", words.money(float(due["owed_after_usd"])), "after the plan ends")
 
 
-def _today(study: Study) -> tuple[str, str, str]:
+def _beside(study: Planned, parts: study_page.Parts) -> None:
+    """Today → recommended, or what the plan saves against list prices where today is not stated."""
+    if study.scenario.today is None:
+        saved = words.share(study.plan.summary()["effective_savings_rate"])
+        card(st, "Today → plan", "not stated", f"{saved} below list price")
+        return
+
+    def draw(played: Study) -> None:
+        if played.today is not None:
+            card(st, *_today(played.today))
+
+    label = "Today → plan, a month"
+    parts.played(lambda: card(st, label, "…", "today is being played beside the plan"), draw)
+
+
+def _today(now: Today) -> tuple[str, str, str]:
     """Today → recommended: label, figure, and what to know about it."""
-    now = study.today
-    if now is None:
-        figures = study.plan.summary()
-        saved = words.share(figures["effective_savings_rate"])
-        return "Today → plan", "not stated", f"{saved} below list price"
     saving, months = now.saving_usd_per_month, now.payback_months
     back = "" if not math.isfinite(months) or months < 0.05 else f", paid back in {months:.1f} months"
     told = f"saves {words.a_month(saving)}{back}" if saving >= 0 else f"costs {words.a_month(saving)} more"
@@ -107,20 +130,34 @@ def _today(study: Study) -> tuple[str, str, str]:
     return "Today → plan, a month", both, told
 
 
-def _bet(study: Study) -> None:
-    """What the answer rests on, whether it held, and what would sharpen it most."""
+def _bet(study: Planned, parts: study_page.Parts) -> None:
+    """What the answer rests on, how near it is to the cheapest, whether it held, and what would
+    sharpen it most.
+    """
     shares = session.worked_out(study, "basis", lambda: answer.basis_shares(study))
     rests = ", ".join(f"{words.share(v)} {kind}" for kind, v in shares.items())
-    held = words.share(study.replay.within_share(), 2)
     sharper = _sharper(study)
     best = f" {sharper['sentence'].iloc[0]}." if len(sharper) else ""
-    st.markdown(
-        f":small[**Would you bet on it?** {plain(rests)}. {plain(held)} of requests in time on"
-        f" {study.replay.paths} futures it was not made for.{plain(best)}.]"
-    )
+    st.markdown(f":small[**Would you bet on it?** {plain(rests)}.{plain(best)}.]")
+    left, right = st.columns([2, 3], gap="small")
+    with left:
+        parts.proved(words.NOT_PROVED, _near)
+    with right:
+        parts.played(f"Whether it would hold is being played on {study.load.paths} futures", _held)
 
 
-def _sharper(study: Study) -> pd.DataFrame:
+def _near(study: Planned) -> None:
+    gap = words.share(study.plan.certificate.gap_share, 1)
+    st.markdown(f":small[**Is there a cheaper one?** Proven: none by more than {plain(gap)}.]")
+
+
+def _held(study: Study) -> None:
+    held = words.share(study.replay.within_share(), 2)
+    futures = f"on {study.replay.paths} futures it was not made for"
+    st.markdown(f":small[**Would it hold?** {plain(held)} of requests in time {futures}.]")
+
+
+def _sharper(study: Planned) -> pd.DataFrame:
     """What would make the answer surer."""
     return session.worked_out(study, "sharper", lambda: answer.sharpening(study))
 

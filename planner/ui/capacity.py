@@ -10,13 +10,13 @@ import streamlit as st
 from planner.errors import PlannerError
 from planner.scenario import Scenario
 from planner.show import charts, views, words
-from planner.study import Study
+from planner.study import Planned, Study
 from planner.ui import controls, session, study_page
 from planner.ui.drawing import chart, kept_chart, small, table
 from planner.ui.session import plain
 
 
-def body(study: Study) -> None:
+def body(study: Planned, parts: study_page.Parts) -> None:
     """What runs, what holds its cost up, the trade-off, near plans, and the machines left out."""
     st.subheader("What runs")
     running = session.worked_out(study, "configuration", lambda: views.configuration(study)).assign(
@@ -25,17 +25,15 @@ def body(study: Study) -> None:
     table(running, ["service", "machine", "where", "paid", "mean", "most", "work_share"])
     alt = "Machines by day, committed, on demand and spot"
     kept_chart(study, lambda: charts.instances(views.running(study)), alt)
-    _why(study)
-    _trade_offs(study)
-    _near(study)
-    _others(study)
+    st.subheader("What holds the cost up")
+    parts.proved(f"{words.NOT_PROVED}, and what holds the cost up is being found", _why)
+    parts.played("Other choices follow when this one has been checked and played", _others)
 
 
-def _why(study: Study) -> None:
+def _why(study: Planned) -> None:
     """What binds and what one unit more of it is worth, how near the plan is to the best there can
     be, and what capacity is kept free for.
     """
-    st.subheader("What holds the cost up")
     rows = study.plan.bindings.sort_values("shadow_price_usd", key=abs, ascending=False).to_dict("records")
     sentences = [s for s in dict.fromkeys(words.binding(r, study.plan.months) for r in rows) if s]
     for sentence in sentences[:8]:
@@ -138,6 +136,13 @@ def _near(study: Study) -> None:
 
 
 def _others(study: Study) -> None:
+    """The trade-off, near plans, and the machines left out."""
+    _trade_offs(study)
+    _near(study)
+    _left_out(study)
+
+
+def _left_out(study: Study) -> None:
     """Machines that could serve, by the cost of a request, and why the others are left out."""
     st.subheader("Machines by the cost of a request")
     ranking = session.worked_out(study, "ranking", lambda: views.ranking(study))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from planner.export import finance
 from planner.show import charts, views, words
-from planner.study import Study
+from planner.study import Planned
 from planner.ui import study_page
 from planner.ui.drawing import kept_chart, small, table
 from planner.ui.session import plain
@@ -15,7 +15,7 @@ SHOWN = ["commitment", "quantity", "unit", "term_months", "payment", "start", "e
 MONEY = ["commitment", "upfront_usd", "hourly_usd", "commitment_utilization", "break_even_utilization"]
 
 
-def body(study: Study) -> None:
+def body(study: Planned, _: study_page.Parts) -> None:
     """What is signed, the ladder over time, the regret, and the machines covered."""
     signed = study.plan.commitments
     if signed.empty:
@@ -30,7 +30,7 @@ def body(study: Study) -> None:
     kept_chart(study, lambda: charts.instances(views.running(study)), alt)
 
 
-def _signed(study: Study) -> None:
+def _signed(study: Planned) -> None:
     """The sums first, then what is signed and on which terms, what it costs and how far it is used,
     and when each begins and ends.
     """

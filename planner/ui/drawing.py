@@ -10,7 +10,7 @@ import streamlit as st
 
 from planner.scenario import Scenario
 from planner.show import charts, words
-from planner.study import Study
+from planner.study import Planned
 from planner.ui import session
 from planner.ui.cells import CELLS
 from planner.ui.session import plain
@@ -32,7 +32,12 @@ def small(*texts: str) -> None:
         st.markdown(f":small[{plain(text)}{'.' if text.endswith('.') else ''}]")
 
 
-def kept_chart(study: Study, draw: Callable[[], Any], alt: str) -> None:
+def awaited(text: str) -> None:
+    """Small print that says what is still being worked out."""
+    st.markdown(f":small[:material/hourglass_top: {plain(text)} …]")
+
+
+def kept_chart(study: Planned, draw: Callable[[], Any], alt: str) -> None:
     """A chart of a study that no control of its page moves: drawn once, as is what it shows."""
     theme = "dark" if st.context.theme.type == "dark" else "light"
     spec = session.worked_out(study, f"{alt}, {theme}", lambda: charts.on(draw(), theme))

@@ -8,12 +8,12 @@ import streamlit as st
 from planner.load import Traffic
 from planner.scenario import Scenario
 from planner.show import charts, views, words
-from planner.study import Study
+from planner.study import Planned
 from planner.ui import session, study_page
 from planner.ui.drawing import chart, kept_chart, table, which
 
 
-def body(study: Study) -> None:
+def body(study: Planned, _: study_page.Parts) -> None:
     """The year, a week, the volumes, the history, and the forecast against its own past."""
     study_page.cautions(study)
     name = which(study.scenario)

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from planner.show import answer, charts, views, words
-from planner.study import Study
+from planner.study import Planned
 from planner.ui import files, session, study_page
 from planner.ui.drawing import kept_chart, small, table, told
 from planner.ui.session import plain
@@ -18,7 +18,7 @@ MEASURES = {
 }
 
 
-def body(study: Study) -> None:
+def body(study: Planned, parts: study_page.Parts) -> None:
     """Months, range, what it rests on, owners, unit costs, downloads."""
     plan = study.plan
     st.markdown(f"**{plain(words.limits_told(study.plan, study.scenario))}**")
@@ -50,10 +50,10 @@ def body(study: Study) -> None:
         )
         small("The files hold these very sums. A whole dollar elsewhere on the pages is one of them, rounded.")
     with st.expander("Downloads", icon=":material/download:", expanded=True):
-        files.offer(study)
+        parts.played("The files follow when the plan has been checked and played", files.offer)
 
 
-def _range(study: Study) -> None:
+def _range(study: Planned) -> None:
     """What the bars and lines of the months mean, and the distribution of the whole bill over the
     futures the plan was valued on.
     """

@@ -160,4 +160,4 @@ def _zipped(files: dict[str, str]) -> bytes:
     return packed.getvalue()
 
 
-study_page.show("Operate", body)
+study_page.show("Operate", study_page.whole(body))

@@ -83,4 +83,4 @@ def _table(frame: pd.DataFrame) -> None:
     small(f"Each case was played on {frame['paths'].max()} of these futures.")
 
 
-study_page.show("Risk", body)
+study_page.show("Risk", study_page.whole(body))

@@ -5,8 +5,8 @@ messages, text that stays text.
 import hashlib
 import re
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -36,21 +36,16 @@ from planner.load import Traffic
 from planner.optimizer import tradeoff
 from planner.scenario import Scenario
 from planner.show.words import escaped, plainly, remedy
-from planner.study import Study, run, span, with_alternatives
+from planner.study import Planned, Study, run, span, with_alternatives
+from planner.ui.work import Work
 
 Made = TypeVar("Made")
 PATHS = 100
 CHOICE = 20  # machine types that make a choice
 SHELVES, THINGS = 32, 64  # studies of which things made are kept, and things of each
 FIRST = "web"
-STAGES = {
-    "reading": 0.05,
-    "forecasting": 0.1,
-    "sizing": 0.3,
-    "optimizing": 0.4,
-    "proving": 0.65,
-    "replaying": 0.9,
-}  # share of the work done by then
+STAGES = {"reading": 0.1, "forecasting": 0.2, "sizing": 0.5, "optimizing": 0.7, "valuing": 0.95}
+# of the work until something can be seen, the share that is done by then
 
 TITLES: tuple[tuple[type[PlannerError], str], ...] = (
     (InfeasiblePlan, "No plan can meet this scenario"),
@@ -104,10 +99,13 @@ def _freshest(accelerated: bool) -> tuple[str, str]:
 
 @dataclass
 class _Slot:
-    """Room for one study; the lock lets two sessions that ask for the same one share the work."""
+    """Room for one study, or for the work on it; the lock lets two sessions that ask for the same one
+    share the work.
+    """
 
     lock: Lock = field(default_factory=Lock)
-    study: Study | None = None
+    study: Planned | None = None
+    work: Work | None = None
     near: pd.DataFrame | None = None
     bounds: dict[str, pd.DataFrame] = field(default_factory=dict)
 
@@ -156,11 +154,68 @@ _latest: Callable[[str, str, int], _Slot] = st.cache_resource(max_entries=8, sho
 
 def study(scenario: Scenario, paths: int = PATHS) -> Study:
     """The study of a scenario: computed once, then shared; equal scenarios give the same object."""
+    return next(found for found in stages(scenario, paths) if isinstance(found, Study))
+
+
+def stages(scenario: Scenario, paths: int = PATHS) -> Generator[Planned]:
+    """The study of a scenario as it becomes known: at once where it was worked out before, else when
+    the plan is decided, when it is proved, and whole. Equal scenarios share the work; it is given up
+    where nobody takes its stages any more. Raises any :class:`PlannerError` of :func:`run`.
+    """
     slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), paths)
+    if isinstance(slot.study, Study):
+        yield slot.study
+        return
+    work, waits = _joined(slot, scenario, paths), _Waiting(st.empty())
+    try:
+        for found in work.known(waits.tell):
+            waits.see()
+            yield found
+    finally:
+        work.leave()
+
+
+@dataclass
+class _Waiting:
+    """What a reader sees who waits; every word of it is a place where Streamlit ends a run that is
+    not wanted any more.
+    """
+
+    place: Any
+    something: bool = False
+
+    def tell(self, stage: str) -> None:
+        """What is being done, while nothing else is to be seen."""
+        if self.something:
+            self.place.empty()
+        else:
+            share = STAGES.get(stage.partition(" ")[0], 0.05)
+            self.place.progress(share, f"{plain(stage.capitalize() or 'Beginning')} …")
+
+    def see(self) -> None:
+        """Something can be drawn."""
+        self.something = True
+        self.place.empty()
+
+
+def _joined(slot: _Slot, scenario: Scenario, paths: int) -> Work:
+    """The work on a slot's study, begun if nobody has or if it was given up."""
+    latest = _latest(scenario.name, str(scenario.folder or ""), paths)
+    prices = catalog(scenario.providers, scenario.regions)
+
+    def make(progress: Callable[[str], None], seen: Callable[[Planned], None]) -> Study:
+        def handed(found: Planned) -> None:
+            latest.study = found
+            seen(found)
+
+        whole = run(scenario, prices, paths=paths, progress=progress, seen=handed, known=latest.study)
+        slot.study = latest.study = whole
+        return whole
+
     with slot.lock:
-        if slot.study is None:
-            slot.study = _computed(scenario, paths)
-        return slot.study
+        if slot.work is None or not slot.work.join():
+            slot.work = Work(make)
+        return slot.work
 
 
 def alternatives(scenario: Scenario, paths: int = PATHS) -> pd.DataFrame:
@@ -189,7 +244,7 @@ def bounds(scenario: Scenario, path: str, paths: int = PATHS) -> pd.DataFrame:
     return slot.bounds.get(path, columns.empty("frontier"))
 
 
-def worked_out(study: Study, what: str, how: Callable[[], Made]) -> Made:
+def worked_out(study: Planned, what: str, how: Callable[[], Made]) -> Made:
     """What takes a while to make of a study, such as its stress or a chart, made once for all
     sessions and pages; ``what`` names it. It goes when the study goes, and before that where others
     were asked for more lately: of the last ``SHELVES`` studies the last ``THINGS`` stay.
@@ -241,26 +296,10 @@ def warm() -> None:
     shown to who asks, not here.
     """
     scenario = Scenario.read(bundled()[FIRST])
-    slot = _slot(scenario.to_yaml(), str(scenario.folder or ""), PATHS)
-    with slot.lock, suppress(PlannerError):
-        slot.study = _latest(scenario.name, str(scenario.folder or ""), PATHS).study = run(
-            scenario, catalog(scenario.providers, scenario.regions), paths=PATHS
-        )
-
-
-def _computed(scenario: Scenario, paths: int) -> Study:
-    place, latest = st.empty(), _latest(scenario.name, str(scenario.folder or ""), paths)
-
-    def told(stage: str) -> None:
-        place.progress(STAGES.get(stage.partition(" ")[0], 0.9), f"{plain(stage.capitalize())} …")
-
-    try:
-        latest.study = run(
-            scenario, catalog(scenario.providers, scenario.regions), paths=paths, progress=told, known=latest.study
-        )
-        return latest.study
-    finally:
-        place.empty()
+    work = _joined(_slot(scenario.to_yaml(), str(scenario.folder or ""), PATHS), scenario, PATHS)
+    with suppress(PlannerError):
+        deque(work.known(lambda _: None), maxlen=0)
+    work.leave()
 
 
 @contextmanager

@@ -260,4 +260,4 @@ def _again(chosen: Revision) -> None:
     )
 
 
-study_page.show("Store", body)
+study_page.show("Store", study_page.whole(body))

@@ -181,4 +181,4 @@ def _named(commitment: str) -> str:
     return "All together" if commitment == "all" else words.commitment(commitment)
 
 
-study_page.show("Track", body)
+study_page.show("Track", study_page.whole(body))
