@@ -5,29 +5,11 @@ Times are in units of the mean service.  Random numbers come in as arrays: equal
 requests, so two runs that differ in one thing only can be compared request by request.
 """
 
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
-import numba
 import numpy as np
 
 from planner.arrays import Floats, Ints
+from planner.compiling import compiled
 from planner.latency.histogram import BINS, LOWEST, SHIFT
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile with numba and keep the type."""
-    options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-    made: Callable[P, R]
-    try:
-        made = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep the compiled code: compile in each process
-        made = numba.njit(**options)(function)
-    return made
-
 
 RANDOM, ROUND_ROBIN, JSQ, JSQ2 = 0, 1, 2, 3
 

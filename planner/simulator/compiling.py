@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import numba
+from planner.compiling import compiled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -13,7 +13,7 @@ def bare(function: Callable[P, R]) -> Callable[P, R]:
     """Compile without counting references to arrays: ten times faster where records of many arrays
     are passed, and nothing may be allocated.
     """
-    return _compiled(function, {})
+    return compiled(function, _nrt=False)
 
 
 def within(function: Callable[P, R]) -> Callable[P, R]:
@@ -22,14 +22,4 @@ def within(function: Callable[P, R]) -> Callable[P, R]:
     No door for the interpreter is compiled, which takes longer than the function itself where
     records of many arrays are passed: only compiled code may call it.
     """
-    return _compiled(function, {"forceinline": True, "no_cpython_wrapper": True})
-
-
-def _compiled(function: Callable[P, R], more: dict[str, bool]) -> Callable[P, R]:
-    options = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True, **more}
-    made: Callable[P, R]
-    try:
-        made = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep the compiled code: compile in each process
-        made = numba.njit(**options)(function)
-    return made
+    return compiled(function, _nrt=False, forceinline=True, no_cpython_wrapper=True)

@@ -3,7 +3,7 @@ token of each running sequence.
 """
 
 from planner.arrays import Floats, Ints
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 
 
 @compiled

@@ -25,7 +25,7 @@ from dataclasses import replace
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index, Ints
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 from planner.optimizer.answer.shadow import Bands, Prices
 from planner.optimizer.market.as_program import offers_of, zone_factor
 from planner.optimizer.market.market import Market

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from planner.arrays import Flags, Floats, Index
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 from planner.load import Load
 from planner.optimizer.commitments.starts import in_force_windows
 from planner.optimizer.market.market import Market

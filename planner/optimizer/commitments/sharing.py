@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from planner.arrays import Floats, Index
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 from planner.optimizer.market.as_program import billing_order, instruments_of
 from planner.optimizer.market.market import Market
 from planner.optimizer.market.settle import less_covered, turns_of

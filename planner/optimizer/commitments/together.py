@@ -182,7 +182,7 @@ class _Search:
     def _base(self, service: str, mixes: Menu, terms: Mapping[int, float], committed: bool) -> Trial:
         lowest = {o.kind: self._lowest(o.kind, terms) for o in mixes.offers if not o.spot}
         offers = [self._as_committed(o, lowest.get(o.kind)) if committed else o for o in mixes.offers]
-        steps = replace(mixes, offers=tuple(offers)).steps()
+        steps = mixes.repriced(offers).steps()
         hours = self.value.hours_at(service, mixes, steps)
         found: Trial = {}
         for j, offer in enumerate(mixes.offers):

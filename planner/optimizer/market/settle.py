@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from planner.arrays import Floats, Index
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -26,7 +26,7 @@ from itertools import combinations
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 from planner.optimizer.mixes.menu import Rules
 
 COARSE = ((200, 40), (800, 160))  # grid of capacities and loads sampled where there are many sets

@@ -292,7 +292,7 @@ class Valuer:
         """
         mixes = self._menu(kinds)
         if usage is not None:
-            mixes = replace(mixes, offers=tuple(_repriced(o, usage) for o in mixes.offers))
+            mixes = mixes.repriced([_repriced(o, usage) for o in mixes.offers])
         steps = mixes.steps(mixes.draws(self.held))
         if not len(steps.reach) or steps.short(self.planned).any():
             return np.inf
@@ -313,10 +313,7 @@ class Valuer:
             priced = (
                 mixes
                 if usage is None
-                else replace(
-                    mixes,
-                    offers=tuple(_repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers),
-                )
+                else mixes.repriced([_repriced(o, {k: o.unit * v[1] for k, v in usage.items()}) for o in mixes.offers])
             )
             steps = priced.steps(priced.draws(self.held))
             at = steps.mix[steps.at(self.planned)]

@@ -15,7 +15,7 @@ what is listed else.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from planner.arrays import Flags, Floats, Index, Ints
-from planner.latency.kernels import compiled
+from planner.compiling import compiled
 from planner.optimizer.market.settle import Turns, less_covered
 from planner.shares import largest_load
 
@@ -145,6 +145,12 @@ class Menu:
         cost = self.price(draws)
         rows = _ever_cheaper(cost, self._falling)
         return Steps(self.reach[rows], cost[rows], rows)
+
+    def repriced(self, offers: Sequence[Offer]) -> "Menu":
+        """The same mixes at other prices of their offers."""
+        other = replace(self, offers=tuple(offers))
+        vars(other).update(_falling=self._falling, instances=self.instances)  # these know no price
+        return other
 
     @cached_property
     def _saved(self) -> Floats:
@@ -345,7 +351,7 @@ def _spare(counts: Ints, reached: Floats) -> Flags:
     if stride is None:
         return np.zeros(len(counts), dtype=bool)
     key = counts @ stride
-    order = np.argsort(key)
+    order = np.arange(len(key)) if (key[1:] > key[:-1]).all() else np.argsort(key)
     ordered, spare = key[order], np.zeros(len(counts), dtype=bool)
     for j in range(counts.shape[1]):
         has = np.flatnonzero(counts[:, j] > 0)
@@ -374,7 +380,9 @@ def _distinct(counts: Ints) -> Ints:
     stride = _stride(counts)
     if stride is None:
         return np.unique(counts, axis=0)
-    return counts[np.unique(counts @ stride, return_index=True)[1]]
+    number = np.unique(counts @ stride)  # each mix has one of its own
+    found: Ints = number[:, None] // stride % (counts.max(axis=0, initial=0) + 1)
+    return found
 
 
 def _blocks(offers: Sequence[Offer], rules: Rules, need: float, most: list[int], widest: int) -> list[Ints]:

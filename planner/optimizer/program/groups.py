@@ -9,6 +9,7 @@ optimum is a rigorous lower bound. Hours of different prices are never averaged.
 import numpy as np
 
 from planner.arrays import Floats, Index
+from planner.compiling import compiled
 from planner.optimizer.program.problem import States
 
 SAMPLE = 40_000  # rows from which the cuts are found; all rows are then dealt by them
@@ -29,24 +30,38 @@ def group_by_load(load: Floats, weight: Floats, groups: int) -> Index:
     spread = np.sqrt(np.average((part - np.average(part, axis=0, weights=hours)) ** 2, axis=0, weights=hours))
     # a load that never changes has a spread of rounding only
     scale = np.where(spread > 1e-12 * np.abs(part).max(axis=0), spread, 1.0)
-    leaves: list[_Leaf] = [_Leaf(np.arange(len(part)), np.arange(len(load)), part / scale, hours)]
+    leaves: list[_Leaf] = [_Leaf(0, np.arange(len(part)), part / scale, hours)]
+    cuts = [(0, np.inf, -1)]  # of each node: axis, bound and the first of its two halves
     while len(leaves) < groups:
         at = max(range(len(leaves)), key=lambda j: leaves[j].badness)
         if leaves[at].badness <= 0:
             break
-        leaves += leaves.pop(at).halves(load)
-    for number, leaf in enumerate(leaves):
-        member[leaf.rows] = number
+        leaf = leaves.pop(at)
+        cuts[leaf.node] = (leaf.axis, leaf.bound(part), len(cuts))
+        leaves += leaf.halves(len(cuts))
+        cuts += [(0, np.inf, -1)] * 2
+    number = np.empty(len(cuts), dtype=np.intp)
+    number[[leaf.node for leaf in leaves]] = np.arange(len(leaves))
+    axis, bound, first = (np.array(column) for column in zip(*cuts, strict=True))
+    _dealt(load, axis, bound, first, number, member)
     return member
 
 
-class _Leaf:
-    """Rows of one group: those of the sample (``seen``) say where to cut, all of them (``rows``)
-    are dealt.
-    """
+@compiled
+def _dealt(load: Floats, axis: Index, bound: Floats, first: Index, number: Index, member: Index) -> None:
+    """Fill ``member`` with the group of each row: down the cuts, to the first half up to the bound."""
+    for row in range(load.shape[0]):
+        node = 0
+        while first[node] >= 0:
+            node = first[node] + (load[row, axis[node]] > bound[node])
+        member[row] = number[node]
 
-    def __init__(self, seen: Index, rows: Index, scaled: Floats, weight: Floats) -> None:
-        self.seen, self.rows, self.scaled, self.weight = seen, rows, scaled, weight
+
+class _Leaf:
+    """A ``node`` of the cuts that has no halves, and the rows of the sample in it."""
+
+    def __init__(self, node: int, seen: Index, scaled: Floats, weight: Floats) -> None:
+        self.node, self.seen, self.scaled, self.weight = node, seen, scaled, weight
         self.axis, self.cut, self.badness = 0, 0.0, 0.0
         part, hours = scaled[seen], weight[seen]
         if len(seen) > 1 and (part != part[:1]).any():
@@ -60,23 +75,19 @@ class _Leaf:
             else:  # loads apart by no more than rounding
                 self.badness = 0.0
 
-    def halves(self, load: Floats) -> list["_Leaf"]:
-        """The two groups below and above the cut.
-
-        The sample decides the cut; all rows are dealt by the load, in its own
-        units, of the sampled row that stands nearest below it, so a row equal to
-        that one falls on the same side.
+    def bound(self, part: Floats) -> float:
+        """Largest load below the cut, in its own units: scaling could round differently; so a row equal
+        to that of the sample falls on the same side. ``part``: loads of the sample.
         """
-        column, stride = self.scaled[self.seen, self.axis], -(-len(load) // len(self.scaled))
+        column = self.scaled[self.seen, self.axis]
         below = column <= self.cut
-        example = self.seen[below][np.argmax(column[below])]
-        # in the units of the load: scaling could round differently
-        bound = load[example * stride, self.axis]
-        every = load[self.rows, self.axis] <= bound
-        return [
-            _Leaf(self.seen[below], self.rows[every], self.scaled, self.weight),
-            _Leaf(self.seen[~below], self.rows[~every], self.scaled, self.weight),
-        ]
+        return float(part[self.seen[below][np.argmax(column[below])], self.axis])
+
+    def halves(self, node: int) -> list["_Leaf"]:
+        """The two groups below and above the cut, ``node`` and the next."""
+        below = self.scaled[self.seen, self.axis] <= self.cut
+        both = (self.seen[below], self.seen[~below])
+        return [_Leaf(node + k, seen, self.scaled, self.weight) for k, seen in enumerate(both)]
 
 
 def aggregate(states: States, member: Index) -> States:
@@ -88,8 +99,8 @@ def aggregate(states: States, member: Index) -> States:
     group are equal. It lies low where a group spans a kink of the cost, such as the load at
     which commitments are full.
     """
-    _, member = np.unique(member, return_inverse=True)
-    groups = int(member.max()) + 1
+    number = np.cumsum(np.bincount(member) > 0) - 1  # without groups of no row
+    member, groups = number[member], int(number[-1]) + 1
     weight = np.bincount(member, states.weight_h, minlength=groups).astype(np.float64)
     first = np.zeros(groups, dtype=np.intp)
     first[member[::-1]] = np.arange(len(member))[::-1]
