@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from planner.errors import PlannerError
 
-_KINDS: dict[str, Callable[[pd.Series[Any]], bool]] = {
+_KINDS: dict[str, Callable[[Any], bool]] = {  # of a column, or of its dtype
     "str": pd.api.types.is_string_dtype,
     "float": pd.api.types.is_float_dtype,
     "int": pd.api.types.is_integer_dtype,
     "bool": pd.api.types.is_bool_dtype,
-    "ts": lambda s: isinstance(s.dtype, pd.DatetimeTZDtype),
+    "ts": lambda d: isinstance(getattr(d, "dtype", d), pd.DatetimeTZDtype),
 }
 
 
@@ -62,18 +63,33 @@ def check(frame: str, table: pd.DataFrame) -> pd.DataFrame:
 
     Raises :class:`PlannerError` naming each missing, undeclared or wrongly typed column.
     """
-    wanted, faults = columns_of(frame), []
-    faults += [f"missing {c}" for c in wanted if c not in table.columns]
-    faults += [f"undeclared {c}" for c in table.columns if c not in wanted]
-    for name in wanted:
-        if name in table.columns and len(table) and not _KINDS[dictionary()[name].dtype](table[name]):
-            faults.append(f"{name} is {table[name].dtype}, declared {dictionary()[name].dtype}")
+    wanted, given = columns_of(frame), table.columns.tolist()
+    faults = [f"missing {c}" for c in wanted if c not in given]
+    faults += [f"undeclared {c}" for c in given if c not in wanted]
+    for name, dtype in zip(given, table.dtypes.tolist(), strict=True):
+        if name in wanted and len(table) and not _holds(dictionary()[name].dtype, dtype, table, name):
+            faults.append(f"{name} is {dtype}, declared {dictionary()[name].dtype}")
     if faults:
         raise PlannerError("the frame does not match the data dictionary: " + ", ".join(faults), where=frame)
-    return table.loc[:, list(wanted)]
+    return table.copy(deep=False) if given == list(wanted) else table.loc[:, list(wanted)]
+
+
+def _holds(kind: str, dtype: Any, table: pd.DataFrame, name: str) -> bool:
+    """Whether a column is of a kind: its dtype says so, or its values where the dtype says nothing."""
+    return _KINDS[kind](table[name]) if is_object_dtype(dtype) else _of_kind(kind, dtype)
+
+
+@cache
+def _of_kind(kind: str, dtype: Any) -> bool:
+    return _KINDS[kind](dtype)
 
 
 def empty(frame: str) -> pd.DataFrame:
     """A frame of no rows with the declared columns and dtypes."""
+    return _empty(frame).copy()
+
+
+@cache
+def _empty(frame: str) -> pd.DataFrame:
     kinds = {"str": "str", "float": "float64", "int": "int64", "bool": "bool", "ts": "datetime64[us, UTC]"}
     return pd.DataFrame({c: pd.Series(dtype=kinds[dictionary()[c].dtype]) for c in columns_of(frame)})
