@@ -129,7 +129,12 @@ def interval_of(ts_us: Ints, where: str) -> int:
             "the rows must lie from 1 s to 1 day apart",
             where=where,
             got=f"{np.median(gaps) / 1e6:g} s",
-            remedy="Aggregate to seconds or minutes, or give a request log with input_tokens and output_tokens",
+            remedy=(
+                "Export daily or finer values, or leave the file out and state their mean:"
+                " traffic: {requests_per_day: NUMBER, shape: office}"
+                if found > DAY_S
+                else "Aggregate to seconds or minutes, or give a request log with input_tokens and output_tokens"
+            ),
         )
     if counts.max() < 0.3 * counts.sum():
         raise TrafficError(

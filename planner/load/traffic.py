@@ -328,7 +328,8 @@ def _format_of(path: Path, spec: TrafficSource) -> TrafficFormat:
     raise TrafficError(
         "the format of the file cannot be told",
         where=path,
-        remedy=f"State traffic.format: {', '.join(TRAFFIC_FORMATS)}",
+        remedy=f"State traffic.format: {', '.join(TRAFFIC_FORMATS)}, or give counts by the minute as CSV with the"
+        " columns ts,requests",
     )
 
 

@@ -149,6 +149,9 @@ ENVOY = '[{t:%FT%T}.123Z] "GET / HTTP/1.1" 200 - 0 11 2 1 "-" "curl/8.5" "id" "w
 CADDY = '{{"level":"info","ts":{s}.5,"logger":"http.log.access.log0","request":{{"method":"GET"}},"status":200}}'
 TRAEFIK = '{{"ClientAddr":"192.0.2.1:80","RequestMethod":"GET","RouterName":"web@docker","StartUTC":"{t:%FT%T}.1Z"}}'
 FRONT_DOOR = '{{"time":"{t:%FT%T}.1Z","category":"FrontDoorAccessLog","properties":{{"httpMethod":"GET"}}}}'
+NLB = "tls 2.0 {t:%FT%T} net/web/g3d4 192.0.2.1:2 10.0.0.1:443 5 2 98 246 - arn - ECDHE tlsv12 - www.example.com"
+APP_GATEWAY = '{{"timeStamp":"{t:%FT%T+00:00}","category":"ApplicationGatewayAccessLog","properties":{{}}}}'
+CLOUDFLARE = '{{"ClientRequestMethod":"GET","EdgeStartTimestamp":"{t:%FT%TZ}","EdgeResponseStatus":200}}'
 GOOGLE_LB = '{{"httpRequest":{{"requestMethod":"GET","status":200}},"timestamp":"{t:%FT%T}.1Z"}}'
 INFLUX = "#group,false,false,true\n#datatype,string,long,dateTime:RFC3339,double\n#default,_result,,,\n"
 LOOP, OPEN = run.closed_run(4, seconds=20.0), run.open_run(100.0, seconds=20.0)
@@ -215,6 +218,26 @@ READ = {
         "New Relic": demand("a.csv", lines("Timestamp,Requests per hour\n", "{ms},{n}")),
         "Excel": workbook,
         "PostgreSQL": demand("a.csv", lines("ts|requests\n", "{t:%F %T}+00|{n}")),
+        "Google Cloud Monitoring": demand(
+            "a.csv",
+            lines("TimeSeries ID,web\n", "{t:%a %b %d %Y %T} GMT+0000 (Coordinated Universal Time),{v}"),
+            **RPS,
+        ),
+        "Elasticsearch": demand(
+            "a.json",
+            json.dumps(
+                {
+                    "aggregations": {
+                        "hours": {
+                            "buckets": [
+                                {"key_as_string": f"{t:%FT%TZ}", "doc_count": round(v * 3600)}
+                                for t, v in zip(STAMPS, RATE, strict=True)
+                            ]
+                        }
+                    }
+                }
+            ),
+        ),
         "BigQuery": demand("a.csv", lines("ts,requests\n", "{t:%F %T} UTC,{n}")),
         "JSON lines": demand("a.jsonl", lines("", '{{"ts":"{t:%FT%TZ}","requests":{n}}}')),
         "Parquet": demand("a.parquet", parquet()),
@@ -232,6 +255,9 @@ READ = {
         "Traefik": twelve_an_hour("", TRAEFIK),
         "Google Cloud load balancer": twelve_an_hour("", GOOGLE_LB),
         "Azure Front Door": twelve_an_hour("", FRONT_DOOR),
+        "AWS NLB": twelve_an_hour("", NLB),
+        "Azure Application Gateway": twelve_an_hour("", APP_GATEWAY),
+        "Cloudflare": twelve_an_hour("", CLOUDFLARE),
     },
     "single requests with tokens": {
         "BurstGPT": single("t.csv", "Timestamp,Model,Request tokens,Response tokens\n", "{s},GPT,{i},{o}\n", **BEGUN),

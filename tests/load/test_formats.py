@@ -148,7 +148,7 @@ def test_round_trip(tmp_path, kind):
 
 
 def test_each_format_is_registered_and_named():
-    assert set(TRAFFIC_FORMATS) == {"table", "access_log", "cloudwatch", "prometheus", "datadog"}
+    assert set(TRAFFIC_FORMATS) == {"table", "access_log", "cloudwatch", "prometheus", "datadog", "monitoring"}
     assert all(form.name == name and form.meaning for name, form in TRAFFIC_FORMATS.items())
 
 
@@ -320,7 +320,11 @@ BAD = {
         "some stamps carry",
     ),
     "cloudwatch: forbidden": ("r.json", lambda: metric_data(StatusCode="Forbidden"), "reports an error"),
-    "cloudwatch: average": ("r.json", lambda: statistics().replace('"Sum"', '"Average"'), "hold no Sum"),
+    "cloudwatch: average": (
+        "r.json",
+        lambda: statistics().replace('"Sum"', '"Average"'),
+        "Ask for --statistics Sum",
+    ),
     "cloudwatch: two metrics": (
         "r.json",
         lambda: json.dumps(

@@ -53,7 +53,7 @@ def test_requests_are_the_same_however_their_cells_are_spaced(tmp_path, stamp, l
         ("2026-10-01T19:26:40Z,nan,9\n", "line 70002, .*NaN or infinity"),
         ("2026-10-01T19:26:40Z,,9\n", "line 70002, .*no input_tokens"),
         ("2026-10-01T19:26:40Z,-1,9\n", "line 70002, .*negative"),
-        ("x" * 70 + ",1,9\n", "too long"),
+        ("x" * 90 + ",1,9\n", "too long"),
     ],
 )
 def test_one_odd_row_after_many_is_told(tmp_path, last, told):

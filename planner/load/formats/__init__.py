@@ -7,10 +7,11 @@ from planner.load.formats.base import Raw, TrafficFormat
 from planner.load.formats.cloudwatch import CLOUDWATCH
 from planner.load.formats.datadog import DATADOG
 from planner.load.formats.prometheus import PROMETHEUS
+from planner.load.formats.replies import REPLIES
 from planner.load.formats.table import TABLE
 
 TRAFFIC_FORMATS: dict[str, TrafficFormat] = {
-    form.name: form for form in (PROMETHEUS, CLOUDWATCH, DATADOG, ACCESS_LOG, TABLE)
+    form.name: form for form in (PROMETHEUS, CLOUDWATCH, REPLIES, DATADOG, ACCESS_LOG, TABLE)
 }
 
 __all__ = ["TRAFFIC_FORMATS", "Raw", "TrafficFormat"]

@@ -53,6 +53,7 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
             remedy=f"Give a log of {KNOWN}, or counts an interval as CSV",
         )
     minutes, counts, unread = _counted(path, layout)
+    minutes, counts = _without_fields(minutes, counts, layout, path)
     known = [(iso_minute(m), n) for m, n in zip(minutes, counts, strict=True)]
     good = [(m, n) for m, n in known if m]
     bad = unread + sum(n for m, n in known if not m)
@@ -71,6 +72,23 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     stamp, place = np.unique(ts, return_inverse=True)
     total: Floats = np.bincount(place, weights=np.array([n for _, n in good], dtype=np.float64)).astype(np.float64)
     return Raw(stamp, total, "requests_per_interval", interval_s=60, complete=True)
+
+
+def _without_fields(minutes: list[str], counts: list[int], layout: Layout, path: Path) -> tuple[list[str], list[int]]:
+    """The counted minutes without the lines that name the fields. Raises :class:`TrafficError` where
+    such a line moves date or time: what follows it would be read at the wrong places.
+    """
+    rows = list(zip(minutes, counts, strict=True))
+    named = [m for m, _ in rows if m.startswith("#Fields:")]
+    if moved := next((m for m in named if not layout.places(m)), None):
+        raise TrafficError(
+            "the fields of the W3C log change within the file",
+            where=path,
+            got=moved[:120],
+            remedy="Split the file at each line #Fields, and give the part that is meant",
+        )
+    kept = [(m, n) for m, n in rows if not m.startswith("#Fields:")]
+    return [m for m, _ in kept], [n for _, n in kept]
 
 
 def _text(path: Path, head: bytes) -> str:

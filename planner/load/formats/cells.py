@@ -81,8 +81,10 @@ def unit(text: str) -> tuple[float, Said]:
         return factor, Said("")
     if text[:1] == "/":
         plain = "req_" + plain
-    if plain in ("c_s", "r_s", "q_s", "hits_s", "reqps", "cps", "ops_s", "io_s"):
+    if plain in ("c_s", "r_s", "q_s", "hits_s", "reqps", "cps", "ops_s", "msg_s", "evt_s", "rec_s", "io_s"):
         return factor, Said("rate") if plain not in ("io_s",) else Said("gauge")
+    if plain in ("c_m", "ops_m", "msg_m", "evt_m", "rec_m", "cpm", "opm"):  # Grafana's units of throughput
+        return factor, Said("rate", 1 / 60)
     found_rate = rate_of(plain)
     return factor, found_rate or Said("gauge")
 
@@ -128,7 +130,7 @@ def _decimal(numbers: list[str], place: Place) -> str:
 
 def _number(text: str, decimal: str) -> float:
     """The value of a cell under a decimal mark; NaN where its thousands marks do not
-    stand every three digits.
+    stand every three digits, or as in India.
 
     >>> _number("1.234,5", ",")
     1234.5
@@ -138,7 +140,9 @@ def _number(text: str, decimal: str) -> float:
     thousands = "," if decimal == "." else "."
     body = re.sub(r"[\s'’  _]", "", text).rstrip(".,")
     whole = re.split(r"[eE]", body)[0].partition(decimal)[0]
-    if thousands in whole and not re.fullmatch(rf"[+-]?\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+", whole):
+    mark = re.escape(thousands)
+    grouped = rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}})+|[+-]?\d{{1,2}}(?:{mark}\d\d)+{mark}\d{{3}}"  # 1,234,567; 12,34,567
+    if thousands in whole and not re.fullmatch(grouped, whole):
         return np.nan
     try:
         return float(body.replace(thousands, "").replace(decimal, "."))

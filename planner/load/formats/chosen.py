@@ -4,6 +4,7 @@ series.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,12 @@ KNOWN = ("ts", "arrival_rate_rps", "input_tokens", "output_tokens")
 TS_NAMES = (
     *("ts", "timestamp", "time", "datetime", "date_time", "@timestamp", "date", "start", "period_start", "bucket"),
     *("hour", "_time", "arrived_at", "arrival_time", "arrival_timestamp", "t_ms", "t_s", "metadata_request_start_ns"),
+    *("key_as_string", "day", "jour"),
 )
+# a day and its clock in two columns
+DAY_NAMES = ("date", "day", "datum", "fecha", "jour")
+CLOCK_NAMES = ("time", "hour", "hour_of_day", "uhrzeit", "zeit", "stunde", "hora", "heure")
+CLOCK = re.compile(r"\d{1,2}(?::\d{2}){0,2}(?:\.\d+)?(?:\s?[AaPp]\.?[Mm]\.?)?")
 TOKEN_NAMES = {
     "input_tokens": (
         *("input_tokens", "mean_input_tokens", "prompt_tokens", "contexttokens", "request_tokens", "input_length"),
@@ -43,13 +49,18 @@ TOKEN_NAMES = {
 # unit of stamps that count from the start of a trace, by a column its publisher always writes
 TRACE_UNITS = {"request_tokens": "s", "input_length": "ms", "arrived_at": "s"}
 VALUE_NAMES = ("value", "values", "_value")
-SERIES_NAMES = ("series", "metric", "metric_name", "name", "__name__", "legend", "service")
+SERIES_NAMES = (
+    *("series", "metric", "metric_name", "name", "__name__", "legend", "service", "service_name", "app"),
+    *("application", "workload", "deployment", "job", "api", "endpoint", "queue", "topic", "model", "tenant"),
+)
 PART_NAMES = (
     *("pod", "instance", "host", "hostname", "node", "container", "region", "zone", "az", "availability_zone"),
     *("status", "status_code", "code", "method", "path", "route", "target", "target_group", "replica", "shard"),
+    *("cluster", "namespace", "datacenter", "country", "platform", "device"),
 )
 MOST_NAMES = 12
 REMEDY = "Name it in traffic.columns, such as {arrival_rate_rps: requests}"
+ROWS = "where each row is one request, count them by the minute into a CSV with the columns ts,requests"
 GAUGE = "a utilization or size gauge is not demand: it falls when machines are added"
 STATE = "State traffic.value: requests_per_s, requests_per_interval or counter"
 
@@ -58,7 +69,7 @@ STATE = "State traffic.value: requests_per_s, requests_per_interval or counter"
 class Chosen:
     """File columns: ``ts``, ``values`` to add up (none: each row is a request), ``tokens`` by
     planner name, ``labels`` that name the series of a row; ``series`` to keep of a long table;
-    ``said`` by the value's name.
+    ``said`` by the value's name; ``clock``: a column with the time of day to the day in ``ts``.
     """
 
     ts: str
@@ -68,11 +79,22 @@ class Chosen:
     series: tuple[str, ...] = ()
     said: Said = NOTHING
     unit: str | None = None
+    clock: str = ""
 
     @property
     def wanted(self) -> list[str]:
         """Columns to read, each once."""
-        return list(dict.fromkeys([self.ts, *self.values, *(t for t in self.tokens.values() if t), *self.labels]))
+        return list(
+            dict.fromkeys(
+                [
+                    self.ts,
+                    *([self.clock] if self.clock else []),
+                    *self.values,
+                    *(t for t in self.tokens.values() if t),
+                    *self.labels,
+                ]
+            )
+        )
 
 
 def choose(names: list[str], source: TrafficSource, where: str, quality: Quality) -> Chosen:
@@ -200,7 +222,7 @@ def _values(rest: list[str], single: bool, source: TrafficSource, where: str) ->
             "the column that holds the demand cannot be told",
             where=where,
             got=rest,
-            remedy=_several(rest),
+            remedy=f"{_several(rest)}; {ROWS}",
         )
     return tuple(next(iter(shown.values())))
 

@@ -20,7 +20,7 @@ import numpy as np
 from planner.errors import TrafficError
 from planner.load.formats import series, stamps
 from planner.load.formats.base import Meaning, Place, Raw, TrafficFormat
-from planner.load.formats.documents import numbers, read_json
+from planner.load.formats.documents import begins_json, numbers, read_json
 from planner.load.formats.names import plain_name, said
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
@@ -29,12 +29,15 @@ _COUNTS = (
     *("requestcount", "invocations", "count", "httpcode_target_2xx_count", "numberofmessagessent", "requests"),
     *("allrequests", "getrequests", "processedrequests", "newconnectioncount"),
 )
+_PER_S = ("Count/Second",)
+# metric math that divides by the seconds of a period (CloudWatch user guide: PERIOD, RATE)
+_A_SECOND = re.compile(r"/\s*PERIOD\s*\(|\bRATE\s*\(|per[ _]?sec|/\s?s(?:ec)?\b", re.IGNORECASE)
 KEPT = ((timedelta(days=15), 60), (timedelta(days=63), 300), (timedelta(days=455), 3600))
 
 
-def sniff(path: Path, head: bytes) -> bool:
+def sniff(_: Path, head: bytes) -> bool:
     """A JSON document with the keys of one of the two calls."""
-    return path.suffix.lower() == ".json" and (b'"MetricDataResults"' in head or b'"Datapoints"' in head)
+    return begins_json(head) and (b'"MetricDataResults"' in head or b'"Datapoints"' in head)
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
@@ -113,15 +116,25 @@ def _statistics(document: Mapping[str, Any], path: Path, source: TrafficSource, 
         raise TrafficError("the metric has no points", where=place, remedy="Check the dimensions and the time range")
     if not all(isinstance(p, dict) and "Timestamp" in p for p in points):
         raise TrafficError("a point has no Timestamp", where=place)
-    if not all("Sum" in p for p in points):
+    units = sorted({str(p.get("Unit", "Count")) for p in points})
+    statistic = "Average" if units == ["Count/Second"] else "Sum"  # the sum of rates is no rate
+    if not all(statistic in p for p in points):
         raise TrafficError(
-            "the points hold no Sum; an average of a count says nothing about demand",
+            f"the points hold no {statistic}, which alone says something about demand in their unit",
             where=place,
             got=sorted(points[0]),
-            remedy="Ask for --statistics Sum",
+            remedy=f"Ask for --statistics {statistic}",
         )
     ts = _micro([p["Timestamp"] for p in points], source, place, quality)
-    return _raw(ts, numbers([p["Sum"] for p in points], place), source, label, path, quality)
+    if not source.value and units not in (["Count"], ["None"], ["Count/Second"]):
+        raise TrafficError(
+            "the points count no requests",
+            where=place,
+            got=units,
+            remedy="Ask for a metric whose unit is Count; to use it as it is, state traffic.value",
+        )
+    value = numbers([p[statistic] for p in points], place)
+    return _raw(ts, value, source, label, path, quality, units[0])
 
 
 def _refuse_gauge(label: str, source: TrafficSource, path: Path) -> None:
@@ -140,9 +153,17 @@ def _refuse_gauge(label: str, source: TrafficSource, path: Path) -> None:
         )
 
 
-def _raw(ts: Any, value: Any, source: TrafficSource, label: str, path: Path, quality: Quality) -> Raw:
-    """Points as raw rows: a sum of requests in each period unless stated otherwise, a
-    counter turned into rates.
+def _raw(
+    ts: Any,
+    value: Any,
+    source: TrafficSource,
+    label: str,
+    path: Path,
+    quality: Quality,
+    unit: str = "",
+) -> Raw:
+    """Points as raw rows: a sum of requests in each period unless stated otherwise, a rate where
+    their unit or a metric math expression says so, a counter turned into rates.
     """
     quality.add(
         "noted",
@@ -150,6 +171,9 @@ def _raw(ts: Any, value: Any, source: TrafficSource, label: str, path: Path, qua
         "CloudWatch emits no point for a period without requests; if that is why points are absent, state traffic.gaps:"
         " zero",
     )
+    if source.value is None and (unit in _PER_S or _A_SECOND.search(label)):
+        quality.add("noted", 0, f"{label} was read as a rate, as its {'unit' if unit in _PER_S else 'expression'} says")
+        return Raw(ts, value, "requests_per_s")
     if source.value == "counter":
         return Raw(*series.increase((ts, value), path, quality), "requests_per_s")
     if not source.value:

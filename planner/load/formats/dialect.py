@@ -11,6 +11,7 @@ from planner.errors import TrafficError
 from planner.load.formats.names import names_time
 
 HEAD_BYTES = 1 << 16
+MOST_TITLES = 40  # lines above the header of a table
 # first bytes of files that are no text table, and the way out
 REFUSED = (
     (b"\xd0\xcf\x11\xe0", "an old Excel file (.xls)", "Save it as .xlsx or CSV"),
@@ -74,14 +75,9 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
         )
     skip, stated, header = _header(path, head)
     delimiter = stated or _delimiter(header)
-    try:
-        names = [n.strip() for n in next(csv.reader([header], delimiter=delimiter), [])]
-    except csv.Error as error:
-        raise TrafficError(
-            f"the first line is no header of a table: {error}",
-            where=path,
-            remedy="Give CSV, TSV or Parquet",
-        ) from None
+    names = _cells(header, delimiter, path)
+    if not any(map(names_time, names)) and (below := _header_below(head, skip, stated, path)):
+        skip, delimiter, names = below
     where = f"{path}, line {skip}"
     if len(names) < 2:
         raise TrafficError(
@@ -101,6 +97,37 @@ def dialect_of(path: Path, head: bytes) -> Dialect:
             remedy="Add a header line such as ts,requests",
         )
     return Dialect(names, delimiter, skip)
+
+
+def _cells(line: str, delimiter: str, path: Path) -> list[str]:
+    """The cells of one line. Raises :class:`TrafficError` for what is no line of a table."""
+    try:
+        return [n.strip() for n in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise TrafficError(
+            f"the first line is no header of a table: {error}",
+            where=path,
+            remedy="Give CSV, TSV or Parquet",
+        ) from None
+
+
+def _header_below(head: bytes, skip: int, stated: str, path: Path) -> tuple[int, str, list[str]] | None:
+    """A header below lines of titles, as monitoring consoles write them above their rows: a line with
+    the name of a stamp, under which a cell with digits stands. Lines up to and with it, its
+    delimiter and its names; ``None`` where there is none.
+    """
+    lines = head.decode("utf-8", errors="replace").split("\n")[: skip + MOST_TITLES + 1]
+    for at in range(skip, len(lines) - 1):
+        line = lines[at].strip("\r\n ")
+        delimiter = stated or _delimiter(line)
+        names = _cells(line, delimiter, path) if delimiter in line else []
+        place = next((i for i, name in enumerate(names) if names_time(name) and not re.search(r"\d", name)), None)
+        if place is None:
+            continue
+        row = _cells(lines[at + 1].strip("\r\n "), delimiter, path)
+        if len(row) == len(names) and re.search(r"\d{4}|\d:\d\d", row[place]):
+            return at + 1, delimiter, names
+    return None
 
 
 def _header(path: Path, head: bytes) -> tuple[int, str, str]:

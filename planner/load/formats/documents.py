@@ -16,6 +16,11 @@ from planner.load.formats.base import Place
 MAX_JSON_BYTES = 256 << 20
 
 
+def begins_json(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a JSON document, whatever its name ends in."""
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
 def read_json(path: Path) -> Any:
     """The document in a JSON file of at most 256 MiB. Raises :class:`TrafficError`."""
     if path.stat().st_size > MAX_JSON_BYTES:

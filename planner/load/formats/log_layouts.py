@@ -20,6 +20,7 @@ KNOWN = (
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NGINX = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\]")
 _ALB = re.compile(r"^(?:https?|h2|grpcs?|wss?|tls) \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z? ")
+_NLB = re.compile(r"^tls \d\.\d \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d net/")
 _ELB = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z \S+ \d+\.\d+\.\d+\.\d+:\d+ ")
 _ENVOY = re.compile(r"^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z\] \"")
 _BARE_APACHE = re.compile(r"\[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2}(?:\.\d+)?\]")
@@ -36,16 +37,24 @@ _CLF_MINUTE = "substr(line, instr(line, '[') + 1, 17) || substr(line, instr(line
 @dataclass(frozen=True)
 class Layout:
     """``minute``: SQL text of the minute of a line; ``request``: SQL that holds for lines that are
-    requests; ``zoned``: the text names its zone.
+    requests; ``zoned``: the text names its zone; ``fields``: the line that names the fields, which
+    counts as its own minute wherever it stands again.
     """
 
     name: str
     minute: str
     request: str = "true"
     zoned: bool = True
+    fields: str = ""
+
+    def places(self, fields: str) -> bool:
+        """Whether another line of fields has date and time at the same places."""
+        mine, theirs = (f.removeprefix("#Fields:").split() for f in (self.fields, fields))
+        return all(n in theirs and mine.index(n) == theirs.index(n) for n in ("date", "time"))
 
 
 _FIXED: tuple[tuple[str, Callable[[str], object], str], ...] = (
+    ("NLB", _NLB.match, "substr(line, instr(line, ' ') + 5, 16) || 'Z'"),
     ("ALB", _ALB.match, "substr(line, instr(line, ' ') + 1, 16) || 'Z'"),
     ("classic ELB", _ELB.match, "substr(line, 1, 16) || 'Z'"),
     ("Envoy", _ENVOY.match, "substr(line, 2, 16) || 'Z'"),
@@ -58,6 +67,11 @@ _JSON = (
     ("Traefik", "RouterName|RequestMethod|ClientAddr", "StartUTC", "true"),
     ("Caddy", "logger", "ts", "json_extract_string(line, '$.request.method') IS NOT NULL"),
     ("nginx JSON", "time_iso8601", "time_iso8601", "true"),
+    ("nginx JSON", "remote_addr|request|request_uri", "time_local", "true"),
+    ("nginx JSON", "status|request|request_uri|uri", "msec", "true"),
+    ("Cloudflare", "ClientRequestMethod|EdgeResponseStatus|ClientIP", "EdgeStartTimestamp", "true"),
+    ("Azure Application Gateway", "category", "timeStamp", "json_extract_string(line, '$.category') LIKE '%AccessLog'"),
+    ("CloudFront JSON", "x-edge-location|cs-method", "timestamp", "true"),
     ("Envoy JSON", "response_flags|upstream_cluster|response_code", "start_time", "true"),
     ("Google Cloud load balancer", "httpRequest", "timestamp", "true"),
     ("Azure Front Door", "category", "time", "json_extract_string(line, '$.category') LIKE '%AccessLog'"),
@@ -85,7 +99,8 @@ def _w3c(fields: str) -> Layout | None:
         return None
     bare = "replace(line, chr(9), ' ')"
     date, time = (f"split_part({bare}, ' ', {names.index(n) + 1})" for n in ("date", "time"))
-    return Layout("W3C", f"{date} || 'T' || substr({time}, 1, 5) || 'Z'", "line[1] <> '#'")
+    minute = f"CASE WHEN line[1] = '#' THEN line ELSE {date} || 'T' || substr({time}, 1, 5) || 'Z' END"
+    return Layout("W3C", minute, "(line[1] <> '#' OR starts_with(line, '#Fields:'))", fields=fields)
 
 
 def _json(line: str) -> Layout | None:
@@ -100,9 +115,11 @@ def _json(line: str) -> Layout | None:
     for name, marks, key, request in _JSON if isinstance(found, dict) else ():
         if key in found and any(mark in found for mark in marks.split("|")):
             value = f"json_extract_string(line, '$.{key}')"
-            epoch = isinstance(found[key], int | float)
+            epoch = bool(re.fullmatch(r"\d{9,19}(?:\.\d+)?", str(found[key])))
+            size = len(str(found[key]).partition(".")[0])  # 10 digits of seconds, 13 of ms, 16 of µs, 19 of ns
+            minute_of = 60 * 1000 ** max(0, (size - 8) // 3)
             valid = f"CASE WHEN json_valid(line) THEN {request} ELSE true END"
-            minute = f"CAST(CAST(TRY_CAST({value} AS DOUBLE) // 60 AS BIGINT) AS VARCHAR)" if epoch else value
+            minute = f"CAST(CAST(TRY_CAST({value} AS DOUBLE) // {minute_of} AS BIGINT) AS VARCHAR)" if epoch else value
             return Layout(name, f"CASE WHEN json_valid(line) THEN {minute} END", valid, epoch or _zoned(found[key]))
     return None
 
@@ -126,7 +143,7 @@ def iso_minute(text: str) -> str:
         return f"{datetime.fromtimestamp(int(text) * 60, UTC):%Y-%m-%dT%H:%M:00Z}"
     if found := re.fullmatch(r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d)(?::[\d.]+)?(Z|[+-]\d{2}:?\d{2})?", text):
         return f"{found[1]}-{found[2]}-{found[3]}T{found[4]}:00{found[5] or ''}"
-    parts = re.fullmatch(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}:\d{2}) ([+-]\d{2})(\d{2})", text)
+    parts = re.fullmatch(r"(\d{2})/([A-Z][a-z]{2})/(\d{4}):(\d{2}:\d{2})(?::\d{2})? ([+-]\d{2})(\d{2})", text)
     if not parts or parts[2] not in _MONTHS:
         return ""
     return f"{parts[3]}-{_MONTHS.index(parts[2]) + 1:02}-{parts[1]}T{parts[4]}:00{parts[5]}:{parts[6]}"

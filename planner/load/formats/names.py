@@ -24,7 +24,7 @@ SCALES = {"k": 1e3, "kilo": 1e3, "thousand": 1e3, "thousands": 1e3, "mega": 1e6,
 COUNT_NAMES = (
     *("requests", "request_count", "requestcount", "count", "counts", "hits", "calls", "queries", "events"),
     *("invocations", "views", "visits", "sessions", "users", "orders", "trips", "people", "passengers", "vehicles"),
-    *("mentions", "messages", "jobs", "transactions"),
+    *("mentions", "messages", "jobs", "transactions", "doc_count"),
     *(f"{how}_{what}" for what in ("requests", "hits", "calls") for how in ("total", "num", "n", "number_of")),
     *("req_count", "requests_count", "hit_count", "call_count", "query_count"),
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from planner.errors import TrafficError
 from planner.load.door import door
 from planner.load.formats import series
 from planner.load.formats.base import Place, Raw, TrafficFormat
-from planner.load.formats.documents import numbers, read_json
+from planner.load.formats.documents import begins_json, numbers, read_json
 from planner.load.formats.names import said
 from planner.load.formats.series import Series
 from planner.load.quality import Quality
@@ -31,9 +32,12 @@ LARGEST_ANSWER = 256 << 20
 TIMEOUT_S = 60
 
 
-def sniff(path: Path, head: bytes) -> bool:
-    """A JSON document that names the result type of a query."""
-    return path.suffix.lower() == ".json" and b'"resultType"' in head
+def sniff(_: Path, head: bytes) -> bool:
+    """A JSON document that names the result type of a query, or the bare series of ``promtool query
+    range -o json``.
+    """
+    bare = re.match(rb'\s*\[\s*\{\s*"(?:metric|values)"\s*:', head.removeprefix(b"\xef\xbb\xbf"))
+    return begins_json(head) and (b'"resultType"' in head or (bool(bare) and b'"values"' in head))
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
@@ -44,8 +48,8 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     itself. Of a histogram only the bucket without a bound is taken, which counts every request.
     """
     document = read_json(path)
-    data = document.get("data") if isinstance(document, dict) else None
-    if not isinstance(data, dict) or document.get("status") != "success" or data.get("resultType") != "matrix":
+    data, status = _data(document)
+    if data is None or status != "success" or data.get("resultType") != "matrix":
         raise TrafficError(
             "this is no successful range query",
             where=path,
@@ -67,6 +71,18 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     if meaning == "requests_per_interval":
         series.refuse_cumulative((ts, value), path)
     return Raw(ts, value * per_s, "requests_per_interval" if meaning == "requests_per_interval" else "requests_per_s")
+
+
+def _data(document: Any) -> tuple[dict[str, Any] | None, str]:
+    """The data of a reply and its status; a tool that prints the data alone prints a success."""
+    if isinstance(document, list):
+        return {"resultType": "matrix", "result": document}, "success"
+    if not isinstance(document, dict):
+        return None, ""
+    if "resultType" in document:
+        return document, "success"
+    data = document.get("data")
+    return (data if isinstance(data, dict) else None), str(document.get("status"))
 
 
 def _meaning(

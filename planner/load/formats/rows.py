@@ -15,7 +15,7 @@ from typing import Any
 
 from planner.errors import TrafficError
 from planner.load.formats.dialect import Dialect, dialect_of
-from planner.load.formats.documents import read_json
+from planner.load.formats.documents import begins_json, read_json
 from planner.load.quality import Quality
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -25,6 +25,7 @@ MAX_LINE_BYTES = 1 << 20
 MAX_WORKBOOK_BYTES = 128 << 20  # unpacked; a sheet is full at 1,048,576 rows
 BATCH = 1 << 16
 MAX_CELL = 1024
+DEEPEST = 8  # levels of a JSON document above its rows
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def open_rows(path: Path, head: bytes, quality: Quality) -> Rows:
         return _workbook(path, quality)
     if suffix in JSON_LINES:
         return _json_lines(path)
-    if suffix == ".json":
+    if suffix == ".json" or begins_json(head):
         return _json_array(path)
     form = dialect_of(path, head)
     return Rows(form.names, lambda wanted: csv_parts(path, form, wanted), "line", form.skip + 1)
@@ -155,12 +156,19 @@ def _json_lines(path: Path) -> Rows:
 
 
 def _json_array(path: Path) -> Rows:
-    """An array of objects, each a row. Raises :class:`TrafficError` for any other document."""
+    """An array of objects, each a row, alone or within a document. Raises :class:`TrafficError` for a
+    document without one, or with several.
+    """
     import pyarrow as pa
 
-    found = read_json(path)
-    if not isinstance(found, list) or not found or not all(isinstance(one, dict) for one in found):
-        raise TrafficError("this JSON is no array of objects", where=path, remedy="Give one object a row, or CSV")
+    lists = list(_lists(read_json(path), 0))
+    if len(lists) != 1:
+        raise TrafficError(
+            f"this JSON holds {'several lists' if lists else 'no list'} of objects, so its rows are not known",
+            where=path,
+            remedy="Give one list with an object a row, or CSV with the columns ts,requests",
+        )
+    found = lists[0]
     names = [n for n, v in _flat(found[0]) if not isinstance(v, list)]
 
     def parts(wanted: list[str]) -> Iterator[Any]:
@@ -170,6 +178,27 @@ def _json_array(path: Path) -> Rows:
         )
 
     return Rows(names, parts)
+
+
+def _lists(value: Any, depth: int) -> Iterator[list[dict[str, Any]]]:
+    """Lists of two objects or more in a document, outermost first; columns and rows beside each other
+    (as Azure's queries answer) are a list of objects too.
+    """
+    if isinstance(value, dict):
+        heads, lines = value.get("columns"), value.get("rows")
+        if isinstance(heads, list) and isinstance(lines, list) and all(isinstance(h, dict) for h in heads):
+            yield [dict(zip((str(h.get("name")) for h in heads), line, strict=True)) for line in lines]
+            return
+        inner: list[Any] = list(value.values())
+    elif isinstance(value, list):
+        if len(value) > 1 and all(isinstance(one, dict) for one in value):
+            yield value
+            return
+        inner = value[:1]
+    else:
+        return
+    for one in inner if depth < DEEPEST else ():
+        yield from _lists(one, depth + 1)
 
 
 def _text(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from planner.load.quality import Quality
 Series = tuple[Ints, Floats]
 MAX_FALLING_SHARE = 0.2  # a process that restarts at every fifth sample counts nothing
 RISING_SHARE = 0.5
+MAX_REPEATED_SHARE = 0.02  # of rows that repeat a stamp, as where two exports overlap
 DAY_US = 86_400_000_000
 STATE_COUNTER = "State traffic.value: counter, or export the increase of each interval"
 

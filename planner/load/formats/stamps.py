@@ -19,7 +19,7 @@ from planner.load.formats.base import Place
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
-MAX_STAMP_LENGTH = 64
+MAX_STAMP_LENGTH = 80
 ISO = "Use ISO 8601 such as 2026-05-04T13:00:00Z"
 _ZONED = r"(?:[zZ]|[+-]\d{2}:?\d{2}|\s?(?:UTC|GMT))$"
 _NUMBER = r"^\d{1,19}(?:\.\d*)?$"
@@ -38,6 +38,14 @@ _DATE = re.compile(
 )
 _CLOCK = re.compile(
     r"^(?P<gap>T|,? +|:)(?P<clock>\d{1,2}:\d{2}(?P<sec>:\d{2})?(?P<frac>\.\d+)?)(?P<half> ?[AaPp]\.?[Mm]\.?)?"
+)
+# what says nothing more beside an offset: a weekday, the name of the zone behind it, GMT before it
+_SPOKEN = (
+    (r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? (?=\S)", ""),
+    (r"(?<=[+-]\d{4}) ?\([^()]*\)$", ""),
+    (r"(?<=(?:[+-]\d{2}:\d{2}))\[[\w/+-]+\]$", ""),
+    (r"(?<=Z)\[[\w/+-]+\]$", ""),
+    (r" (?:GMT|UTC)(?=[+-]\d{2}:?\d{2}$)", ""),
 )
 _Kind = Literal["number", "zoned", "naive", "text"]
 
@@ -293,6 +301,8 @@ def _slow(text: pd.Series[Any], clock: Clock, place: Place) -> tuple[Ints, Flags
     :class:`TrafficError` for a row that does not follow it, and where some stamps
     carry a zone and some do not.
     """
+    for spoken, instead in _SPOKEN:
+        text = text.str.replace(spoken, instead, regex=True)
     zoned = text.str.contains(_ZONED, regex=True) & text.str.contains(":")
     if zoned.any() and not zoned.all():
         raise TrafficError(

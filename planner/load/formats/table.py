@@ -15,9 +15,20 @@ from planner.arrays import Floats, Ints
 from planner.errors import TrafficError
 from planner.load.formats import cells, rows, series
 from planner.load.formats.base import Meaning, Place, Raw, Requests, TrafficFormat
-from planner.load.formats.chosen import MOST_NAMES, STATE, Chosen, choose, part_of_one, whole_of
+from planner.load.formats.chosen import (
+    CLOCK,
+    CLOCK_NAMES,
+    DAY_NAMES,
+    MOST_NAMES,
+    STATE,
+    Chosen,
+    choose,
+    part_of_one,
+    whole_of,
+)
 from planner.load.formats.dialect import HEAD_BYTES
-from planner.load.formats.names import NOTHING, Said, written, zone_of
+from planner.load.formats.documents import begins_json
+from planner.load.formats.names import NOTHING, Said, plain_name, written, zone_of
 from planner.load.formats.stamps import Clock, Stamps, checked, from_naive
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
@@ -26,9 +37,10 @@ MAX_ROWS = 16_000_000  # half a year of seconds; ten times the rows of two years
 
 
 def sniff(path: Path, head: bytes) -> bool:
-    """A table by its name or by its magic bytes; a JSON document if it is an array of objects."""
-    array = path.suffix.lower() == ".json" and re.match(rb"\s*\[\s*\{", head.removeprefix(b"\xef\xbb\xbf"))
-    return path.suffix.lower() in rows.SUFFIXES or head[:4] == b"PAR1" or bool(array)
+    """A table by its name or by its magic bytes; a JSON document that is no log of an object a line."""
+    lines = head.split(b"\n", 2)
+    log = len(lines) > 1 and lines[0].rstrip().endswith(b"}") and lines[1].startswith(b"{")
+    return path.suffix.lower() in rows.SUFFIXES or head[:4] == b"PAR1" or (begins_json(head) and not log)
 
 
 def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
@@ -36,13 +48,51 @@ def read(path: Path, source: TrafficSource, quality: Quality) -> Raw:
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     sheet = rows.open_rows(path, head, quality)
-    chosen = choose(sheet.names, source, str(path), quality)
+    clock = _clock_beside(sheet, source)
+    chosen = choose([n for n in sheet.names if n != clock], source, str(path), quality)
+    chosen = replace(chosen, clock=clock)
     table = _Columns(sheet, chosen, source, quality)
     for part in sheet.parts(chosen.wanted):
         table.add(part)
     if not table.rows:
         raise TrafficError("the table has no rows below its header", where=path, remedy="Export the history again")
     return table.raw()
+
+
+# an hour alone, one digit of hours, an hour of twelve
+_CLOCKS = ((r"^(\d{1,2})$", r"\1:00"), (r"^(\d):", r"0\1:"), (r"^(\d{1,2})\s?([AaPp][Mm])$", r"\1:00 \2"))
+
+
+def _clock_beside(sheet: rows.Rows, source: TrafficSource) -> str:
+    """The column that holds the clock to the day of another one, as spreadsheets keep them apart: a
+    time of day, or the hour; '' where no column does.
+    """
+    plain = {plain_name(n): n for n in sheet.names}
+    day, clock = (next((plain[n] for n in names if n in plain), "") for names in (DAY_NAMES, CLOCK_NAMES))
+    if not day or not clock or (source.column("ts") or day) != day:
+        return ""
+    first = next(iter(sheet.parts([day, clock])), None)
+    if first is None or not len(first) or not all(_is_text(first.column(n).type) for n in (day, clock)):
+        return ""
+    told, hour = (str(first.column(n)[0]).strip() for n in (day, clock))
+    return clock if ":" not in _bare_day(told) and CLOCK.fullmatch(hour) else ""
+
+
+def _bare_day(text: str) -> str:
+    """A day without the midnight that spreadsheets write behind it."""
+    return re.sub(r"[T ]00:00:00$", "", text)
+
+
+def _joined(day: Any, clock: Any) -> Any:
+    """Days and clocks of two columns as stamps."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    clock = pc.utf8_trim_whitespace(clock.cast(pa.string()))
+    for pattern, instead in _CLOCKS:
+        clock = pc.replace_substring_regex(clock, pattern, instead)
+    day = pc.replace_substring_regex(pc.utf8_trim_whitespace(day.cast(pa.string())), r"[T ]00:00:00$", "")
+    return pc.binary_join_element_wise(day, clock, " ")
 
 
 @dataclass
@@ -90,7 +140,8 @@ class _Columns:
     def add(self, part: Any) -> None:
         for name, column in self.numbers.items():
             column.add(part.column(name), self.rows)
-        self._add_stamps(part.column(self.chosen.ts))
+        stamp = part.column(self.chosen.ts)
+        self._add_stamps(_joined(stamp, part.column(self.chosen.clock)) if self.chosen.clock else stamp)
         if self.chosen.labels:
             self.labels += zip(*(part.column(n).to_pylist() for n in self.chosen.labels), strict=True)
         self.rows += len(part)
@@ -142,6 +193,8 @@ class _Columns:
         meaning, per_s = self._meaning(parts)
         values = [p.whole() * per_s for p in parts]
         place = self._place(self.chosen.values[0])
+        if not self.labels:
+            self._refuse_several(ts, place)
         if len(values) == 1 and self.labels:
             stamp, value = self._long(ts, values[0], meaning, place)
         else:
@@ -152,6 +205,30 @@ class _Columns:
             series.refuse_cumulative((stamp, value), place)
         kind: Meaning = "requests_per_interval" if meaning == "requests_per_interval" else "requests_per_s"
         return Raw(stamp, value, kind, input_tokens=tokens["input_tokens"], output_tokens=tokens["output_tokens"])
+
+    def _refuse_several(self, ts: Ints, place: Place) -> None:
+        """Raises :class:`TrafficError` where stamps repeat and a column that is not used tells their
+        rows apart: these are several series, also where their values are equal.
+        """
+        unused = [n for n in self.sheet.names if n not in self.chosen.wanted]
+        repeated = np.flatnonzero(np.isin(ts, _repeated(ts)))
+        if len(repeated) <= series.MAX_REPEATED_SHARE * len(ts) or not unused:
+            return
+        held: dict[str, list[Any]] = {name: [] for name in unused}
+        for part in self.sheet.parts(unused):
+            for name, cells_ in held.items():
+                cells_ += part.column(name).to_pylist()
+        for name, cells_ in held.items():
+            rows_ = {(int(ts[at]), str(cells_[at])) for at in repeated}
+            told = sorted({label for _, label in rows_})
+            if len(rows_) == len(repeated) and len(told) < len(repeated):
+                raise TrafficError(
+                    f"rows repeat a time stamp and differ in column {name}: the table holds several series",
+                    where=place,
+                    got=told[:MOST_NAMES],
+                    remedy=f"Rename column {name} to series, and name those that add up, such as"
+                    f" traffic.columns: {{arrival_rate_rps: {written(told[:MOST_NAMES])}}}",
+                )
 
     def _meaning(self, parts: list[_Parts]) -> tuple[str, float]:
         """What the values are, and the factor to requests (a second): stated, else by units, else
@@ -278,6 +355,12 @@ def request_log(ts: Ints, tokens: dict[str, Floats | None], place: Place) -> Raw
         complete=True,
         requests=Requests(ts / 1e6, tokens["input_tokens"], tokens["output_tokens"]),
     )
+
+
+def _repeated(ts: Ints) -> Ints:
+    """Stamps that stand more than once, each once."""
+    stamps, count = np.unique(ts, return_counts=True)
+    return np.asarray(stamps[count > 1])
 
 
 def numbers(column: Any, place: Place) -> tuple[Floats, Said]:
