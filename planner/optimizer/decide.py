@@ -66,7 +66,7 @@ class Decision:
 
 class Billed(NamedTuple):
     """The bill of a decision: the plan's frames of these names (``cost`` and ``commitments``
-    expected), and what it would be if all that must be ready ran.
+    expected), and ``ready``, the commitments as they are used if all that must be ready runs.
     """
 
     schedule: pd.DataFrame
@@ -74,24 +74,28 @@ class Billed(NamedTuple):
     commitments: pd.DataFrame
     cost: pd.DataFrame
     prices: pd.DataFrame
-    ready_usd: float
+    ready: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Unproven:
-    """A plan that is decided, billed and checked against the latency models; what binds in it, why
-    other machines are left out and how near it is to the cheapest are still to be found.
+    """A plan that is decided, billed and checked against the latency models. Still to be found are
+    what binds in it, why other machines are left out, how near it is to the cheapest, and what it
+    costs on other paths and if all that must be ready ran (NaN and empty until then).
     """
 
     plan: Plan
     scenario: Scenario
     load: Load
+    capacity: Capacity
+    catalog: Catalog
     decision: Decision
-    weight: Floats
+    billed: Billed
+    sampled: Sample
 
     def proved(self, progress: Callable[[str], None] = lambda _: None) -> Plan:
-        """The same plan with its bindings, excuses and certificate; ``progress`` is told its
-        expected bill before the proof begins. Raises :class:`InfeasiblePlan`.
+        """The same plan, with all of that; ``progress`` is told its expected bill before the proof
+        begins. Raises :class:`InfeasiblePlan`.
         """
         plan, decision = self.plan, self.decision
         progress(f"proving a plan of {plan.objective_usd:,.0f} USD")
@@ -105,21 +109,40 @@ class Unproven:
             decision.regimes,
         )
         charged = {s: answer.candidate_prices(c, plan.schedule, s) for s, c in decision.market.candidates.items()}
-        excuses = answer.excuses_frame(decision.market, plan.schedule, charged, found.falls)
         progress("proving how near it is to the cheapest")
-        certificate = self._certificate(found.checks)
-        told = sentences(certificate, decision.fleets)
+        certificate, unseen = self._certificate(found.checks), self._unseen_usd()
         return replace(
-            plan, bindings=found.bindings, excuses=excuses, certificate=certificate, notes=(*plan.notes, *told)
+            plan,
+            bindings=found.bindings,
+            excuses=answer.excuses_frame(decision.market, plan.schedule, charged, found.falls),
+            certificate=certificate,
+            unseen_usd=unseen,
+            ready_usd=self._ready_usd(),
+            notes=(*plan.notes, *_bias(plan.objective_usd, unseen), *sentences(certificate, decision.fleets)),
         )
 
     def _certificate(self, checks: Mapping[str, float]) -> Certificate:
         objective = self.plan.objective_usd
-        bound = _bound(self.scenario, self.load, self.decision, self.plan.cost, self.weight)
+        bound = _bound(self.scenario, self.load, self.decision, self.plan.cost, self.sampled.weight)
         over = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0
         every = {**checks, **self.plan.certificate.checks, "bound": over}
         named = {name: float(value) for name, value in every.items()}
         return Certificate("optimal", float(min(objective, bound)), objective, SOLVER, named)
+
+    def _unseen_usd(self) -> tuple[float, ...]:
+        """Bills of the paths that were not planned on; none where there are none."""
+        paths = self.sampled.valued
+        if paths is None:
+            return ()
+        run_for = followed(paths, self.scenario, self.decision.planned)
+        found = _path_bills(self.scenario, self.load, self.capacity, self.decision, self.billed, paths, run_for)
+        return tuple(found.sum(axis=1).tolist())
+
+    def _ready_usd(self) -> float:
+        """What the horizon would cost if all that must be ready ran."""
+        frames = self.billed.schedule, self.billed.coverage, self.billed.ready
+        cost = bill(self.scenario, self.load, self.capacity, self.catalog, *frames)[0]
+        return float(cost["effective_cost_usd"].sum())
 
 
 def unproven(
@@ -142,29 +165,22 @@ def unproven(
 
     is what types and commitments N are chosen for, what ``plan.cost`` holds and what the headline
     says; ``paths_usd`` are the bills of the same paths. ``plan.schedule`` holds what must be ready.
-    ``unseen_usd``: bills on the paths of ``valued_on``, a check of bias. The certificate bounds the
-    expected bill of any plan within the limits (:mod:`planner.optimizer.answer.bound`); until it is
-    found (:meth:`Unproven.proved`) its bound is NaN. ``progress`` is told each step.
+    :meth:`Unproven.proved` adds ``unseen_usd``, bills on the paths of ``valued_on``, a check of bias,
+    and the certificate, which bounds the expected bill of any plan within the limits
+    (:mod:`planner.optimizer.answer.bound`). ``progress`` is told each step.
 
     Raises :class:`InfeasiblePlan` naming what to relax, :class:`SolverError` when a check of the
     answer fails.
     """
     sampled = sample(load, valued_on)
-    decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled)
+    decision, billed, kept = within_budget(scenario, load, capacity, catalog, sampled, progress)
     objective = float(billed.cost["effective_cost_usd"].sum())
     months = Months.over(load.ts, scenario.time_zone)
     checks = {
         "latency": answer.verify_latency(scenario, capacity, billed.schedule),
         "bill": _cross_check(load, months, catalog, decision, billed.cost),
     }
-    progress("valuing it on every future")
     paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
-    unseen: tuple[float, ...] = ()
-    if sampled.valued is not None:
-        run_for = followed(sampled.valued, scenario, decision.planned)
-        unseen = tuple(
-            _path_bills(scenario, load, capacity, decision, billed, sampled.valued, run_for).sum(axis=1).tolist()
-        )
     names = months.start.tz_convert(scenario.time_zone).strftime("%Y-%m")
     plan = Plan(
         scenario.name,
@@ -180,11 +196,8 @@ def unproven(
         paths_usd=tuple(paths.sum(axis=1).tolist()),
         paths_weight=tuple(sampled.weight.tolist()),
         paths_month_usd={name: tuple(paths[:, m].tolist()) for m, name in enumerate(names)},
-        unseen_usd=unseen,
-        ready_usd=billed.ready_usd,
         notes=(
             *_notes(scenario, load, decision.market, decision.signed, sampled),
-            *_bias(objective, unseen),
             *kept,
             *answer.pooling_notes(scenario, capacity, billed.schedule),
             *answer.metastable_notes(scenario, capacity, billed.schedule),
@@ -193,7 +206,7 @@ def unproven(
         ),
         time_zone=scenario.time_zone,
     )
-    return Unproven(plan, scenario, load, decision, sampled.weight)
+    return Unproven(plan, scenario, load, capacity, catalog, decision, billed, sampled)
 
 
 def _bias(objective: float, unseen: tuple[float, ...]) -> list[str]:
@@ -245,7 +258,12 @@ def _path_bills(
 
 
 def within_budget(
-    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    sampled: Sample,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[Decision, Billed, list[str]]:
     """The cheapest plan and its bill, or, where a month of it exceeds the budget, one whose every
     month keeps it; and what that took.
@@ -264,7 +282,8 @@ def within_budget(
         paths = _path_bills(scenario, load, capacity, decision, billed, sampled.load, decision.followed)
         return path_quantile(paths, sampled.weight, 0.9)
 
-    decision = decide(scenario, load, capacity, catalog, sampled)
+    decision = decide(scenario, load, capacity, catalog, sampled, progress=progress)
+    progress("adding up the bill")
     billed = charge(scenario, load, capacity, catalog, decision)
     spent = judged(decision, billed)
     if budget is None or spent.max(initial=0.0) <= budget * (1 + 1e-9):
@@ -273,7 +292,7 @@ def within_budget(
     named = f"{lowest:,.0f} USD in {months.start[int(np.argmax(spent))].tz_convert(scenario.time_zone):%Y-%m}"
     for _ in range(MOST_TRIES):
         count[spent >= spent.max() * 0.999] *= 2.0
-        decision = decide(scenario, load, capacity, catalog, sampled, count[months.of])
+        decision = decide(scenario, load, capacity, catalog, sampled, count[months.of], progress)
         billed = charge(scenario, load, capacity, catalog, decision)
         spent = judged(decision, billed)
         if spent.max() <= budget * (1 + 1e-9):
@@ -304,7 +323,13 @@ def check_feasible(scenario: Scenario, load: Load, capacity: Capacity, catalog: 
 
 
 def decide(
-    scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, sampled: Sample, count: Floats | None = None
+    scenario: Scenario,
+    load: Load,
+    capacity: Capacity,
+    catalog: Catalog,
+    sampled: Sample,
+    count: Floats | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Decision:
     """Machine types and commitments for the expected cost of the sampled paths, then the cheapest
     whole machines that must be ready in each hour.
@@ -320,8 +345,10 @@ def decide(
     wide = deal_quotas(market, planned, load)
     explain.refuse_least(wide, planned, load)
     tops = {s: max(float(planned[s].max()), float(load.peak(s).max())) for s in planned}
+    progress("choosing machine types")
     fleets = rival_fleets(scenario, wide, planned, run_for, sampled.weight)
     counted = load.weight_h if count is None else load.weight_h * count
+    progress("choosing commitments")
     fleets, start = choose_together(scenario, run_for, wide, fleets, planned, tops, sampled.weight, counted)
     market = wide.narrowed({s: f.candidates for s, f in fleets.items()})
     market, signed = sign(scenario, run_for, market, tops, sampled.weight, counted, start)
@@ -333,20 +360,17 @@ def decide(
 
 
 def charge(scenario: Scenario, load: Load, capacity: Capacity, catalog: Catalog, decision: Decision) -> Billed:
-    """The expected bill of a decision, beside what must be ready and what that would cost if it all
-    ran.
-    """
+    """The expected bill of a decision, beside what must be ready."""
     market, signed, expected = decision.market, decision.signed, decision.expected
     schedule = answer.schedule_frame(load, market, signed.menus, decision.chosen, decision.planned)
     whole = {s: n.astype(np.float64) for s, n in decision.chosen.items()}
     covered = fill(market, answer.holdings(market, signed, load), running_of(signed.menus, whole))
-    coverage, as_ready = answer.coverage_frames(load, market, signed, covered)
-    ready = bill(scenario, load, capacity, catalog, schedule, coverage, as_ready)[0]
+    coverage, ready = answer.coverage_frames(load, market, signed, covered)
     mean = {s: decision.followed.quantile(s, 0.5) for s in signed.menus}
     runs = answer.usage_frame(load, market, signed.menus, expected.units, expected.borne, mean)
     pays, commitments = answer.coverage_frames(load, market, signed, expected.covered)
     cost, prices = bill(scenario, load, capacity, catalog, runs, pays, commitments)
-    return Billed(schedule, coverage, commitments, cost, prices, float(ready["effective_cost_usd"].sum()))
+    return Billed(schedule, coverage, commitments, cost, prices, ready)
 
 
 def _choose(

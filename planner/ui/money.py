@@ -7,8 +7,8 @@ import streamlit as st
 
 from planner.show import answer, charts, views, words
 from planner.study import Planned
-from planner.ui import files, session, study_page
-from planner.ui.drawing import kept_chart, small, table, told
+from planner.ui import drawing, files, session, study_page
+from planner.ui.drawing import kept_chart, small, table
 from planner.ui.session import plain
 
 MEASURES = {
@@ -31,7 +31,7 @@ def body(study: Planned, parts: study_page.Parts) -> None:
         f"Cost by month and charge ({counted}), with its range over simulated futures",
     )
     if plan.paths_usd:
-        _range(study)
+        _range(study, parts)
     left, right = st.columns(2)
     with left:
         st.subheader("Who answers for it")
@@ -44,7 +44,7 @@ def body(study: Planned, parts: study_page.Parts) -> None:
     st.subheader("What a request costs")
     table(session.worked_out(study, "units", lambda: views.units(study)), ["service", "unit", "usd_each"])
     with st.expander("Every month to the cent", icon=":material/calendar_month:"):
-        told(
+        drawing.told(
             session.worked_out(study, "to the cent", lambda: answer.to_the_cent(plan)),
             ["month", "amortized", "cash", "at_list"],
         )
@@ -53,15 +53,18 @@ def body(study: Planned, parts: study_page.Parts) -> None:
         parts.played("The files follow when the plan has been checked and played", files.offer)
 
 
-def _range(study: Planned) -> None:
+def _range(study: Planned, parts: study_page.Parts) -> None:
     """What the bars and lines of the months mean, and the distribution of the whole bill over the
     futures the plan was valued on.
     """
     plan = study.plan
-    small(
-        "Bars: the expected bill. Lines: 8 of 10 futures. If all that must be ready ran:"
-        f" {words.money(plan.ready_usd / plan.months)} a month."
-    )
+    lines = "Bars: the expected bill. Lines: 8 of 10 futures."
+
+    def told(found: Planned) -> None:
+        ready = words.money(found.plan.ready_usd / found.plan.months)
+        small(f"{lines} If all that must be ready ran: {ready} a month.")
+
+    parts.proved(f"{lines} What it would be if all that must be ready ran is being worked out", told)
     futures = pd.DataFrame({"usd": views.path_costs(plan)})
     kept_chart(study, lambda: charts.cost_range(futures), "Distribution of total cost over simulated futures")
     small("Machines follow the load of each future; commitments stay as signed.")

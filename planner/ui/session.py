@@ -44,7 +44,7 @@ PATHS = 100
 CHOICE = 20  # machine types that make a choice
 SHELVES, THINGS = 32, 64  # studies of which things made are kept, and things of each
 FIRST = "web"
-STAGES = {"reading": 0.1, "forecasting": 0.2, "sizing": 0.5, "optimizing": 0.7, "valuing": 0.95}
+STAGES = {"reading": 0.1, "forecasting": 0.2, "sizing": 0.4, "optimizing": 0.5, "choosing": 0.6, "adding": 0.8}
 # of the work until something can be seen, the share that is done by then
 
 TITLES: tuple[tuple[type[PlannerError], str], ...] = (
