@@ -122,6 +122,9 @@ class Unproven:
         )
 
     def _certificate(self, checks: Mapping[str, float]) -> Certificate:
+        """The proven bound beside the plan's own cost, with the checks of the proof (``checks``), of
+        the decided plan, and of the bound itself: by what share it exceeds the plan (0 if not).
+        """
         objective = self.plan.objective_usd
         bound = _bound(self.scenario, self.load, self.decision, self.plan.cost, self.sampled.weight)
         over = max(0.0, bound / objective - 1.0) if objective > 0 else 0.0

@@ -80,6 +80,7 @@ def _year(study: Planned, parts: study_page.Parts) -> None:
 
 
 def _months(study: Planned, now: float | None) -> None:
+    """The chart; ``now``: what today costs a month [USD], where it is stated and known."""
     budget = study.scenario.limits.budget_usd_per_month
     alt = "Cost by month, expected and P10 to P90, with the budget"
     told = alt if now is None else f"{alt} and today"
@@ -147,11 +148,13 @@ def _bet(study: Planned, parts: study_page.Parts) -> None:
 
 
 def _near(study: Planned) -> None:
+    """How near the plan is to the cheapest possible: said once it is proved."""
     gap = words.share(study.plan.certificate.gap_share, 1)
     st.markdown(f":small[**Is there a cheaper one?** Proven: none by more than {plain(gap)}.]")
 
 
 def _held(study: Study) -> None:
+    """Whether the plan would hold: said once it was played."""
     held = words.share(study.replay.within_share(), 2)
     futures = f"on {study.replay.paths} futures it was not made for"
     st.markdown(f":small[**Would it hold?** {plain(held)} of requests in time {futures}.]")

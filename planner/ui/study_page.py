@@ -56,6 +56,7 @@ class Parts:
         self._add((lambda: awaited(waiting)) if isinstance(waiting, str) else waiting, tried)
 
     def _add(self, waiting: Callable[[], None], tried: Callable[[Planned], bool]) -> None:
+        """Draw a part at once, or say what it waits for where it will stand."""
         if tried(self._found):
             return
         place = st.empty()
@@ -130,6 +131,7 @@ def _draw(scenario: Scenario, overrides: dict[str, Any], title: str, body: Body,
 
 
 def _head(study: Planned, overrides: dict[str, Any], title: str, wide: bool) -> None:
+    """The title, what the figures stand for, and what was changed."""
     if not wide:
         st.title(title)
         small(f"{study.scenario.name}, {study.scenario.state}: {_span(study)}.")

@@ -64,6 +64,9 @@ class Work:
                 waits(stage)
 
     def _run(self) -> None:
+        """The body of the thread. What it was made of goes with it, so that nothing of an answer is
+        held longer than somebody has it.
+        """
         try:
             whole = self._make(self._step, self._seen)
         except BaseException as error:  # noqa: BLE001  raised in the threads that wait
@@ -88,11 +91,13 @@ class Work:
         self._step(self._stage)
 
     def _hand(self, found: Planned) -> None:
+        """What is known grows by a stage; who waits is woken."""
         with self._news:
             self._known.append(found)
             self._news.notify_all()
 
     def _end(self, error: BaseException) -> None:
+        """The work is over without an answer; who waits is told why."""
         with self._news:
             self._error = error
             self._news.notify_all()
