@@ -18,6 +18,7 @@ from planner.latency.llm.architecture import architecture, architectures, memory
 from planner.latency.llm.config import described
 from planner.latency.llm.constants import stacks
 from planner.latency.llm.service import LlmService
+from planner.latency.llm.steps import Layout
 from planner.scenario import Objective
 from planner.tokens import TokenMix
 from tests.builders import hand
@@ -232,6 +233,42 @@ def test_a_release_has_the_bytes_that_were_published():
     assert LlmService.artifact_gib({"weights": "llama-3.1-405b", "weights_gib": 382.0}) == 382.0
     with pytest.raises(ValidationError, match="one precision"):
         LlmService(weights="llama-3.1-405b", precision=("fp8", "bf16"), weights_gib=382.0)
+
+
+P5 = Machine("aws", "us-east-1", "p5.48xlarge", "p5", "x86_64", 192.0, 2048.0, 2.0, 1.0, "H100-SXM-80GB", 8.0, 80.0)
+UPLOADED = CONFIGS["llama-3.1-405b"] | {"num_key_value_heads": 16}  # the FP8 release as it came first
+LONG = Arrivals(1.0, TokenMix.of(120_000.0, 1_000.0))
+
+
+def test_the_longest_context_is_refused_where_a_server_refused_it_and_the_ways_out_work():
+    """Reported of eight H100: 57.75 GiB of weights each, room for 79,392 tokens, no context of 131,072."""
+    one = {
+        "weights": UPLOADED,
+        "weights_gib": 461.59,
+        "precision": "fp8",
+        "tensor_parallel": 8,
+        "max_model_len": 131072,
+    }
+    found = LlmService.model_validate(one)
+    cache = found.room.budget("fp8", 79.6, Layout(8)).kv_cache_gib * GIB
+    assert cache / float(found.architecture.sequence_bytes(1.0, "bf16", 8, 1)) == pytest.approx(79_392, rel=0.05)
+    refused = found.deployments(P5, LONG)
+    assert isinstance(refused, Excuse)
+    assert "does not fit 8 × H100" in refused.reason
+    ways = refused.gap.split("; ")[1:]
+    assert len(ways) >= 2
+    for way in ways:
+        changes = {k: v if v[0].isalpha() else float(v) for k, v in re.findall(r"latency\.(\w+): (\w[\w.]*)", way)}
+        changed = LlmService.model_validate(one | changes)
+        assert not isinstance(changed.deployments(P5, LONG), Excuse), way
+
+
+@pytest.mark.parametrize(("tokens", "at_once"), [(120_000.0, 1), (80_000.0, 2), (50_000.0, 3)])
+def test_sequences_are_whole(tokens, at_once):
+    """180,000 tokens fit beside today's release: a second sequence of 121,000 waits, it does not run by half."""
+    service = LlmService(weights="llama-3.1-405b", precision="fp8", tensor_parallel=8, max_model_len=131072)
+    mix = TokenMix.of(tokens, 1_000.0)
+    assert service.room.slots("fp8", 79.6, Layout(8), mix) == at_once
 
 
 def test_engine_and_release_choose_what_a_server_keeps():

@@ -69,11 +69,12 @@ class Room:
         return float(one) / GIB - self.budget(precision, visible_gib, layout).kv_cache_gib
 
     def slots(self, precision: str, visible_gib: float, layout: Layout, mix: TokenMix) -> float:
-        """Sequences that run at once on a replica, at least 1.
+        """Sequences that run at once on a replica: a whole number on each rank, at least 1.
 
         The key-value cache over the mean state of a running sequence, that of input + 0.75 · output
         tokens: a state grows with each token, and half of the output is there on average, so this
-        leaves room. Bounded by the configured sequences, on each rank of attention.
+        leaves room. A sequence that fits in part waits, which counts where few fit. Bounded by the
+        configured sequences, on each rank of attention.
         """
         held = self.model.sequence_bytes(
             mix.input_tokens + 0.75 * mix.output_tokens,
@@ -83,7 +84,8 @@ class Room:
         )
         each, most = float(mix.weight @ held) / GIB, float(self.sequences(visible_gib))
         cache = self.budget(precision, visible_gib, layout).kv_cache_gib
-        return max(min(most, cache / each) if each > 0 else most, 1.0) * layout.data_parallel
+        fits = math.floor(min(most, cache / each)) if each > 0 else most
+        return max(float(fits), 1.0) * layout.data_parallel
 
     def excuse(
         self, chip: Accelerator, precision: str, visible_gib: float, layout: Layout, mix: TokenMix, share: float
