@@ -33,6 +33,9 @@ from planner.optimizer.mixes.menu import Menu, Rules, menu
 from planner.optimizer.program.growing import Growing
 
 ROUNDS = 60  # of prices and answers
+# of the dearest price of a unit, at which the first answers are taken: from fewer the program
+# begins at prices all in one band, and needs twice the rounds
+FIRST = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 NEAR = 5e-4  # share of the best that better prices could still add, below which they are good enough
 
 
@@ -178,6 +181,7 @@ class Fit:
         units = [prices[s].units[_rows(prices[s], m)] for s, every in mixes.items() for m in every]
         pays = np.any([(u > 0).any(axis=0) for u in units], axis=0)
         self.free = np.flatnonzero(pays if free is None else pays & free)
+        self.dearest = np.max([_dearest(prices[s], m) for s, every in mixes.items() for m in every], axis=0)[self.free]
         self.held = self.pools.held[self.free] @ self.hours.T  # hours of units (free pools, bands)
         self.choices = [[_Choice(m, prices[s], worth, self.free) for m in every] for s, every in mixes.items()]
 
@@ -187,6 +191,10 @@ class Fit:
         """
         master, worth = self._master(), self.start
         best, prices = -np.inf, self.start
+        for part in FIRST if len(self.free) else ():
+            tried = self.start.copy()
+            tried[self.free] = part * self.dearest[:, None]
+            master.add(*self._answer(tried)[1:])
         for _ in range(ROUNDS):
             usd, cost, columns = self._answer(worth)
             if usd > best:
@@ -245,6 +253,14 @@ class Fit:
 
 def _rows(prices: Prices, mixes: Mixes | Parts) -> list[int]:
     return [prices.shelf.kind.index(k) for k in mixes.kinds]
+
+
+def _dearest(prices: Prices, mixes: Mixes | Parts) -> Floats:
+    """The most a unit of each pool can be worth, (pools,): what it pays for on demand."""
+    rows = _rows(prices, mixes)
+    usage, units = prices.shelf.usage[rows][:, None], prices.units[rows]
+    sold = (units > 0) & np.isfinite(usage)
+    return np.asarray(np.where(sold, usage / np.where(sold, units, 1.0), 0.0).max(axis=0))
 
 
 class _Choice:
