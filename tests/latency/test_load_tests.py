@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, partial
 
 import pytest
 
@@ -25,12 +26,13 @@ DEMAND_RPS = 1000.0
 SHARES = (0.2, 0.4, 0.6, 0.75, 0.85, 0.92)
 CLIENTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
-OPEN = [tool.open_run(200 * s) for s in SHARES]
-CLOSED = [tool.closed_run(n) for n in CLIENTS]
-SATURATED, FAILING = tool.open_run(240.0), tool.open_run(190.0, failing=0.2)
-CAPPED = tool.open_run(260.0, cap=60)
-PAUSING = [tool.closed_run(n, think_s=0.5) for n in (20, 40, 60, 80, 100, 130)]
-FULL, FAILING_LOOP = tool.closed_run(200), tool.closed_run(48, failing=0.2)
+# runs that are simulated when they are first called for
+OPEN = [partial(tool.open_run, 200 * s) for s in SHARES]
+CLOSED = [partial(tool.closed_run, n) for n in CLIENTS]
+SATURATED, FAILING = partial(tool.open_run, 240.0), partial(tool.open_run, 190.0, failing=0.2)
+CAPPED = partial(tool.open_run, 260.0, cap=60)
+PAUSING = [partial(tool.closed_run, n, think_s=0.5) for n in (20, 40, 60, 80, 100, 130)]
+FULL, FAILING_LOOP = partial(tool.closed_run, 200), partial(tool.closed_run, 48, failing=0.2)
 
 
 def fleet(model) -> int:
@@ -41,13 +43,16 @@ def fleet(model) -> int:
 def fleet_of(tmp_path, write, runs) -> int:
     names = []
     for k, run in enumerate(runs):
-        (tmp_path / f"{k}.txt").write_text(write(run), encoding="utf-8")
+        (tmp_path / f"{k}.txt").write_text(write(run()), encoding="utf-8")
         names.append(f"{k}.txt")
     given = {"machines": {"m7i.xlarge": {"files": names}}}
     return fleet(Measured.model_validate(given, context={"folder": tmp_path}))
 
 
-KNOWN = fleet(Queue(service_time_s=tool.SERVICE_S, threads_share=1.0))
+@cache
+def known() -> int:
+    return fleet(Queue(service_time_s=tool.SERVICE_S, threads_share=1.0))
+
 
 DRIVEN = {
     "open": {
@@ -117,7 +122,7 @@ DRIVEN = {
     ("mode", "name"), [(mode, name) for mode, tools in DRIVEN.items() for name in tools], ids=lambda v: v
 )
 def test_the_fleet_of_the_file_is_that_of_the_known_queue(tmp_path, mode, name):
-    assert abs(fleet_of(tmp_path, *DRIVEN[mode][name]) - KNOWN) <= 1
+    assert abs(fleet_of(tmp_path, *DRIVEN[mode][name]) - known()) <= 1
 
 
 def read(tmp_path, text, name="result.txt", **told):
@@ -211,10 +216,10 @@ def test_driving_that_cannot_be_told_is_refused_and_the_remedy_works(tmp_path, t
 
 def test_a_full_server_and_a_failing_one_are_refused(tmp_path):
     with pytest.raises(PlannerError, match="are its saturation, no rate that it bears"):
-        read(tmp_path, tool.wrk2(SATURATED))
+        read(tmp_path, tool.wrk2(SATURATED()))
     for write in (tool.hey, tool.k6, tool.locust, tool.jmeter, tool.gatling_loop, tool.autocannon):
         with pytest.raises(PlannerError, match="no step with at most 1% failed"):
-            read(tmp_path, write(FAILING_LOOP))
+            read(tmp_path, write(FAILING_LOOP()))
 
 
 @pytest.mark.parametrize("field", ["concurrency", "arrival_rate_rps"])
