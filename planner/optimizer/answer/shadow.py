@@ -257,7 +257,8 @@ def _usage(sets: Index, alone: Floats, units: Floats, worth: Floats, price: Floa
     for r in range(sets.shape[0]):
         w = r if worth.shape[0] > 1 else 0
         for i in range(sets.shape[1]):
-            price[r, i] = alone[sets[r, i]]
+            for m in range(price.shape[2]):
+                price[r, i, m] = alone[sets[r, i]]
             for g in range(units.shape[1]):
                 each = units[sets[r, i], g]
                 if each > 0:

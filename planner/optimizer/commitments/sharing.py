@@ -125,7 +125,8 @@ def _cheapest(
         for k in range(load.size):
             left[u, k] = instances[at[u] + rows[of[u], places[which[k], of[u]], load[k]]]
     less_covered(bill, left, room, units, order, saved, unit)
-    usd[:] = np.inf
+    for n in range(usd.size):
+        usd[n] = np.inf
     for k in range(load.size):
         if bill[k] < usd[load[k]]:
             usd[load[k]], best[load[k]] = bill[k], which[k]
@@ -137,7 +138,7 @@ def _worth_a_bill(rows: Index, places: Index, product: bool) -> tuple[Index, Ind
     one in which a service's mix is that of a part before has been met already.
     """
     load = np.empty(rows.shape[2] * places.shape[0], dtype=np.intp)
-    which, count = np.empty_like(load), 0
+    which, count = np.empty(load.size, dtype=np.intp), 0
     for c in range(places.shape[0]):
         for n in range(rows.shape[2]):
             met = False

@@ -108,7 +108,8 @@ def less_covered(
     """
     free, used = np.empty(usd.size), np.empty(usd.size)
     for i in range(order.shape[0]):
-        free[:] = room[i]
+        for t in range(usd.size):
+            free[t] = room[i]
         for u in order[i]:
             if u < 0:
                 break

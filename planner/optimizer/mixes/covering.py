@@ -205,14 +205,16 @@ def _floors(
 ) -> None:
     """Fill ``found`` (sets, loads) with the largest of (a), (b) and (c)."""
     wide, stay = zones / (zones - lost), zones - lost
-    step = max(1e-12, loads.max() * wide / grid)
+    step = 1e-12
+    for load in loads:
+        step = max(step, load * wide / grid)
     steady, risky, spare = np.empty(grid + 1), np.empty(grid + 1), np.empty(grid + 1)
     few, rest, ends = np.empty(fewest + 1), np.empty(fewest + 1), np.empty(grid + 1, dtype=np.intp)
     for r in range(capacity.shape[0]):
         _cover(capacity[r], price[r], most[r], step, steady, spare)
         last = _ends(steady, ends)
-        risky[:] = np.inf
-        risky[0] = 0.0
+        for u in range(grid + 1):
+            risky[u] = np.inf if u else 0.0
         if spot:
             _cover(spot_capacity[r], spot_price[r], most[r], step, risky, spare)
         _cover(replicas[r], price[r], most[r], 1.0, few, rest)
@@ -250,7 +252,9 @@ def _cheapest_sum(one: Floats, other: Floats, times: int, floor: float, first: i
     prices that rise with s, so that of equal ones the last serves best.
     """
     found = float(max(times * one[last], floor) + other[0])
-    for k in range(np.searchsorted(ends, first), ends.size):
+    for k in range(ends.size):
+        if ends[k] < first:
+            continue
         if ends[k] >= last:
             break
         found = min(found, max(times * one[ends[k]], floor) + other[last - ends[k]])
@@ -263,8 +267,8 @@ def _cover(capacity: Floats, price: Floats, most: Floats, step: float, found: Fl
     rounded up. ``before`` is room to work in.
     """
     grid = found.size - 1
-    found[:] = np.inf
-    found[0] = 0.0
+    for u in range(grid + 1):
+        found[u] = np.inf if u else 0.0
     for j in range(capacity.size):
         if not np.isfinite(price[j]):
             continue
@@ -276,7 +280,8 @@ def _cover(capacity: Floats, price: Floats, most: Floats, step: float, found: Fl
         left, chunk = most[j], 1.0
         while left > 0:  # a number up to m is a sum of some of 1, 2, 4 … and the rest
             number = min(chunk, left)
-            before[:] = found
+            for u in range(grid + 1):
+                before[u] = found[u]
             for u in range(1, grid + 1):
                 found[u] = min(found[u], before[max(u - int(number) * size, 0)] + number * price[j])
             left, chunk = left - number, chunk * 2.0
