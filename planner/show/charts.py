@@ -46,6 +46,8 @@ _BOTTOM = alt.Legend(
 _BOTTOM_3 = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="square", symbolOpacity=1, columns=3)
 _LINES = alt.Legend(orient="bottom", title=None, labelLimit=260, symbolType="stroke", symbolStrokeWidth=3, columns=3)
 _MONEY = "$,.0f"
+# of an axis: each label by itself, so that zero is $0 and half a dollar is not $500m
+_DOLLARS = "format(datum.value, abs(datum.value) < 1 ? '$~g' : '$~s')"
 
 
 def on(chart: alt.Chart | alt.LayerChart, theme: str = "light") -> dict[str, Any]:
@@ -80,7 +82,7 @@ def year(
     x = alt.X("month:O", timeUnit="yearmonth", title=None, axis=alt.Axis(format="%b", labelAngle=0, labelOverlap=True))
     tips = [alt.Tooltip("month:T", title="Month", format="%B %Y")]
     tips += [alt.Tooltip(f"{c}:Q", title=t, format=_MONEY) for c, t in shown.items()]
-    top = alt.Axis(format="$~s", tickCount=5)
+    top = alt.Axis(labelExpr=_DOLLARS, tickCount=5)
     names, colors = ["Expected", "P10 to P90"], [BLUE, INK]
     lines = {"Budget": (budget, RED, [6, 3]), "Today": (today, ORANGE, [2, 2])}
     names += [n for n, line in lines.items() if line[0] is not None]
@@ -381,7 +383,7 @@ def cost_months(
         .mark_bar()
         .encode(
             x=x,
-            y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(format="$~s")),
+            y=alt.Y(f"{measure}:Q", title="USD per month", axis=alt.Axis(labelExpr=_DOLLARS)),
             color=alt.Color(
                 "what:N",
                 sort=order,
@@ -415,7 +417,9 @@ def cost_range(path_costs: pd.DataFrame, title: str = "Total cost on every futur
         alt.Chart(path_costs)
         .mark_bar(color=BLUE)
         .encode(
-            x=alt.X("usd:Q", bin=alt.Bin(maxbins=24), title="USD over the whole plan", axis=alt.Axis(format="$~s")),
+            x=alt.X(
+                "usd:Q", bin=alt.Bin(maxbins=24), title="USD over the whole plan", axis=alt.Axis(labelExpr=_DOLLARS)
+            ),
             y=alt.Y("count():Q", title="futures"),
             tooltip=[alt.Tooltip("count():Q", title="Futures")],
         )
@@ -515,7 +519,7 @@ def spending(days: pd.DataFrame, title: str = "Plan and bill day by day") -> alt
         base.mark_line(strokeWidth=1.6, strokeDash=dash, interpolate="step-after")
         .transform_calculate(line=f"'{name}'")
         .encode(
-            y=alt.Y(f"{column}:Q", title="USD a day", axis=alt.Axis(format="$~s")),
+            y=alt.Y(f"{column}:Q", title="USD a day", axis=alt.Axis(labelExpr=_DOLLARS)),
             color=alt.Color("line:N", scale=scale, legend=_LINES),
         )
         for column, (name, _, dash) in names.items()
@@ -533,7 +537,7 @@ def bridge(
     base = alt.Chart(steps).encode(y=alt.Y("step:N", sort=steps["step"].tolist(), title=None, axis=rows))
     room = alt.Scale(domain=[0, 1.12 * float(steps["top"].max() or 1.0)])
     bars = base.mark_bar(height=18).encode(
-        x=alt.X("start:Q", title=None, axis=alt.Axis(format="$~s", tickCount=5), scale=room),
+        x=alt.X("start:Q", title=None, axis=alt.Axis(labelExpr=_DOLLARS, tickCount=5), scale=room),
         x2="end:Q",
         color=alt.Color("kind:N", scale=scale, legend=None),
         tooltip=[alt.Tooltip("step:N", title="Step"), alt.Tooltip("change:Q", title="USD", format="+$,.0f")],
@@ -553,7 +557,7 @@ def frontier(
     values without a plan are left out.
     """
     x = alt.X("value:Q", title=name, scale=alt.Scale(zero=False, nice=True))
-    axis, scale = alt.Axis(format="$~s"), alt.Scale(zero=False, nice=True)
+    axis, scale = alt.Axis(labelExpr=_DOLLARS), alt.Scale(zero=False, nice=True)
     tips = [
         alt.Tooltip("value:Q", title=name, format="~g"),
         alt.Tooltip("monthly_usd:Q", title="USD a month", format=_MONEY),

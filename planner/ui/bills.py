@@ -39,7 +39,7 @@ def chosen(scenario: Scenario) -> tuple[Path | None, dict[str, Path]]:
 
 def _samples(scenario: Scenario) -> dict[str, Path]:
     """Bundled actuals of a sample scenario, by ``bill`` and service."""
-    stem = next((n for n, f in session.bundled().items() if _asks(scenario, Scenario.read(f))), None)
+    stem = next((f.stem for f in session.bundled().values() if _asks(scenario, Scenario.read(f))), None)
     if stem is None:
         return {}
     folder = data_path("actuals")

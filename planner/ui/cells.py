@@ -162,5 +162,7 @@ CELLS = {
     "on_demand": st.column_config.NumberColumn("On demand, USD/h", format="%.4f"),
     "spot": st.column_config.NumberColumn("Spot, USD/h", format="%.4f"),
     "as_of": st.column_config.TextColumn("As of"),
-    "source": st.column_config.TextColumn("Read from", width="medium"),
+    "source": st.column_config.TextColumn("Where the prices were read"),
+    "list": st.column_config.NumberColumn("List", format="%d", help="The lists are named below"),
+    "machines": st.column_config.NumberColumn("Machines", format="%,d"),
 }

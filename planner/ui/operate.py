@@ -109,9 +109,9 @@ def _threshold(notes: dict[str, str]) -> str:
 
 
 def _lasting(text: str) -> str:
-    """A duration of a rule in words: ``10m`` becomes "10 min"."""
+    """A duration of a rule in words that stay on one line: ``10m`` becomes "10 min"."""
     unit = {"s": "s", "m": "min", "h": "h", "d": "days"}[text[-1]]
-    return "at once" if text[:-1] == "0" else f"{text[:-1]} {unit}"
+    return "at\u00a0once" if text[:-1] == "0" else f"{text[:-1]}\u00a0{unit}"
 
 
 def _readable(page: str) -> str:

@@ -59,8 +59,9 @@ TITLES: tuple[tuple[type[PlannerError], str], ...] = (
 
 
 def bundled() -> dict[str, Path]:
-    """The sample scenarios by name, the quickest to answer first."""
-    return {f.stem: f for f in sorted(data_path("scenarios").glob("*.yaml"), key=lambda f: (f.stem != FIRST, f.stem))}
+    """The sample scenarios by name in plain words, the quickest to answer first."""
+    files = sorted(data_path("scenarios").glob("*.yaml"), key=lambda f: (f.stem != FIRST, f.stem))
+    return {f.stem.replace("_", " "): f for f in files}
 
 
 def about(name: str) -> str:

@@ -18,7 +18,7 @@ def page() -> None:
         samples = session.bundled()
         for cell, name in zip(st.columns(len(samples)), samples, strict=True):
             with cell.container(border=True, height="stretch"):
-                st.markdown(f"**{plain(name.replace('_', ' '))}**")
+                st.markdown(f"**{plain(name)}**")
                 small(session.about(name))
                 if st.button("Open", key=f"open.{name}", width="stretch"):
                     sources.open_answer(name)

@@ -332,8 +332,9 @@ def test_what_nobody_planned_is_one_number(small, tmp_path):
 def test_the_bill_of_a_sample_is_offered_for_the_sample_alone(small, tmp_path, monkeypatch):
     """Another's plan may bear the name of a sample; its money is not the sample's."""
     at = small()
-    sample, own = session.bundled()["small"], tmp_path / "own.yaml"
-    own.write_text(SCENARIO)
+    sample, own = session.bundled()["small"].with_name("web.yaml"), tmp_path / "own.yaml"
+    for file in (sample, own):
+        file.write_text(SCENARIO)
     (tmp_path / "web.csv").write_text(history(rate=lambda h: 30))
     monkeypatch.setattr(session, "bundled", lambda: {"web": sample, "own": own})
     go(at.run(), "track")
@@ -507,11 +508,15 @@ def test_what_was_kept_comes_out_again_to_the_cent(small):
 
 def test_prices_are_found_with_their_source(small):
     at = small().run().switch_page("planner/ui/prices.py").run()
+    at.segmented_control(key="cloud").set_value("aws").run()
     at.text_input(key="search").set_value("m7i.large").run()
     assert not at.exception
-    table = at.dataframe[0].value
+    table, lists = at.dataframe[0].value, at.table[0].value
     assert len(table)
-    assert table["source"].str.len().min() > 0
+    assert table["on_demand"].notna().all()
+    assert set(table["list"].astype(int).astype(str)) == set(lists["List"]), "each price names its list"
+    assert lists["Where the prices were read"].str.len().min() > 0
+    assert lists["Machines"].astype(int).sum() == len(table)
     at.text_input(key="search").set_value("no such machine").run()
     assert "No machine" in at.info[0].value
 
