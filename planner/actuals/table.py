@@ -18,6 +18,8 @@ from planner.arrays import Floats
 from planner.errors import PlannerError
 
 LARGEST_FILE = 256 << 20  # bytes, unpacked
+MOST_CELLS = 64_000_000  # a file of 256 MiB has fewer
+BATCH = 4096  # rows of a Parquet file that are unpacked at once
 FILES = "give the file as the provider's cost export writes it (of Google Cloud: the export to BigQuery)"
 _NULLS = ("NULL", "null", "NaN", "nan", "None", "<NA>")
 
@@ -137,7 +139,7 @@ def read_table(path: Path) -> Table:
     """
     raw = _bytes(path)
     if raw[:4] == b"PAR1":
-        return Table(_parquet(raw), str(path))
+        return Table(_parquet(raw, path), str(path))
     head = raw[:4096].lstrip(b"\xef\xbb\xbf \r\n\t")
     if head[:1] in (b"{", b"["):
         return Table(_json(raw), str(path))
@@ -199,16 +201,49 @@ def _bytes(path: Path) -> bytes:
     return raw
 
 
-def _parquet(raw: bytes) -> pd.DataFrame:
+def _parquet(raw: bytes, path: Path) -> pd.DataFrame:
+    """All rows of a Parquet file. Raises :class:`PlannerError` for one that unpacks to more than
+    :data:`LARGEST_FILE` of text or :data:`MOST_CELLS`, before it is unpacked.
+
+    Constant columns shrink a millionfold, so neither the file's size nor the sizes it states bound
+    what it holds: texts are read as the distinct ones there are, and counted batch by batch.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(pa.BufferReader(raw))
+        source = pa.BufferReader(raw)
+        schema = parquet.read_schema(source)
+        texts = [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
+        with parquet.ParquetFile(source, read_dictionary=texts) as file:
+            if file.metadata.num_rows * len(schema) > MOST_CELLS:
+                raise _too_large(path, f"{file.metadata.num_rows:,} rows of {len(schema)} columns")
+            table = pa.Table.from_batches(_bounded(file, path), file.schema_arrow)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)[:160]) from None
     flat = table.flatten()
     return pd.DataFrame({n: _texts(c) for n, c in zip(flat.column_names, flat.columns, strict=True)}, dtype="str")
+
+
+def _bounded(file: Any, path: Path) -> Iterator[Any]:
+    """Batches of a Parquet file, until their cells written out pass :data:`LARGEST_FILE`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    size = 0
+    for batch in file.iter_batches(BATCH, use_threads=False):
+        for column in batch.columns:
+            if pa.types.is_dictionary(column.type):
+                size += pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0
+            else:
+                size += column.nbytes
+        if size > LARGEST_FILE:
+            raise _too_large(path, f"more than {LARGEST_FILE >> 20} MiB")
+        yield batch
+
+
+def _too_large(path: Path, size: str) -> PlannerError:
+    return PlannerError("the bill is too large", where=path, got=size, remedy="Give one month, by day and service")
 
 
 def _texts(column: Any) -> list[str]:

@@ -25,6 +25,7 @@ from planner.catalog.answers import Fetched, money
 from planner.catalog.aws_answers import on_demand_usd, reserved, sells_plain_linux
 from planner.catalog.aws_bulk import read_offers
 from planner.catalog.checks import MOST_USD_PER_H
+from planner.catalog.snapshot import nearest
 from planner.errors import MALFORMED, CatalogError
 
 LARGEST_BYTES = 4 * 2**30  # the EC2 offer file of a region is half a GiB
@@ -48,6 +49,8 @@ _BILL = {
     "currency": ("BillingCurrency", "lineItem/CurrencyCode", "line_item_currency_code"),
 }
 _FOREIGN = re.compile(r"windows|dedicated|\bhost\b|\brhel\b|red hat|\bsuse?\b|\bsql\b|spot|reserved|savings plan", re.I)
+# columns of our own files that say nothing of a price
+_BESIDE = ("source", "as_of", "basis", "interruptions_per_h", "note", "notes")
 _OWN = ("region", "instance_type", "purchase_option", "rate_usd_per_h")
 
 
@@ -188,24 +191,56 @@ def _lines(
         for name, kind, months, payment, rate, share in offers.reserved:
             yield Price("aws", place, name, "commitment", rate, "observed", f"{kind}_ri", months, payment, share)
         return
-    rows = csv.DictReader(itertools.chain([first], lines))
+    mark = max(",;\t", key=first.count)
+    rows = csv.DictReader(itertools.chain([first], lines), delimiter=mark)
     head = rows.fieldnames or []
     if all(c in head for c in _OWN):
-        yield from _own(rows, path)
+        yield from _own(rows, path, machines)
     else:
         yield from _bill(rows, {k: next((c for c in v if c in head), "") for k, v in _BILL.items()}, path, machines)
 
 
-def _own(rows: csv.DictReader[str], path: Path) -> Iterator[Price]:
+def _own(rows: csv.DictReader[str], path: Path, machines: Mapping[str, Iterable[str]]) -> Iterator[Price]:
+    """Prices in our own columns. Raises :class:`CatalogError` with the row of a provider, a machine
+    or a column that is not known, of what is no price in USD, and of a second price.
+    """
+    known = {provider: frozenset(names) for provider, names in machines.items()}
+    strange = sorted(map(str, {*(rows.fieldnames or ())} - {"provider", *_OWN, *_BESIDE}))
+    if strange:
+        remedy = f"Leave it out; the columns are provider, {', '.join(_OWN)}, and {', '.join(_BESIDE)} for notes"
+        what = "a column that is not known may change what a price means"
+        raise CatalogError(what, where=path, got=strange, remedy=remedy)
+    seen: dict[tuple[str, ...], float] = {}
     for number, row in enumerate(rows, start=2):
-        where = f"{path}, row {number}"
-        usd = money(row["rate_usd_per_h"], where)
-        option = row["purchase_option"]
+        where, option = f"{path}, row {number}", row["purchase_option"]
+        told = (row.get("provider") or "aws").strip()
+        provider = _PROVIDERS.get(told.lower(), told)
+        if provider not in known:
+            raise CatalogError("no such provider", where=where, got=told, remedy=nearest(provider, known))
+        if row["instance_type"] not in known[provider]:
+            near = nearest(row["instance_type"], known[provider])
+            raise CatalogError("no such machine is known", where=where, got=row["instance_type"], remedy=near)
+        usd = _own_usd(row["rate_usd_per_h"], where)
         if option not in ("on_demand", "spot") or not usd > 0:
             what = "a price must be above zero" if option in ("on_demand", "spot") else "no such purchase option"
             raise CatalogError(what, where=where, got=dict(row), remedy="Write on_demand or spot, and USD an hour")
-        provider = str(row.get("provider") or "aws")
+        key = (provider, row["region"], row["instance_type"], option)
+        if seen.setdefault(key, usd) != usd:
+            got = f"{seen[key]:g} and {usd:g} USD/h"
+            raise CatalogError("the machine has two prices", where=where, got=got, remedy="Leave one of the rows in")
         yield Price(provider, row["region"], row["instance_type"], option, usd, "observed")
+
+
+def _own_usd(text: str | None, where: str) -> float:
+    """A price that a person wrote [USD]; a comma alone is the decimal mark. Raises
+    :class:`CatalogError` for anything but a number.
+    """
+    plain = re.sub(r"^(\d+),(\d+)$", r"\1.\2", (text or "").strip())
+    try:
+        return money(plain, where)
+    except CatalogError as error:
+        remedy = "Write the number alone, in USD an hour, such as 0.192"
+        raise CatalogError(error.what, where=where, got=text, remedy=remedy) from None
 
 
 def _bill(

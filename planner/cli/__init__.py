@@ -62,6 +62,8 @@ class _Planner(click.Group):
             error.show()
             sys.exit(2)
         except OSError as error:
+            if error.filename is not None and error.errno in _FULL:
+                _fail(f"{str(error.filename)[:200]}: {error.strerror}. Free space there, or write elsewhere", 2)
             if error.filename is not None:
                 _fail(f"{str(error.filename)[:200]}: {error.strerror}. Check the path", 2)
             if error.errno not in _FULL:

@@ -3,11 +3,15 @@
 import gzip
 import json
 from datetime import date
+from io import BytesIO
 
 import boto3
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from moto import mock_aws
+from pyarrow import parquet
 
 from planner.actuals import BILL_FORMATS, ask_cost_explorer, by_charge, charge_of, days, read_bill
 from planner.errors import PlannerError
@@ -309,6 +313,29 @@ def test_money_that_stands_in_two_files_of_a_folder_is_refused_and_the_remedy_wo
         whole = max(tmp_path.iterdir(), key=lambda p: (p.stat().st_size, p.name))
         next(p for p in sorted(tmp_path.iterdir()) if p != whole).unlink()
     assert read_bill(tmp_path)["billed_cost_usd"].sum() == sum(2**i for i in set().union(*files))
+
+
+def constant(rows, **cells):
+    """A Parquet file whose columns hold one text each, in a few hundred bytes."""
+    index, out = pa.array(np.zeros(rows, dtype="int32")), BytesIO()
+    columns = {name: pa.DictionaryArray.from_arrays(index, pa.array([text])) for name, text in cells.items()}
+    parquet.write_table(pa.table(columns), out, compression="zstd")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [(40_000_000, "a"), (300_000, "b" * 1000), (3_000, "c" * 100_000)],
+    ids=["rows", "cells", "a cell"],
+)
+def test_a_small_file_that_unpacks_to_a_huge_bill_is_refused_before_it_is_unpacked(tmp_path, rows, text):
+    raw = constant(rows, BilledCost="1", ServiceName=text)
+    assert len(raw) < 1 << 18
+    (tmp_path / "bill.parquet").write_bytes(raw)
+    with pytest.raises(PlannerError, match=r"the bill is too large.*Give one month"):
+        read_bill(tmp_path / "bill.parquet")
+    (tmp_path / "bill.parquet").write_bytes(constant(1000, BilledCost="1", ServiceName="EC2"))
+    assert read_bill(tmp_path / "bill.parquet")["billed_cost_usd"].sum() == 1000
 
 
 def test_parts_of_a_report_with_rows_that_are_alike_are_one_bill(tmp_path):

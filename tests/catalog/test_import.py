@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from planner import Scenario
 from planner.catalog import Catalog
+from planner.catalog.importing import read_prices
 from planner.cli import main
 from planner.data import data_path
 from planner.errors import CatalogError
@@ -143,6 +144,24 @@ def test_the_reserved_term_of_an_offer_file_comes_along(folder, tmp_path):
     assert (mine["rate_usd_per_h"], mine["upfront_share"], mine["basis"]) == (0.1301, 0.0, "observed")
 
 
+OWN_HEAD = "provider,region,instance_type,purchase_option,rate_usd_per_h\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AWS,af-south-1,m6a.xlarge,on_demand,0.2345\n",
+        "Amazon Web Services;af-south-1;m6a.xlarge;on_demand;0,2345\n",
+        "aws\taf-south-1\tm6a.xlarge\ton_demand\t0.2345\n",
+    ],
+)
+def test_own_prices_are_read_with_the_marks_of_any_country(tmp_path, text):
+    mark = next(m for m in "\t;," if m in text)
+    (tmp_path / "own.csv").write_text("\ufeff" + OWN_HEAD.replace(",", mark) + text, encoding="utf-8")
+    (found,) = read_prices(tmp_path / "own.csv", {"aws": ["m6a.xlarge"]})
+    assert (found.provider, found.region, found.usd_per_h) == ("aws", "af-south-1", 0.2345)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -163,8 +182,20 @@ def test_the_reserved_term_of_an_offer_file_comes_along(folder, tmp_path):
         ),
         (
             "region,instance_type,purchase_option,rate_usd_per_h\naf-south-1,z99.huge,on_demand,1\n",
-            "no price of a known machine",
+            "no such machine is known (got 'z99.huge'). Known are",
         ),
+        (OWN_HEAD + "aws,af-south-1,m6a.xlarg,on_demand,1\n", "Did you mean m6a.xlarge"),
+        (OWN_HEAD + "hetzner,fsn1,cx22,on_demand,0.006\n", "no such provider (got 'hetzner'). Known are aws"),
+        (
+            OWN_HEAD + "aws,af-south-1,m6a.xlarge,on_demand,$0.2\n",
+            "row 2: this is not a price (got '$0.2'). Write the num",
+        ),
+        (
+            OWN_HEAD + 2 * "aws,af-south-1,m6a.xlarge,on_demand,0.2\n" + "aws,af-south-1,m6a.xlarge,on_demand,0.3\n",
+            "row 4",
+        ),
+        (OWN_HEAD.replace("\n", ",currency\n") + "aws,af-south-1,m6a.xlarge,on_demand,4.2,ZAR\n", "got ['currency']"),
+        (OWN_HEAD.replace("\n", ",unit\n") + "aws,af-south-1,m6a.xlarge,on_demand,4.2,month\n", "got ['unit']"),
         ('"FormatVersion","v1.0"\n', "does not name its region"),
     ],
 )

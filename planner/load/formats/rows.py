@@ -25,6 +25,7 @@ MAX_LINE_BYTES = 1 << 20
 MAX_WORKBOOK_BYTES = 128 << 20  # unpacked; a sheet is full at 1,048,576 rows
 BATCH = 1 << 16
 MAX_CELL = 1024
+MAX_ROWS = 16_000_000  # half a year of seconds; ten times the rows of two years of minutes
 DEEPEST = 8  # levels of a JSON document above its rows
 
 
@@ -97,13 +98,16 @@ def _parquet(path: Path) -> Rows:
     from pyarrow import parquet
 
     try:
-        names = [str(n) for n in parquet.read_schema(path).names]
+        names, held = [str(n) for n in parquet.read_schema(path).names], parquet.read_metadata(path).num_rows
     except (pa.ArrowException, OSError) as error:
         raise TrafficError(
             f"the Parquet file cannot be read: {str(error)[:160]}",
             where=path,
             remedy="Write the file again",
         ) from None
+
+    if held > MAX_ROWS:
+        raise too_many_rows(path)
 
     def parts(wanted: list[str]) -> Iterator[Any]:
         # text stays as a dictionary, so a long cell that repeats is held once
@@ -123,6 +127,15 @@ def _parquet(path: Path) -> Rows:
             ) from None
 
     return Rows(names, parts)
+
+
+def too_many_rows(where: object) -> TrafficError:
+    """What a table of more than :data:`MAX_ROWS` rows is refused with."""
+    return TrafficError(
+        f"the table has more than {MAX_ROWS} rows",
+        where=where,
+        remedy="Export at a longer interval, or a shorter span",
+    )
 
 
 def _bounded(column: Any, path: Path, name: str) -> None:

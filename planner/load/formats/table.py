@@ -33,8 +33,6 @@ from planner.load.formats.stamps import Clock, Stamps, checked, from_naive
 from planner.load.quality import Quality
 from planner.scenario import TrafficSource
 
-MAX_ROWS = 16_000_000  # half a year of seconds; ten times the rows of two years of minutes
-
 
 def sniff(path: Path, head: bytes) -> bool:
     """A table by its name or by its magic bytes; a JSON document that is no log of an object a line."""
@@ -145,12 +143,8 @@ class _Columns:
         if self.chosen.labels:
             self.labels += zip(*(part.column(n).to_pylist() for n in self.chosen.labels), strict=True)
         self.rows += len(part)
-        if self.rows > MAX_ROWS:
-            raise TrafficError(
-                f"the table has more than {MAX_ROWS} rows",
-                where=self.quality.source,
-                remedy="Export at a longer interval, or a shorter span",
-            )
+        if self.rows > rows.MAX_ROWS:
+            raise rows.too_many_rows(self.quality.source)
 
     def _add_stamps(self, column: Any) -> None:
         import pyarrow as pa
