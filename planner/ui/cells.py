@@ -20,7 +20,7 @@ CELLS = {
     "most": st.column_config.NumberColumn("Most", format="%.0f"),
     "work_share": st.column_config.NumberColumn("In the plan", help="Share of the service's capacity"),
     "usable_rps": st.column_config.NumberColumn(
-        "Requests/s", format="%.3g", help="What one replica may carry, after all headroom"
+        "Requests/s", format="%,.3g", help="What one replica may carry, after all headroom"
     ),
     "rate_usd_per_h": st.column_config.NumberColumn(
         "USD an hour", format="%.4g", help="List price of one machine on demand"

@@ -174,6 +174,9 @@ def stages(scenario: Scenario, paths: int = PATHS) -> Generator[Planned]:
             yield found
     finally:
         work.leave()
+        with slot.lock:
+            if isinstance(slot.study, Study):
+                slot.work = None  # and with it the stages before the last
 
 
 @dataclass
@@ -205,6 +208,9 @@ def _joined(slot: _Slot, scenario: Scenario, paths: int) -> Work:
     prices = catalog(scenario.providers, scenario.regions)
 
     def make(progress: Callable[[str], None], seen: Callable[[Planned], None]) -> Study:
+        if isinstance(slot.study, Study):  # another has ended it since it was asked for
+            return slot.study
+
         def handed(found: Planned) -> None:
             latest.study = found
             seen(found)

@@ -101,8 +101,6 @@ def show(title: str, body: Body, wide: bool = False) -> None:
             _draw(scenario, overrides, title, body, wide)
         except InfeasiblePlan as error:
             _without(error, scenario, overrides, title, body, wide)
-            return
-        st.session_state[f"before.{scenario.name}"] = scenario
 
 
 def whole(draw: Callable[[Study], None]) -> Body:
@@ -122,6 +120,7 @@ def _draw(scenario: Scenario, overrides: dict[str, Any], title: str, body: Body,
                     parts = Parts(found)
                     _head(found, overrides, title, wide)
                     body(found, parts)
+                    st.session_state[f"before.{scenario.name}"] = scenario
                 else:
                     parts.come(found)
         except PlannerError:

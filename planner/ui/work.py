@@ -7,7 +7,7 @@ from threading import Condition, Thread
 
 from planner.study import Planned, Study
 
-LOOK_S = 0.1  # how often a reader who waits is asked whether he still does
+LOOK_S = 0.2  # how often a reader who waits is asked whether he still does
 
 Make = Callable[[Callable[[str], None], Callable[[Planned], None]], Study]
 
@@ -43,7 +43,7 @@ class Work:
 
     def known(self, waits: Callable[[str], None]) -> Iterator[Planned]:
         """What is known, whenever it is more, the last time whole; to be taken between :meth:`join`
-        and :meth:`leave`. Meanwhile ``waits`` is told what is being done, ten times a second; where
+        and :meth:`leave`. Meanwhile ``waits`` is told what is being done, five times a second; where
         it raises, the wait ends. Raises what the work raised.
         """
         drawn = 0
