@@ -11,8 +11,8 @@ from typing import Any
 import click
 import yaml
 
-from planner.catalog import PROVIDERS
-from planner.errors import ScenarioError
+from planner.catalog import PROVIDERS, Catalog
+from planner.errors import ScenarioError, TrafficError
 from planner.load import read_histories
 from planner.scenario import Scenario
 
@@ -59,7 +59,9 @@ def _ask(option: str, given: str | None, question: str, default: Any = None) -> 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False), default="scenario.yaml")
 @click.option("--name", help="What it is: the name of the service.")
-@click.option("--traffic", help="How much: a traffic history; see planner look.")
+@click.option(
+    "--traffic", help="How much: a traffic history, or what planner look prints: '{file: a.csv, value: counter}'."
+)
 @click.option("--traffic-time-zone", help="Zone of a history whose stamps name none; see planner look.")
 @click.option("--requests-per-day", type=float, help="How much, where there is no history.")
 @click.option("--shape", help=f"When, where there is no history: {SHAPES}.")
@@ -85,13 +87,35 @@ def new(file: str, force: bool, **given: Any) -> None:
         raise click.UsageError(f"{path} is there already; --force writes over it")
     text = _text(path, given)
     scenario = Scenario.from_yaml(text, where=str(path), folder=path.absolute().parent)
-    read_histories(scenario)
+    _check(scenario, given["traffic"])
     if not path.absolute().parent.is_dir():
         raise ScenarioError("there is no such folder. Make it first", where=str(path.parent))
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
     click.echo(f"{path} written; plan it: planner plan {path}")
+
+
+def _check(scenario: Scenario, traffic: str | None) -> None:
+    """Raises what a plan would refuse at once: the history, with the way to say here what it asks for,
+    and the region.
+    """
+    try:
+        read_histories(scenario)
+    except TrafficError as error:
+        if traffic is None:
+            raise
+        spec = next(iter(scenario.services.values())).traffic
+        said = {"file": traffic} if not _is_mapping(traffic) else yaml.safe_load(traffic)
+        said |= {"time_zone": spec.time_zone} if spec.time_zone else {}
+        here = _plain({**said, "FIELD": "VALUE"})
+        remedy = f"{error.remedy.rstrip('.')}; here as --traffic '{here}'"
+        raise TrafficError(error.what, where=error.where, got=error.got, remedy=remedy) from None
+    Catalog.read(*scenario.providers, regions=scenario.regions)
+
+
+def _is_mapping(traffic: str) -> bool:
+    return traffic.lstrip().startswith("{")
 
 
 def _text(path: Path, given: dict[str, Any]) -> str:
@@ -125,13 +149,29 @@ def _traffic(path: Path, given: dict[str, Any]) -> dict[str, Any]:
             click.prompt("How much, a traffic history (empty: there is none)", default="", err=True) or None
         )
     if given["traffic"]:
-        beside = os.path.relpath(Path(given["traffic"]).absolute(), path.absolute().parent)
+        said = _said(given["traffic"])
+        beside = os.path.relpath(Path(str(said["file"])).absolute(), path.absolute().parent)
         more = {"shape": given["shape"], "time_zone": given["traffic_time_zone"]}
-        return {"file": Path(beside).as_posix(), **{k: v for k, v in more.items() if v}}
+        return {**said, "file": Path(beside).as_posix(), **{k: v for k, v in more.items() if v}}
     asked = "How much, requests a day (or --traffic FILE)"
     number = None if given["requests_per_day"] is None else str(given["requests_per_day"])
     day = float(_ask("--requests-per-day", number, asked))
     return {"requests_per_day": day, "shape": _ask("--shape", given["shape"], f"When ({SHAPES})", "mixed")}
+
+
+def _said(traffic: str) -> dict[str, Any]:
+    """A history and how it is read: the name of a file, or what ``planner look`` prints of it."""
+    if not _is_mapping(traffic):
+        return {"file": traffic}
+    try:
+        said = yaml.safe_load(traffic)
+    except yaml.YAMLError:
+        said = None
+    if not isinstance(said, dict) or "file" not in said:
+        raise click.UsageError(
+            f"--traffic must be a file, or such as {{file: a.csv, value: counter}} (got {traffic!r})"
+        )
+    return said
 
 
 def _speed(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from planner.cli import main
-from planner.load import read_traffic
+from planner.load import read_histories, read_traffic
 from planner.scenario import Scenario
 from tests.builders import clouds, loadtests
 from tests.builders.written import GATLING
@@ -105,6 +105,46 @@ def test_a_scenario_beside_its_traffic_is_read_from_anywhere(tmp_path, monkeypat
     assert scenario.services["shop"].traffic.file == "../a/grafana.csv"
     monkeypatch.chdir("/")
     assert run("forecast", str(tmp_path / "b" / "s.yaml"), "--paths", "4").exit_code == 0
+
+
+RPS = "value: requests_per_s"
+HISTORIES = {
+    "value": ("Time,Value\n", "{t:%Y-%m-%dT%H:00Z},40\n", RPS),
+    "columns": (
+        "Time,web,api\n",
+        "{t:%Y-%m-%dT%H:00Z},40,2\n",
+        f"{RPS}, columns: {{arrival_rate_rps: web}}",
+    ),
+    "date_order": ("Time,requests_per_s\n", "3/4/2026 {t:%H}:00,40\n", "time_zone: UTC, date_order: day_first"),
+    "start": ("t_s,requests_per_s\n", "{s},40\n", "start: 2026-10-01T00:00:00Z"),
+}
+
+
+@pytest.mark.parametrize("field", HISTORIES)
+def test_what_a_history_must_be_told_can_be_told_to_new(tmp_path, monkeypatch, field):
+    monkeypatch.chdir(tmp_path)
+    head, row, more = HISTORIES[field]
+    hours = pd.date_range("2026-10-01", periods=24, freq="h")
+    rows = "".join(row.format(t=t, s=3600 * i) for i, t in enumerate(hours))
+    (tmp_path / "h.csv").write_text(head + rows, encoding="utf-8")
+    line = NEW.replace("--requests-per-day 2000000 --shape consumer", "--traffic h.csv")
+    refused = run(*shlex.split(line)[1:])
+    assert refused.exit_code == 2
+    assert field in refused.stderr or "time_zone" in refused.stderr
+    assert "here as --traffic '{file: h.csv, FIELD: VALUE}'" in refused.stderr
+    done = run(*shlex.split(line.replace("h.csv", f"'{{file: h.csv, {more}}}'"))[1:])
+    assert done.exit_code == 0, done.stderr
+    found = read_histories(Scenario.read("scenario.yaml"))["shop"]
+    assert found.mean_rps == pytest.approx(40)
+
+
+def test_a_region_that_the_provider_has_not_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for region, near in (("us-esat-1", "us-east-1"), ("europe-west4", "eu-west-1")):
+        done = run(*shlex.split(NEW.replace("us-east-1", region))[1:])
+        assert done.exit_code == 2
+        assert f"Did you mean {near}" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_answer_that_is_missing_is_asked_by_its_option(tmp_path, monkeypatch):

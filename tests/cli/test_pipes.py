@@ -2,6 +2,7 @@
 each command as a process, read whole, by a JSON parser, and by a reader that has seen enough.
 """
 
+import errno
 import json
 import os
 import re
@@ -140,6 +141,27 @@ def test_a_reader_that_has_seen_enough_is_no_error(name, folder):
     assert len(done.stdout.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "pipe" not in done.stderr.lower()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "Free space there, or write elsewhere"),
+        (errno.EDQUOT, "Free space there, or write elsewhere"),
+        (errno.EACCES, "Check the path"),
+        (errno.ENAMETOOLONG, "Check the path"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_with_what_mends_it(number, remedy):
+    """A path is not to blame where the disk is full."""
+
+    def write():
+        raise OSError(number, os.strerror(number), "plan.csv")
+
+    group = type(main)("planner", commands={"write": click.Command("write", callback=write)})
+    done = CliRunner().invoke(group, ["write"])
+    assert done.exit_code == 2
+    assert done.stderr == f"planner: plan.csv: {os.strerror(number)}. {remedy}\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="asks for a device that is always full")

@@ -157,7 +157,18 @@ def test_fields_of_a_log_that_change_within_it_are_refused_and_their_repetition_
     assert read_traffic(put(tmp_path, "a.log", first)).hourly().to_numpy() * 3600 == pytest.approx(12)
 
 
-@pytest.mark.parametrize("column", ["shop", "team", "Produkt"])
+@pytest.mark.parametrize("names", [("api", "app"), ("queue", "model"), ("job", "cluster")])
+def test_a_column_a_service_is_a_value_whatever_the_service_is_called(tmp_path, names):
+    path = put(tmp_path, "wide.csv", lines(f"Time,{','.join(names)}\n", "{t:%FT%TZ},{v},{h}"))
+    with pytest.raises(TrafficError, match=rf"cannot be told.*{names[0]}.*{names[1]}"):
+        read_traffic(path)
+    for name, part in zip(names, (1.0, 0.5), strict=True):
+        stated = {"columns": {"arrival_rate_rps": name}, **RPS}
+        found = read_traffic(TrafficSource(file=str(path), **stated))
+        np.testing.assert_allclose(found.arrival_rate_rps, RATE * part, rtol=1e-4)
+
+
+@pytest.mark.parametrize("column", ["shop", "team", "app", "Produkt"])
 @pytest.mark.parametrize("parts", [(1.0, 1.0), (1.0, 0.25)])
 def test_series_that_an_unknown_column_tells_apart_are_refused_and_the_remedy_works(tmp_path, column, parts):
     """Also where their values are equal: one of them is not the demand."""

@@ -49,14 +49,12 @@ TOKEN_NAMES = {
 # unit of stamps that count from the start of a trace, by a column its publisher always writes
 TRACE_UNITS = {"request_tokens": "s", "input_length": "ms", "arrived_at": "s"}
 VALUE_NAMES = ("value", "values", "_value")
-SERIES_NAMES = (
-    *("series", "metric", "metric_name", "name", "__name__", "legend", "service", "service_name", "app"),
-    *("application", "workload", "deployment", "job", "api", "endpoint", "queue", "topic", "model", "tenant"),
-)
+# names that no column of values has: a wide table may well have columns app, api and queue
+SERIES_NAMES = ("series", "metric", "metric_name", "name", "__name__", "legend", "service", "service_name")
 PART_NAMES = (
     *("pod", "instance", "host", "hostname", "node", "container", "region", "zone", "az", "availability_zone"),
     *("status", "status_code", "code", "method", "path", "route", "target", "target_group", "replica", "shard"),
-    *("cluster", "namespace", "datacenter", "country", "platform", "device"),
+    *("namespace", "datacenter", "country"),
 )
 MOST_NAMES = 12
 REMEDY = "Name it in traffic.columns, such as {arrival_rate_rps: requests}"
