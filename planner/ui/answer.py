@@ -30,7 +30,8 @@ def body(study: Planned, parts: study_page.Parts) -> None:
             _year(study, parts)
         with right:
             _money(study, parts)
-        _bet(study, parts)
+        with st.container(gap=None):
+            _bet(study, parts)
         one = len(study.scenario.services) == 1
         left, right = st.columns([11, 9] if one else [12, 11], gap="small")
         with left.container(gap="xsmall"):
