@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from planner.optimizer.answer import bound
 from tests.optimizer_oracle.draw import draw
 from tests.optimizer_oracle.verdict import EQUAL, judge
 
@@ -14,6 +15,12 @@ def test_what_a_plan_claims_is_true(seed):
     verdict = judge(draw(seed))
     assert not verdict.faults
     assert not verdict.above > MOST_ABOVE, verdict.told
+
+
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(n, marks=pytest.mark.slow) for n in range(6, 60))])
+def test_a_bound_whose_sets_are_too_many_to_be_listed_is_true(seed, monkeypatch):
+    monkeypatch.setattr(bound, "MOST_SETS", 3)
+    assert not judge(draw(seed)).faults
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ stands the bound in parts of machines (:mod:`planner.optimizer.answer.parts`) be
 counts.
 
 Rules that only make plans dearer are left out (type shares, largest replicas, prepayment
-budgets; where there are too many sets of types, or quotas dealt by the hour, any types at once).
+budgets; where quotas are dealt by the hour, any types at once). Of a service with too many sets the
+prices serve all, and only types count that no other beats in every band.
 Charges that follow no machine (data, requests) are not part of the bound.
 
 Where it is loose: more than ``MOST_TYPES`` types a service; several services on one commitment,
@@ -33,6 +34,7 @@ relaxation for integer programming (1974).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import ceil, comb
 
 import numpy as np
@@ -51,7 +53,7 @@ from planner.optimizer.answer.shadow import (
 )
 from planner.optimizer.market.as_program import zone_factor
 from planner.optimizer.market.market import Market
-from planner.optimizer.mixes.covering import least_cost, parts_price, sampled
+from planner.optimizer.mixes.covering import Shelf, least_cost, parts_price, sampled
 from planner.optimizer.mixes.fleet import shelf_of
 from planner.optimizer.mixes.menu import Rules
 from planner.scenario import Scenario
@@ -68,6 +70,7 @@ STEPS = ((300, 10), (1_500, 40))  # grid of capacities and loads of each band, c
 LAST = (6_000, 250)  # the same at fitted prices
 MOST_TYPES = 4  # of a set whose prices are fitted
 MOST_FITTED = 200  # sets of a service
+CLOSE = 0.99  # of what the sets met allow, from where on no prices are fitted anew
 REFITS = 6  # times the prices of all services are fitted to the sets they would keep
 NEAR = 0.95  # of a plan, from where on parts of machines add nothing
 # prices of hours for some sets, one choice or several
@@ -88,7 +91,7 @@ def least_bill(
     shelves = {s: shelf_of(cheap, s) for s in cheap.candidates}
     shelves = {s: shelf.take(worth_keeping(shelf, pools, places=places)) for s, shelf in shelves.items()}
     best = best_usd - fees
-    if shared(cheap, shelves):
+    if shared(cheap, shelves) or any(too_many(scenario, cheap, shelf) for shelf in shelves.values()):
         bands = bands_of(followed, {s: shelf.cheapest for s, shelf in shelves.items()}, weight, first)
         each = {s: Prices(shelf, pools, bands, zone_factor(cheap.rules[s])) for s, shelf in shelves.items()}
         found = _Together(scenario, cheap, each).least(best)
@@ -100,6 +103,12 @@ def least_bill(
     if found < NEAR * best:
         found = max(found, in_parts(scenario, load, cheap, followed, weight))
     return min(best_usd, fees + max(0.0, found))
+
+
+def too_many(scenario: Scenario, market: Market, shelf: Shelf) -> bool:
+    """Whether a service has more sets of types than can be looked at one by one."""
+    size = scenario.limits.max_instance_types
+    return size is not None and not market.by_hour and comb(len(shelf), min(size, len(shelf))) > MOST_SETS
 
 
 def _own(prices: Prices) -> Worths:
@@ -143,12 +152,13 @@ class _Together:
                 best, prices = max((best, prices), (total, worth), key=lambda pair: pair[0])
         met = {s: {tuple(np.unique(rows))} for s, rows in sets.items()}
         for _ in range(REFITS):
-            *_, (_, prices) = self._fit(met, prices).rising()
+            *_, (most_met, prices) = self._fit(met, prices).rising()
             total, sets = self._value(prices, fit=True)
             best, before = max(best, total), sum(map(len, met.values()))
             for s, rows in sets.items():
                 met[s].add(tuple(np.unique(rows)))
-            if best >= most or sum(map(len, met.values())) == before:
+            # no prices reach more for the sets met, of which the least is wanted
+            if best >= min(most, CLOSE * most_met) or sum(map(len, met.values())) == before:
                 break
         return max(0.0, best)
 
@@ -201,38 +211,52 @@ class _Sets:
         if size is not None and self.rules.type_share is not None:
             size = max(size, ceil(1.0 / self.rules.type_share - 1e-9))
         size = None if size is None else min(size, len(self.shelf))
-        if size is None or market.by_hour or comb(len(self.shelf), size) > MOST_SETS:
-            self.sets = np.arange(len(self.shelf))[None, :]
-        else:
-            self.sets = self.shelf.sets(size, regions)
+        self.size, self.regions, self.every = size, regions, np.arange(len(self.shelf))[None, :]
+        self.listed: Index | None = None
+        if size is not None and not market.by_hour and comb(len(self.shelf), size) <= MOST_SETS:
+            self.listed = self.shelf.sets(size, regions)
 
     def least(self, worths: Worths, most: float, *, fit: bool = True) -> tuple[float, Index]:
         """Least of ``most`` and the bounds of all sets [USD], opened in the order of their bounds in
         parts of machines; and the set that has it. ``fit`` the prices of own commitments to the sets
         that are left.
         """
-        parts = self._by_chunk(self.sets, worths, self._in_parts, few=True)
+        sets, fit = (self._sets_at(worths), False) if self.listed is None else (self.listed, fit)
+        parts = self._by_chunk(sets, worths, self._in_parts, few=True)
         order, best = np.argsort(parts, kind="stable"), most
-        chosen = self.sets[order[0]]
+        chosen = sets[order[0]]
         order = order[parts[order] < best]
-        for at in range(0, len(order), OPENED):
-            rows = order[at : at + OPENED]
+        for rows in np.split(order, [CHUNK, *range(OPENED, len(order), OPENED)]):
             rows = rows[parts[rows] < best]
-            coarse = self._by_chunk(self.sets[rows], worths, self._whole(*STEPS[0]), few=True)
+            if not len(rows):
+                break
+            coarse = self._by_chunk(sets[rows], worths, self._whole(*STEPS[0]), few=True)
             coarse = np.maximum(coarse, parts[rows])
             for k in np.array_split(np.argsort(coarse, kind="stable"), max(1, len(rows) // CHUNK)):
                 k = k[coarse[k] < best]
                 if not len(k):
                     break
-                fine = self._by_chunk(self.sets[rows[k]], worths, self._whole(*STEPS[1]), few=False)
+                fine = self._by_chunk(sets[rows[k]], worths, self._whole(*STEPS[1]), few=False)
                 fine = np.maximum(fine, coarse[k])
                 for j in np.argsort(fine, kind="stable"):
                     if fine[j] < best:
-                        rival = self.sets[rows[k[j]]]
+                        rival = sets[rows[k[j]]]
                         usd = max(fine[j], self._fitted(rival, worths, best)) if fit else fine[j]
                         if usd < best:
                             best, chosen = float(usd), rival
         return best, chosen
+
+    def _sets_at(self, worths: Worths) -> Index:
+        """Sets of the types that no other serves as much as for no more in any band, at prices that all
+        sets see alike; any types at once where these are too many still.
+        """
+        if self.size is None or self.market.by_hour:
+            return self.every
+        price = self.prices.usage(self.every.T, worths(self.every, True)[0])[:, 0]
+        rows = np.flatnonzero(replace(self.shelf, usage=price[:, 0]).needed(price, places=self.regions is not None))
+        if comb(len(rows), self.size) > MOST_SETS:
+            return self.every
+        return rows[self.shelf.take(rows).sets(min(self.size, len(rows)), self.regions)]
 
     def named(self, rows: Index) -> tuple[str, ...]:
         """Kinds of a set, each once."""

@@ -132,6 +132,16 @@ class Shelf:
         better &= np.isinf(self.most)[None, :]
         return better
 
+    def needed(self, price: Floats, *, places: bool) -> Flags:
+        """Types that no other serves as much as for no more at each ``price`` (types, …) of their use."""
+        better = self.as_good(places=places)
+        for column in np.unique(price, axis=1).T:
+            better &= column[None, :] <= column[:, None]
+        number = np.arange(len(self))
+        better &= ~better.T | (number[None, :] < number[:, None])  # of equals the first stays
+        np.fill_diagonal(better, False)
+        return np.asarray(~better.any(axis=1))
+
     def sets(self, size: int, regions: int | None) -> Index:
         """All sets of at most ``size`` types in at most ``regions``, short ones filled up by
         repeating a type.
