@@ -1,6 +1,6 @@
 """Whole contracts by descent on the exact expected cost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -73,6 +73,41 @@ def whole_contracts(
     return best
 
 
+def exchanged(market: Market, best: Mapping[int, float], expected: Worth, affordable: Allowed) -> dict[int, float]:
+    """Whole purchases given up for as much use of another, as long as that is cheaper.
+
+    Steps of single contracts stop where what they leave uncovered costs more than they save; all of a
+    purchase leaves the rounding of one contract.
+    """
+    kept, value, moved = dict(best), expected(best), True
+    while moved:
+        moved = False
+        for change in _exchanges(market, kept):
+            trial = kept | change
+            if affordable(trial) and (cost := expected(trial)) < value - 1e-9 * abs(value):
+                kept, value, moved = trial, cost, True
+                break
+    return kept
+
+
+def _exchanges(market: Market, held: Mapping[int, float]) -> Iterator[dict[int, float]]:
+    """Every purchase for each other that pays for the same machines, rounded up and down."""
+    for i in held:
+        for j in (j for j, amount in held.items() if amount > 0 and j != i):
+            one, other = market.terms[i], market.terms[j]
+            if (common := _common(one, other)) is not None:
+                use = held[j] / other.units[common] * one.units[common] / one.least
+                for count in (np.ceil(use - 1e-9), np.floor(use)):
+                    yield {j: 0.0, i: float(round(held[i] + count * one.least, 9))}
+
+
+def _common(one: Term, other: Term) -> str | None:
+    """A machine that either could pay for in place of the other: in the same hours, or of one pool."""
+    if one.pool != other.pool and one.start != other.start:
+        return None
+    return next((k for k in one.units if k in other.units), None)
+
+
 def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, float]) -> list[dict[int, float]]:
     """Moves of the descent: a step more or less of a term; the same signed at another date; the
     same use under another pool.
@@ -87,8 +122,7 @@ def _changes(market: Market, step: Mapping[int, float], least: Mapping[int, floa
     for i in step:
         for j in step:
             one, other = market.terms[i], market.terms[j]
-            common = next((k for k in one.units if k in other.units), None)
-            if i == j or common is None or (one.pool != other.pool and one.start != other.start):
+            if i == j or (common := _common(one, other)) is None:
                 continue
             for units in amounts[i]:
                 instead = units / one.units[common] * other.units[common]

@@ -14,7 +14,14 @@ import numpy as np
 
 from planner.arrays import Floats
 from planner.load import Load
-from planner.optimizer.commitments.descent import MOST_TRIALS, Allowed, Worth, whole_contracts, within_upfront
+from planner.optimizer.commitments.descent import (
+    MOST_TRIALS,
+    Allowed,
+    Worth,
+    exchanged,
+    whole_contracts,
+    within_upfront,
+)
 from planner.optimizer.commitments.starts import only, with_rungs, worth_trying
 from planner.optimizer.commitments.valuing import Value
 from planner.optimizer.market.as_program import offers_of, problem_of
@@ -95,6 +102,7 @@ def sign(
         best = min(best, other, key=value.expected)
     every = dict.fromkeys(everything, 0.0) | best
     best = whole_contracts(market, every, value.expected, affordable, trials=trials)
+    best = exchanged(market, best, value.expected, affordable)
     best, regret, each = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
         expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)
