@@ -126,9 +126,9 @@ def test_a_sweep_that_was_killed_is_taken_up_and_ends_equal(small, whole, tmp_pa
     told, planned = [], []
     sweep(small, dict(list(VARIANTS.items())[:1]), results=tmp_path / "rows", progress=told.append)
     assert told == ["1 of 1 variants"]
-    real = study.optimize
+    real = study.unproven
     monkeypatch.setattr(
-        study, "optimize", lambda s, *a, **k: planned.append(s.limits.max_spot_share) or real(s, *a, **k)
+        study, "unproven", lambda s, *a, **k: planned.append(s.limits.max_spot_share) or real(s, *a, **k)
     )
     found = sweep(small, results=tmp_path / "rows", progress=told.append)
     assert told[1:] == ["1 of 2 variants were there", "2 of 2 variants"]
