@@ -154,7 +154,7 @@ def service_model(scenario: Scenario, name: str) -> ServiceModel:
     if spec.model not in LATENCY_MODELS:
         raise ScenarioError(
             f"services.{name}.latency.model: no such model (got {spec.model!r}); "
-            + near(spec.model, LATENCY_MODELS).replace("known keys:", "known are"),
+            + near(spec.model, LATENCY_MODELS, "models"),
             where=scenario.name,
         )
     odd = [

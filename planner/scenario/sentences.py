@@ -81,12 +81,12 @@ def sentence(fault: Any, known: Collection[str] = ()) -> str:
     return f"{message}{_got(value)}{_remedy(kind, name, value)}"
 
 
-def near(name: str, known: Collection[str]) -> str:
-    """The known name that is nearest to one that nobody knows, else all of them."""
+def near(name: str, known: Collection[str], what: str = "keys") -> str:
+    """The known name that is nearest to one that nobody knows, else all of them, which are ``what``."""
     if not known:
         return "mend the name, or leave it out"
     found = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"did you mean {found[0]}?" if found else f"known keys: {', '.join(sorted(known))}"
+    return f"did you mean {found[0]}?" if found else f"known {what}: {', '.join(sorted(known))}"
 
 
 def plain(name: str, text: str) -> str:

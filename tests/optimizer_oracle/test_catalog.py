@@ -124,6 +124,11 @@ def test_a_constant_load_costs_no_more_than_fleets_fully_committed(seed):
     under_constant_load(seed)
 
 
+@pytest.mark.parametrize("seed", [63, *(pytest.param(n, marks=pytest.mark.slow) for n in (26, 62, 65, 72, 74))])
+def test_a_whole_purchase_is_exchanged_where_single_contracts_stop_at_their_rounding(seed):
+    under_constant_load(seed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4, CASES))
 def test_constant_loads_cost_no_more_than_fleets_fully_committed(seed):

@@ -84,7 +84,7 @@ class Room:
         )
         each, most = float(mix.weight @ held) / GIB, float(self.sequences(visible_gib))
         cache = self.budget(precision, visible_gib, layout).kv_cache_gib
-        fits = math.floor(min(most, cache / each)) if each > 0 else most
+        fits = math.floor(min(most, cache / each) + 1e-9) if each > 0 else most
         return max(float(fits), 1.0) * layout.data_parallel
 
     def excuse(

@@ -91,7 +91,9 @@ def least_bill(
     shelves = {s: shelf_of(cheap, s) for s in cheap.candidates}
     shelves = {s: shelf.take(worth_keeping(shelf, pools, places=places)) for s, shelf in shelves.items()}
     best = best_usd - fees
-    if shared(cheap, shelves) or any(too_many(scenario, cheap, shelf) for shelf in shelves.values()):
+    if shared(cheap, shelves) or any(
+        _too_many(shelf, _most_types(scenario, cheap, s, shelf)) for s, shelf in shelves.items()
+    ):
         bands = bands_of(followed, {s: shelf.cheapest for s, shelf in shelves.items()}, weight, first)
         each = {s: Prices(shelf, pools, bands, zone_factor(cheap.rules[s])) for s, shelf in shelves.items()}
         found = _Together(scenario, cheap, each).least(best)
@@ -105,10 +107,17 @@ def least_bill(
     return min(best_usd, fees + max(0.0, found))
 
 
-def too_many(scenario: Scenario, market: Market, shelf: Shelf) -> bool:
-    """Whether a service has more sets of types than can be looked at one by one."""
-    size = scenario.limits.max_instance_types
-    return size is not None and not market.by_hour and comb(len(shelf), min(size, len(shelf))) > MOST_SETS
+def _most_types(scenario: Scenario, market: Market, service: str, shelf: Shelf) -> int | None:
+    """Types that a service may keep at most; ``None`` where the bound lets it keep any number."""
+    size, share = scenario.limits.max_instance_types, market.rules[service].type_share
+    if size is None or market.by_hour:
+        return None
+    return min(size if share is None else max(size, ceil(1.0 / share - 1e-9)), len(shelf))
+
+
+def _too_many(shelf: Shelf, size: int | None) -> bool:
+    """Whether there are more sets of so many types than can be looked at one by one."""
+    return size is not None and comb(len(shelf), size) > MOST_SETS
 
 
 def _own(prices: Prices) -> Worths:
@@ -207,14 +216,11 @@ class _Sets:
         self.rules: Rules = market.rules[service]
         self.prices, self.shelf, self.loads = prices, prices.shelf, prices.bands.loads[service]
         self.volume = np.array([float(v @ h) for v, h in self.loads])
-        size, regions = scenario.limits.max_instance_types, scenario.limits.max_regions
-        if size is not None and self.rules.type_share is not None:
-            size = max(size, ceil(1.0 / self.rules.type_share - 1e-9))
-        size = None if size is None else min(size, len(self.shelf))
-        self.size, self.regions, self.every = size, regions, np.arange(len(self.shelf))[None, :]
+        self.size, self.regions = _most_types(scenario, market, service, self.shelf), scenario.limits.max_regions
+        self.every = np.arange(len(self.shelf))[None, :]
         self.listed: Index | None = None
-        if size is not None and not market.by_hour and comb(len(self.shelf), size) <= MOST_SETS:
-            self.listed = self.shelf.sets(size, regions)
+        if self.size is not None and not _too_many(self.shelf, self.size):
+            self.listed = self.shelf.sets(self.size, self.regions)
 
     def least(self, worths: Worths, most: float, *, fit: bool = True) -> tuple[float, Index]:
         """Least of ``most`` and the bounds of all sets [USD], opened in the order of their bounds in
@@ -248,15 +254,16 @@ class _Sets:
 
     def _sets_at(self, worths: Worths) -> Index:
         """Sets of the types that no other serves as much as for no more in any band, at prices that all
-        sets see alike; any types at once where these are too many still.
+        sets see alike (another's prices would not hold for what is left out); any types at once where
+        these are too many still.
         """
-        if self.size is None or self.market.by_hour:
+        if self.size is None:
             return self.every
         price = self.prices.usage(self.every.T, worths(self.every, True)[0])[:, 0]
         rows = np.flatnonzero(replace(self.shelf, usage=price[:, 0]).needed(price, places=self.regions is not None))
-        if comb(len(rows), self.size) > MOST_SETS:
+        if _too_many(shelf := self.shelf.take(rows), self.size):
             return self.every
-        return rows[self.shelf.take(rows).sets(min(self.size, len(rows)), self.regions)]
+        return rows[shelf.sets(min(self.size, len(rows)), self.regions)]
 
     def named(self, rows: Index) -> tuple[str, ...]:
         """Kinds of a set, each once."""

@@ -1,6 +1,7 @@
 """Whole contracts by descent on the exact expected cost."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -73,16 +74,20 @@ def whole_contracts(
     return best
 
 
-def exchanged(market: Market, best: Mapping[int, float], expected: Worth, affordable: Allowed) -> dict[int, float]:
-    """Whole purchases given up for as much use of another, as long as that is cheaper.
+def exchanged(
+    market: Market, best: Mapping[int, float], expected: Worth, affordable: Allowed, *, trials: int = MOST_TRIALS
+) -> dict[int, float]:
+    """Whole purchases given up for as much use of another, as long as that is cheaper; at most so many
+    ``trials``.
 
     Steps of single contracts stop where what they leave uncovered costs more than they save; all of a
     purchase leaves the rounding of one contract.
     """
-    kept, value, moved = dict(best), expected(best), True
-    while moved:
+    kept, value, tries, moved = dict(best), expected(best), 0, True
+    while moved and tries < trials:
         moved = False
-        for change in _exchanges(market, kept):
+        for change in islice(_exchanges(market, kept), trials - tries):
+            tries += 1
             trial = kept | change
             if affordable(trial) and (cost := expected(trial)) < value - 1e-9 * abs(value):
                 kept, value, moved = trial, cost, True

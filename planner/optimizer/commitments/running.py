@@ -12,7 +12,8 @@ applied as the bill applies them:
 Parts may add up to more than one: a service that leaves something idle lets another use it. The
 combination depends on the loads through the steps they reach only (a *cell*), so each cell is
 settled once; cells are numbered as they are seen, since the steps of ten services are more
-combinations than an integer holds. Of more services than ``PARTS`` names the parts go up and down together.
+combinations than an integer holds. Of more services than
+:mod:`planner.optimizer.commitments.sharing` lists combinations for, the parts go up and down together.
 """
 
 from collections.abc import Mapping

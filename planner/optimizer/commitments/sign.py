@@ -102,7 +102,7 @@ def sign(
         best = min(best, other, key=value.expected)
     every = dict.fromkeys(everything, 0.0) | best
     best = whole_contracts(market, every, value.expected, affordable, trials=trials)
-    best = exchanged(market, best, value.expected, affordable)
+    best = exchanged(market, best, value.expected, affordable, trials=trials)
     best, regret, each = _worth(best, value.expected), dict[float, float](), dict[int, tuple[float, ...]]()
     for growth in SURPRISES if any(best.values()) else ():
         expected = partial((value if growth <= 1 else value.reaching(tops, growth)).expected, growth=growth)
